@@ -1,0 +1,98 @@
+"""File <-> array. Everywhere else a picture is RGB uint8 of shape (H, W, 3).
+
+Only this file decodes or encodes pictures. OpenCV works on byte strings and Python opens the
+files, because OpenCV's own file functions fail silently on non-ASCII paths on Windows.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.errors import UserError
+
+Image = NDArray[np.uint8]
+
+READABLE = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+# Frames are written while the game runs: level 1 with the Sub filter costs a fraction of the
+# default level and loses nothing (benchmarks/png.py).
+FAST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
+
+
+def decode(data: bytes, name: str | Path) -> Image:
+    """Decode an encoded picture to RGB uint8 (H, W, 3).
+
+    Parameters
+    ----------
+    data : bytes
+        The encoded file.
+    name : str or Path
+        What to call it in an error.
+
+    Raises
+    ------
+    UserError
+        The bytes are not a whole picture that OpenCV can read.
+    """
+    if not data:
+        raise UserError(f"{name} is empty (0 bytes). Leave it out or record it again.", 1)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise UserError(f"{name} is not a readable picture. Leave it out or convert it to PNG.", 1)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def read_image(path: str | Path) -> Image:
+    """Read a picture file as RGB uint8 (H, W, 3); ``UserError`` where that cannot be done."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    return decode(data, path)
+
+
+def encode_png(image: Image, fast: bool = False) -> bytes:
+    """Encode RGB uint8 (H, W, 3) losslessly as PNG; ``fast`` trades size for speed."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, buffer = cv2.imencode(".png", bgr, FAST_PNG if fast else ())
+    if not done:
+        raise ValueError(f"OpenCV could not encode an array of shape {image.shape}")
+    return buffer.tobytes()
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write a file so that its name only ever stands for the whole of it.
+
+    The bytes go to a neighbour with a temporary name, which is then renamed into place.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
+
+
+def write_png(path: str | Path, image: Image, fast: bool = False) -> None:
+    """Write RGB uint8 (H, W, 3) as a lossless PNG, renamed into place."""
+    write_whole(path, encode_png(image, fast))
+
+
+def resize_area(image: Image, size: tuple[int, int]) -> Image:
+    """Resize to ``(width, height)``, area-averaged when shrinking, cubic when growing."""
+    width, height = size
+    if (image.shape[1], image.shape[0]) == (width, height):
+        return image
+    shrinks = width * height < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
