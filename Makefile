@@ -1,0 +1,66 @@
+# make demo    from a game to a restored picture, then open demo/index.html
+# make test    the tests
+# make check   lint, types and tests: what CI runs
+# make bench   the measurements behind docs/LOG.md
+#
+# Each makes its own environment in .venv first, and installs what is missing.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv
+
+.PHONY: demo test check lint format bench clean system
+
+demo: $(STAMP)
+	$(BIN)/cli demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+check: lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info
+
+# A virtual screen, software OpenGL and a key presser. Files are asked for rather than packages,
+# because Debian and Ubuntu name some of the packages differently from release to release.
+system:
+	@if command -v Xvfb xdotool >/dev/null && \
+	    PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libGL\.so\.1' && \
+	    PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libEGL\.so\.1' && \
+	    PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libgthread-2\.0\.so\.0'; then :; \
+	elif ! command -v apt-get >/dev/null; then \
+	    echo "Install with your package manager: Xvfb, xdotool, OpenGL (Mesa), EGL, GLib." >&2; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy $(PACKAGES); \
+	elif sudo -n true 2>/dev/null; then \
+	    sudo apt-get update -q && sudo apt-get install -qy $(PACKAGES); \
+	else \
+	    echo "System packages are missing. Run this once, then make again:" >&2; \
+	    echo "    sudo apt-get update && sudo apt-get install $(PACKAGES)" >&2; exit 1; \
+	fi
+
+$(STAMP): setup.cfg pyproject.toml | system
+	if command -v uv >/dev/null; then \
+	    uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	    uv pip install --python $(BIN)/python --editable '.[dev]'; \
+	else \
+	    $(PYTHON) -m venv $(VENV) && \
+	    $(BIN)/python -m pip install --progress-bar off --editable '.[dev]'; \
+	fi
+	touch $@

@@ -1,0 +1,158 @@
+"""Global keys become commands on a queue. The only place that imports pynput.
+
+The callback runs where the operating system waits for it: it puts a token on the queue and
+returns. What a command means is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from capture.options import CaptureOptions
+from dataset.errors import UserError
+
+Commands = queue.SimpleQueue  # of str: record | snap | x | y | stop
+
+REPEAT_S = 0.04  # X11 sends auto-repeat as release and press: no finger is that quick
+FORGET_S = 30.0  # a lock screen swallows releases: after so long a silence no key counts as held
+READY_S = 5.0  # longest wait for the listener to hook the keyboard
+
+
+def keys_of(options: CaptureOptions) -> dict[str, str]:
+    """Command -> key, in pynput's notation."""
+    return {
+        "record": options.key_record,
+        "snap": options.key_snap,
+        "x": options.key_x,
+        "y": options.key_y,
+        "stop": options.key_stop,
+    }
+
+
+class Hotkeys:
+    """Listens to the keyboard of the whole desktop while entered.
+
+    Parameters
+    ----------
+    commands : queue.SimpleQueue of str
+        Where the command of each pressed key is put, once for one press.
+    keys : mapping
+        Command -> key in pynput's notation.
+
+    Raises
+    ------
+    UserError
+        A key cannot be parsed, two commands share one, or the keyboard cannot be listened to.
+    """
+
+    def __init__(self, commands: queue.SimpleQueue[str], keys: Mapping[str, str]) -> None:
+        self._commands = commands
+        self._keyboard = _import_keyboard()
+        self._modifiers = set(self._keyboard._NORMAL_MODIFIERS.values())
+        self._chords = _parse_keys(self._keyboard, keys)
+        self._listener: Any = None
+        self._forget()
+
+    def __enter__(self) -> Hotkeys:
+        self.restart()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether keys are heard. The listener may die with a lock screen or the X server."""
+        return self._listener is not None and self._listener.running and self._listener.is_alive()
+
+    def restart(self) -> None:
+        """Listen with a new listener; ``UserError`` where that cannot be done."""
+        self.close()
+        self._forget()
+        self._listener = self._keyboard.Listener(on_press=self._press, on_release=self._release)
+        self._listener.start()
+        # pynput's own wait() would never return for a listener that died before it was ready.
+        ready = threading.Thread(target=self._listener.wait, daemon=True)
+        ready.start()
+        deadline = time.monotonic() + READY_S
+        while ready.is_alive() and self._listener.is_alive() and time.monotonic() < deadline:
+            ready.join(0.02)
+        if ready.is_alive():
+            raise UserError(
+                "The global keys cannot be heard: the keyboard listener did not start. Record "
+                "with `cli capture --start` instead.",
+                1,
+            )
+
+    def close(self) -> None:
+        """Stop listening. May be called twice."""
+        listener, self._listener = self._listener, None
+        if listener is not None and listener.is_alive():
+            listener.stop()
+            threading.Thread.join(listener, 2.0)
+
+    def _forget(self) -> None:
+        self._held: set[Any] = set()
+        self._released: dict[Any, float] = {}
+        self._heard = time.monotonic()
+
+    def _press(self, key: Any) -> None:
+        key, now = self._hear(key)
+        if key in self._held:
+            return
+        self._held.add(key)
+        if key in self._modifiers or now - self._released.get(key, -1.0) < REPEAT_S:
+            return
+        command = self._chords.get(frozenset({key} | (self._held & self._modifiers)))
+        if command is not None:
+            self._commands.put(command)
+
+    def _release(self, key: Any) -> None:
+        key, now = self._hear(key)
+        self._held.discard(key)
+        self._released[key] = now
+
+    def _hear(self, key: Any) -> tuple[Any, float]:
+        """The key in its canonical form, and now, in seconds."""
+        now = time.monotonic()
+        if now - self._heard > FORGET_S:
+            self._held.clear()
+        self._heard = now
+        return (self._listener or self._keyboard.Listener).canonical(key), now
+
+
+def _import_keyboard() -> ModuleType:
+    """pynput's keyboard module, which connects to the display as soon as it is imported."""
+    try:
+        from pynput import keyboard
+    except ImportError as error:
+        raise UserError(
+            "The global keys need a display that pynput can listen to, and there is none "
+            f"({str(error).splitlines()[0]}). Record with `cli capture --start` instead."
+        ) from error
+    return keyboard  # type: ignore[no-any-return,unused-ignore]
+
+
+def _parse_keys(keyboard: ModuleType, keys: Mapping[str, str]) -> dict[frozenset[Any], str]:
+    """Set of held keys -> command."""
+    chords: dict[frozenset[Any], str] = {}
+    for command, text in keys.items():
+        try:
+            chord = frozenset(keyboard.HotKey.parse(text))
+        except ValueError as error:
+            raise UserError(
+                f"The key {text!r} for {command!r} is not one that pynput knows. Write it like "
+                "`<f9>`, `<ctrl>+<f12>` or `k`."
+            ) from error
+        if chord in chords:
+            raise UserError(
+                f"The key {text!r} stands for both {chords[chord]!r} and {command!r}. Give each "
+                "command a key of its own."
+            )
+        chords[chord] = command
+    return chords

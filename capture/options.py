@@ -1,0 +1,38 @@
+"""Settings of one recording. Standard library only, so that `--help` loads nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GIB = 1 << 30  # bytes
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What is recorded, how often, by which keys, and when to stop.
+
+    Keys are in pynput's notation: `<f9>`, `<ctrl>+<f12>`, `k`. A key with an extra modifier held
+    does not match, so keys of the game that share a key with other modifiers stay the game's.
+    """
+
+    out: Path = Path("captures")  # folder of sessions
+    session: str | None = None  # name of the new session; None: date and time
+    hotkey: bool = False  # listen to the global keys below
+    start: bool = False  # record at once instead of waiting for the key
+    fps: float = 5.0  # intervals a second; each gives one frame or one counted miss
+    duration_s: float | None = None  # seconds of recording, pauses left out; None: no limit
+    max_frames: int | None = None  # frames in all, single ones included; None: no limit
+    monitor: int = 1  # 1 is the first, 0 all of them together
+    region: tuple[int, int, int, int] | None = None  # x, y, width, height on the desktop; pixels
+    window: str | None = None  # part of a window's title, any case; followed when it moves
+    label: str | None = None  # "X" or "Y": the mark to begin with; None: unmarked
+    size: tuple[int, int] | None = None  # width, height that frames are resized to; None: as shown
+    key_record: str = "<f9>"  # start, pause, go on
+    key_snap: str = "<f10>"  # one frame now, also while paused
+    key_x: str = "<f7>"  # frames from now on are X, until pressed again
+    key_y: str = "<f8>"  # frames from now on are Y, until pressed again
+    key_stop: str = "<ctrl>+<f12>"  # end the session; plain F12 is Steam's screenshot key
+    disk_floor_bytes: int = GIB  # stop cleanly before less than this is free; 0: off
+    encoders: int = 2  # encoder threads
+    queue_frames: int = 16  # frames that may wait for an encoder; 6 MB each at 1920x1080

@@ -1,0 +1,89 @@
+"""Settings of the long operations of ``model``. Standard library only: ``--help`` loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What it takes to build the four networks again from a checkpoint."""
+
+    generator_filters: int = 64  # channels of the generator's first layer
+    generator_blocks: int = 9  # residual blocks between the two stride-2 layers and their mirror
+    discriminator_filters: int = 64  # channels of the discriminator's first layer
+    residual: bool = False  # the generator adds a correction to its input instead of drawing anew
+    resize: bool = False  # upsample and convolve instead of CycleGAN's transposed convolutions
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Settings of one training run. The defaults are the paper's.
+
+    Where the paper is silent (lambda, pool, Adam's beta2) they are those of CycleGAN.
+    """
+
+    data: Path = Path("data")  # folder with trainA (X) and trainB (Y)
+    runs: Path = Path("runs")  # folder of the runs
+    run: str = ""  # name of this run's folder; empty: the time of the start
+    epochs: int = 200  # passes over the larger domain
+    decay_epoch: int = -1  # the rate falls linearly to 0 from here; -1: half of epochs
+    batch_size: int = 4  # frames of each domain in one step
+    size: int = 256  # side of the square that the networks see in training, pixels
+    load_size: int = 256  # shorter side of the stored frames, area-averaged; 0: as recorded
+    steps: int = 0  # stop after so many steps in all; 0: no such limit
+    minutes: float = 0.0  # plan the epochs so that training takes about this long; 0: as given
+    learning_rate: float = 2e-4  # Adam, all four networks
+    beta1: float = 0.5  # Adam, the paper's momentum
+    beta2: float = 0.999  # Adam
+    cycle_weight: float = 10.0  # lambda of equation (1)
+    identity_weight: float = 0.0  # L1 of F(x) - x and G(y) - y; the paper has none
+    minimax: bool = False  # the literal log(1 - D) for the generators; off: -log D
+    pool_size: int = 50  # generated frames kept for each discriminator; 0: none
+    flip: bool = True  # mirror half of the frames
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    precision: str = "auto"  # auto (measured at the start), fp32 or bf16
+    seed: int = 0  # of the weights, the order of the frames, the crops and the pools
+    resume: bool = False  # go on with the newest checkpoint of the run
+    samples: int = 4  # frames of each domain in a sample grid
+    sample_every: int = 1  # epochs between two sample grids
+    keep_epochs: tuple[int, ...] = (1, 5, 10, 14, 18)  # Figure 3's epochs keep their F
+    network: NetworkOptions = NetworkOptions()
+
+    @property
+    def first_decay_epoch(self) -> int:
+        """The number of epochs at the full rate (paper: 100 of 200)."""
+        return self.epochs // 2 if self.decay_epoch < 0 else self.decay_epoch
+
+
+def paper_preset() -> TrainOptions:
+    """The paper's settings."""
+    return TrainOptions()
+
+
+def cpu_preset() -> TrainOptions:
+    """Small residual networks on crops, for a machine without a GPU (docs/LOG.md has the trials)."""
+    return replace(
+        TrainOptions(),
+        epochs=20,
+        batch_size=4,
+        size=128,
+        network=NetworkOptions(
+            generator_filters=32, generator_blocks=6, discriminator_filters=32, residual=True
+        ),
+    )
+
+
+PRESETS = {"paper": paper_preset, "cpu": cpu_preset}
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """Settings of ``cli restore``."""
+
+    out: Path | None = None  # file (one input) or folder; None: beside the input, _restored.png
+    runs: Path = Path("runs")  # folder of the runs
+    run: str = ""  # name of the run; empty: the newest that has a checkpoint
+    device: str = "auto"  # auto, cpu, cuda, mps
+    overwrite: bool = False  # replace an output that exists; an input is never replaced
