@@ -14,8 +14,7 @@ from typing import Any
 import click
 
 from capture.game.options import GameOptions
-from capture.options import CaptureOptions
-from capture.options import StageOptions
+from capture.options import CaptureOptions, StageOptions
 from dataset.errors import UserError
 from dataset.options import LabelOptions, SplitOptions
 from model.options import PRESETS, RestoreOptions, TrainOptions
@@ -286,9 +285,37 @@ def demo(minutes: float, out: Path, seed: int) -> None:
     \b
     Example: cli demo --minutes 12
     """
-    from demo_steps import run_demo
+    from capture.stage import record_game
+    from dataset.labels import label_captures
+    from dataset.split import split_captures
+    from model.showcase import Story, clear_showcase, write_showcase
+    from model.train import train
 
-    run_demo()
+    begin = time.monotonic()
+    clear_showcase(out)
+    with progress("recording", "frame") as update:
+        stage = replace(STAGE, out=out / "captures", seed=seed, minutes=minutes / 4)
+        recorded = record_game(stage, update)
+    with progress("labelling", "frame") as update:
+        labels = label_captures(LabelOptions(source=stage.out), update)
+    divided = split_captures(SplitOptions(source=stage.out, out=out / "data", fit=True, seed=seed))
+    click.echo(f"{recorded} frames recorded; {labels}\n{divided}")
+    left = 0.85 * (minutes - (time.monotonic() - begin) / 60)
+    settings = replace(PRESETS["cpu"](), data=out / "data", runs=out / "runs", run="demo",
+                       minutes=max(left, 0.1), seed=seed)
+    with progress("training", "step") as update:
+        trained = train(settings, lambda now: update(now.done, now.total, describe(now)), click.echo)
+    if trained.interrupted:
+        raise UserError("Stopped. What was recorded and trained lies in "
+                        f"{out}; the next demo starts afresh.", INTERRUPTED)
+    facts = (f"{trained.steps} training steps of {settings.batch_size} frames a domain, "
+             f"{settings.size}x{settings.size} squares, in {trained.seconds / 60:.1f} minutes.",)
+    with progress("restoring", "pair") as update:
+        result = write_showcase(out, out / "data", trained.run,
+                                Story(divided.table1, recorded, facts),
+                                lambda: time.monotonic() - begin, update)
+    echo_result(result, as_json=False)
+    click.echo(f"open {out / 'index.html'}")
 
 
 def train_options(
@@ -319,6 +346,62 @@ def given(name: str) -> bool:
     """Whether the user wrote this option, rather than its default standing in."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
+
+
+@contextmanager
+def progress(what: str, unit: str) -> Iterator[Callable[..., None]]:
+    """A progress bar with rate and time left: call it with (done, total[, a word on the state])."""
+    from tqdm import tqdm
+
+    rewritten = sys.stderr.isatty()
+    with tqdm(desc=what, unit=unit, mininterval=0.2 if rewritten else 10, delay=0.5) as bar:
+
+        def update(done: int, total: int, state: str = "") -> None:
+            bar.total = total
+            bar.set_postfix_str(state, refresh=False)
+            bar.update(done - bar.n)
+
+        yield update
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """One line that is rewritten on a terminal, and printed every ten seconds elsewhere."""
+    rewritten = sys.stderr.isatty()
+    printed = -10.0
+
+    def show(line: str) -> None:
+        nonlocal printed
+        if rewritten:
+            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+        elif time.monotonic() - printed >= 10:
+            printed = time.monotonic()
+            click.echo(line, err=True)
+
+    try:
+        yield show
+    finally:
+        if rewritten:
+            click.echo(err=True)
+
+
+def describe(now: Any) -> str:
+    """The losses of a training run, for the end of its progress bar."""
+    losses = now.losses
+    return (f"epoch {now.epoch}/{now.epochs} {now.pairs_per_s:.1f} pairs/s "
+            f"D {losses['D_X'] + losses['D_Y']:.2f} G {losses['G'] + losses['F']:.2f} "
+            f"cycle {losses['cycle_X'] + losses['cycle_Y']:.3f}")
+
+
+def echo_result(result: Any, as_json: bool) -> None:
+    """Print a summary for a person, or as JSON for a script."""
+    values = result if isinstance(result, dict) else asdict(result)
+    if as_json:
+        click.echo(json.dumps(values, indent=2, ensure_ascii=False, default=str))
+    elif isinstance(result, dict):
+        click.echo("\n".join(f"{key}: {value}" for key, value in values.items()))
+    else:
+        click.echo(str(result))
 
 
 if __name__ == "__main__":

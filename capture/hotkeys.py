@@ -9,17 +9,17 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
-Commands = queue.SimpleQueue  # of str: record | snap | x | y | stop
-
 REPEAT_S = 0.04  # X11 sends auto-repeat as release and press: no finger is that quick
 FORGET_S = 30.0  # a lock screen swallows releases: after so long a silence no key counts as held
+RETRY_S = 10.0  # between two attempts to bring a dead listener back
 READY_S = 5.0  # longest wait for the listener to hook the keyboard
 
 
@@ -54,8 +54,10 @@ class Hotkeys:
         self._commands = commands
         self._keyboard = _import_keyboard()
         self._modifiers = set(self._keyboard._NORMAL_MODIFIERS.values())
-        self._chords = _parse_keys(self._keyboard, keys)
+        self._chords = _parse_keys(keys, self._keyboard.HotKey.parse, self._modifiers)
         self._listener: Any = None
+        self._tried = 0.0  # when it was last started
+        self._canonical: Callable[[Any], Any] = lambda key: key
         self._forget()
 
     def __enter__(self) -> Hotkeys:
@@ -74,7 +76,9 @@ class Hotkeys:
         """Listen with a new listener; ``UserError`` where that cannot be done."""
         self.close()
         self._forget()
+        self._tried = time.monotonic()
         self._listener = self._keyboard.Listener(on_press=self._press, on_release=self._release)
+        self._canonical = self._listener.canonical
         self._listener.start()
         # pynput's own wait() would never return for a listener that died before it was ready.
         ready = threading.Thread(target=self._listener.wait, daemon=True)
@@ -89,11 +93,19 @@ class Hotkeys:
                 1,
             )
 
+    def watch(self) -> None:
+        """Start a dead listener again, at most once in `RETRY_S`; call it now and then."""
+        if self.alive or time.monotonic() - self._tried < RETRY_S:
+            return
+        with suppress(UserError):  # the desktop is still away: recording goes on without keys
+            self.restart()
+
     def close(self) -> None:
         """Stop listening. May be called twice."""
         listener, self._listener = self._listener, None
         if listener is not None and listener.is_alive():
             listener.stop()
+            _wake(listener)
             threading.Thread.join(listener, 2.0)
 
     def _forget(self) -> None:
@@ -123,7 +135,16 @@ class Hotkeys:
         if now - self._heard > FORGET_S:
             self._held.clear()
         self._heard = now
-        return (self._listener or self._keyboard.Listener).canonical(key), now
+        return self._canonical(key), now
+
+
+def _wake(listener: Any) -> None:
+    """Let a stopped listener end at once: on X11 pynput's would wait for one more key."""
+    control, context = (getattr(listener, f"_{name}", None) for name in ("display_stop", "context"))
+    if control is not None and context is not None:
+        with suppress(Exception):  # the server may have gone, and the listener with it
+            control.record_disable_context(context)
+            control.flush()
 
 
 def _import_keyboard() -> ModuleType:
@@ -138,17 +159,21 @@ def _import_keyboard() -> ModuleType:
     return keyboard  # type: ignore[no-any-return,unused-ignore]
 
 
-def _parse_keys(keyboard: ModuleType, keys: Mapping[str, str]) -> dict[frozenset[Any], str]:
+def _parse_keys(
+    keys: Mapping[str, str], parse: Callable[[str], list[Any]], modifiers: set[Any]
+) -> dict[frozenset[Any], str]:
     """Set of held keys -> command."""
     chords: dict[frozenset[Any], str] = {}
     for command, text in keys.items():
         try:
-            chord = frozenset(keyboard.HotKey.parse(text))
-        except ValueError as error:
+            chord = frozenset(parse(text))
+        except ValueError:
+            chord = frozenset()
+        if len(chord - modifiers) != 1:
             raise UserError(
-                f"The key {text!r} for {command!r} is not one that pynput knows. Write it like "
-                "`<f9>`, `<ctrl>+<f12>` or `k`."
-            ) from error
+                f"The key {text!r} for {command!r} is not one that can be listened to. Write one "
+                "key, with modifiers before it if need be: `<f9>`, `<ctrl>+<f12>`, `k`."
+            )
         if chord in chords:
             raise UserError(
                 f"The key {text!r} stands for both {chords[chord]!r} and {command!r}. Give each "

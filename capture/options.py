@@ -36,3 +36,17 @@ class CaptureOptions:
     disk_floor_bytes: int = GIB  # stop cleanly before less than this is free; 0: off
     encoders: int = 2  # encoder threads
     queue_frames: int = 16  # frames that may wait for an encoder; 6 MB each at 1920x1080
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """An unattended recording of the embedded game."""
+
+    out: Path = Path("captures")  # folder of sessions
+    session: str = "demo"  # name of the new session
+    viewpoints: int = 330  # each gives two frames: weak and strong sun
+    least_viewpoints: int = 240  # recorded even if time is up: 40 held-out pairs need so many
+    minutes: float = 3.0  # no new viewpoint after this
+    size: tuple[int, int] = (256, 256)  # of the window, pixels
+    seed: int = 0  # of the game
+    title: str = "unclip game"  # of the window

@@ -97,7 +97,7 @@ class Neighbours:
         Returns
         -------
         float64 array, (members,)
-            0 for the others themselves, infinity where there is no neighbour.
+            Infinity where there is no neighbour.
         """
         seconds = np.full(len(self._times), np.inf)
         for inside in self._sessions:
@@ -117,7 +117,7 @@ def _nearest(times: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.
     after = np.minimum(np.searchsorted(others, times), len(others) - 1)
     before = np.maximum(after - 1, 0)
     gaps = np.minimum(np.abs(others[after] - times), np.abs(others[before] - times))
-    return gaps / 1e9
+    return np.asarray(gaps / 1e9, np.float64)
 
 
 def _cut(

@@ -70,6 +70,15 @@ class LabelSummary:
     def total(self) -> int:
         return sum(self.counts.values())
 
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {label}" for label, count in self.counts.items())
+        sources = ", ".join(f"{count:,} by {source}" for source, count in self.sources.items())
+        text = f"{counts} ({sources}; {self.measured:,} measured now): {self.path}"
+        if self.broken:
+            more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
+            text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more}"
+        return text
+
 
 def method_name(limit: int) -> str:
     """What the method column says; frames with another name are measured anew."""

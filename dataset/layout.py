@@ -151,8 +151,11 @@ def _listed(out: Path) -> set[str]:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    """One line for each file, so that differences between two splits can be read."""
-    files = values.pop("files")
-    head = json.dumps(values, indent=1, ensure_ascii=False)[:-2]
-    lines = ",\n".join("  " + json.dumps(each, ensure_ascii=False) for each in files)
-    write_whole(path, f'{head},\n "files": [\n{lines}\n ]\n}}\n'.encode())
+    """One line for each group and file, so that two splits can be compared by eye."""
+    lists = {key: values[key] for key in ("groups", "files") if key in values}
+    rest = {key: value for key, value in values.items() if key not in lists}
+    text = json.dumps(rest, indent=1, ensure_ascii=False)[:-2]
+    for key, entries in lists.items():
+        lines = ",\n".join("  " + json.dumps(each, ensure_ascii=False) for each in entries)
+        text += f',\n "{key}": [\n{lines}\n ]'
+    write_whole(path, f"{text}\n}}\n".encode())

@@ -186,4 +186,5 @@ def _fill(
 ) -> list[int]:
     """The first ones, then others of the domain at random, up to the count."""
     rest = np.setdiff1d(np.flatnonzero(in_test & (pool.domain == domain)), first)
-    return first + random.permutation(rest)[: count - len(first)].tolist()
+    more: list[int] = random.permutation(rest)[: count - len(first)].tolist()
+    return first + more

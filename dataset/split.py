@@ -31,7 +31,7 @@ from dataset.labels import (
 from dataset.manifest import Frame, find_sessions, read_frames, read_session
 from dataset.options import SplitOptions
 from dataset.plan import Counts, Plan, Pool, plan_largest, plan_split
-from dataset.report import data_card
+from dataset.report import data_card, table1
 
 SIDES = ("training X", "training Y", "test X", "test Y")
 RECORD_MORE = "Record more with `cli capture --hotkey`"
@@ -47,8 +47,20 @@ class SplitSummary:
     pairs: int  # true pairs of the test in pairs.csv
     closest_s: float | None  # seconds between training and test in one recording; None: never near
     left_out: dict[str, int]  # why labelled frames were not used -> how many
-    copied: int  # files that had to be copied instead of linked
+    copied: int  # files that were copied, not linked
     out: Path  # the data set
+
+    @property
+    def table1(self) -> str:
+        """The paper's Table 1 for this data set, as Markdown."""
+        return table1(self.counts)
+
+    def __str__(self) -> str:
+        left_out = ", ".join(f"{count:,} {why}" for why, count in self.left_out.items() if count)
+        return (
+            f"{self.table1}\n{self.groups:,} groups, none on both sides; {self.pairs:,} true pairs "
+            f"in the test; left out: {left_out or 'none'}: {self.out}"
+        )
 
 
 @dataclass(frozen=True)
@@ -254,12 +266,12 @@ def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions) ->
             f"Training and test cannot be kept apart: {have}, but in only {groups}, which stay "
             f"whole. {RECORD_MORE}: other viewpoints, or for some minutes."
         )
-    missing = ", ".join(
-        f"{count:,} {side}" for count, side in zip(plan.missing, SIDES, strict=True) if count
-    )
     wanted = " / ".join(f"{count:,}" for count in options.counts)
     need = (options.counts[0] + options.counts[2], options.counts[1] + options.counts[3])
-    enough = all(held >= count for held, count in zip(pool.totals(), need, strict=True))
+    lacks = [max(count - held, 0) for count, held in zip(need, pool.totals(), strict=True)]
+    enough = not any(lacks)
+    counted = zip(plan.missing, SIDES, strict=True) if enough else zip(lacks, "XY", strict=True)
+    missing = " and ".join(f"{count:,} {name}" for count, name in counted if count)
     why = f" Enough in number, they lie in {groups}, which stay whole." if enough else ""
     largest = plan_largest(pool, options.counts, options)
     fits = "" if largest is None else f" (here {' / '.join(f'{n:,}' for n in largest.counts)})"

@@ -1,6 +1,6 @@
 """How good a restored picture is, measured against the true reference of its viewpoint.
 
-Measures only; what is compared comes from ``pairs.csv`` and a restoring function.
+What is compared comes from ``pairs.csv`` and a restoring function.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from dataset.errors import UserError
 from dataset.images import Image, read_image
+from model.checkpoint import load_restorer, newest_run
+from model.devices import pick_device
+from model.restore import restore
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,19 @@ def read_pairs(path: str | Path) -> list[Pair]:
             if not file.is_file():
                 raise UserError(f"{path} names {file}, which is not there.")
     return pairs
+
+
+def evaluate_run(
+    pairs_file: Path,
+    runs: Path,
+    run: str = "",
+    device: str = "auto",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate F of a run (the newest when ``run`` is empty) on a list of pairs."""
+    pairs = read_pairs(pairs_file)
+    network = load_restorer(newest_run(runs, run), pick_device(device))
+    return evaluate_pairs(pairs, lambda image: restore(network, image), on_progress)
 
 
 def evaluate_pairs(

@@ -51,8 +51,9 @@ class Generator(nn.Module):
     blocks : int
         Residual blocks at a quarter of the resolution (CycleGAN: 9 at 256x256).
     residual : bool
-        False: the output is drawn anew (CycleGAN). True: the network's output is a correction
-        that is added to the input and clamped, so that structure need not be learned first.
+        False: the output is drawn anew (CycleGAN). True: the network draws a gain and an offset
+        for every pixel and channel, which correct the input (``correct``), so that structure
+        need not be learned first.
     resize : bool
         False: transposed convolutions (CycleGAN). True: nearest-neighbour upsampling and a
         convolution, which leaves no checkerboard (Odena et al., Distill 2016); other keys.
@@ -73,19 +74,37 @@ class Generator(nn.Module):
             *_upsample_norm_relu(4 * f, 2 * f, resize),
             *_upsample_norm_relu(2 * f, f, resize),
             nn.ReflectionPad2d(3),
-            nn.Conv2d(f, 3, 7),
-            nn.Tanh(),
+            *((nn.Conv2d(f, 6, 7),) if residual else (nn.Conv2d(f, 3, 7), nn.Tanh())),
         )
 
     def forward(self, picture: Tensor) -> Tensor:
         drawn = self.model(picture)
-        if not self.residual:
-            return drawn
-        # 2 * tanh reaches from one end of [-1, 1] to the other. The clamp is passed straight
-        # through in the backward pass: where it bites, its own gradient is 0 and white regions,
-        # the very ones to restore, would never learn.
-        corrected = picture + 2 * drawn
-        return corrected + (corrected.clamp(-1, 1) - corrected).detach()
+        return correct(picture, drawn) if self.residual else drawn
+
+
+def correct(picture: Tensor, drawn: Tensor) -> Tensor:
+    """Apply a gain and an offset, as light and veiling glare do, and clamp.
+
+    Parameters
+    ----------
+    picture : Tensor
+        (B, 3, H, W) in [-1, 1].
+    drawn : Tensor
+        (B, 6, H, W), unbounded: three channels of gain, three of offset. Zeros leave the picture
+        as it is. The gain lies between exp(-2) and exp(2), the offset within half of the range.
+
+    Returns
+    -------
+    Tensor
+        (B, 3, H, W) in [-1, 1], fp32.
+    """
+    gain, offset = drawn.float().chunk(2, dim=1)
+    value = (picture.float() + 1) / 2
+    value = value * torch.exp(2 * torch.tanh(gain / 2)) + torch.tanh(offset) / 2
+    corrected = 2 * value - 1
+    # The clamp is passed straight through in the backward pass: where it bites, its own gradient
+    # is 0, and white regions, the very ones to restore, would never learn.
+    return corrected + (corrected.clamp(-1, 1) - corrected).detach()
 
 
 class Discriminator(nn.Module):
@@ -114,7 +133,7 @@ def initialize(network: nn.Module, generator: torch.Generator) -> None:
     """Draw convolution weights from N(0, 0.02) and zero the biases, as CycleGAN does.
 
     A residual generator's last layer is drawn ten times smaller, so that it starts near the
-    identity; at full size its first corrections saturate and leave black and white blobs.
+    identity; at full size its first corrections saturate and leave blobs.
     """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -122,7 +141,7 @@ def initialize(network: nn.Module, generator: torch.Generator) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     if isinstance(network, Generator) and network.residual:
-        last = network.model[-2]
+        last = network.model[-1]
         assert isinstance(last, nn.Conv2d)
         last.weight.data.mul_(0.1)
 

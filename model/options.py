@@ -13,7 +13,7 @@ class NetworkOptions:
     generator_filters: int = 64  # channels of the generator's first layer
     generator_blocks: int = 9  # residual blocks between the two stride-2 layers and their mirror
     discriminator_filters: int = 64  # channels of the discriminator's first layer
-    residual: bool = False  # the generator adds a correction to its input instead of drawing anew
+    residual: bool = False  # the generator corrects its input (gain, offset), else draws anew
     resize: bool = False  # upsample and convolve instead of CycleGAN's transposed convolutions
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dataset.errors import UserError
 from dataset.images import Image, read_image, write_png, write_whole
 from dataset.report import contact_sheet
 from model.checkpoint import NETWORK_FILES, load_restorer
@@ -82,6 +84,21 @@ def write_showcase(
     write_whole(out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     write_whole(out / "index.html", render_page(story, result).encode())
     return result
+
+
+def clear_showcase(out: Path) -> None:
+    """Make room for a new demo: remove one of before, and nothing else.
+
+    Raises
+    ------
+    UserError
+        The folder holds something that no demo wrote.
+    """
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (out / "captures" / "demo").is_dir():
+        raise UserError(f"{out} holds something else than a demo. Choose another --out.")
+    shutil.rmtree(out)
 
 
 def ranked_pairs(found: Evaluation) -> list[tuple[Path, Path]]:

@@ -64,10 +64,13 @@ def make_sweep(
     captures: Path, name: str, viewpoints: int, lights: Sequence[float], **settings: Any
 ) -> Path:
     """A light sweep: each viewpoint once for every clipped share, a frame a second."""
-    frames, clipped = [], []
+    frames: list[Frame] = []
+    clipped: list[float] = []
     for viewpoint in range(viewpoints):
         for light in lights:
             at = len(frames)
-            frames.append(frame(at, at, scene=name, viewpoint=f"v{viewpoint}", light=f"sun {light}"))
+            frames.append(
+                frame(at, at, scene=name, viewpoint=f"v{viewpoint}", light=f"sun {light}")
+            )
             clipped.append(light)
     return make_session(captures, name, frames, clipped, **settings)

@@ -11,7 +11,9 @@ from hypothesis.extra import numpy as arrays
 from dataset.clipping import clipped_mask, measure_clipping
 
 pictures = arrays.arrays(
-    np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(3)), elements=st.integers(0, 255)
+    np.uint8,
+    st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(3)),
+    elements=st.integers(0, 255),
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_sessions import frame, make_session
 
 from dataset.clipping import ClippingStatistics
 from dataset.errors import UserError
@@ -20,7 +21,6 @@ from dataset.labels import (
     write_labels,
 )
 from dataset.options import LabelOptions
-from made_sessions import frame, make_session
 
 ORDER = {"X": 0, "unsure": 1, "Y": 2}
 
@@ -31,7 +31,9 @@ def labels_in(captures: Path) -> list[str]:
 
 def three_frames(captures: Path, name: str = "flight", **values: object) -> Path:
     """No, some (5 %: one row of 20, of which 0.05 is the threshold) and much clipping."""
-    return make_session(captures, name, [frame(at, at, **values) for at in range(3)], [0, 0.05, 0.5])
+    return make_session(
+        captures, name, [frame(at, at, **values) for at in range(3)], [0, 0.05, 0.5]
+    )
 
 
 def test_statistics_decide_where_nobody_has(tmp_path: Path) -> None:
@@ -94,7 +96,9 @@ def test_only_new_frames_are_measured(tmp_path: Path) -> None:
     label_captures(LabelOptions(tmp_path))
     three_frames(tmp_path, "second")
     calls: list[tuple[int, int]] = []
-    summary = label_captures(LabelOptions(tmp_path), lambda done, total: calls.append((done, total)))
+    summary = label_captures(
+        LabelOptions(tmp_path), lambda done, total: calls.append((done, total))
+    )
     assert summary.measured == 3
     assert summary.total == 6
     assert calls == [(1, 3), (2, 3), (3, 3)]
@@ -109,6 +113,7 @@ def test_broken_and_missing_files_are_named_and_dropped(tmp_path: Path) -> None:
     summary = label_captures(LabelOptions(tmp_path))
     assert summary.broken == [f"flight/frames/00000{at}.png" for at in range(3)]
     assert summary.counts["drop"] == 3
+    assert "Not readable, dropped: flight/frames/000000.png" in str(summary)
     (session / "frames/000002.png").write_bytes(whole)
     assert label_captures(LabelOptions(tmp_path)).counts["Y"] == 1
 
@@ -137,9 +142,9 @@ def test_repeated_frames_are_dropped(tmp_path: Path) -> None:
 
 def test_names_in_any_script(tmp_path: Path) -> None:
     captures = tmp_path / "캡처 폴더"
-    three_frames(captures, '과다 노출, "비행기"')
+    three_frames(captures, "과다 노출, 비행기")
     label_captures(LabelOptions(captures))
-    assert {row.session for row in read_labels(captures)} == {'과다 노출, "비행기"'}
+    assert {row.session for row in read_labels(captures)} == {"과다 노출, 비행기"}
     text = (captures / "labels.csv").read_text(encoding="utf-8")
     (captures / "labels.csv").write_text(text, encoding="utf-8-sig")  # as a spreadsheet saves it
     assert label_captures(LabelOptions(captures)).measured == 0

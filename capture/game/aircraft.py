@@ -41,8 +41,7 @@ def _nacelle(x: float, y: float, z: float, radius: float, length: float) -> list
                 (y - 0.09 * length, 1.03 * r, 1.03 * r, 1.03 * r, 0, 2)], "metal", 8, 28)
     intake = body([(y - 0.02 * r, 0.88 * r, 0.88 * r, 0.88 * r, 0, 2),
                    (y - 0.15 * r, 0.5 * r, 0.5 * r, 0.5 * r, 0, 2),
-                   (y - 0.12 * r, 0.01, 0.01, 0.01, 0, 2)][:2] +
-                  [(y - 0.3 * r, 0.01, 0.01, 0.01, 0, 2)], "dark", 6, 28)
+                   (y - 0.3 * r, 0.01, 0.01, 0.01, 0, 2)], "dark", 6, 28)
     plug = body([(y - 0.95 * length, 0.42 * r, 0.42 * r, 0.42 * r, 0, 2),
                  (y - 1.15 * length, 0.02, 0.02, 0.02, 0, 2)], "metal", 6, 20)
     return [moved(p, x, 0, z) for p in (cowl, lip, intake, plug)]
@@ -97,7 +96,7 @@ def _delta() -> Aircraft:
     side = [moved(intake, 0.98), moved(mouth, 0.98), moved(rail, 4.75, 0, -0.2)]
     nozzle = body([(-7.1, 0.55, 0.54, 0.54, 0.05, 2), (-7.9, 0.44, 0.44, 0.44, 0.05, 2)], "metal",
                   6, 28)
-    flame = body([(-7.88, 0.43, 0.43, 0.43, 0.05, 2), (-7.6, 0.02, 0.02, 0.02, 0.05, 2)][::1],
+    flame = body([(-7.88, 0.43, 0.43, 0.43, 0.05, 2), (-7.95, 0.02, 0.02, 0.02, 0.05, 2)],
                  "dark", 4, 28)
     parts = [hull, canopy, spine, wings, canard, fin, nozzle, flame,
              *side, *[mirrored(m) for m in side]]
@@ -106,7 +105,8 @@ def _delta() -> Aircraft:
 
 def _biplane() -> Aircraft:
     hull = body([
-        (3.3, 0.36, 0.36, 0.36, 0, 2), (3.1, 0.52, 0.52, 0.52, 0, 2), (2.2, 0.56, 0.58, 0.56, 0, 2.2),
+        (3.3, 0.36, 0.36, 0.36, 0, 2), (3.1, 0.52, 0.52, 0.52, 0, 2),
+        (2.2, 0.56, 0.58, 0.56, 0, 2.2),
         (0.4, 0.5, 0.66, 0.56, 0, 2.6), (-1.2, 0.42, 0.56, 0.48, 0.02, 2.5),
         (-3.6, 0.16, 0.26, 0.22, 0.12, 2.2), (-4.4, 0.03, 0.12, 0.08, 0.16, 2)])
     cowl = body([(3.5, 0.2, 0.2, 0.2, 0, 2), (3.42, 0.5, 0.5, 0.5, 0, 2),
@@ -129,7 +129,8 @@ def _biplane() -> Aircraft:
               rod((0.5, 1.0, 1.25), (0.4, 1.0, 0.5), 0.03, "wood"),
               rod((0.45, 1.8, 0.5), (2.9, 1.5, 1.36), 0.012),
               rod((0.3, 1.2, -0.45), (2.9, 1.5, 1.36), 0.012),
-              rod((0.4, 1.9, -0.5), (0.85, 1.9, -1.25), 0.04), rod((0.4, 1.1, -0.5), (0.85, 1.8, -1.25), 0.04),
+              rod((0.4, 1.9, -0.5), (0.85, 1.9, -1.25), 0.04),
+              rod((0.4, 1.1, -0.5), (0.85, 1.8, -1.25), 0.04),
               wheel(0.9, 1.85, -1.3, 0.36, 0.2)]
     axle = rod((-0.9, 1.85, -1.28), (0.9, 1.85, -1.28), 0.035)
     screen = body([(0.65, 0.02, 0.02, 0.05, 0.55, 2), (0.5, 0.26, 0.36, 0.1, 0.5, 2),
@@ -137,7 +138,8 @@ def _biplane() -> Aircraft:
     hole = body([(0.28, 0.05, 0.03, 0.1, 0.58, 2), (0.0, 0.3, 0.1, 0.1, 0.56, 2),
                  (-0.5, 0.05, 0.05, 0.1, 0.55, 2)], "dark", 10, 18)
     head = body([(0.0, 0.01, 0.01, 0.01, 0.78, 2), (-0.06, 0.1, 0.1, 0.1, 0.78, 2),
-                 (-0.2, 0.13, 0.14, 0.14, 0.78, 2), (-0.36, 0.02, 0.02, 0.02, 0.78, 2)], "wood", 10, 14)
+                 (-0.2, 0.13, 0.14, 0.14, 0.78, 2), (-0.36, 0.02, 0.02, 0.02, 0.78, 2)], "wood",
+                10, 14)
     parts = [hull, cowl, spinner, upper, lower, tail, fin, axle, screen, hole, head, *struts,
              *[mirrored(m) for m in struts]]
     return Aircraft("biplane", merge(parts), (Rotor((0, 3.62, 0), 1.35, blades=2),), (3.3, -4.4),
@@ -188,7 +190,8 @@ def _twin_boom() -> Aircraft:
     tail = wing_pair([(0, -5.2, 1.1, 1.55, 0.1), (2.7, -5.2, 1.1, 1.55, 0.1)], span_m=7.4,
                      length=(-5, -6.5), patch="accent")
     exhaust = rod((3.02, 2.6, 0.25), (3.05, 1.6, 0.2), 0.09, "dark")
-    parts = [pod, canopy, wings, tail, moved(fin, 2.6), moved(fin, -2.6), exhaust, mirrored(exhaust),
+    parts = [pod, canopy, wings, tail, moved(fin, 2.6), moved(fin, -2.6), exhaust,
+             mirrored(exhaust),
              *side, *[mirrored(m) for m in side]]
     rotors = (Rotor((2.6, 3.85, 0.2), 1.5), Rotor((-2.6, 3.85, 0.2), 1.5))
     return Aircraft("twin_boom", merge(parts), rotors, (4.6, -2.9), "bubble")

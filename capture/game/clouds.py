@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
-from capture.game.noise import ranked, smoothstep, spectral_noise
+from capture.game.noise import ranked, softened, spectral_noise
 
 Array = np.ndarray
 
@@ -22,12 +21,16 @@ def layer_noise(seed: int) -> Array:
     size = 512
     billows = np.abs(spectral_noise(rng, size, 3.0, 3)) * 0.9
     wisps = spectral_noise(rng, size, 3.2, 2)
-    stretched = cv2.resize(np.tile(spectral_noise(rng, size, 3.0, 2), (1, 1)), (size, size))
-    stretched = np.repeat(np.fft.ifft2(np.fft.fft2(stretched)).real[:, ::1], 1, axis=1)
+    stretched = np.repeat(spectral_noise(rng, size // 4, 3.0, 2), 4, axis=1)
+    stretched = softened(np.tile(stretched, (4, 1)), 3.0)
     fine = spectral_noise(rng, size, 2.4, 8)
     waves = spectral_noise(rng, size, 2.6, 6)
-    channels = [ranked(1.2 - 1.6 * billows + 0.3 * fine), ranked(wisps + 0.2 * stretched),
-                ranked(fine), ranked(waves)]
+    channels = [
+        ranked(1.2 - 1.6 * billows + 0.3 * fine),
+        ranked(wisps + 0.2 * stretched),
+        ranked(fine),
+        ranked(waves),
+    ]
     return (np.stack(channels, axis=-1) * 255).astype(np.uint8)
 
 
@@ -44,7 +47,7 @@ def _splat(canvas: Array, x: float, y: float, radius: float, wobble: Array) -> N
     wrapped = columns % width
     rough = wobble[np.ix_(rows % wobble.shape[0], wrapped % wobble.shape[1])]
     d2 = (dx * dx + dy * dy) * (1 + 0.55 * rough)
-    cover = smoothstep(1.0, 0.45, np.sqrt(d2)) if False else np.clip((1 - d2) * 2.2, 0, 1)
+    cover = np.clip((1 - d2) * 2.2, 0, 1)
     depth = np.sqrt(np.clip(1 - d2, 0.02, 1))
     normal = np.stack(np.broadcast_arrays(dx + 0.35 * rough, dy + 0.2 * rough, depth), axis=-1)
     patch = canvas[np.ix_(rows, wrapped)]

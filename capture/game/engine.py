@@ -85,8 +85,10 @@ def open_window(title: str, size: tuple[int, int]) -> Any:
     properties.set_title(title)
     properties.set_fixed_size(True)
     properties.set_origin(0, 0)
+    buffer = frame_buffer()
+    buffer.set_back_buffers(1)
     window = engine().make_output(
-        pipe, title, 0, frame_buffer(), properties, GraphicsPipe.BF_require_window
+        pipe, title, 0, buffer, properties, GraphicsPipe.BF_require_window
     )
     if window is None:
         raise UserError(NO_DISPLAY.format(why="the display offers no OpenGL 3.3 window"))
@@ -100,7 +102,11 @@ def open_offscreen() -> Any:
         if pipe is None:
             continue
         host = engine().make_output(
-            pipe, "host", 0, frame_buffer(), WindowProperties.size(16, 16),
+            pipe,
+            "host",
+            0,
+            frame_buffer(),
+            WindowProperties.size(16, 16),
             GraphicsPipe.BF_refuse_window,
         )
         if host is not None:
@@ -114,8 +120,14 @@ def make_buffer(
 ) -> Any:
     """An offscreen buffer that shares `host`'s context, drawn in the order of `sort`."""
     buffer = engine().make_output(
-        host.get_pipe(), name, sort, frame_buffer(floating, depth), WindowProperties.size(*size),
-        GraphicsPipe.BF_refuse_window, host.get_gsg(), host,
+        host.get_pipe(),
+        name,
+        sort,
+        frame_buffer(floating, depth),
+        WindowProperties.size(*size),
+        GraphicsPipe.BF_refuse_window,
+        host.get_gsg(),
+        host,
     )
     if buffer is None:
         raise UserError(f"The graphics driver refused the buffer {name!r} of {size} pixels.")

@@ -18,15 +18,28 @@ Colour = tuple[int, int, int]
 
 SIZE = 1024
 SATURATED: tuple[Colour, ...] = (
-    (188, 34, 38), (22, 66, 138), (18, 104, 78), (226, 122, 24), (92, 40, 112), (20, 128, 150),
-    (214, 172, 32), (128, 24, 44), (34, 40, 52),
+    (188, 34, 38),
+    (22, 66, 138),
+    (18, 104, 78),
+    (226, 122, 24),
+    (92, 40, 112),
+    (20, 128, 150),
+    (214, 172, 32),
+    (128, 24, 44),
+    (34, 40, 52),
 )
 PALE: tuple[Colour, ...] = (
-    (212, 212, 208), (196, 202, 208), (216, 204, 176), (184, 190, 194), (206, 212, 216),
+    (212, 212, 208),
+    (196, 202, 208),
+    (216, 204, 176),
+    (184, 190, 194),
+    (206, 212, 216),
 )
 MILITARY: tuple[tuple[Colour, Colour], ...] = (
-    ((104, 112, 92), (72, 78, 58)), ((132, 140, 148), (98, 106, 116)), ((170, 144, 104), (116, 92, 62)),
-    ((84, 98, 112), (56, 66, 80)),
+    ((128, 138, 112), (92, 100, 74)),
+    ((158, 166, 174), (124, 132, 142)),
+    ((188, 162, 120), (140, 114, 80)),
+    ((118, 134, 150), (84, 98, 114)),
 )
 
 
@@ -36,9 +49,9 @@ class Painter:
     def __init__(self, atlas: Array, region: str) -> None:
         u0, v0, u1, v1 = ATLAS[region]
         self.canvas = np.ascontiguousarray(
-            atlas[int(v0 * SIZE):int(v1 * SIZE), int(u0 * SIZE):int(u1 * SIZE)]
+            atlas[int(v0 * SIZE) : int(v1 * SIZE), int(u0 * SIZE) : int(u1 * SIZE)]
         )
-        self.target = atlas[int(v0 * SIZE):int(v1 * SIZE), int(u0 * SIZE):int(u1 * SIZE)]
+        self.target = atlas[int(v0 * SIZE) : int(v1 * SIZE), int(u0 * SIZE) : int(u1 * SIZE)]
         self.height, self.width = self.canvas.shape[:2]
 
     def done(self) -> None:
@@ -48,30 +61,55 @@ class Painter:
     def at(self, u: float, v: float) -> tuple[int, int]:
         return int(u * self.width), int(v * self.height)
 
-    def box(self, u0: float, v0: float, u1: float, v1: float, colour: Colour, gloss: int = 200) -> None:
+    def box(
+        self, u0: float, v0: float, u1: float, v1: float, colour: Colour, gloss: int = 200
+    ) -> None:
         cv2.rectangle(self.canvas, self.at(u0, v0), self.at(u1, v1), (*colour, gloss), -1)
 
     def shape(self, points: list[tuple[float, float]], colour: Colour, gloss: int = 200) -> None:
         outline = np.array([self.at(u, v) for u, v in points], np.int32)
         cv2.fillPoly(self.canvas, [outline], (*colour, gloss), cv2.LINE_AA)
 
-    def line(self, points: list[tuple[float, float]], colour: Colour, width: int = 1, gloss: int = 150) -> None:
+    def line(
+        self, points: list[tuple[float, float]], colour: Colour, width: int = 1, gloss: int = 150
+    ) -> None:
         outline = np.array([self.at(u, v) for u, v in points], np.int32)
         cv2.polylines(self.canvas, [outline], False, (*colour, gloss), width, cv2.LINE_AA)
 
-    def circle(self, u: float, v: float, radius_px: float, colour: Colour, stretch: float = 1.0) -> None:
-        cv2.ellipse(self.canvas, self.at(u, v), (int(radius_px * stretch), int(radius_px)), 0, 0,
-                    360, (*colour, 190), -1, cv2.LINE_AA)
+    def circle(
+        self, u: float, v: float, radius_px: float, colour: Colour, stretch: float = 1.0
+    ) -> None:
+        cv2.ellipse(
+            self.canvas,
+            self.at(u, v),
+            (int(radius_px * stretch), int(radius_px)),
+            0,
+            0,
+            360,
+            (*colour, 190),
+            -1,
+            cv2.LINE_AA,
+        )
 
-    def text(self, words: str, u: float, v: float, height: float, colour: Colour, mirror: bool,
-             upside: bool = False, bold: int = 3) -> None:
+    def text(
+        self,
+        words: str,
+        u: float,
+        v: float,
+        height: float,
+        colour: Colour,
+        mirror: bool,
+        upside: bool = False,
+        bold: int = 3,
+    ) -> None:
         """Letters centred at (u, v), `height` as a fraction of the region's; `mirror` for a side
         whose texture runs backwards, `upside` for one that runs downwards."""
         scale = height * self.height / 22.0
         (w, h), base = cv2.getTextSize(words, cv2.FONT_HERSHEY_DUPLEX, scale, bold)
         stencil = np.zeros((h + base + 8, w + 8), np.uint8)
-        cv2.putText(stencil, words, (4, h + 3), cv2.FONT_HERSHEY_DUPLEX, scale, 255, bold,
-                    cv2.LINE_AA)
+        cv2.putText(
+            stencil, words, (4, h + 3), cv2.FONT_HERSHEY_DUPLEX, scale, 255, bold, cv2.LINE_AA
+        )
         stencil = stencil if upside else stencil[::-1]
         stencil = stencil[:, ::-1] if mirror else stencil
         x, y = self.at(u, v)
@@ -82,7 +120,7 @@ class Painter:
         x1, y1 = min(x + stencil.shape[1], self.width), min(y + stencil.shape[0], self.height)
         if x1 <= x0 or y1 <= y0:
             return
-        cover = stencil[y0 - y:y1 - y, x0 - x:x1 - x, None] / 255.0
+        cover = stencil[y0 - y : y1 - y, x0 - x : x1 - x, None] / 255.0
         part = self.canvas[y0:y1, x0:x1, :3]
         part[:] = (part + cover * (np.array(colour) - part)).astype(np.uint8)
 
@@ -93,7 +131,9 @@ class Scheme:
     def __init__(self, seed: int, name: str) -> None:
         rng = random.Random(f"livery/{seed}")
         self.rng = rng
-        self.military = name in ("delta", "twin_boom", "helicopter", "biplane") and rng.random() < 0.45
+        self.military = (
+            name in ("delta", "twin_boom", "helicopter", "biplane") and rng.random() < 0.45
+        )
         self.accent, self.second = rng.sample(SATURATED, 2)
         self.base: Colour = rng.choice(PALE)
         if not self.military and name != "airliner" and rng.random() < 0.4:
@@ -144,10 +184,25 @@ def _stripes(p: Painter, s: Scheme) -> None:
         if s.cheat == "double":
             p.box(0.0, side + down * 0.05 - 0.009, 1.0, side + down * 0.05 + 0.009, s.second)
         if s.cheat == "sweep":
-            p.shape([(0.35, side + down * 0.26), (0.62, side - down * 0.05), (0.72, side - down * 0.26),
-                     (1.0, side - down * 0.26), (1.0, side + down * 0.26)], s.accent)
-            p.shape([(0.30, side + down * 0.26), (0.58, side - down * 0.05), (0.60, side - down * 0.05),
-                     (0.33, side + down * 0.26)], s.second)
+            p.shape(
+                [
+                    (0.35, side + down * 0.26),
+                    (0.62, side - down * 0.05),
+                    (0.72, side - down * 0.26),
+                    (1.0, side - down * 0.26),
+                    (1.0, side + down * 0.26),
+                ],
+                s.accent,
+            )
+            p.shape(
+                [
+                    (0.30, side + down * 0.26),
+                    (0.58, side - down * 0.05),
+                    (0.60, side - down * 0.05),
+                    (0.33, side + down * 0.26),
+                ],
+                s.second,
+            )
     if s.cheat == "belly":
         p.box(0, 0, 1, 0.16, s.accent)
         p.box(0, 0.84, 1, 1, s.accent)
@@ -164,18 +219,54 @@ def _windows(p: Painter, cabin: str) -> None:
                 x, y = p.at(float(u), side + up * 0.045)
                 cv2.ellipse(p.canvas, (x, y), (4, 6), 0, 0, 360, (*glass, 255), -1, cv2.LINE_AA)
             for u in (0.13, 0.47, 0.83):
-                p.line([(u, side - up * 0.02), (u, side + up * 0.09), (u + 0.017, side + up * 0.09),
-                        (u + 0.017, side - up * 0.02), (u, side - up * 0.02)], frame)
+                p.line(
+                    [
+                        (u, side - up * 0.02),
+                        (u, side + up * 0.09),
+                        (u + 0.017, side + up * 0.09),
+                        (u + 0.017, side - up * 0.02),
+                        (u, side - up * 0.02),
+                    ],
+                    frame,
+                )
             for a, b in ((0.036, 0.058), (0.062, 0.074)):
-                p.shape([(a, side + up * 0.10), (b, side + up * 0.085), (b + 0.004, side + up * 0.155),
-                         (a + 0.006, side + up * 0.175)], glass, 255)
+                p.shape(
+                    [
+                        (a, side + up * 0.10),
+                        (b, side + up * 0.085),
+                        (b + 0.004, side + up * 0.155),
+                        (a + 0.006, side + up * 0.175),
+                    ],
+                    glass,
+                    255,
+                )
         if cabin == "greenhouse":
-            p.shape([(0.05, side - up * 0.05), (0.15, side - up * 0.05), (0.19, side + up * 0.17),
-                     (0.10, side + up * 0.2), (0.06, side + up * 0.2)], glass, 255)
-            p.shape([(0.185, side), (0.265, side), (0.265, side + up * 0.14), (0.215, side + up * 0.14)],
-                    glass, 255)
-            p.shape([(0.28, side), (0.36, side), (0.36, side + up * 0.14), (0.28, side + up * 0.14)],
-                    glass, 255)
+            p.shape(
+                [
+                    (0.05, side - up * 0.05),
+                    (0.15, side - up * 0.05),
+                    (0.19, side + up * 0.17),
+                    (0.10, side + up * 0.2),
+                    (0.06, side + up * 0.2),
+                ],
+                glass,
+                255,
+            )
+            p.shape(
+                [
+                    (0.185, side),
+                    (0.265, side),
+                    (0.265, side + up * 0.14),
+                    (0.215, side + up * 0.14),
+                ],
+                glass,
+                255,
+            )
+            p.shape(
+                [(0.28, side), (0.36, side), (0.36, side + up * 0.14), (0.28, side + up * 0.14)],
+                glass,
+                255,
+            )
     if cabin == "greenhouse":
         p.shape([(0.035, 0.42), (0.115, 0.38), (0.115, 0.62), (0.035, 0.58)], glass, 255)
 
@@ -196,15 +287,30 @@ def _paint_body(atlas: Array, s: Scheme, cabin: str) -> None:
         up = 1 if side < 0.5 else -1
         place = 0.30 if cabin == "airliner" else 0.66
         words = s.title if cabin == "airliner" else s.registration
-        ink = s.ink if s.military or cabin == "airliner" else s.ink
-        p.text(words, place, side + up * (0.125 if cabin == "airliner" else 0.06),
-               0.085, ink, not mirror, upside=side > 0.5, bold=4)
+        p.text(
+            words,
+            place,
+            side + up * (0.125 if cabin == "airliner" else 0.06),
+            0.085,
+            s.ink,
+            mirror,
+            upside=side > 0.5,
+            bold=4,
+        )
         if cabin == "airliner":
-            p.text(s.registration, 0.86, side + up * 0.05, 0.045, s.ink, not mirror,
-                   upside=side > 0.5, bold=2)
+            p.text(
+                s.registration,
+                0.86,
+                side + up * 0.05,
+                0.045,
+                s.ink,
+                mirror,
+                upside=side > 0.5,
+                bold=2,
+            )
         elif s.military:
             _roundel(p, 0.5, side, 26, s, 0.8)
-            p.text(s.number, 0.2, side, 0.12, (226, 226, 220), not mirror, upside=side > 0.5, bold=5)
+            p.text(s.number, 0.2, side, 0.12, (226, 226, 220), mirror, upside=side > 0.5, bold=5)
     _windows(p, cabin)
     p.done()
 
@@ -225,14 +331,14 @@ def _paint_wings(atlas: Array, s: Scheme) -> None:
                 _roundel(p, u, 0.5, 34, s, 0.8)
         if not s.military:
             where = 0.78 if top else 0.24
-            p.text(s.registration, where, 0.5, 0.26, s.ink, not top, upside=False, bold=4)
+            p.text(s.registration, where, 0.5, 0.26, s.ink, False, bold=4)
         p.line([(0.14, 0.2), (0.46, 0.16)], line, 2)
         p.line([(0.86, 0.2), (0.54, 0.16)], line, 2)
         p.done()
 
 
 def _paint_fins(atlas: Array, s: Scheme) -> None:
-    for region, mirror in (("fin_left", False), ("fin_right", True)):
+    for region in ("fin_left", "fin_right"):
         p = Painter(atlas, region)
         if not s.military:
             p.box(0, 0, 1, 1, s.accent)
@@ -241,15 +347,20 @@ def _paint_fins(atlas: Array, s: Scheme) -> None:
             p.circle(0.5, 0.62, 17, s.second, 1.0)
         _panels(p, 6, 5, _shade(s.accent if not s.military else s.base, 0.75))
         if s.military:
-            p.text(s.number, 0.5, 0.55, 0.3, (226, 226, 220), mirror, bold=5)
+            p.text(s.number, 0.5, 0.55, 0.3, (226, 226, 220), True, bold=5)
         p.done()
 
 
 def _paint_patches(atlas: Array, s: Scheme) -> None:
     colours: dict[str, tuple[Colour, int]] = {
-        "paint": (s.base, 200), "accent": (s.blotch or s.accent, 200), "metal": ((150, 152, 156), 215),
-        "dark": ((22, 22, 24), 90), "glass": ((22, 32, 46), 255), "rubber": ((26, 26, 26), 30),
-        "wood": ((92, 60, 34), 120), "white": ((206, 206, 204), 190),
+        "paint": (s.base, 200),
+        "accent": (s.blotch or s.accent, 200),
+        "metal": ((150, 152, 156), 215),
+        "dark": ((22, 22, 24), 90),
+        "glass": ((22, 32, 46), 255),
+        "rubber": ((26, 26, 26), 30),
+        "wood": ((92, 60, 34), 120),
+        "white": ((206, 206, 204), 190),
     }
     p = Painter(atlas, "patches")
     for k, name in enumerate(PATCHES):

@@ -6,6 +6,7 @@ atlas, whose regions are named in ATLAS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ def merge(parts: list[Mesh]) -> Mesh:
     return Mesh(
         np.concatenate([p.position for p in parts]), np.concatenate([p.normal for p in parts]),
         np.concatenate([p.uv for p in parts]),
-        np.concatenate([p.triangles + o for p, o in zip(parts, offsets)]),
+        np.concatenate([p.triangles + o for p, o in zip(parts, offsets, strict=True)]),
     )
 
 
@@ -107,7 +108,8 @@ def _smooth(stations: Array, count: int) -> Array:
     at = x[0] + (x[-1] - x[0]) * t
     slope = np.diff(stations, axis=0) / np.diff(x)[:, None]
     same = slope[:-1] * slope[1:] > 0
-    middle = np.where(same, 2 * slope[:-1] * slope[1:] / np.where(same, slope[:-1] + slope[1:], 1), 0)
+    both = np.where(same, slope[:-1] + slope[1:], 1)
+    middle = np.where(same, 2 * slope[:-1] * slope[1:] / both, 0)
     tangent = np.concatenate([slope[:1], middle, slope[-1:]])
     k = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
     h = (x[k + 1] - x[k])[:, None]
@@ -117,7 +119,8 @@ def _smooth(stations: Array, count: int) -> Array:
 
 
 def body(
-    stations: list[tuple[float, ...]], patch: str | None = None, rows: int = 56, columns: int = 36
+    stations: Sequence[tuple[float, ...]], patch: str | None = None, rows: int = 56,
+    columns: int = 36,
 ) -> Mesh:
     """A rounded body through stations (y, half width, height up, height down, centre z, power).
 

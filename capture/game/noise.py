@@ -26,6 +26,14 @@ def spectral_noise(rng: np.random.Generator, size: int, beta: float, low: float 
     return ((noise - noise.mean()) / noise.std()).astype(np.float32)
 
 
+def softened(field: Array, sigma: float) -> Array:
+    """A tileable field blurred by a Gaussian of `sigma` pixels."""
+    fy = np.fft.fftfreq(field.shape[0])[:, None]
+    fx = np.fft.rfftfreq(field.shape[1])[None, :]
+    blur = np.exp(-2 * (np.pi * sigma) ** 2 * (fx * fx + fy * fy))
+    return np.fft.irfft2(np.fft.rfft2(field) * blur, s=field.shape).astype(np.float32)
+
+
 def ranked(noise: Array) -> Array:
     """The noise mapped to [0, 1] through the normal distribution, about evenly spread."""
     return (0.5 + 0.5 * np.tanh(0.8 * noise)).astype(np.float32)
@@ -42,7 +50,10 @@ def warped(field: Array, dx: Array, dy: Array) -> Array:
     rows, columns = np.indices(field.shape[:2], dtype=np.float32)
     height, width = field.shape[:2]
     return cv2.remap(
-        field, (columns + dx) % width, (rows + dy) % height, cv2.INTER_LINEAR,
+        field,
+        (columns + dx) % width,
+        (rows + dy) % height,
+        cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_WRAP,
     )
 
@@ -59,8 +70,7 @@ def cells(rng: np.random.Generator, size: int, count: int, jitter: Array) -> tup
     columns = (columns + jitter) % size
     rows = (rows + np.roll(jitter, size // 3, axis=0)) % size
     band = (rows // side).astype(np.int32)
-    cuts = np.sort(rng.random((count, count // 2 + 2)) * 0.7 / count, axis=1) * 0
-    cuts = cuts + np.cumsum(rng.dirichlet(np.full(cuts.shape[1], 3.0), count), axis=1) * size
+    cuts = np.cumsum(rng.dirichlet(np.full(count // 2 + 2, 3.0), count), axis=1) * size
     edges = cuts[band]
     number = (columns[..., None] > edges).sum(-1).astype(np.int32)
     padded = np.concatenate([np.zeros((count, 1)), cuts], axis=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 WEAK = 1.0
 """Sun strength of reference pictures (domain X): the sun behind thin haze."""
 
-STRONG = 16.0
+STRONG = 17.0
 """Typical sun strength of over-exposed pictures (domain Y)."""
 
 MIN_STRENGTH, MAX_STRENGTH = 0.0, 64.0

@@ -4,9 +4,9 @@ Everything is radiance in the same relative unit, for the weak sun; strength sca
 
 References
 ----------
-Preetham, Shirley, Smits 1999, *A Practical Analytic Model for Daylight* (sky luminance, chromaticity
-and sun transmittance). Ramamoorthi, Hanrahan 2001, *An Efficient Representation for Irradiance
-Environment Maps* (nine spherical harmonics). CIE S 011 overcast sky, (1 + 2 sin e) / 3.
+Preetham, Shirley, Smits 1999, *A Practical Analytic Model for Daylight* (sky luminance,
+chromaticity and sun transmittance). Ramamoorthi, Hanrahan 2001, *An Efficient Representation for
+Irradiance Environment Maps* (nine spherical harmonics). CIE S 011 overcast sky, (1 + 2 sin e) / 3.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ Array = np.ndarray
 
 MAP_SIZE = (128, 64)  # width (compass), height (elevation) of the sky map
 DIRECT_TO_SKY = 0.85  # weak sun: direct luminous irradiance over the sky's, surface facing each
-SKY_EXPONENT = 0.36  # sky light grows with this power of the sun's strength
+SKY_EXPONENT = 0.21  # sky light grows with this power of the sun's strength
+PALE = np.array([0.93, 1.0, 1.07])  # air light at the horizon; Preetham's is known to be too red
+VEIL_PEAK = 0.45  # radiance of the glare's middle over the sun's irradiance, see pipeline
+WHITE_BALANCE = 0.85  # 0 = film for daylight, 1 = every white is grey
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 XYZ_TO_RGB = np.array(
     [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
@@ -47,7 +50,9 @@ class Daylight:
     harmonics: Array  # float32 (9, 3) irradiance coefficients for `irradiance`
     sun_direction: Array  # float32 (3,) unit vector towards the sun: east, north, up
     sun_irradiance: Array  # float32 (3,) on a surface that faces the sun
-    exposure: float  # makes the brightest matt white of the weak sun nearly white
+    white: float  # radiance of a matt white surface that faces the sun
+    brightest: float  # radiance of the sky and the glare where the sun stands
+    bright: float  # radiance of the sky away from the sun
 
 
 def sun_vector(azimuth_deg: float, elevation_deg: float) -> Array:
@@ -106,7 +111,7 @@ def sun_colour(elevation_deg: float, turbidity: float) -> Array:
     rayleigh = np.exp(-0.008735 * mass * wavelength**-4.08)
     aerosol = np.exp(-mass * (0.04608 * turbidity - 0.04586) * wavelength**-1.3)
     colour = rayleigh * aerosol
-    return colour / (colour @ LUMINANCE)
+    return np.asarray(colour / (colour @ LUMINANCE))
 
 
 def irradiance(harmonics: Array, normals: Array) -> Array:
@@ -140,6 +145,22 @@ def _hazy(radiance: Array, limit: float) -> Array:
     return radiance / (1 + luminance / limit)
 
 
+def metered_exposure(day: Daylight, sun_off_axis_deg: float) -> float:
+    """The camera's exposure, metered for the weak sun so that its picture is not clipped.
+
+    `sun_off_axis_deg` is the angle between the sun and the camera's axis: with the sun out of the
+    view the camera opens up. Strength plays no part: an over-exposed picture keeps the exposure.
+    """
+    facing = float(np.clip((62 - sun_off_axis_deg) / 22, 0, 1))
+    sky_peak = day.bright + facing * (day.brightest - day.bright)
+    return 0.78 / max(1.2 * day.white, sky_peak)
+
+
+def _white_balance(light: Array) -> Array:
+    """A camera's automatic white balance: takes out most of the light's colour, not all."""
+    return np.asarray((light @ LUMINANCE / light) ** WHITE_BALANCE)
+
+
 def daylight(
     azimuth_deg: float, elevation_deg: float, turbidity: float, overcast: float, ground: Array
 ) -> Daylight:
@@ -157,22 +178,26 @@ def daylight(
     up = directions[..., 2]
     above = up > 0
     clear = clear / (clear[above] @ LUMINANCE).mean()
+    pale = 0.92 * (1 - np.maximum(up, 0)) ** 2.5 * np.clip((elevation_deg - 3) / 10, 0, 1)
+    clear += pale[..., None] * ((clear @ LUMINANCE)[..., None] * PALE - clear)
     warm = 0.35 * sun_colour(elevation_deg, turbidity) + 0.65
     grey = ((1 + 2 * np.maximum(up, 0)) / 3)[..., None] * warm * 1.6
-    sky = _hazy((1 - overcast) * clear + overcast * grey, 2.2)
+    sky = _hazy((1 - overcast) * clear + overcast * grey, 1.5)
     above_only = np.where(above[..., None], sky, 0)
     sky_irradiance = irradiance(_project(above_only, directions), np.array([0.0, 0.0, 1.0]))
     direct = DIRECT_TO_SKY * (1 - 0.5 * overcast) * (sky_irradiance @ LUMINANCE)
     sun_irradiance = direct * sun_colour(elevation_deg, turbidity) ** 0.7
-    below = ground * (sky_irradiance + sun_irradiance * max(sun[2], 0.15)) / np.pi
+    below = (0.06 + ground) * (sky_irradiance + sun_irradiance * max(sun[2], 0.15)) / np.pi
     horizon = sky[above.argmax(axis=0)[0]][None]
     fade = np.clip(-up / 0.35, 0, 1)[..., None] ** 0.6
     sky = np.where(above[..., None], sky, horizon * (1 - fade) + below * fade)
     harmonics = _project(sky, directions)
+    balance = _white_balance(sun_irradiance + irradiance(harmonics, np.array([0.0, 0.0, 1.0])))
+    sky, harmonics, sun_irradiance = sky * balance, harmonics * balance, sun_irradiance * balance
     white = 0.85 * (sun_irradiance + irradiance(harmonics, sun)) / np.pi
-    peak = np.percentile(sky.max(axis=-1)[above], 99.0)
-    exposure = 0.80 / max(float(white.max()), float(peak))
+    near = (sky[above].max(axis=0) + VEIL_PEAK * sun_irradiance).max()
+    far = np.percentile(sky[above].max(axis=-1), 85.0)
     return Daylight(
         sky.astype(np.float32), harmonics.astype(np.float32), sun.astype(np.float32),
-        sun_irradiance.astype(np.float32), float(exposure),
+        sun_irradiance.astype(np.float32), float(white.max()), float(near), float(far),
     )

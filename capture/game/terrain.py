@@ -12,11 +12,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from capture.game.noise import cells, ranked, smoothstep, spectral_noise, warped
+from capture.game.noise import cells, ranked, smoothstep, softened, spectral_noise, warped
 
 Array = np.ndarray
 
-TILE_M = 14_000.0
+TILE_M = 22_000.0
 SIZE = 512  # pixels of a tile
 
 
@@ -43,9 +43,9 @@ def _slope(height: Array) -> Array:
 
 def _ridges(rng: np.random.Generator) -> Array:
     """Mountain ridges in [0, 1]: folded noise (Musgrave's ridged multifractal, two folds)."""
-    base = 1 - np.abs(np.tanh(spectral_noise(rng, SIZE, 3.4, 2) * 0.9))
-    detail = 1 - np.abs(np.tanh(spectral_noise(rng, SIZE, 2.9, 7) * 0.8))
-    return np.clip(base * (0.62 + 0.38 * detail), 0, 1) ** 1.4
+    base = 1 - np.abs(np.tanh(spectral_noise(rng, SIZE, 4.2, 1.5) * 0.8))
+    detail = 1 - np.abs(np.tanh(spectral_noise(rng, SIZE, 3.6, 5) * 0.8))
+    return softened(np.clip(base * (0.72 + 0.28 * detail), 0, 1) ** 1.6, 1.6)
 
 
 def _fields(rng: np.random.Generator) -> tuple[Array, Array]:
@@ -53,10 +53,21 @@ def _fields(rng: np.random.Generator) -> tuple[Array, Array]:
     height = 60 + 30 * hills
     jitter = spectral_noise(rng, SIZE, 3.4, 2) * 4
     number, edge = cells(rng, SIZE, 32, jitter)
-    palette = np.array([
-        (74, 98, 46), (96, 118, 54), (134, 132, 70), (168, 150, 88), (120, 92, 62),
-        (86, 108, 62), (58, 84, 42), (186, 170, 104), (104, 128, 66), (146, 120, 78),
-    ], np.float32)
+    palette = np.array(
+        [
+            (74, 98, 46),
+            (96, 118, 54),
+            (134, 132, 70),
+            (168, 150, 88),
+            (120, 92, 62),
+            (86, 108, 62),
+            (58, 84, 42),
+            (186, 170, 104),
+            (104, 128, 66),
+            (146, 120, 78),
+        ],
+        np.float32,
+    )
     colour = palette[rng.integers(0, len(palette), number.max() + 1)][number]
     stripes = np.sin(np.indices((SIZE, SIZE))[1] * (1.1 + (number % 5) * 0.3))
     colour = colour * (1 + 0.04 * stripes[..., None])
@@ -71,13 +82,13 @@ def _fields(rng: np.random.Generator) -> tuple[Array, Array]:
     return height, colour
 
 
-def _mountains(rng: np.random.Generator, snow_line: float = 1300.0) -> tuple[Array, Array]:
-    height = (1900 * _ridges(rng) - 120).astype(np.float32)
+def _mountains(rng: np.random.Generator, snow_line: float = 850.0) -> tuple[Array, Array]:
+    height = (1500 * _ridges(rng) - 40).astype(np.float32)
     slope, fine = _slope(height), spectral_noise(rng, SIZE, 2.0, 8)
     grass = _mix((66, 88, 44), (112, 112, 68), ranked(fine))
     rock = _mix((92, 84, 76), (134, 124, 112), ranked(fine))
-    colour = grass + (rock - grass) * smoothstep(0.35, 0.6, slope + 0.06 * fine)[..., None]
-    woods = smoothstep(0.1, 0.5, spectral_noise(rng, SIZE, 2.8, 4)) * (height < 800)
+    colour = grass + (rock - grass) * smoothstep(0.45, 0.75, slope + 0.06 * fine)[..., None]
+    woods = smoothstep(0.1, 0.5, spectral_noise(rng, SIZE, 2.8, 4)) * (height < 600)
     colour += woods[..., None] * (np.array((40, 60, 36), np.float32) - colour)
     snow = smoothstep(snow_line, snow_line + 220, height + 90 * fine - 200 * slope)
     colour += snow[..., None] * (np.array((226, 230, 238), np.float32) - colour)
@@ -85,10 +96,13 @@ def _mountains(rng: np.random.Generator, snow_line: float = 1300.0) -> tuple[Arr
 
 
 def _desert(rng: np.random.Generator) -> tuple[Array, Array]:
-    dunes = np.abs(warped(
-        np.sin(np.indices((SIZE, SIZE))[1].astype(np.float32) * 2 * np.pi * 22 / SIZE),
-        spectral_noise(rng, SIZE, 3.6, 2) * 22, spectral_noise(rng, SIZE, 3.6, 2) * 22,
-    ))
+    dunes = np.abs(
+        warped(
+            np.sin(np.indices((SIZE, SIZE))[1].astype(np.float32) * 2 * np.pi * 22 / SIZE),
+            spectral_noise(rng, SIZE, 3.6, 2) * 22,
+            spectral_noise(rng, SIZE, 3.6, 2) * 22,
+        )
+    )
     mesa = smoothstep(0.75, 1.0, spectral_noise(rng, SIZE, 3.4, 2))
     fine = spectral_noise(rng, SIZE, 2.2, 8)
     height = 40 + 45 * (1 - dunes) * (1 - mesa) + mesa * (320 + 14 * fine)
@@ -101,10 +115,10 @@ def _desert(rng: np.random.Generator) -> tuple[Array, Array]:
 
 def _snow(rng: np.random.Generator) -> tuple[Array, Array]:
     height, _ = _mountains(rng)
-    height = height * 0.45 + 60
+    height = height * 0.5 + 60
     fine, slope = spectral_noise(rng, SIZE, 2.2, 8), _slope(height)
     colour = _mix((196, 206, 220), (226, 230, 236), ranked(fine))
-    rock = smoothstep(0.24, 0.42, slope + 0.05 * fine)
+    rock = 0.85 * smoothstep(0.34, 0.5, slope + 0.02 * fine)
     colour += rock[..., None] * (np.array((88, 84, 84), np.float32) - colour)
     woods = smoothstep(0.5, 0.8, spectral_noise(rng, SIZE, 2.6, 5)) * (height < 380)
     colour += 0.85 * woods[..., None] * (np.array((54, 64, 60), np.float32) - colour)
@@ -113,12 +127,14 @@ def _snow(rng: np.random.Generator) -> tuple[Array, Array]:
 
 def _coast(rng: np.random.Generator) -> tuple[Array, Array]:
     shore = spectral_noise(rng, SIZE, 3.5, 1.5)
-    height = (260 * np.tanh(shore) + 40 * spectral_noise(rng, SIZE, 2.8, 6) * (shore > 0.1))
+    height = softened(
+        260 * np.tanh(shore) + 40 * spectral_noise(rng, SIZE, 3.0, 6) * (shore > 0.1), 1.0
+    )
     fine = spectral_noise(rng, SIZE, 2.2, 6)
     colour = _mix((78, 96, 50), (138, 128, 82), ranked(fine))
     woods = smoothstep(0.2, 0.6, spectral_noise(rng, SIZE, 2.8, 4))
     colour += woods[..., None] * (np.array((48, 70, 40), np.float32) - colour)
-    beach = smoothstep(32, 10, height) if False else 1 - smoothstep(10, 30, height)
+    beach = 1 - smoothstep(10, 30, height)
     colour += beach[..., None] * (np.array((206, 190, 150), np.float32) - colour)
     return height.astype(np.float32), colour
 
@@ -132,14 +148,19 @@ def _sea(rng: np.random.Generator) -> tuple[Array, Array]:
 
 def _cloud_sea(rng: np.random.Generator) -> tuple[Array, Array]:
     low = spectral_noise(rng, SIZE, 3.4, 2)
-    billows = 1 - np.abs(np.tanh(spectral_noise(rng, SIZE, 2.9, 7)))
+    billows = np.abs(np.tanh(spectral_noise(rng, SIZE, 3.6, 5)))
     height = 260 + 110 * low + 240 * billows * ranked(low)
     return height.astype(np.float32), np.full((SIZE, SIZE, 3), 224, np.float32)
 
 
 MAKERS = {
-    "fields": _fields, "mountains": _mountains, "desert": _desert, "snow": _snow,
-    "coast": _coast, "sea": _sea, "cloud_sea": _cloud_sea,
+    "fields": _fields,
+    "mountains": _mountains,
+    "desert": _desert,
+    "snow": _snow,
+    "coast": _coast,
+    "sea": _sea,
+    "cloud_sea": _cloud_sea,
 }
 
 

@@ -14,8 +14,13 @@ from capture.game.options import STRONG, WEAK, Light
 AIRCRAFT = ("airliner", "delta", "biplane", "glider", "twin_boom", "helicopter")
 """Names of the aircraft, in the order of the key `a`."""
 
+SLENDER = ("glider", "helicopter")  # wings and rotor reach far beyond what can be seen of them
+
 BIOMES = ("fields", "mountains", "desert", "snow", "coast", "sea", "cloud_sea")
 WEATHERS = ("clear", "cirrus", "cumulus", "broken", "overcast")
+PALE_PLACES = {"snow": 0.8, "cloud_sea": 0.55, "desert": 0.85, "broken": 0.85, "overcast": 0.65}
+"""Where much is white, a weaker sun burns as much of the picture: factors on its strength."""
+
 WORLDS_PER_BIOME = 2
 CLOUD_FIELDS = 5
 
@@ -48,21 +53,22 @@ class Viewpoint:
 
 def _camera_angles(rng: random.Random, biome: str) -> tuple[float, float]:
     """(look, altitude): mostly level or looking up, now and then down on the ground."""
-    look = rng.choice((rng.uniform(-8, 8), rng.uniform(0, 24), rng.uniform(-24, -6)))
-    altitude = rng.choice((rng.uniform(120, 500), rng.uniform(500, 2200)))
+    spans = ((-8, 8), (2, 26), (6, 32), (-22, -6))
+    look = rng.uniform(*rng.choice(spans))
+    altitude = rng.choice((rng.uniform(250, 700), rng.uniform(500, 2200)))
     return look, altitude * (0.5 if biome == "cloud_sea" else 1.0)
 
 
-def _sun(rng: random.Random, heading: float, look: float) -> Light:
+def _sun(rng: random.Random, heading: float, look: float, share: float) -> Light:
     """The sun in or near the view (backlit), or behind the camera's shoulder (front-lit)."""
     kind = rng.random()
     if kind < 0.66:
-        aside, elevation = rng.gauss(0, 9), look + rng.uniform(-2, 20)
+        aside, elevation = rng.gauss(0, 9), max(look, -2) + rng.uniform(1, 15)
     elif kind < 0.82:
         aside, elevation = rng.choice((-1, 1)) * rng.uniform(20, 60), rng.uniform(8, 50)
     else:
         aside, elevation = rng.choice((-1, 1)) * rng.uniform(100, 180), rng.uniform(12, 60)
-    strength = STRONG * 2.0 ** rng.uniform(-0.9, 0.8)
+    strength = STRONG * share * 2.0 ** rng.uniform(-0.6, 0.7)
     return Light((heading + aside) % 360.0, min(70.0, max(4.0, elevation)), strength)
 
 
@@ -75,9 +81,11 @@ def viewpoint(seed: int, number: int, aircraft: str | None = None) -> Viewpoint:
     biome, heading = rng.choice(BIOMES), rng.uniform(0, 360)
     look, altitude = _camera_angles(rng, biome)
     side = rng.choice((rng.uniform(25, 155), rng.uniform(205, 335), rng.uniform(0, 360)))
+    craft, weather = rng.choice(AIRCRAFT), rng.choice(WEATHERS)
+    light = _sun(rng, heading, look, PALE_PLACES.get(biome, 1.0) * PALE_PLACES.get(weather, 1.0))
     scene = Viewpoint(
         number=number,
-        aircraft=rng.choice(AIRCRAFT),
+        aircraft=craft,
         livery=rng.randrange(1 << 30),
         yaw_deg=side,
         pitch_deg=rng.gauss(3, 6),
@@ -85,17 +93,17 @@ def viewpoint(seed: int, number: int, aircraft: str | None = None) -> Viewpoint:
         heading_deg=heading,
         look_deg=look,
         fov_deg=rng.uniform(32, 50),
-        fill=rng.uniform(0.5, 0.84),
+        fill=min(0.9, rng.uniform(0.5, 0.84) * (1.2 if craft in SLENDER else 1.0)),
         offset=(rng.uniform(-0.7, 0.7), rng.uniform(-0.6, 0.6)),
         biome=biome,
         world=rng.randrange(WORLDS_PER_BIOME),
         place=(rng.random(), rng.random()),
         altitude_m=altitude,
-        weather=rng.choice(WEATHERS),
+        weather=weather,
         clouds=rng.randrange(CLOUD_FIELDS),
         cloud_turn=rng.random(),
-        turbidity=rng.uniform(2.2, 5.0),
-        light=_sun(rng, heading, look),
+        turbidity=rng.uniform(2.0, 4.2),
+        light=light,
     )
     return scene if aircraft is None else replace(scene, aircraft=aircraft)
 

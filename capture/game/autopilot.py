@@ -1,0 +1,30 @@
+"""What the autopilot shows as its k-th picture. Standard library only."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from capture.game.options import WEAK, Light
+from capture.game.viewpoints import over_exposed_light, reference_light
+
+PICTURES_PER_VIEWPOINT = 4
+"""The reference, the over-exposed one, one between them, and one with the sun elsewhere."""
+
+
+def picture_of(seed: int, picture: int) -> tuple[int, Light]:
+    """(viewpoint, light) of the autopilot's picture number `picture`."""
+    number, step = divmod(picture, PICTURES_PER_VIEWPOINT)
+    strong = over_exposed_light(seed, number)
+    rng = random.Random(f"autopilot/{seed}/{picture}")
+    if step == 0:
+        return number, reference_light(strong)
+    if step == 1:
+        return number, strong
+    if step == 2:
+        return number, replace(strong, strength=WEAK + (strong.strength - WEAK) * rng.random())
+    return number, replace(
+        strong,
+        azimuth_deg=(strong.azimuth_deg + rng.gauss(0, 12)) % 360.0,
+        elevation_deg=min(70.0, max(4.0, strong.elevation_deg + rng.gauss(0, 5))),
+    )

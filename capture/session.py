@@ -1,0 +1,111 @@
+"""The folder of one recording and its ``session.json``. Records nothing itself."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from capture.options import CaptureOptions
+from dataset.errors import UserError
+from dataset.manifest import write_session
+
+FORMAT = 1  # raised when a reader of before would misunderstand
+
+
+class Session:
+    """A new session folder with an empty ``frames/``.
+
+    Raises
+    ------
+    UserError
+        The name is taken or no file name, or the folder cannot be made.
+    """
+
+    def __init__(self, options: CaptureOptions, screen: dict[str, Any]) -> None:
+        self.path = create_session(options.out, options.session)
+        self._facts: dict[str, Any] = {
+            "format": FORMAT,
+            "session": self.path.name,
+            "state": "recording",
+            "started": _now(),
+            "ended": None,
+            "reason": None,
+            "machine": {
+                "system": platform.platform(),
+                "processor": platform.processor() or platform.machine(),
+                "python": platform.python_version(),
+            },
+            "screen": screen,
+            "options": {**asdict(options), "out": str(options.out)},
+        }
+        self._write()
+
+    def finish(self, reason: str, counts: dict[str, Any]) -> None:
+        """Note why and when it ended, and how much there is."""
+        self._facts.update(state="ended", ended=_now(), reason=reason, counts=counts)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            write_session(self.path, self._facts)
+        except OSError as error:
+            raise UserError(f"Cannot write in {self.path}: {error.strerror}.", 1) from error
+
+
+def create_session(out: Path, name: str | None) -> Path:
+    """Make ``out/<name>/frames``; without a name the date and time, made unique.
+
+    Raises
+    ------
+    UserError
+        The name is taken or no file name, or the folder cannot be made.
+    """
+    if name is not None and (not name.strip(" .") or re.search(r'[<>:"/\\|?*\x00-\x1f]', name)):
+        raise UserError(f"{name!r} cannot be the name of a session: give a plain folder name.")
+    stem = name or time.strftime("%Y%m%d-%H%M%S")
+    number = 1
+    while True:
+        path = out / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            (path / "frames").parent.mkdir(parents=True)
+            (path / "frames").mkdir()
+            return path
+        except FileExistsError as error:
+            if name is not None or not path.is_dir():
+                raise UserError(
+                    f"{path} exists already. Choose another name, or remove it first."
+                ) from error
+            number += 1
+        except OSError as error:
+            raise UserError(f"Cannot make {path}: {error.strerror}.") from error
+
+
+def check_options(options: CaptureOptions) -> None:
+    """``UserError`` where an option makes no sense or the disk is full already."""
+    if not 0 < options.fps <= 1000:
+        raise UserError(f"--fps must be over 0 and at most 1000, not {options.fps:g}.")
+    if options.label not in (None, "X", "Y"):
+        raise UserError(f"--label must be X or Y, not {options.label!r}.")
+    if options.size is not None and min(options.size) < 1:
+        raise UserError("--size must be at least 1x1.")
+    out = options.out.absolute()
+    there = next(each for each in (out, *out.parents) if each.exists())
+    if shutil.disk_usage(there).free < options.disk_floor_bytes:
+        raise UserError(
+            f"{low_disk(options)} Make room there, or record to another disk with --out.", 1
+        )
+
+
+def low_disk(options: CaptureOptions) -> str:
+    """What to say when the disk floor is reached."""
+    floor = options.disk_floor_bytes / 1e9
+    return f"Less than {floor:.1f} GB are free on the disk of {options.out}."
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

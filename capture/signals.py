@@ -1,0 +1,36 @@
+"""Ctrl-C and SIGTERM become a command on the recorder's queue: they cut through no write."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPT = "interrupt"  # the command that is put on the queue
+
+
+@contextmanager
+def signals_into(commands: queue.SimpleQueue[str]) -> Iterator[None]:
+    """Catch the first signal while entered; a second one does what it did before.
+
+    Outside the main thread, where no handler can be set, nothing is caught.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def receive(number: int, _: FrameType | None) -> None:
+        commands.put(INTERRUPT)
+        signal.signal(number, before[signal.Signals(number)])
+
+    try:
+        for number in before:
+            signal.signal(number, receive)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

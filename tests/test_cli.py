@@ -1,0 +1,105 @@
+"""The command line: messages, exit codes, no traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from tiny_runs import make_data, tiny_options
+
+import cli
+from dataset.images import write_png
+
+WHITE = np.full((20, 30, 3), 255, np.uint8)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli.main, list(words))
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("capture", "--hotkey"),
+        ("label", "cli capture --hotkey"),
+        ("split", "cli capture --hotkey"),
+        ("train", "cli split"),
+        ("train --resume", "cli train"),
+        ("train --dry-run", "cli split"),
+        ("restore image.png", "No such picture: image.png"),
+        ("evaluate", "pairs.csv"),
+        ("import nothing", "nothing"),
+        ("train --device cuda:99", "--device"),
+    ],
+)
+def test_an_empty_folder_gives_a_message_and_stays_empty(
+    empty: Path, words: str, message: str
+) -> None:
+    result = run(*words.split())
+    assert result.exit_code in (1, 2), result.output
+    assert result.output.splitlines()[-1].startswith("Error: ")
+    assert message in result.output
+    assert not isinstance(result.exception, (KeyError, OSError, ValueError))
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["capture --size 12", "capture --region 1,2,3", "split --counts 1,2,3,x", "train --epochs 0",
+     "train --preset huge", "label --limit 300", "capture --size 0x5"],
+)
+def test_a_malformed_option_is_named(empty: Path, words: str) -> None:
+    result = run(*words.split())
+    assert result.exit_code == 2
+    assert words.split()[1] in result.output
+
+
+def test_restoring_without_a_run_says_how_to_get_one(empty: Path) -> None:
+    write_png(empty / "image.png", WHITE)
+    result = run("restore", "image.png")
+    assert result.exit_code == 2
+    assert "cli train" in result.output
+
+
+def test_a_resumed_run_keeps_its_settings(empty: Path) -> None:
+    from model.train import train
+
+    make_data(empty)
+    train(tiny_options(empty, steps=1))
+    refused = run("train", "--run", "tiny", "--resume", "--batch-size", "4")
+    assert refused.exit_code == 2
+    assert "--batch-size" in refused.output
+    assert run("train", "--run", "tiny", "--resume", "--steps", "3").exit_code == 0
+
+
+def test_evaluate_prints_json(empty: Path) -> None:
+    from model.train import train
+
+    make_data(empty)
+    train(tiny_options(empty, steps=1))
+    result = CliRunner().invoke(cli.main, ["evaluate", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["pairs"] == 6
+
+
+def test_restore_writes_beside_the_input(empty: Path) -> None:
+    from model.train import train
+
+    make_data(empty)
+    train(tiny_options(empty, steps=1))
+    write_png(empty / "image.png", WHITE)
+    result = run("restore", "image.png")
+    assert result.exit_code == 0
+    assert "image.png -> image_restored.png (30x20)" in result.output
+    again = run("restore", "image.png")
+    assert again.exit_code == 2
+    assert "--overwrite" in again.output

@@ -1,0 +1,108 @@
+"""Screenshots become a session: in order, with their pixels, and nothing of theirs changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from painted import noise
+
+from dataset.errors import UserError
+from dataset.hashing import sha256
+from dataset.images import encode_png, read_image
+from dataset.imports import import_pictures
+from dataset.manifest import find_sessions, read_frames, read_session
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Three PNG screenshots whose natural order is not the alphabetical one."""
+    folder = tmp_path / "스크린샷"
+    (folder / "deeper").mkdir(parents=True)
+    for number, name in enumerate(["shot 2.png", "shot 10.PNG", "deeper/shot 1.png"]):
+        (folder / name).write_bytes(encode_png(noise(number)))
+        os.utime(folder / name, ns=(0, 1_700_000_000_000_000_000 + number))
+    return folder
+
+
+def test_screenshots_keep_bytes_order_and_times(shots: Path, tmp_path: Path) -> None:
+    summary = import_pictures([shots], tmp_path / "captures", session="mine", label="Y")
+    assert summary.session == tmp_path / "captures" / "mine"
+    assert (summary.frames, summary.skipped) == (3, ())
+    frames = list(read_frames(summary.session))
+    assert [frame.file for frame in frames] == [f"frames/{n:06d}.png" for n in range(3)]
+    assert [frame.wall_ns % 10 for frame in frames] == [2, 0, 1]  # deeper/1, 2, 10
+    for frame, seed in zip(frames, [2, 0, 1], strict=True):
+        data = (summary.session / frame.file).read_bytes()
+        assert data == encode_png(noise(seed))
+        assert sha256(data) == frame.sha256
+        assert (frame.label, frame.width, frame.height) == ("Y", 96, 64)
+    assert find_sessions(tmp_path / "captures") == [summary.session]
+    assert read_session(summary.session)["imported"] is True
+
+
+def test_other_formats_become_lossless_png(tmp_path: Path) -> None:
+    grey, alpha = noise(0)[..., 0], np.dstack([noise(1), noise(2)[..., 0]])
+    deep = noise(3).astype(np.uint16) * 257
+    pictures = {"0.bmp": noise(4), "1.png": grey, "2.png": alpha, "3.png": deep, "4.jpg": noise(5)}
+    for name, picture in pictures.items():
+        (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix, picture)[1].tobytes())
+    summary = import_pictures([tmp_path], tmp_path / "captures")
+    assert summary.frames == 5
+    for number, name in enumerate(pictures):
+        path = summary.session / f"frames/{number:06d}.png"
+        assert path.read_bytes()[24:26] == b"\x08\x02"  # 8-bit RGB
+        assert np.array_equal(read_image(path), read_image(tmp_path / name))
+
+
+def test_size_shrinks_pictures(shots: Path, tmp_path: Path) -> None:
+    summary = import_pictures([shots], tmp_path / "captures", size=(48, 32))
+    assert {(frame.width, frame.height) for frame in read_frames(summary.session)} == {(48, 32)}
+    assert read_image(summary.session / "frames/000000.png").shape == (32, 48, 3)
+    assert read_image(shots / "shot 2.png").shape == (64, 96, 3)
+
+
+def test_unreadable_files_are_skipped_and_named(shots: Path, tmp_path: Path) -> None:
+    (shots / "broken.png").write_bytes(encode_png(noise(0))[:40])
+    (shots / "empty.jpg").write_bytes(b"")
+    (shots / "notes.txt").write_text("not a picture")
+    summary = import_pictures([shots], tmp_path / "captures")
+    assert summary.frames == 3
+    assert sorted(Path(text.split()[0]).name for text in summary.skipped) == [
+        "broken.png",
+        "empty.jpg",
+    ]
+    assert len(list(summary.session.glob("frames/*"))) == 3
+
+
+def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"junk")
+    with pytest.raises(UserError, match=r"None of 1 files.*a\.png"):
+        import_pictures([tmp_path / "a.png"], tmp_path / "captures")
+    assert list((tmp_path / "captures").iterdir()) == []
+
+
+def test_an_existing_session_is_refused_untouched(shots: Path, tmp_path: Path) -> None:
+    import_pictures([shots / "shot 2.png"], tmp_path, session="mine")
+    with pytest.raises(UserError, match="exists already"):
+        import_pictures([shots], tmp_path, session="mine")
+    assert len(list(read_frames(tmp_path / "mine"))) == 1
+
+
+def test_what_was_recorded_already_is_not_imported_again(shots: Path) -> None:
+    first = import_pictures([shots], shots / "captures", session="one")
+    second = import_pictures([shots, shots / "shot 2.png"], shots / "captures", session="two")
+    assert first.frames == second.frames == 3
+
+
+def test_recordings_and_missing_paths_say_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "clip.MP4").write_bytes(b"")
+    with pytest.raises(UserError, match="ffmpeg"):
+        import_pictures([tmp_path / "clip.MP4"], tmp_path / "captures")
+    with pytest.raises(UserError, match="There is no"):
+        import_pictures([tmp_path / "nowhere"], tmp_path / "captures")
+    with pytest.raises(UserError, match="No pictures under"):
+        import_pictures([tmp_path], tmp_path / "captures")

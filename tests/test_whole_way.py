@@ -1,0 +1,88 @@
+"""The demo in small: the real game recorded through a real screen, to a page with restored pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_runs import tiny_options
+
+from capture.options import StageOptions
+from capture.stage import record_game
+from dataset.errors import UserError
+from dataset.images import read_image
+from dataset.labels import label_captures
+from dataset.manifest import read_frames
+from dataset.options import LabelOptions, SplitOptions
+from dataset.split import split_captures
+from model.evaluate import read_pairs
+from model.showcase import Story, clear_showcase, markdown_table, write_showcase
+from model.train import train
+
+
+@pytest.fixture(scope="module")
+def recorded(display: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "demo"
+    stage = StageOptions(out=out / "captures", viewpoints=12, size=(96, 96))
+    assert record_game(stage) == 24
+    return out
+
+
+def test_frames_of_a_viewpoint_differ_in_light_only(recorded: Path) -> None:
+    frames = list(read_frames(recorded / "captures" / "demo"))
+    assert len(frames) == 24
+    for weak, strong in zip(frames[::2], frames[1::2], strict=True):
+        assert weak.viewpoint == strong.viewpoint
+        assert weak.light is not None and weak.light.startswith("reference")
+        dark, bright = (
+            read_image(recorded / "captures" / "demo" / frame.file) for frame in (weak, strong)
+        )
+        assert dark.shape == bright.shape == (96, 96, 3)
+        assert (dark.max(axis=2) >= 250).mean() < 0.001
+        assert bright.mean() > dark.mean() + 5
+
+
+def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
+    label_captures(LabelOptions(source=recorded / "captures"))
+    split = SplitOptions(
+        source=recorded / "captures", out=recorded / "data", counts=(6, 4, 3, 2), fit=True
+    )
+    divided = split_captures(split)
+    assert divided.pairs >= 1
+    options = replace(
+        tiny_options(recorded, run="demo", steps=2), load_size=96, samples=2, sample_every=1
+    )
+    trained = train(options)
+    story = Story(divided.table1, 24, ("a fact with <brackets>",))
+    result = write_showcase(recorded, recorded / "data", trained.run, story, lambda: 1.5)
+    wanted = {"frames", "pairs", "input_psnr", "restored_psnr", "input_ssim", "restored_ssim",
+              "seconds"}
+    assert wanted <= result.keys()
+    assert json.loads((recorded / "result.json").read_text()) == result
+    assert result["pairs"] == len(read_pairs(recorded / "data" / "pairs.csv")) == divided.pairs
+    page = (recorded / "index.html").read_text(encoding="utf-8")
+    assert "a fact with &lt;brackets&gt;" in page
+    assert "http" not in page  # needs no network
+    for name in ("figure2", "figure3", "best_median_worst", "domain_X", "domain_Y"):
+        assert f'src="{name}.png"' in page
+        assert read_image(recorded / f"{name}.png").size > 0
+
+
+def test_only_a_demo_is_ever_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="something else than a demo"):
+        clear_showcase(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+    demo = tmp_path / "demo"
+    (demo / "captures" / "demo").mkdir(parents=True)
+    clear_showcase(demo)
+    assert not demo.exists()
+    clear_showcase(demo)
+
+
+def test_markdown_tables_become_html() -> None:
+    assert markdown_table("| a | b |\n|---|---|\n| 1 | <2> |\n") == (
+        "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>&lt;2&gt;</td></tr></table>"
+    )
