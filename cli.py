@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, echo one result. Nothing heavy is imported at load."""
+"""The command line: parse, call one function, echo one result. Nothing heavy loads at import."""
 
 from __future__ import annotations
 
@@ -31,9 +31,15 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except UserError as error:
-            shown = click.ClickException(str(error))
-            shown.exit_code = error.exit_code
-            raise shown from error
+            raise Shown(error) from error
+
+
+class Shown(click.ClickException):
+    """A ``UserError`` as click shows it."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code  # type: ignore[misc]
 
 
 class Numbers(click.ParamType):
@@ -82,8 +88,12 @@ def main() -> None:
 @click.option("--fps", type=float, default=CAPTURE.fps, show_default=True, help="Frames a second.")
 @click.option("--duration", "duration_s", type=float, help="Stop after so many seconds.")
 @click.option("--max-frames", type=int, help="Stop after so many frames.")
-@click.option("--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go.")
-@click.option("--monitor", type=int, default=CAPTURE.monitor, show_default=True, help="Monitor number.")
+@click.option(
+    "--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go."
+)
+@click.option(
+    "--monitor", type=int, default=CAPTURE.monitor, show_default=True, help="Monitor number."
+)
 @click.option("--region", type=REGION, help="A part of the screen, in pixels.")
 @click.option("--window", metavar="TITLE", help="The window whose title contains this.")
 @click.option("--label", type=click.Choice(["X", "Y"]), help="Label all frames at once.")
@@ -107,7 +117,9 @@ def capture(**settings: Any) -> None:
 
 @main.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go.")
+@click.option(
+    "--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go."
+)
 @click.option("--session", help="Name of the new session.  [default: the time]")
 @click.option("--label", type=click.Choice(["X", "Y"]), help="Label all pictures at once.")
 @click.option("--size", type=SIZE, help="Area-average pictures to this size.")
@@ -127,13 +139,30 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--source", type=FOLDER, default=LABEL.source, show_default=True, help="The recordings.")
-@click.option("--limit", type=click.IntRange(1, 255), default=LABEL.limit, show_default=True,
-              help="max(R,G,B) from which a pixel counts as clipped.")
-@click.option("--y-fraction", type=float, default=LABEL.y_fraction, show_default=True,
-              help="Share of clipped pixels from which a frame is Y.")
-@click.option("--x-fraction", type=float, default=LABEL.x_fraction, show_default=True,
-              help="Share of clipped pixels up to which a frame is X.")
+@click.option(
+    "--source", type=FOLDER, default=LABEL.source, show_default=True, help="The recordings."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 255),
+    default=LABEL.limit,
+    show_default=True,
+    help="max(R,G,B) from which a pixel counts as clipped.",
+)
+@click.option(
+    "--y-fraction",
+    type=float,
+    default=LABEL.y_fraction,
+    show_default=True,
+    help="Share of clipped pixels from which a frame is Y.",
+)
+@click.option(
+    "--x-fraction",
+    type=float,
+    default=LABEL.x_fraction,
+    show_default=True,
+    help="Share of clipped pixels up to which a frame is X.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def label(as_json: bool, **settings: Any) -> None:
     """Sort frames into X (not over-exposed) and Y (over-exposed); what is between stays unsure.
@@ -149,14 +178,25 @@ def label(as_json: bool, **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--source", type=FOLDER, default=SPLIT.source, show_default=True, help="The recordings.")
+@click.option(
+    "--source", type=FOLDER, default=SPLIT.source, show_default=True, help="The recordings."
+)
 @click.option("--out", type=FOLDER, default=SPLIT.out, show_default=True, help="The data set.")
-@click.option("--counts", type=COUNTS, default=SPLIT.counts,
-              help="Frames of each domain and side.  [default: the paper's 3864,3520,1212,780]")
+@click.option(
+    "--counts",
+    type=COUNTS,
+    default=SPLIT.counts,
+    help="Frames of each domain and side.  [default: the paper's 3864,3520,1212,780]",
+)
 @click.option("--fit", is_flag=True, help="Keep the proportions at the size that the frames allow.")
 @click.option("--seed", type=int, default=SPLIT.seed, show_default=True, help="Of the choice.")
-@click.option("--link", type=click.Choice(["hard", "symlink", "copy"]), default=SPLIT.link,
-              show_default=True, help="How frames get into the data set.")
+@click.option(
+    "--link",
+    type=click.Choice(["hard", "symlink", "copy"]),
+    default=SPLIT.link,
+    show_default=True,
+    help="How frames get into the data set.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def split(as_json: bool, **settings: Any) -> None:
     """Divide labelled frames into training and test, whole groups on one side.
@@ -175,18 +215,29 @@ def split(as_json: bool, **settings: Any) -> None:
 @click.option("--data", type=FOLDER, default=TRAIN.data, show_default=True, help="The data set.")
 @click.option("--runs", type=FOLDER, default=TRAIN.runs, show_default=True, help="Where runs go.")
 @click.option("--run", default=TRAIN.run, help="Name of the run.  [default: the time]")
-@click.option("--preset", type=click.Choice(["auto", *PRESETS]), default="auto", show_default=True,
-              help="auto: the paper's settings on a GPU, small networks without one.")
+@click.option(
+    "--preset",
+    type=click.Choice(["auto", *PRESETS]),
+    default="auto",
+    show_default=True,
+    help="auto: the paper's settings on a GPU, small networks without one.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the larger domain.")
 @click.option("--batch-size", type=click.IntRange(1), help="Frames of each domain in a step.")
 @click.option("--size", type=click.IntRange(32), help="Side of the squares to train on, pixels.")
-@click.option("--load-size", type=click.IntRange(0), help="Shorter side of the frames; 0: as recorded.")
+@click.option(
+    "--load-size", type=click.IntRange(0), help="Shorter side of the frames; 0: as recorded."
+)
 @click.option("--steps", type=click.IntRange(1), help="Stop after so many steps.")
 @click.option("--minutes", type=float, help="Plan the epochs so that training takes so long.")
 @click.option("--learning-rate", type=float, help="Of Adam.")
 @click.option("--cycle-weight", type=float, help="Lambda of the cycle loss.")
-@click.option("--identity-weight", type=float, help="Weight of the identity loss; the paper has none.")
-@click.option("--minimax", is_flag=True, default=None, help="Generators minimize log(1 - D), literally.")
+@click.option(
+    "--identity-weight", type=float, help="Weight of the identity loss; the paper has none."
+)
+@click.option(
+    "--minimax", is_flag=True, default=None, help="Generators minimize log(1 - D), literally."
+)
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="auto is measured.")
 @click.option("--seed", type=int, help="Of weights, order, crops and pools.")
@@ -205,20 +256,24 @@ def train(preset: str, runs: Path, run: str, resume: bool, dry_run: bool, **sett
         click.echo(describe_plan(options))
         return
     with progress("training", "step") as update:
-        summary = train(
-            options, lambda now: update(now.done, now.total, describe(now)), click.echo
-        )
+        summary = train(options, lambda now: update(now.done, now.total, describe(now)), click.echo)
     if summary.interrupted:
-        click.echo(f"Stopped before epoch {summary.epoch}, step {summary.step}; all is saved. "
-                   f"Go on with: cli train --runs {runs} --run {summary.run.name} --resume")
+        click.echo(
+            f"Stopped before epoch {summary.epoch}, step {summary.step}; all is saved. "
+            f"Go on with: cli train --runs {runs} --run {summary.run.name} --resume"
+        )
         sys.exit(INTERRUPTED)
     click.echo(f"{summary.steps} steps, {summary.seconds / 60:.1f} min: {summary.run}")
 
 
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, type=FILE)
-@click.option("-o", "--out", type=FILE, help="File (one input) or folder.  [default: beside the input]")
-@click.option("--runs", type=FOLDER, default=RESTORE.runs, show_default=True, help="Where runs are.")
+@click.option(
+    "-o", "--out", type=FILE, help="File (one input) or folder.  [default: beside the input]"
+)
+@click.option(
+    "--runs", type=FOLDER, default=RESTORE.runs, show_default=True, help="Where runs are."
+)
 @click.option("--run", default=RESTORE.run, help="Name of the run.  [default: the newest]")
 @click.option("--device", default=RESTORE.device, show_default=True, help="auto, cpu, cuda, mps.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
@@ -236,7 +291,9 @@ def restore(inputs: tuple[Path, ...], **settings: Any) -> None:
 
 @main.command()
 @click.option("--data", type=FOLDER, default=TRAIN.data, show_default=True, help="The data set.")
-@click.option("--pairs", type=FILE, help="Columns over_exposed,reference.  [default: DATA/pairs.csv]")
+@click.option(
+    "--pairs", type=FILE, help="Columns over_exposed,reference.  [default: DATA/pairs.csv]"
+)
 @click.option("--runs", type=FOLDER, default=TRAIN.runs, show_default=True, help="Where runs are.")
 @click.option("--run", default="", help="Name of the run.  [default: the newest]")
 @click.option("--device", default=RESTORE.device, show_default=True, help="auto, cpu, cuda, mps.")
@@ -274,11 +331,23 @@ def game(**settings: Any) -> None:
 
 
 @main.command()
-@click.option("--minutes", type=click.FloatRange(1), default=12.0, show_default=True,
-              help="How long it may take; longer restores better.")
-@click.option("--out", type=FOLDER, default=Path("demo"), show_default=True,
-              help="Folder for all of it; a demo of before is replaced.")
-@click.option("--seed", type=int, default=STAGE.seed, show_default=True, help="Of game and training.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(1),
+    default=12.0,
+    show_default=True,
+    help="How long it may take; longer restores better.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("demo"),
+    show_default=True,
+    help="Folder for all of it; a demo of before is replaced.",
+)
+@click.option(
+    "--seed", type=int, default=STAGE.seed, show_default=True, help="Of game and training."
+)
 def demo(minutes: float, out: Path, seed: int) -> None:
     """The whole way in one command: game, recording, labels, split, training, restored pictures.
 
@@ -301,19 +370,36 @@ def demo(minutes: float, out: Path, seed: int) -> None:
     divided = split_captures(SplitOptions(source=stage.out, out=out / "data", fit=True, seed=seed))
     click.echo(f"{recorded} frames recorded; {labels}\n{divided}")
     left = 0.85 * (minutes - (time.monotonic() - begin) / 60)
-    settings = replace(PRESETS["cpu"](), data=out / "data", runs=out / "runs", run="demo",
-                       minutes=max(left, 0.1), seed=seed)
+    settings = replace(
+        PRESETS["cpu"](),
+        data=out / "data",
+        runs=out / "runs",
+        run="demo",
+        minutes=max(left, 0.1),
+        seed=seed,
+    )
     with progress("training", "step") as update:
-        trained = train(settings, lambda now: update(now.done, now.total, describe(now)), click.echo)
+        trained = train(
+            settings, lambda now: update(now.done, now.total, describe(now)), click.echo
+        )
     if trained.interrupted:
-        raise UserError("Stopped. What was recorded and trained lies in "
-                        f"{out}; the next demo starts afresh.", INTERRUPTED)
-    facts = (f"{trained.steps} training steps of {settings.batch_size} frames a domain, "
-             f"{settings.size}x{settings.size} squares, in {trained.seconds / 60:.1f} minutes.",)
+        raise UserError(
+            f"Stopped. What was recorded and trained lies in {out}; the next demo starts afresh.",
+            INTERRUPTED,
+        )
+    facts = (
+        f"{trained.steps} training steps of {settings.batch_size} frames a domain, "
+        f"{settings.size}x{settings.size} squares, in {trained.seconds / 60:.1f} minutes.",
+    )
     with progress("restoring", "pair") as update:
-        result = write_showcase(out, out / "data", trained.run,
-                                Story(divided.table1, recorded, facts),
-                                lambda: time.monotonic() - begin, update)
+        result = write_showcase(
+            out,
+            out / "data",
+            trained.run,
+            Story(divided.table1, recorded, facts),
+            lambda: time.monotonic() - begin,
+            update,
+        )
     echo_result(result, as_json=False)
     click.echo(f"open {out / 'index.html'}")
 
@@ -338,8 +424,12 @@ def train_options(
         preset = "cpu" if pick_device(settings["device"] or "auto").type == "cpu" else "paper"
         click.echo(f"preset {preset} (choose with --preset)")
     known = {field.name for field in fields(TrainOptions)}
-    return replace(PRESETS[preset](), runs=runs, run=run,
-                   **{key: value for key, value in asked.items() if key in known})
+    return replace(
+        PRESETS[preset](),
+        runs=runs,
+        run=run,
+        **{key: value for key, value in asked.items() if key in known},
+    )
 
 
 def given(name: str) -> bool:
@@ -388,9 +478,11 @@ def status_line() -> Iterator[Callable[[str], None]]:
 def describe(now: Any) -> str:
     """The losses of a training run, for the end of its progress bar."""
     losses = now.losses
-    return (f"epoch {now.epoch}/{now.epochs} {now.pairs_per_s:.1f} pairs/s "
-            f"D {losses['D_X'] + losses['D_Y']:.2f} G {losses['G'] + losses['F']:.2f} "
-            f"cycle {losses['cycle_X'] + losses['cycle_Y']:.3f}")
+    return (
+        f"epoch {now.epoch}/{now.epochs} {now.pairs_per_s:.1f} pairs/s "
+        f"D {losses['D_X'] + losses['D_Y']:.2f} G {losses['G'] + losses['F']:.2f} "
+        f"cycle {losses['cycle_X'] + losses['cycle_Y']:.3f}"
+    )
 
 
 def echo_result(result: Any, as_json: bool) -> None:

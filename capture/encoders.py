@@ -120,9 +120,7 @@ class Encoders:
         write_whole(self._session / job.frame.file, data)
         height, width = image.shape[:2]
         self._enter(
-            replace(
-                job.frame, width=width, height=height, sha256=sha256(data), phash=phash(image)
-            )
+            replace(job.frame, width=width, height=height, sha256=sha256(data), phash=phash(image))
         )
 
     def _enter(self, frame: Frame) -> None:

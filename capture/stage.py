@@ -17,6 +17,7 @@ from capture.options import CaptureOptions, StageOptions
 from capture.recorder import Recorder
 from capture.screen import open_screen
 
+
 def record_game(
     options: StageOptions, on_progress: Callable[[int, int], None] | None = None
 ) -> int:
@@ -43,17 +44,21 @@ def record_game(
     game_options = GameOptions(options.size, options.seed, remote=True, title=options.title)
     end = time.monotonic() + options.minutes * 60
     done = 0
-    with any_display(), GameProcess(game_options) as game, open_screen(capture) as screen:
-        with Recorder(capture, screen) as recorder:
-            for viewpoint in range(options.viewpoints):
-                if time.monotonic() > end and viewpoint >= options.least_viewpoints:
-                    break
-                for name, light in lights_of(options.seed, viewpoint):
-                    game.show(viewpoint, light)
-                    recorder.snap(light=describe_light(name, light), viewpoint=f"v{viewpoint:05d}")
-                    done += 1
-                    if on_progress:
-                        on_progress(done, 2 * options.viewpoints)
+    with (
+        any_display(),
+        GameProcess(game_options) as game,
+        open_screen(capture) as screen,
+        Recorder(capture, screen) as recorder,
+    ):
+        for viewpoint in range(options.viewpoints):
+            if time.monotonic() > end and viewpoint >= options.least_viewpoints:
+                break
+            for name, light in lights_of(options.seed, viewpoint):
+                game.show(viewpoint, light)
+                recorder.snap(light=describe_light(name, light), viewpoint=f"v{viewpoint:05d}")
+                done += 1
+                if on_progress:
+                    on_progress(done, 2 * options.viewpoints)
     return done
 
 

@@ -68,7 +68,7 @@ class ManifestWriter:
 
     def __init__(self, session: str | Path) -> None:
         self.path = Path(session) / FRAMES_FILE
-        self._file = open(self.path, "xb")
+        self._file = open(self.path, "xb")  # noqa: SIM115 - closed by close()
 
     def append(self, frame: Frame) -> None:
         """Write one frame's line and hand it to the operating system at once."""
@@ -153,4 +153,3 @@ def find_sessions(captures: str | Path) -> list[Path]:
             "in screenshots with `cli import FOLDER`."
         )
     return found
-

@@ -1,1 +1,1 @@
-"""From a data set to a restored picture. Imports ``dataset``, never ``capture``: no display needed."""
+"""From a data set to a restored picture. Imports ``dataset``, never ``capture``: no display."""

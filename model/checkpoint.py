@@ -150,7 +150,7 @@ def load_restorer(run: Path, device: torch.device, epoch: int | None = None) -> 
 
 
 def load_network(network: nn.Module, path: Path, device: torch.device) -> None:
-    """Fill a network from a bare state dict, ours or CycleGAN's; ``UserError`` if it does not fit."""
+    """Fill a network from a bare state dict, ours or CycleGAN's; ``UserError`` where it misfits."""
     state = read_state(path, device)
     wanted = {
         key: value for key, value in state.items() if key.rpartition(".")[2] not in UNUSED_BUFFERS

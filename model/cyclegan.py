@@ -88,8 +88,9 @@ class ImagePool:
         if self.size == 0:
             return fakes
         if self.frames is None:
-            self.frames = torch.zeros((self.size, *fakes.shape[1:]), dtype=fakes.dtype,
-                                      device=fakes.device)
+            self.frames = torch.zeros(
+                (self.size, *fakes.shape[1:]), dtype=fakes.dtype, device=fakes.device
+            )
         return torch.stack([self._exchange_one(self.frames, fake) for fake in fakes])
 
     def _exchange_one(self, frames: Tensor, fake: Tensor) -> Tensor:
@@ -109,7 +110,8 @@ class ImagePool:
 
     def load_state_dict(self, state: dict[str, object]) -> None:
         frames, filled, random = state["frames"], state["filled"], state["random"]
-        assert isinstance(filled, int) and isinstance(random, Tensor)
+        assert isinstance(filled, int)
+        assert isinstance(random, Tensor)
         self.frames = frames.clone() if isinstance(frames, Tensor) else None
         self.filled = filled
         self.random.set_state(random.cpu())

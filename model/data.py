@@ -64,8 +64,9 @@ def load_frames(
         shorter = min(height, width)
         wanted = max(size, load_size or shorter)
         scale = wanted / shorter
-        return resize_area(image, (max(wanted, round(width * scale)),
-                                   max(wanted, round(height * scale))))
+        return resize_area(
+            image, (max(wanted, round(width * scale)), max(wanted, round(height * scale)))
+        )
 
     frames = []
     with ThreadPoolExecutor() as pool:

@@ -34,7 +34,9 @@ def pick_device(wanted: str) -> torch.device:
     return device
 
 
-def measure_step(options: TrainOptions, device: torch.device, bf16: bool, repeats: int = 2) -> float:
+def measure_step(
+    options: TrainOptions, device: torch.device, bf16: bool, repeats: int = 2
+) -> float:
     """Seconds of one training step on random frames: the fastest of a few, after one to warm up."""
     model = CycleGAN(options, device, bf16)
     shape = (options.batch_size, 3, options.size, options.size)

@@ -94,9 +94,9 @@ def read_pairs(path: str | Path) -> list[Pair]:
     if not pairs:
         raise UserError(f"{path} lists no pair. Record viewpoints under two lights first.")
     for pair in pairs:
-        for file in (pair.over_exposed, pair.reference):
-            if not file.is_file():
-                raise UserError(f"{path} names {file}, which is not there.")
+        for picture in (pair.over_exposed, pair.reference):
+            if not picture.is_file():
+                raise UserError(f"{path} names {picture}, which is not there.")
     return pairs
 
 

@@ -1,4 +1,4 @@
-"""Settings of the long operations of ``model``. Standard library only: ``--help`` loads no torch."""
+"""Settings of the long operations of ``model``. Standard library only: help loads no torch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def paper_preset() -> TrainOptions:
 
 
 def cpu_preset() -> TrainOptions:
-    """Small residual networks on crops, for a machine without a GPU (docs/LOG.md has the trials)."""
+    """Small residual networks on crops, for a machine without a GPU (trials: docs/LOG.md)."""
     return replace(
         TrainOptions(),
         epochs=20,

@@ -105,7 +105,9 @@ def check_outputs(inputs: Sequence[Path], targets: Sequence[Path], overwrite: bo
         if target.resolve() in sources:
             raise UserError(f"{target} is an input and is never replaced. Choose another -o.")
         if target.exists() and not overwrite:
-            raise UserError(f"{target} exists. Say --overwrite to replace it, or choose another -o.")
+            raise UserError(
+                f"{target} exists. Say --overwrite to replace it, or choose another -o."
+            )
         if target.suffix.lower() != ".png":
             raise UserError(f"{target}: restored pictures are written as PNG. Name it .png.")
     if len(set(targets)) < len(targets):

@@ -77,8 +77,10 @@ def write_showcase(
     ranked = ranked_pairs(found)
     write_sheets(out, data)
     write_png(out / "figure2.png", draw_figure2(network, spread(ranked, SHOWN)))
-    write_png(out / "best_median_worst.png",
-              draw_figure2(network, [ranked[-1], ranked[len(ranked) // 2], ranked[0]]))
+    write_png(
+        out / "best_median_worst.png",
+        draw_figure2(network, [ranked[-1], ranked[len(ranked) // 2], ranked[0]]),
+    )
     write_png(out / "figure3.png", draw_figure3(run, read_image(ranked[len(ranked) // 2][0])))
     result = {"frames": story.frames, **found.summary(), "seconds": round(seconds(), 1)}
     write_whole(out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
@@ -116,8 +118,11 @@ def spread(ranked: Sequence[tuple[Path, Path]], count: int) -> list[tuple[Path, 
 def draw_figure2(network: nn.Module, pairs: Sequence[tuple[Path, Path]]) -> Image:
     """Figure 2 of these pairs."""
     inputs = [read_image(over_exposed) for over_exposed, _ in pairs]
-    return figure2(inputs, [restore(network, image) for image in inputs],
-                   [read_image(reference) for _, reference in pairs])
+    return figure2(
+        inputs,
+        [restore(network, image) for image in inputs],
+        [read_image(reference) for _, reference in pairs],
+    )
 
 
 def draw_figure3(run: Path, source: Image) -> Image:
@@ -146,15 +151,20 @@ def render_page(story: Story, result: dict[str, float | int]) -> str:
     """The page's HTML."""
     facts = "\n".join(f"<li>{html.escape(fact)}</li>" for fact in story.facts)
     return PAGE.substitute(
-        result, facts=facts, table=markdown_table(story.table1),
+        result,
+        facts=facts,
+        table=markdown_table(story.table1),
         gain=f"{result['restored_psnr'] - result['input_psnr']:+.2f}",
     )
 
 
 def markdown_table(text: str) -> str:
     """A Markdown table as HTML; its first row is the head, its second the rule."""
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")]
-            for line in text.strip().splitlines() if line.strip().startswith("|")]
+    rows = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in text.strip().splitlines()
+        if line.strip().startswith("|")
+    ]
     lines = []
     for number, row in enumerate(rows):
         if number != 1:

@@ -123,10 +123,8 @@ def train(
     run = open_run(options)
     device = pick_device(options.device)
     x_paths, y_paths = (find_frames(options.data, folder) for folder in ("trainA", "trainB"))
-    domains = Domains(
-        *(load_frames(paths, options.size, options.load_size) for paths in (x_paths, y_paths)),
-        options.size, options.batch_size, options.seed, options.flip,
-    )
+    x, y = (load_frames(paths, options.size, options.load_size) for paths in (x_paths, y_paths))
+    domains = Domains(x, y, options.size, options.batch_size, options.seed, options.flip)
     bf16, seconds_per_step = pick_precision(options, device)
     options = plan_epochs(options, domains.steps_per_epoch, min(seconds_per_step.values()))
     on_message(
@@ -155,8 +153,8 @@ def train(
         while epoch <= options.epochs and done < limit and not stop.wanted:
             model.set_learning_rate(decayed_rate(options, epoch))
             while step < domains.steps_per_epoch and done < limit and not stop.wanted:
-                x, y = domains.batch(epoch, step)
-                losses = model.train_step(to_range(x.to(device)), to_range(y.to(device)))
+                batch = (to_range(half.to(device)) for half in domains.batch(epoch, step))
+                losses = model.train_step(*batch)
                 step, done = step + 1, done + 1
                 log.step(epoch, done, losses)
             if step == domains.steps_per_epoch:
@@ -215,7 +213,8 @@ class TrainingLog:
         if any(value != value for value in means):
             raise UserError(
                 f"Training diverged in epoch {self.epoch}: a loss is not a number. The checkpoint "
-                "of the epoch before is whole. Try --precision fp32 or a lower --learning-rate.", 1
+                "of the epoch before is whole. Try --precision fp32 or a lower --learning-rate.",
+                1,
             )
         if self.on_progress:
             total = self.options.steps or self.options.epochs * self.steps_per_epoch
@@ -265,7 +264,9 @@ def resumed_options(runs: Path, run: str, changed: dict[str, Any]) -> TrainOptio
     return TrainOptions(**(values | changed))
 
 
-def plan_epochs(options: TrainOptions, steps_per_epoch: int, seconds_per_step: float) -> TrainOptions:
+def plan_epochs(
+    options: TrainOptions, steps_per_epoch: int, seconds_per_step: float
+) -> TrainOptions:
     """Turn ``minutes`` into a number of epochs by the measured time of a step."""
     if options.minutes <= 0:
         return options
@@ -342,7 +343,7 @@ def describe_plan(options: TrainOptions) -> str:
     model = CycleGAN(options, device)
     bf16, measured = pick_precision(options, device)
     seconds = min(measured.values())
-    an_epoch = steps_per_epoch(*counts, options.batch_size)
+    an_epoch = steps_per_epoch(counts[0], counts[1], options.batch_size)
     options = plan_epochs(options, an_epoch, seconds)
     steps = options.steps or options.epochs * an_epoch
     lines = [f"{field.name} = {getattr(options, field.name)}" for field in fields(options)]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 
 import numpy as np
-import pytest
 from Xlib import X
 from Xlib import display as xdisplay
 from Xlib.protocol import rq
@@ -85,11 +83,3 @@ def noise(seed: int, size: tuple[int, int] = (96, 64)) -> Image:
 def press(*keys: str) -> None:
     """Press and release keys on the display, as a keyboard would."""
     subprocess.run(["xdotool", "key", "--delay", "60", *keys], check=True, timeout=10)
-
-
-@pytest.fixture(scope="session")
-def kept_display(display: str) -> Iterator[str]:
-    """The display, with a client that stays: Xvfb starts afresh when its last client leaves."""
-    client = xdisplay.Display(display)
-    yield display
-    client.close()

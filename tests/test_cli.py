@@ -54,8 +54,15 @@ def test_an_empty_folder_gives_a_message_and_stays_empty(
 
 @pytest.mark.parametrize(
     "words",
-    ["capture --size 12", "capture --region 1,2,3", "split --counts 1,2,3,x", "train --epochs 0",
-     "train --preset huge", "label --limit 300", "capture --size 0x5"],
+    [
+        "capture --size 12",
+        "capture --region 1,2,3",
+        "split --counts 1,2,3,x",
+        "train --epochs 0",
+        "train --preset huge",
+        "label --limit 300",
+        "capture --size 0x5",
+    ],
 )
 def test_a_malformed_option_is_named(empty: Path, words: str) -> None:
     result = run(*words.split())

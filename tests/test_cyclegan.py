@@ -76,7 +76,8 @@ def test_one_step_moves_every_parameter_of_all_four_networks(bf16: bool) -> None
     assert losses.shape == (len(LOSSES),)
     assert torch.isfinite(losses).all()
     for name, value in model.named_parameters():
-        assert value.grad is not None and torch.isfinite(value.grad).all(), name
+        assert value.grad is not None, name
+        assert torch.isfinite(value.grad).all(), name
         # A bias before an instance norm has no effect: its gradient is 0 but for rounding.
         assert name.endswith("bias") or not torch.equal(value, before[name]), name
         assert value.dtype == torch.float32

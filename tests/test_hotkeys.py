@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from painted import kept_display, press  # noqa: F401 - a fixture
+from painted import press
 
 from capture.hotkeys import Hotkeys, keys_of
 from capture.options import CaptureOptions
@@ -18,7 +18,7 @@ Heard = tuple[Hotkeys, "queue.SimpleQueue[str]"]
 
 
 @pytest.fixture
-def heard(kept_display: str) -> Iterator[Heard]:  # noqa: F811
+def heard(display: str) -> Iterator[Heard]:
     commands: queue.SimpleQueue[str] = queue.SimpleQueue()
     with Hotkeys(commands, keys_of(CaptureOptions())) as hotkeys:
         yield hotkeys, commands
@@ -88,12 +88,12 @@ def test_a_dead_listener_is_seen_and_brought_back(heard: Heard) -> None:
 
 
 @pytest.mark.parametrize("key", ["<f99>", "", "<ctrl>", "a+b", "f9"])
-def test_a_key_that_cannot_be_heard_is_refused(kept_display: str, key: str) -> None:  # noqa: F811
+def test_a_key_that_cannot_be_heard_is_refused(display: str, key: str) -> None:
     with pytest.raises(UserError, match="'stop'"):
         Hotkeys(queue.SimpleQueue(), {"stop": key})
 
 
-def test_two_commands_cannot_share_a_key(kept_display: str) -> None:  # noqa: F811
+def test_two_commands_cannot_share_a_key(display: str) -> None:
     with pytest.raises(UserError, match="both 'x' and 'y'"):
         Hotkeys(queue.SimpleQueue(), {"x": "<f7>", "y": "<F7>"})
 

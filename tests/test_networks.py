@@ -67,7 +67,8 @@ def test_clamped_white_still_learns() -> None:
     network(torch.ones(1, 3, 16, 16)).mean().backward()
     last = network.model[-1]
     assert isinstance(last, torch.nn.Conv2d)
-    assert last.bias is not None and last.bias.grad is not None
+    assert last.bias is not None
+    assert last.bias.grad is not None
     assert (last.bias.grad > 0).all()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import PaintedWindow, kept_display, noise, press  # noqa: F401 - a fixture
+from painted import PaintedWindow, noise, press
 
 import capture.encoders
 from capture.hotkeys import Hotkeys, keys_of
@@ -81,7 +81,7 @@ def check_whole(session: Path) -> list[Frame]:
 
 @pytest.fixture
 def keyed(
-    kept_display: str,  # noqa: F811
+    display: str,
     options: CaptureOptions,
 ) -> Iterator[tuple[PaintedWindow, Recorder]]:
     """A recorder of a painted window that obeys the keyboard, at 20 frames/s, on a thread."""
@@ -133,7 +133,7 @@ def test_keys_start_pause_snap_mark_and_stop(keyed: tuple[PaintedWindow, Recorde
 
 
 def test_a_changing_window_is_recorded_frame_by_frame(
-    kept_display: str,  # noqa: F811
+    display: str,
     options: CaptureOptions,
 ) -> None:
     options = replace(options, region=(200, 100, 96, 64))
@@ -356,7 +356,7 @@ def wait_for_frames(process: subprocess.Popen[str], least: int) -> None:
 
 @pytest.mark.parametrize("frames", [1, 15])
 def test_after_kill_9_every_line_points_to_a_whole_png(
-    kept_display: str,  # noqa: F811
+    display: str,
     tmp_path: Path,
     frames: int,
 ) -> None:
@@ -373,7 +373,7 @@ def test_after_kill_9_every_line_points_to_a_whole_png(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_end_it_with_a_summary(
-    kept_display: str,  # noqa: F811
+    display: str,
     tmp_path: Path,
     number: signal.Signals,
 ) -> None:

@@ -91,7 +91,7 @@ def test_no_run_and_no_such_run_say_what_to_do(trained: Path, tmp_path: Path) ->
 def test_a_broken_picture_is_named(trained: Path, tmp_path: Path) -> None:
     source = tmp_path / "broken.png"
     source.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    with pytest.raises(UserError, match="broken.png is not a readable picture"):
+    with pytest.raises(UserError, match=r"broken\.png is not a readable picture"):
         list(restore_files([source], RestoreOptions(runs=trained / "runs")))
 
 
@@ -119,8 +119,10 @@ def test_a_run_is_evaluated_on_its_pairs(trained: Path) -> None:
     assert -1 <= found["restored_ssim"] <= 1
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "over_exposed,reference\n",
-                                  "over_exposed,reference\nno.png,no.png\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a,b\n1,2\n", "over_exposed,reference\n", "over_exposed,reference\nno.png,no.png\n"],
+)
 def test_a_bad_list_of_pairs_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text(text, encoding="utf-8")

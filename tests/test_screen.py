@@ -1,7 +1,5 @@
 """What is grabbed is what is shown."""
 
-# ruff: noqa: F811 - a fixture from another module is imported, then named as an argument
-
 from __future__ import annotations
 
 import os
@@ -9,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from painted import PaintedWindow, kept_display, noise  # noqa: F401 - a fixture
+from painted import PaintedWindow, noise
 
 import capture.screen
 from capture.options import CaptureOptions
@@ -19,7 +17,7 @@ from capture.window import choose
 from dataset.errors import UserError
 
 
-def test_a_region_is_grabbed_with_the_exact_pixels_shown(kept_display: str) -> None:
+def test_a_region_is_grabbed_with_the_exact_pixels_shown(display: str) -> None:
     with (
         PaintedWindow(place=(40, 30)) as window,
         open_screen(CaptureOptions(region=(40, 30, 96, 64))) as screen,
@@ -30,14 +28,14 @@ def test_a_region_is_grabbed_with_the_exact_pixels_shown(kept_display: str) -> N
         assert screen.rectangle() == (40, 30, 96, 64)
 
 
-def test_a_monitor_is_grabbed_whole(kept_display: str) -> None:
+def test_a_monitor_is_grabbed_whole(display: str) -> None:
     with open_screen(CaptureOptions()) as screen:
         assert screen.grab().shape == (800, 1280, 3)
         facts = screen.describe()
         assert (facts["backend"], facts["source"]) == ("mss", "monitor")
 
 
-def test_a_window_is_followed_when_it_moves(kept_display: str) -> None:
+def test_a_window_is_followed_when_it_moves(display: str) -> None:
     options = CaptureOptions(window="flying game")
     with PaintedWindow("A Flying Game 2.1") as window, open_screen(options) as screen:
         for place in ((0, 0), (300, 200)):
@@ -47,7 +45,7 @@ def test_a_window_is_followed_when_it_moves(kept_display: str) -> None:
             assert screen.rectangle() == (*place, 96, 64)
 
 
-def test_a_window_partly_off_the_screen_is_grabbed_as_far_as_it_shows(kept_display: str) -> None:
+def test_a_window_partly_off_the_screen_is_grabbed_as_far_as_it_shows(display: str) -> None:
     with PaintedWindow("Edge") as window, open_screen(CaptureOptions(window="edge")) as screen:
         window.move(-16, 0)
         window.paint(noise(2))
@@ -57,7 +55,7 @@ def test_a_window_partly_off_the_screen_is_grabbed_as_far_as_it_shows(kept_displ
             screen.grab()
 
 
-def test_a_hidden_window_shows_nothing_and_a_closed_one_is_an_error(kept_display: str) -> None:
+def test_a_hidden_window_shows_nothing_and_a_closed_one_is_an_error(display: str) -> None:
     window = PaintedWindow("Soon gone")
     with open_screen(CaptureOptions(window="soon gone")) as screen:
         window.hide()
@@ -68,7 +66,7 @@ def test_a_hidden_window_shows_nothing_and_a_closed_one_is_an_error(kept_display
             screen.grab()
 
 
-def test_a_window_not_found_names_those_there_are(kept_display: str) -> None:
+def test_a_window_not_found_names_those_there_are(display: str) -> None:
     with PaintedWindow("Some Editor"), pytest.raises(UserError, match='"Some Editor"'):
         open_screen(CaptureOptions(window="no such game"))
 
@@ -81,13 +79,13 @@ def test_the_equal_title_wins_over_the_longer_and_larger() -> None:
 
 @pytest.mark.parametrize("region", [(1200, 0, 200, 100), (0, 0, 0, 10), (-5, 0, 20, 20)])
 def test_a_region_outside_the_screen_is_refused(
-    kept_display: str, region: tuple[int, int, int, int]
+    display: str, region: tuple[int, int, int, int]
 ) -> None:
     with pytest.raises(UserError, match="1280x800"):
         open_screen(CaptureOptions(region=region))
 
 
-def test_a_missing_monitor_is_refused_with_a_list(kept_display: str) -> None:
+def test_a_missing_monitor_is_refused_with_a_list(display: str) -> None:
     with pytest.raises(UserError, match=r"no monitor 7.*1: 1280x800"):
         open_screen(CaptureOptions(monitor=7))
 
@@ -120,7 +118,7 @@ def test_wayland_is_named_with_the_way_out(
         open_screen(CaptureOptions())
 
 
-def test_xwayland_is_refused(kept_display: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_xwayland_is_refused(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     monkeypatch.setattr(capture.screen, "is_xwayland", lambda: True)
     with pytest.raises(UserError, match="Wayland"):
@@ -128,20 +126,20 @@ def test_xwayland_is_refused(kept_display: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_virtual_screen_inside_wayland_can_be_recorded(
-    kept_display: str, monkeypatch: pytest.MonkeyPatch
+    display: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     with open_screen(CaptureOptions()) as screen:
         assert screen.grab().any(axis=-1).shape == (800, 1280)
 
 
-def test_a_grab_that_fails_once_is_tried_on_a_new_connection(kept_display: str) -> None:
+def test_a_grab_that_fails_once_is_tried_on_a_new_connection(display: str) -> None:
     with open_screen(CaptureOptions(region=(0, 0, 8, 8))) as screen:
         screen._mss.close()  # as after a changed resolution
         assert screen.grab().shape == (8, 8, 3)
 
 
-def test_grabbing_leaks_no_file_handles(kept_display: str) -> None:
+def test_grabbing_leaks_no_file_handles(display: str) -> None:
     with open_screen(CaptureOptions(region=(0, 0, 64, 64))) as screen:
         screen.grab()
         before = len(os.listdir("/proc/self/fd"))

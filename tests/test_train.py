@@ -54,8 +54,10 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     whole = train(tiny_options(tmp_path, run="whole"))
     cut = train(tiny_options(tmp_path, run="cut", steps=4))
     assert (cut.epoch, cut.step) == (2, 1)
-    assert not all(torch.equal(a, b) for a, b in zip(
-        state_of(whole.run).values(), state_of(cut.run).values(), strict=True))
+    assert not all(
+        torch.equal(a, b)
+        for a, b in zip(state_of(whole.run).values(), state_of(cut.run).values(), strict=True)
+    )
     said: list[str] = []
     resumed = train(resumed_options(tmp_path / "runs", "cut", {}), on_message=said.append)
     assert any("resuming" in line and "epoch 2, step 1" in line for line in said)
@@ -66,10 +68,26 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
 
 def test_ctrl_c_saves_and_resume_goes_on_at_that_step(tmp_path: Path) -> None:
     make_data(tmp_path)
-    command = [sys.executable, str(ROOT / "cli.py"), "train", "--preset", "cpu", "--run", "long",
-               "--epochs", "500", "--batch-size", "1", "--size", "32", "--precision", "fp32"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True,
-                               stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        str(ROOT / "cli.py"),
+        "train",
+        "--preset",
+        "cpu",
+        "--run",
+        "long",
+        "--epochs",
+        "500",
+        "--batch-size",
+        "1",
+        "--size",
+        "32",
+        "--precision",
+        "fp32",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
+    )
     log = tmp_path / "runs" / "long" / "log.jsonl"
     for _ in range(600):
         if log.exists() and log.read_text().count("\n") >= 2:
@@ -83,8 +101,21 @@ def test_ctrl_c_saves_and_resume_goes_on_at_that_step(tmp_path: Path) -> None:
     done = (state["epoch"] - 1) * 6 + state["step"]
     assert done >= 12
     again = subprocess.run(
-        [sys.executable, str(ROOT / "cli.py"), "train", "--run", "long", "--resume", "--steps",
-         str(done + 2)], cwd=tmp_path, capture_output=True, text=True, check=True)
+        [
+            sys.executable,
+            str(ROOT / "cli.py"),
+            "train",
+            "--run",
+            "long",
+            "--resume",
+            "--steps",
+            str(done + 2),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert f"at epoch {state['epoch']}, step {state['step']}" in again.stdout
     assert f"{done + 2} steps" in again.stdout
 
@@ -135,7 +166,7 @@ def test_a_bad_checkpoint_gives_a_clear_error(tmp_path: Path, damage: str) -> No
         torch.save({"model": os.getcwd}, path)
     else:
         torch.save(Generator(8, 1).state_dict(), path)
-    with pytest.raises(UserError, match="latest_net_G_B.pth"):
+    with pytest.raises(UserError, match=r"latest_net_G_B\.pth"):
         load_restorer(run, torch.device("cpu"))
 
 
@@ -150,10 +181,15 @@ def test_dry_run_describes_the_paper_and_writes_nothing(tmp_path: Path) -> None:
 def test_the_defaults_are_the_papers() -> None:
     paper = TrainOptions()
     assert (paper.size, paper.epochs, paper.first_decay_epoch, paper.batch_size) == (
-        256, 200, 100, 4)
+        256,
+        200,
+        100,
+        4,
+    )
     assert (paper.learning_rate, paper.beta1, paper.beta2) == (2e-4, 0.5, 0.999)
     assert (paper.cycle_weight, paper.identity_weight, paper.pool_size) == (10.0, 0.0, 50)
-    assert not paper.minimax and not paper.network.residual
+    assert not paper.minimax
+    assert not paper.network.residual
 
 
 def test_minutes_become_epochs_and_figure_3_fits_into_them() -> None:

@@ -1,4 +1,4 @@
-"""The demo in small: the real game recorded through a real screen, to a page with restored pictures."""
+"""The demo in small: the real game, recorded through a real screen, to a page of pictures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def test_frames_of_a_viewpoint_differ_in_light_only(recorded: Path) -> None:
     assert len(frames) == 24
     for weak, strong in zip(frames[::2], frames[1::2], strict=True):
         assert weak.viewpoint == strong.viewpoint
-        assert weak.light is not None and weak.light.startswith("reference")
+        assert weak.light is not None
+        assert weak.light.startswith("reference")
         dark, bright = (
             read_image(recorded / "captures" / "demo" / frame.file) for frame in (weak, strong)
         )
@@ -57,8 +58,15 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
     trained = train(options)
     story = Story(divided.table1, 24, ("a fact with <brackets>",))
     result = write_showcase(recorded, recorded / "data", trained.run, story, lambda: 1.5)
-    wanted = {"frames", "pairs", "input_psnr", "restored_psnr", "input_ssim", "restored_ssim",
-              "seconds"}
+    wanted = {
+        "frames",
+        "pairs",
+        "input_psnr",
+        "restored_psnr",
+        "input_ssim",
+        "restored_ssim",
+        "seconds",
+    }
     assert wanted <= result.keys()
     assert json.loads((recorded / "result.json").read_text()) == result
     assert result["pairs"] == len(read_pairs(recorded / "data" / "pairs.csv")) == divided.pairs

@@ -28,7 +28,10 @@ def make_data(root: Path, count: int = 6) -> Path:
     data = root / "data"
     rows = ["over_exposed,reference"]
     for folder, light, first in (
-        ("trainA", 0.9, 0), ("trainB", 2.5, 100), ("testA", 0.9, 200), ("testB", 2.5, 200),
+        ("trainA", 0.9, 0),
+        ("trainB", 2.5, 100),
+        ("testA", 0.9, 200),
+        ("testB", 2.5, 200),
     ):
         (data / folder).mkdir(parents=True)
         for n in range(count):
@@ -41,8 +44,16 @@ def make_data(root: Path, count: int = 6) -> Path:
 def tiny_options(root: Path, **changed: Any) -> TrainOptions:
     """Two epochs of three steps with two-layer networks."""
     settings: dict[str, Any] = {
-        "data": root / "data", "runs": root / "runs", "run": "tiny", "epochs": 2, "batch_size": 2,
-        "size": 32, "load_size": SIDE, "device": "cpu", "precision": "fp32", "pool_size": 4,
+        "data": root / "data",
+        "runs": root / "runs",
+        "run": "tiny",
+        "epochs": 2,
+        "batch_size": 2,
+        "size": 32,
+        "load_size": SIDE,
+        "device": "cpu",
+        "precision": "fp32",
+        "pool_size": 4,
         "network": NetworkOptions(4, 1, 4, residual=True),
     }
     return TrainOptions(**(settings | changed))

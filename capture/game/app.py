@@ -188,8 +188,6 @@ def _answer(game: Game, remote: Remote, request: dict[str, Any]) -> None:
         return
     game.set_picture(number, light)
     game.draw()
-    game.poll_keys()  # an exposure or a redraw that the window system asked for
-    game.draw()
     remote.drawn(number, light)
 
 

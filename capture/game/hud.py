@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from panda3d.core import Camera, NodePath, OrthographicLens, TextNode
+from panda3d.core import Camera, NodePath, OrthographicLens, TextNode, TransparencyAttrib
 
 from capture.game.options import Light
 from capture.game.viewpoints import Viewpoint
@@ -29,7 +29,11 @@ class Hud:
         self.text.set_text_color(1, 1, 1, 1)
         self.text.set_shadow(0.06, 0.06)
         self.text.set_shadow_color(0, 0, 0, 1)
+        self.text.set_card_color(0, 0, 0, 0.55)
+        self.text.set_card_as_margin(0.4, 0.4, 0.3, 0.2)
+        self.text.set_card_decal(True)
         self.node = self.root.attach_new_node(self.text)
+        self.node.set_transparency(TransparencyAttrib.M_alpha)
         self.node.set_scale(max(9, size[0] / 42))
         self.node.set_pos(-size[0] / 2 + 8, 0, -size[1] / 2 + size[0] / 42 * 1.4)
         self.node.hide()

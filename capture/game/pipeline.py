@@ -95,7 +95,7 @@ class Pipeline:
         return levels
 
     def _develop(self, host: Any, light: Texture, levels: list[Texture]) -> NodePath:
-        buffer = self._buffer(host, "developed", self.size, 0, False)
+        buffer = self._buffer(host, "developed", self.size, -5, False)
         shader = make_shader(post_shaders.DEVELOP_VERTEX, post_shaders.DEVELOP_FRAGMENT)
         card = full_screen_pass(buffer, shader)
         card.set_shader_inputs(

@@ -18,7 +18,7 @@ SLENDER = ("glider", "helicopter")  # wings and rotor reach far beyond what can 
 
 BIOMES = ("fields", "mountains", "desert", "snow", "coast", "sea", "cloud_sea")
 WEATHERS = ("clear", "cirrus", "cumulus", "broken", "overcast")
-PALE_PLACES = {"snow": 0.8, "cloud_sea": 0.55, "desert": 0.85, "broken": 0.85, "overcast": 0.65}
+PALE_PLACES = {"snow": 0.8, "cloud_sea": 0.75, "desert": 0.85, "broken": 0.85, "overcast": 0.65}
 """Where much is white, a weaker sun burns as much of the picture: factors on its strength."""
 
 WORLDS_PER_BIOME = 2
@@ -68,6 +68,7 @@ def _sun(rng: random.Random, heading: float, look: float, share: float) -> Light
         aside, elevation = rng.choice((-1, 1)) * rng.uniform(20, 60), rng.uniform(8, 50)
     else:
         aside, elevation = rng.choice((-1, 1)) * rng.uniform(100, 180), rng.uniform(12, 60)
+    share *= 1 - 0.02 * max(0.0, look - 8)  # the higher the look, the more of it is sky
     strength = STRONG * share * 2.0 ** rng.uniform(-0.6, 0.7)
     return Light((heading + aside) % 360.0, min(70.0, max(4.0, elevation)), strength)
 
