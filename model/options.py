@@ -70,7 +70,11 @@ def cpu_preset() -> TrainOptions:
         batch_size=4,
         size=128,
         network=NetworkOptions(
-            generator_filters=32, generator_blocks=6, discriminator_filters=32, residual=True
+            generator_filters=16,
+            generator_blocks=6,
+            discriminator_filters=32,
+            residual=True,
+            resize=True,
         ),
     )
 

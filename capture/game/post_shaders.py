@@ -60,7 +60,6 @@ uniform vec3 glare;             // sun's irradiance at the lens, times the share
 uniform float core_deg;
 uniform float bloom;            // share of light that blurs
 uniform float exposure;
-uniform float grain;
 void main() {
     vec3 ray = normalize(view_z + view_x * (uv.x * 2.0 - 1.0) + view_y * (uv.y * 2.0 - 1.0));
     float c = dot(ray, sun_dir);

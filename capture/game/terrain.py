@@ -1,7 +1,7 @@
 """Worlds: tileable heights and colours for each biome, and the mesh they are draped over.
 
-A world is one tile of TILE_M metres that repeats; haze hides the repetition. Pure numpy but for
-nothing: the drawing is in ``scene``.
+A world is one tile of TILE_M metres that repeats; haze hides the repetition. Arrays only; the
+drawing is in ``scene``.
 """
 
 from __future__ import annotations
