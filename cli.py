@@ -317,6 +317,14 @@ def evaluate(
 @click.option("--size", type=SIZE, default=GAME.size, help="Window size.  [default: 512x512]")
 @click.option("--seed", type=int, default=GAME.seed, show_default=True, help="Of the whole world.")
 @click.option("--autopilot", is_flag=True, help="Fly through viewpoints and light by itself.")
+@click.option(
+    "--hold",
+    "hold_s",
+    type=click.FloatRange(0, min_open=True),
+    default=GAME.hold_s,
+    show_default=True,
+    help="Autopilot: seconds that each picture stays.",
+)
 @click.option("--hud", is_flag=True, help="Show the state and the keys.")
 @click.option("--duration", "duration_s", type=float, help="Close after so many seconds.")
 def game(**settings: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -148,7 +149,7 @@ def train(
     kept = kept_epochs(options)
     begin, first = time.perf_counter(), (epoch - 1) * domains.steps_per_epoch + step
     done = first
-    limit = options.steps or options.epochs * domains.steps_per_epoch
+    limit = options.steps or sys.maxsize
     with StopRequest() as stop:
         while epoch <= options.epochs and done < limit and not stop.wanted:
             model.set_learning_rate(decayed_rate(options, epoch))
@@ -162,6 +163,7 @@ def train(
                     keep_restorer(run, model, epoch)
                 if epoch % options.sample_every == 0:
                     write_samples(run, model, samples, epoch)
+                options = log.options = plan_rest(options, epoch, time.perf_counter() - begin)
                 epoch, step = epoch + 1, 0
                 save_checkpoint(run, model, epoch, step)
     log.report()
@@ -260,6 +262,7 @@ def resumed_options(runs: Path, run: str, changed: dict[str, Any]) -> TrainOptio
         raise UserError(
             f"{folder / OPTIONS_FILE} cannot be read, so the run cannot be resumed."
         ) from error
+    # The time is spent; what is left is the epochs that were planned.
     values |= {"runs": runs, "run": folder.name, "resume": True, "minutes": 0.0, "steps": 0}
     return TrainOptions(**(values | changed))
 
@@ -271,7 +274,20 @@ def plan_epochs(
     if options.minutes <= 0:
         return options
     epochs = options.minutes * 60 / (seconds_per_step * steps_per_epoch)
-    return replace(options, epochs=max(1, int(epochs)), minutes=0.0)
+    return replace(options, epochs=max(1, int(epochs)))
+
+
+def plan_rest(options: TrainOptions, epochs_done: int, seconds: float) -> TrainOptions:
+    """Correct the number of epochs by how long those of this process took.
+
+    A step that was measured alone is quicker than one in ten minutes of them, and a machine has
+    other things to do as well.
+    """
+    if options.minutes <= 0:
+        return options
+    left = options.minutes * 60 - seconds
+    more = int(left / (seconds / epochs_done))
+    return replace(options, epochs=epochs_done + max(0, more))
 
 
 def kept_epochs(options: TrainOptions) -> set[int]:

@@ -20,7 +20,15 @@ from dataset.images import read_image
 from model.checkpoint import STATE_FILE, load_network, load_restorer
 from model.networks import Generator
 from model.options import TrainOptions, cpu_preset
-from model.train import Progress, describe_plan, kept_epochs, plan_epochs, resumed_options, train
+from model.train import (
+    Progress,
+    describe_plan,
+    kept_epochs,
+    plan_epochs,
+    plan_rest,
+    resumed_options,
+    train,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -195,5 +203,6 @@ def test_the_defaults_are_the_papers() -> None:
 def test_minutes_become_epochs_and_figure_3_fits_into_them() -> None:
     planned = plan_epochs(replace(cpu_preset(), minutes=10), 50, seconds_per_step=1.0)
     assert planned.epochs == 12
+    assert plan_rest(planned, 4, seconds=300).epochs == 8  # 75 s each, 300 s left
     assert kept_epochs(planned) == {1, 3, 7, 9, 12}
     assert kept_epochs(TrainOptions()) == {1, 5, 10, 14, 18}

@@ -52,7 +52,8 @@ def merge(parts: list[Mesh]) -> Mesh:
     """Several meshes as one."""
     offsets = np.cumsum([0] + [len(p.position) for p in parts[:-1]])
     return Mesh(
-        np.concatenate([p.position for p in parts]), np.concatenate([p.normal for p in parts]),
+        np.concatenate([p.position for p in parts]),
+        np.concatenate([p.normal for p in parts]),
         np.concatenate([p.uv for p in parts]),
         np.concatenate([p.triangles + o for p, o in zip(parts, offsets, strict=True)]),
     )
@@ -91,8 +92,9 @@ def grid_mesh(points: Array, uv: Array) -> Mesh:
     rows, columns = points.shape[:2]
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
-    triangles = np.concatenate([np.stack([a, b, d], -1).reshape(-1, 3),
-                                np.stack([a, d, c], -1).reshape(-1, 3)])
+    triangles = np.concatenate(
+        [np.stack([a, b, d], -1).reshape(-1, 3), np.stack([a, d, c], -1).reshape(-1, 3)]
+    )
     flat, directions = points.reshape(-1, 3), normal.reshape(-1, 3)
     corners = flat[triangles]
     facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -114,12 +116,18 @@ def _smooth(stations: Array, count: int) -> Array:
     k = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
     h = (x[k + 1] - x[k])[:, None]
     s = ((at - x[k])[:, None]) / h
-    return ((1 + 2 * s) * (1 - s) ** 2 * stations[k] + s * (1 - s) ** 2 * h * tangent[k]
-            + s * s * (3 - 2 * s) * stations[k + 1] + s * s * (s - 1) * h * tangent[k + 1])
+    return (
+        (1 + 2 * s) * (1 - s) ** 2 * stations[k]
+        + s * (1 - s) ** 2 * h * tangent[k]
+        + s * s * (3 - 2 * s) * stations[k + 1]
+        + s * s * (s - 1) * h * tangent[k + 1]
+    )
 
 
 def body(
-    stations: Sequence[tuple[float, ...]], patch: str | None = None, rows: int = 56,
+    stations: Sequence[tuple[float, ...]],
+    patch: str | None = None,
+    rows: int = 56,
     columns: int = 36,
 ) -> Mesh:
     """A rounded body through stations (y, half width, height up, height down, centre z, power).
@@ -158,8 +166,11 @@ def airfoil(points: int = 14) -> Array:
 
 
 def wing(
-    sections: list[tuple[float, float, float, float, float]], span_m: float | None = None,
-    length: tuple[float, float] = (0.0, 1.0), upright: str | None = None, patch: str | None = None,
+    sections: list[tuple[float, float, float, float, float]],
+    span_m: float | None = None,
+    length: tuple[float, float] = (0.0, 1.0),
+    upright: str | None = None,
+    patch: str | None = None,
 ) -> Mesh:
     """One side's wing, tailplane or fin through sections (out, nose y, chord, z, thickness).
 
@@ -169,8 +180,13 @@ def wing(
     """
     data = np.array(sections, dtype=float)
     count = 6 * (len(data) - 1) + 1
-    fine = np.stack([np.interp(np.linspace(0, len(data) - 1, count), range(len(data)), column)
-                     for column in data.T], axis=-1)
+    fine = np.stack(
+        [
+            np.interp(np.linspace(0, len(data) - 1, count), range(len(data)), column)
+            for column in data.T
+        ],
+        axis=-1,
+    )
     tip = fine[-1:].copy() * [1, 1, 1, 1, 0.05]
     tip[:, 0] += fine[-1, 2] * 0.04
     tip[:, 1:3] = [fine[-1, 1] - 0.12 * fine[-1, 2], fine[-1, 2] * 0.7]
@@ -191,12 +207,14 @@ def wing(
         uv = patch_uv(patch, y.size).reshape(*y.shape, 2)
     elif upright is not None:
         height = (out - fine[0, 0]) / (fine[-1, 0] - fine[0, 0])
-        uv = np.where(upper, region_uv("fin_right", along, height),
-                      region_uv("fin_left", 1 - along, height))
+        uv = np.where(
+            upper, region_uv("fin_right", along, height), region_uv("fin_left", 1 - along, height)
+        )
     else:
         u = 0.5 + 0.5 * out / (span_m or fine[-1, 0])
-        uv = np.where(upper, region_uv("wing_top", u, 1 - along),
-                      region_uv("wing_bottom", 1 - u, 1 - along))
+        uv = np.where(
+            upper, region_uv("wing_top", u, 1 - along), region_uv("wing_bottom", 1 - u, 1 - along)
+        )
     return grid_mesh(points, uv)
 
 
@@ -210,8 +228,13 @@ def wing_pair(*args: object, **keywords: object) -> Mesh:
     return merge([right, Mesh(left.position, left.normal, uv, left.triangles)])
 
 
-def rod(a: tuple[float, float, float], b: tuple[float, float, float], radius: float,
-        patch: str = "metal", sides: int = 8) -> Mesh:
+def rod(
+    a: tuple[float, float, float],
+    b: tuple[float, float, float],
+    radius: float,
+    patch: str = "metal",
+    sides: int = 8,
+) -> Mesh:
     """A straight strut from a to b."""
     start, end = np.array(a, float), np.array(b, float)
     axis = (end - start) / np.linalg.norm(end - start)
@@ -228,8 +251,14 @@ def rod(a: tuple[float, float, float], b: tuple[float, float, float], radius: fl
 
 def wheel(x: float, y: float, z: float, radius: float, width: float) -> Mesh:
     """A tyre standing in the plane of flight."""
-    stations = [(-1.0, 0, 0, 0, 0, 2), (-0.9, 0.7, 0.7, 0.7, 0, 2), (-0.5, 1, 1, 1, 0, 2),
-                (0.5, 1, 1, 1, 0, 2), (0.9, 0.7, 0.7, 0.7, 0, 2), (1.0, 0, 0, 0, 0, 2)]
+    stations = [
+        (-1.0, 0, 0, 0, 0, 2),
+        (-0.9, 0.7, 0.7, 0.7, 0, 2),
+        (-0.5, 1, 1, 1, 0, 2),
+        (0.5, 1, 1, 1, 0, 2),
+        (0.9, 0.7, 0.7, 0.7, 0, 2),
+        (1.0, 0, 0, 0, 0, 2),
+    ]
     tyre = body(stations[::-1], "rubber", rows=12, columns=20)
     scale = np.array([radius, width / 2, radius])
     turn = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], float)

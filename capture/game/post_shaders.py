@@ -12,7 +12,9 @@ from capture.game.shaders import VERSION
 
 CORE_DEG = 4.5
 
-BLUR_FRAGMENT = VERSION + """
+BLUR_FRAGMENT = (
+    VERSION
+    + """
 in vec2 uv;
 out vec4 colour;
 uniform sampler2D source;
@@ -28,8 +30,11 @@ void main() {
         + (tap(-2.5, -2.5) + tap(2.5, -2.5) + tap(-2.5, 2.5) + tap(2.5, 2.5)) * 0.0625;
 }
 """
+)
 
-DEVELOP_VERTEX = VERSION + """
+DEVELOP_VERTEX = (
+    VERSION
+    + """
 in vec4 p3d_Vertex;
 uniform sampler2D scene;
 uniform vec3 sun_at;            // position of the sun in the picture (0..1), 1 = in front
@@ -49,8 +54,11 @@ void main() {
     seen = open / count;
 }
 """
+)
 
-DEVELOP_FRAGMENT = VERSION + """
+DEVELOP_FRAGMENT = (
+    VERSION
+    + """
 in vec2 uv;
 flat in float seen;
 out vec4 colour;
@@ -79,8 +87,11 @@ void main() {
     colour = vec4(mix(high, low, vec3(lessThanEqual(light, vec3(0.0031308)))), over);
 }
 """
+)
 
-FXAA_FRAGMENT = VERSION + """
+FXAA_FRAGMENT = (
+    VERSION
+    + """
 in vec2 uv;
 out vec4 colour;
 uniform sampler2D picture;
@@ -105,3 +116,4 @@ void main() {
     colour = vec4(lb < low || lb > high ? a : b, here.a);
 }
 """
+)

@@ -34,13 +34,18 @@ float ggx(float nh, float a2) { float d = nh * nh * (a2 - 1.0) + 1.0; return a2 
 float henyey(float c, float g) { return (1.0 - g * g) / pow(1.0 + g * g - 2.0 * g * c, 1.5); }
 """
 
-SCREEN_VERTEX = VERSION + """
+SCREEN_VERTEX = (
+    VERSION
+    + """
 in vec4 p3d_Vertex;
 out vec2 uv;
 void main() { uv = p3d_Vertex.xz * 0.5 + 0.5; gl_Position = vec4(p3d_Vertex.xz, 0.0, 1.0); }
 """
+)
 
-SKY_VERTEX = VERSION + """
+SKY_VERTEX = (
+    VERSION
+    + """
 in vec4 p3d_Vertex;
 uniform vec3 view_x, view_y, view_z;   // right, up and ahead, scaled to the picture's corners
 out vec3 ray;
@@ -49,8 +54,12 @@ void main() {
     gl_Position = vec4(p3d_Vertex.xz, 0.9999999, 1.0);
 }
 """
+)
 
-SKY_FRAGMENT = VERSION + COMMON + """
+SKY_FRAGMENT = (
+    VERSION
+    + COMMON
+    + """
 in vec3 ray;
 out vec4 colour;
 uniform sampler2D layer;        // billows, wisps, fine, waves
@@ -101,8 +110,11 @@ void main() {
     colour = vec4(sky, clear * step(-0.01, d.z));
 }
 """
+)
 
-GROUND_VERTEX = VERSION + """
+GROUND_VERTEX = (
+    VERSION
+    + """
 in vec4 p3d_Vertex;
 uniform mat4 p3d_ViewProjectionMatrix;
 uniform sampler2D heights;
@@ -121,8 +133,12 @@ void main() {
     gl_Position = p3d_ViewProjectionMatrix * vec4(world, 1.0);
 }
 """
+)
 
-GROUND_FRAGMENT = VERSION + COMMON + """
+GROUND_FRAGMENT = (
+    VERSION
+    + COMMON
+    + """
 in vec3 world;
 in vec2 uv;
 out vec4 colour;
@@ -172,8 +188,11 @@ void main() {
     colour = vec4(mix(light, air, fog), 0.0);
 }
 """
+)
 
-CRAFT_VERTEX = VERSION + """
+CRAFT_VERTEX = (
+    VERSION
+    + """
 in vec4 p3d_Vertex;
 in vec3 p3d_Normal;
 in vec2 p3d_MultiTexCoord0;
@@ -191,8 +210,12 @@ void main() {
     gl_Position = p3d_ModelViewProjectionMatrix * p3d_Vertex;
 }
 """
+)
 
-CRAFT_FRAGMENT = VERSION + COMMON + """
+CRAFT_FRAGMENT = (
+    VERSION
+    + COMMON
+    + """
 in vec3 world;
 in vec3 normal;
 in vec3 local;
@@ -236,19 +259,29 @@ void main() {
     colour = vec4(light, 0.0);
 }
 """
+)
 
-SHADOW_VERTEX = VERSION + """
+SHADOW_VERTEX = (
+    VERSION
+    + """
 in vec4 p3d_Vertex;
 uniform mat4 p3d_ModelViewProjectionMatrix;
 void main() { gl_Position = p3d_ModelViewProjectionMatrix * p3d_Vertex; }
 """
+)
 
-SHADOW_FRAGMENT = VERSION + """
+SHADOW_FRAGMENT = (
+    VERSION
+    + """
 out vec4 colour;
 void main() { colour = vec4(gl_FragCoord.z); }
 """
+)
 
-ROTOR_FRAGMENT = VERSION + COMMON + """
+ROTOR_FRAGMENT = (
+    VERSION
+    + COMMON
+    + """
 in vec3 world;
 in vec3 normal;
 in vec3 local;
@@ -267,3 +300,4 @@ void main() {
     colour = vec4(albedo / PI * (ambient(n) + sun_light * abs(dot(n, sun_dir))), cover);
 }
 """
+)

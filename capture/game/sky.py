@@ -29,17 +29,38 @@ XYZ_TO_RGB = np.array(
 )
 # Preetham table 2: Perez coefficients A to E, each (slope in T, constant), for Y, x and y.
 PEREZ = {
-    "Y": [(0.1787, -1.4630), (-0.3554, 0.4275), (-0.0227, 5.3251), (0.1206, -2.5771),
-          (-0.0670, 0.3703)],
-    "x": [(-0.0193, -0.2592), (-0.0665, 0.0008), (-0.0004, 0.2125), (-0.0641, -0.8989),
-          (-0.0033, 0.0452)],
-    "y": [(-0.0167, -0.2608), (-0.0950, 0.0092), (-0.0079, 0.2102), (-0.0441, -1.6537),
-          (-0.0109, 0.0529)],
+    "Y": [
+        (0.1787, -1.4630),
+        (-0.3554, 0.4275),
+        (-0.0227, 5.3251),
+        (0.1206, -2.5771),
+        (-0.0670, 0.3703),
+    ],
+    "x": [
+        (-0.0193, -0.2592),
+        (-0.0665, 0.0008),
+        (-0.0004, 0.2125),
+        (-0.0641, -0.8989),
+        (-0.0033, 0.0452),
+    ],
+    "y": [
+        (-0.0167, -0.2608),
+        (-0.0950, 0.0092),
+        (-0.0079, 0.2102),
+        (-0.0441, -1.6537),
+        (-0.0109, 0.0529),
+    ],
 }
-ZENITH_X = [[0.00166, -0.00375, 0.00209, 0.0], [-0.02903, 0.06377, -0.03202, 0.00394],
-            [0.11693, -0.21196, 0.06052, 0.25886]]
-ZENITH_Y = [[0.00275, -0.00610, 0.00317, 0.0], [-0.04214, 0.08970, -0.04153, 0.00516],
-            [0.15346, -0.26756, 0.06670, 0.26688]]
+ZENITH_X = [
+    [0.00166, -0.00375, 0.00209, 0.0],
+    [-0.02903, 0.06377, -0.03202, 0.00394],
+    [0.11693, -0.21196, 0.06052, 0.25886],
+]
+ZENITH_Y = [
+    [0.00275, -0.00610, 0.00317, 0.0],
+    [-0.04214, 0.08970, -0.04153, 0.00516],
+    [0.15346, -0.26756, 0.06670, 0.26688],
+]
 
 
 @dataclass(frozen=True)
@@ -96,8 +117,9 @@ def preetham(directions: Array, sun: Array, turbidity: float) -> Array:
     cos_theta = np.maximum(directions[..., 2], 0.02)
     gamma = np.arccos(np.clip(directions @ sun, -1, 1))
     _, x_zenith, y_zenith = _zenith(turbidity, theta)
-    value = {k: _perez(k, turbidity, cos_theta, gamma) / _perez(k, turbidity, 1.0, theta)
-             for k in PEREZ}
+    value = {
+        k: _perez(k, turbidity, cos_theta, gamma) / _perez(k, turbidity, 1.0, theta) for k in PEREZ
+    }
     luminance = value["Y"]
     x, y = value["x"] * x_zenith, value["y"] * y_zenith
     xyz = np.stack([x / y, np.ones_like(y), (1 - x - y) / y], axis=-1) * luminance[..., None]
@@ -131,11 +153,26 @@ def _project(sky_map: Array, directions: Array) -> Array:
     v = (np.arange(height) + 0.5) / height * 2 - 1
     weight = (np.abs(v) * np.cos(v * v * np.pi / 2))[:, None]  # solid angle of a row
     weight = weight / weight.sum() / sky_map.shape[1] * 4 * np.pi
-    norms = np.array([0.282095, 0.488603, 0.488603, 0.488603, 1.092548, 1.092548, 0.315392,
-                      1.092548, 0.546274]) ** 2
+    norms = (
+        np.array(
+            [
+                0.282095,
+                0.488603,
+                0.488603,
+                0.488603,
+                1.092548,
+                1.092548,
+                0.315392,
+                1.092548,
+                0.546274,
+            ]
+        )
+        ** 2
+    )
     bands = np.array([np.pi] + [2 * np.pi / 3] * 3 + [np.pi / 4] * 5)
-    moments = np.einsum("hw,hwk,hwc->kc", np.broadcast_to(weight, sky_map.shape[:2]),
-                        _basis(directions), sky_map)
+    moments = np.einsum(
+        "hw,hwk,hwc->kc", np.broadcast_to(weight, sky_map.shape[:2]), _basis(directions), sky_map
+    )
     return moments * (norms * bands)[:, None]
 
 
@@ -198,6 +235,11 @@ def daylight(
     near = (sky[above].max(axis=0) + VEIL_PEAK * sun_irradiance).max()
     far = np.percentile(sky[above].max(axis=-1), 85.0)
     return Daylight(
-        sky.astype(np.float32), harmonics.astype(np.float32), sun.astype(np.float32),
-        sun_irradiance.astype(np.float32), float(white.max()), float(near), float(far),
+        sky.astype(np.float32),
+        harmonics.astype(np.float32),
+        sun.astype(np.float32),
+        sun_irradiance.astype(np.float32),
+        float(white.max()),
+        float(near),
+        float(far),
     )
