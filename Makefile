@@ -40,10 +40,16 @@ clean:
 # A virtual screen, software OpenGL and a key presser. Files are asked for rather than packages,
 # because Debian and Ubuntu name some of the packages differently from release to release.
 system:
-	@if command -v Xvfb xdotool >/dev/null && \
-	    PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libGL\.so\.1' && \
-	    PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libEGL\.so\.1' && \
-	    PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libgthread-2\.0\.so\.0'; then :; \
+	@libraries=$$(PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null); missing=; \
+	for program in Xvfb xdotool; do \
+	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	for library in libGL.so.1 libEGL.so.1 libgthread-2.0.so.0; do \
+	    case "$$libraries" in *$$library*) ;; *) missing="$$missing $$library";; esac; done; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	echo "missing:$$missing" >&2; \
+	if [ "$$(uname)" != Linux ]; then \
+	    echo "Only the tests need them; going on." >&2; \
 	elif ! command -v apt-get >/dev/null; then \
 	    echo "Install with your package manager: Xvfb, xdotool, OpenGL (Mesa), EGL, GLib." >&2; exit 1; \
 	elif [ "$$(id -u)" = 0 ]; then \

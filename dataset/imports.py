@@ -160,7 +160,8 @@ def _bring_in(
         number, path = job
         aside = session / f"{number}.png"
         try:
-            return aside, _convert(path, aside, size)
+            frame = _convert(path, aside, size)
+            return aside, replace(frame, extra={"source": str(path)})
         except UserError as error:
             return str(error)
 

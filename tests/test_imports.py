@@ -35,6 +35,7 @@ def test_screenshots_keep_bytes_order_and_times(shots: Path, tmp_path: Path) -> 
     frames = list(read_frames(summary.session))
     assert [frame.file for frame in frames] == [f"frames/{n:06d}.png" for n in range(3)]
     assert [frame.wall_ns % 10 for frame in frames] == [2, 0, 1]  # deeper/1, 2, 10
+    assert frames[0].extra["source"] == str(next(shots.glob("*/*")))
     for frame, seed in zip(frames, [2, 0, 1], strict=True):
         data = (summary.session / frame.file).read_bytes()
         assert data == encode_png(noise(seed))

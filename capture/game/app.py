@@ -29,6 +29,7 @@ TURN_DEG = 3.0  # sun's step a key press
 STRENGTH_STEP = 1.25
 EXPOSURE_STEP_EV = 0.25
 FRAME_S = 1 / 60  # no more pictures than this
+REDRAW_S = 0.25  # a picture that stays is drawn again so often: windows uncover it, keys change it
 
 
 class Game:
@@ -145,19 +146,22 @@ class Game:
 def _play(game: Game, options: GameOptions) -> None:
     """Keys and autopilot until somebody quits or the time is over."""
     start = time.monotonic()
-    elapsed, before = 0.0, start
+    elapsed, before, drawn = 0.0, start, -REDRAW_S
     while game.running:
         now = time.monotonic()
         elapsed += 0.0 if game.paused else now - before
         before = now
         picture = int(elapsed / max(options.hold_s, 1e-3))
+        moves = not game.paused and not options.autopilot
         if options.autopilot and picture != game.picture:
-            game.picture = picture
+            game.picture, moves = picture, True
             game.set_picture(*picture_of(options.seed, picture))
-        if not game.paused and not options.autopilot:
+        elif moves:
             game.scene.spin(elapsed)
-        game.draw()
-        game.poll_keys()
+        if moves or now - drawn >= REDRAW_S:
+            game.draw()
+            game.poll_keys()
+            drawn = now
         if options.duration_s is not None and now - start >= options.duration_s:
             game.quit()
         time.sleep(max(0.0, FRAME_S - (time.monotonic() - now)))
