@@ -44,8 +44,12 @@ def main() -> None:
         network = load_restorer(run, torch.device("cpu"))
         methods: dict[str, Callable[[Image, Image], Image]] = {
             "input": lambda over, reference: over,
-            "best factor, reference in hand": lambda *pair: best_of(*pair, FACTORS, scaled),
-            "best gamma, reference in hand": lambda *pair: best_of(*pair, GAMMAS, bent),
+            "best factor, reference in hand": lambda over, reference: best_of(
+                over, reference, FACTORS, scaled
+            ),
+            "best gamma, reference in hand": lambda over, reference: best_of(
+                over, reference, GAMMAS, bent
+            ),
             f"network after {arguments.minutes:g} min": lambda over, _: restore(network, over),
         }
         print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "

@@ -28,7 +28,8 @@ from panda3d.core import (
 )
 
 from capture.game import shaders, sky, terrain
-from capture.game.aircraft import Aircraft, Rotor, aircraft
+from capture.game.aircraft import aircraft
+from capture.game.airframe import Aircraft, Rotor
 from capture.game.clouds import cumulus_panorama, layer_noise
 from capture.game.engine import make_shader
 from capture.game.liveries import livery
