@@ -396,6 +396,10 @@ def demo(minutes: float, out: Path, seed: int) -> None:
             INTERRUPTED,
         )
     facts = (
+        f"{recorded // 2} viewpoints of the embedded game (seed {seed}), each grabbed from its "
+        "window under a weak and under a strong sun. Training draws X and Y frames independently "
+        "of each other, so it is not told which belong together.",
+        f"Labels by the clipping statistic: {labels}.",
         f"{trained.steps} training steps of {settings.batch_size} frames a domain, "
         f"{settings.size}x{settings.size} squares, in {trained.seconds / 60:.1f} minutes.",
     )

@@ -41,6 +41,12 @@ def write_options(run: Path, options: TrainOptions, facts: dict[str, Any]) -> No
     write_whole(run / OPTIONS_FILE, (json.dumps(values, indent=2, default=str) + "\n").encode())
 
 
+def read_facts(run: Path) -> dict[str, Any]:
+    """What ``write_options`` noted beside the settings: machine and versions."""
+    values = json.loads((run / OPTIONS_FILE).read_text(encoding="utf-8"))
+    return {key: value for key, value in values.items() if key != "options"}
+
+
 def read_network_options(run: Path) -> NetworkOptions:
     """What the networks of a run look like.
 

@@ -245,6 +245,6 @@ def decayed_rate(options: TrainOptions, epoch: int) -> float:
 
     The last epoch still learns: the rate would reach 0 in the epoch after it, as in CycleGAN.
     """
-    constant, total = options.first_decay_epoch, options.epochs
+    constant, total = options.constant_epochs, options.epochs
     past = max(0, epoch - constant)
     return options.learning_rate * (1 - past / (total - constant + 1))

@@ -28,7 +28,7 @@ class TrainOptions:
     runs: Path = Path("runs")  # folder of the runs
     run: str = ""  # name of this run's folder; empty: the time of the start
     epochs: int = 200  # passes over the larger domain
-    decay_epoch: int = -1  # the rate falls linearly to 0 from here; -1: half of epochs
+    constant_share: float = 0.5  # of the epochs, before the rate falls linearly to 0
     batch_size: int = 4  # frames of each domain in one step
     size: int = 256  # side of the square that the networks see in training, pixels
     load_size: int = 256  # shorter side of the stored frames, area-averaged; 0: as recorded
@@ -52,9 +52,9 @@ class TrainOptions:
     network: NetworkOptions = NetworkOptions()
 
     @property
-    def first_decay_epoch(self) -> int:
+    def constant_epochs(self) -> int:
         """The number of epochs at the full rate (paper: 100 of 200)."""
-        return self.epochs // 2 if self.decay_epoch < 0 else self.decay_epoch
+        return int(self.epochs * self.constant_share)
 
 
 def paper_preset() -> TrainOptions:
@@ -69,6 +69,8 @@ def cpu_preset() -> TrainOptions:
         epochs=20,
         batch_size=4,
         size=128,
+        learning_rate=1e-4,
+        constant_share=0.25,
         network=NetworkOptions(
             generator_filters=16,
             generator_blocks=6,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import nn
 from dataset.errors import UserError
 from dataset.images import Image, read_image, write_png, write_whole
 from dataset.report import contact_sheet
-from model.checkpoint import NETWORK_FILES, load_restorer
+from model.checkpoint import NETWORK_FILES, load_restorer, read_facts
 from model.data import find_frames
 from model.evaluate import Evaluation, Pair, evaluate_pairs, read_pairs
 from model.figures import figure2, figure3
@@ -84,7 +85,7 @@ def write_showcase(
     write_png(out / "figure3.png", draw_figure3(run, read_image(ranked[len(ranked) // 2][0])))
     result = {"frames": story.frames, **found.summary(), "seconds": round(seconds(), 1)}
     write_whole(out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-    write_whole(out / "index.html", render_page(story, result).encode())
+    write_whole(out / "index.html", render_page(story, result, read_facts(run)).encode())
     return result
 
 
@@ -147,9 +148,10 @@ def write_sheets(out: Path, data: Path) -> None:
         write_png(out / name, contact_sheet(images, columns=8, cell=(144, 144)))
 
 
-def render_page(story: Story, result: dict[str, float | int]) -> str:
+def render_page(story: Story, result: dict[str, float | int], machine: dict[str, Any]) -> str:
     """The page's HTML."""
-    facts = "\n".join(f"<li>{html.escape(fact)}</li>" for fact in story.facts)
+    made_on = ", ".join(f"{key} {value}" for key, value in machine.items())
+    facts = "\n".join(f"<li>{html.escape(fact)}</li>" for fact in (*story.facts, made_on))
     return PAGE.substitute(
         result,
         facts=facts,

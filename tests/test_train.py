@@ -188,7 +188,7 @@ def test_dry_run_describes_the_paper_and_writes_nothing(tmp_path: Path) -> None:
 
 def test_the_defaults_are_the_papers() -> None:
     paper = TrainOptions()
-    assert (paper.size, paper.epochs, paper.first_decay_epoch, paper.batch_size) == (
+    assert (paper.size, paper.epochs, paper.constant_epochs, paper.batch_size) == (
         256,
         200,
         100,
