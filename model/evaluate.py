@@ -81,6 +81,11 @@ def read_pairs(path: str | Path) -> list[Pair]:
         The file is missing, has other columns, holds no pair or names a missing picture.
     """
     path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"No list of pairs {path}. `cli split` writes one where viewpoints were recorded under "
+            "several lights; or name your own with --pairs."
+        )
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
