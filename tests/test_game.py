@@ -249,3 +249,14 @@ def test_without_a_display_the_error_says_what_to_do():
     env = {k: v for k, v in os.environ.items() if k != "DISPLAY"}
     with pytest.raises(UserError, match=r"DISPLAY is not set.*xvfb-run"):
         GameProcess(GameOptions(size=(64, 64)), env)
+
+
+def test_many_viewpoints_leave_no_render_states_behind():
+    from panda3d.core import RenderState
+
+    with Renderer(size=(64, 64)) as renderer:
+        counts = []
+        for number in range(24):
+            renderer.render(2, number, over_exposed_light(2, number))
+            counts.append(RenderState.get_num_states())
+    assert max(counts[12:]) < 2 * max(counts[:12])  # without collecting: twenty more a picture

@@ -17,7 +17,7 @@ from panda3d.core import (
 )
 
 from capture.game.autopilot import picture_of
-from capture.game.engine import engine, open_window
+from capture.game.engine import draw_frame, engine, open_window
 from capture.game.hud import Hud
 from capture.game.options import MAX_STRENGTH, MIN_STRENGTH, WEAK, GameOptions, Light
 from capture.game.pipeline import Pipeline
@@ -133,7 +133,7 @@ class Game:
         view = viewpoint(self.options.seed, self.number, self.craft)
         self.scene.show(self.options.seed, view, self.light, self.exposure_ev)
         self.hud.update(view, self.light, self.exposure_ev, self.paused)
-        engine().render_frame()
+        draw_frame()
         engine().flip_frame()
         self.window.get_pointer(0)  # a round trip to the X server, which has drawn all before it
 

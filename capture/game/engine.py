@@ -17,7 +17,10 @@ from panda3d.core import (
     NodePath,
     OmniBoundingVolume,
     OrthographicLens,
+    RenderAttrib,
+    RenderState,
     Shader,
+    TransformState,
     WindowProperties,
     load_prc_file_data,
 )
@@ -50,6 +53,17 @@ def engine() -> GraphicsEngine:
     """The process's graphics engine. Panda3D's own messages go to stderr."""
     load_prc_file_data("unclip", SETTINGS)
     return GraphicsEngine.get_global_ptr()
+
+
+def draw_frame() -> None:
+    """Draw all windows and buffers once, and let go of what the pictures before needed.
+
+    Panda3D keeps every render state, and so every texture, until somebody collects them; its own
+    application framework does so once a frame, and is not in use here.
+    """
+    engine().render_frame()
+    for cache in (TransformState, RenderState, RenderAttrib):
+        cache.garbage_collect()
 
 
 def _pipe(module: str) -> GraphicsPipe | None:

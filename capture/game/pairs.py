@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.game.engine import engine, open_offscreen
+from capture.game.engine import draw_frame, engine, open_offscreen
 from capture.game.options import Light
 from capture.game.pipeline import Pipeline
 from capture.game.scene import Scene
@@ -69,7 +69,7 @@ class Renderer:
     def _draw(self, seed: int, number: int, light: Light) -> np.ndarray:
         """(H, W, 4) uint8, rows from the top: R, G, B, and alpha 255 where light was clipped."""
         self.scene.show(seed, viewpoint(seed, number), light)
-        engine().render_frame()
+        draw_frame()
         picture = self.pipeline.picture
         assert picture is not None
         width, height = self.pipeline.size
