@@ -255,8 +255,6 @@ def test_many_viewpoints_leave_no_render_states_behind():
     from panda3d.core import RenderState
 
     with Renderer(size=(64, 64)) as renderer:
-        counts = []
         for number in range(24):
             renderer.render(2, number, over_exposed_light(2, number))
-            counts.append(RenderState.get_num_states())
-    assert max(counts[12:]) < 2 * max(counts[:12])  # without collecting: twenty more a picture
+        assert RenderState.get_num_states() < 200  # without collecting: some 20 more a picture
