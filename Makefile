@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
-PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv
+PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv \
+    python3-dev gcc libc6-dev
 
 .PHONY: demo test check lint format bench clean system
 
@@ -37,15 +38,18 @@ bench: $(STAMP)
 clean:
 	rm -rf $(VENV) demo build *.egg-info
 
-# A virtual screen, software OpenGL and a key presser. Files are asked for rather than packages,
+# A virtual screen, software OpenGL, a key presser, and a C compiler for evdev, which pynput needs
+# and which comes as source. Files are asked for rather than packages,
 # because Debian and Ubuntu name some of the packages differently from release to release.
 system:
 	@libraries=$$(PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null); missing=; \
-	for program in Xvfb xdotool; do \
+	for program in Xvfb xdotool gcc; do \
 	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	for library in libGL.so.1 libEGL.so.1 libgthread-2.0.so.0; do \
 	    case "$$libraries" in *$$library*) ;; *) missing="$$missing $$library";; esac; done; \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \
+	    2>/dev/null || missing="$$missing Python.h"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	echo "missing:$$missing" >&2; \
 	if [ "$$(uname)" != Linux ]; then \
