@@ -7,9 +7,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Two-layer networks are quickest on one thread, and several test processes then share the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine is no fault of the code: laws are tested without a clock.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
