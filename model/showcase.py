@@ -152,8 +152,13 @@ def render_page(story: Story, result: dict[str, float | int], machine: dict[str,
     """The page's HTML."""
     made_on = ", ".join(f"{key} {value}" for key, value in machine.items())
     facts = "\n".join(f"<li>{html.escape(fact)}</li>" for fact in (*story.facts, made_on))
+    shown: dict[str, Any] = {
+        key: f"{value:.3f}" if key.endswith(("ssim", "edges")) else f"{value:.2f}"
+        for key, value in result.items()
+        if isinstance(value, float)
+    }
     return PAGE.substitute(
-        result,
+        {**result, **shown},
         facts=facts,
         table=markdown_table(story.table1),
         gain=f"{result['restored_psnr'] - result['input_psnr']:+.2f}",
