@@ -259,7 +259,7 @@ def train(preset: str, runs: Path, run: str, resume: bool, dry_run: bool, **sett
         summary = train(options, lambda now: update(now.done, now.total, describe(now)), click.echo)
     if summary.interrupted:
         click.echo(
-            f"Stopped before epoch {summary.epoch}, step {summary.step}; all is saved. "
+            f"Stopped in epoch {summary.epoch} after {summary.step} of its steps; all is saved.\n"
             f"Go on with: cli train --runs {runs} --run {summary.run.name} --resume"
         )
         sys.exit(INTERRUPTED)
