@@ -163,6 +163,13 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
     show_default=True,
     help="Share of clipped pixels up to which a frame is X.",
 )
+@click.option(
+    "--y-blob",
+    type=float,
+    default=LABEL.y_blob,
+    show_default=True,
+    help="Share of the largest clipped area that a Y frame needs as well.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def label(as_json: bool, **settings: Any) -> None:
     """Sort frames into X (not over-exposed) and Y (over-exposed); what is between stays unsure.
