@@ -115,7 +115,7 @@ def find_pictures(paths: Sequence[Path], out: Path) -> list[Path]:
                 "`cli import shots`."
             )
         if not path.exists():
-            raise UserError(f"There is no {path}.")
+            raise UserError(f"No such file or folder: {path}. Name pictures, or a folder of them.")
         for each in sorted(_pictures(path, out.resolve()), key=_natural):
             found.setdefault(each.resolve(), each)
     if not found:

@@ -103,7 +103,7 @@ def test_recordings_and_missing_paths_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "clip.MP4").write_bytes(b"")
     with pytest.raises(UserError, match="ffmpeg"):
         import_pictures([tmp_path / "clip.MP4"], tmp_path / "captures")
-    with pytest.raises(UserError, match="There is no"):
+    with pytest.raises(UserError, match="No such file or folder"):
         import_pictures([tmp_path / "nowhere"], tmp_path / "captures")
     with pytest.raises(UserError, match="No pictures under"):
         import_pictures([tmp_path], tmp_path / "captures")
