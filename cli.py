@@ -14,13 +14,14 @@ from typing import Any
 import click
 
 from capture.game.options import GameOptions
-from capture.options import CaptureOptions, StageOptions
+from capture.options import CHOICES, GIB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
 from dataset.options import LabelOptions, SplitOptions
 from model.options import PRESETS, RestoreOptions, TrainOptions
 
 CAPTURE, LABEL, SPLIT = CaptureOptions(), LabelOptions(), SplitOptions()
 TRAIN, RESTORE, GAME, STAGE = TrainOptions(), RestoreOptions(), GameOptions(), StageOptions()
+SWEEP = SweepOptions()
 INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 
 
@@ -82,37 +83,262 @@ def main() -> None:
     """
 
 
-@main.command()
-@click.option("--hotkey", is_flag=True, help="Wait for the keys: start/pause, snap, X, Y, stop.")
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what is recorded, and where to."""
+    for option in reversed(SOURCE_OPTIONS):
+        command = option(command)
+    return command
+
+
+OUT = click.option(
+    "--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go."
+)
+SOURCE_OPTIONS = [
+    OUT,
+    click.option("--session", help="Name of the new session.  [default: the time]"),
+    click.option(
+        "--monitor", type=int, default=CAPTURE.monitor, show_default=True, help="0: all of them."
+    ),
+    click.option("--region", type=REGION, help="A part of the screen, in pixels."),
+    click.option("--window", metavar="TITLE", help="The window whose title contains this."),
+    click.option("--size", type=SIZE, help="Area-average frames to this size."),
+    click.option("--hud-mask", type=FILE, help="PNG, white where the HUD is; kept for statistics."),
+    click.option(
+        "--disk-floor",
+        "disk_floor_gb",
+        type=click.FloatRange(0),
+        default=CAPTURE.disk_floor_bytes / GIB,
+        show_default=True,
+        help="Stop before less than so many GiB are free.",
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(CHOICES["backend"]),
+        default=CAPTURE.backend,
+        show_default=True,
+        help="How the screen is read; dxcam is for Windows.",
+    ),
+]
+
+
+def key_option(name: str, what: str) -> Callable[..., Any]:
+    """An option for one of the recorder's keys."""
+    default = getattr(CAPTURE, name)
+    flag = "--" + name.replace("_", "-")
+    return click.option(flag, default=default, show_default=True, help=f"Key: {what}.")
+
+
+@main.group(invoke_without_command=True)
+@click.option("--hotkey", is_flag=True, help="Wait for the keys: see --list-keys.")
 @click.option("--start", is_flag=True, help="Record at once, without a key.")
+@click.option(
+    "--background", is_flag=True, help="Go on without the terminal; `cli capture stop` ends it."
+)
 @click.option("--fps", type=float, default=CAPTURE.fps, show_default=True, help="Frames a second.")
 @click.option("--duration", "duration_s", type=float, help="Stop after so many seconds.")
 @click.option("--max-frames", type=int, help="Stop after so many frames.")
-@click.option(
-    "--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go."
-)
-@click.option(
-    "--monitor", type=int, default=CAPTURE.monitor, show_default=True, help="Monitor number."
-)
-@click.option("--region", type=REGION, help="A part of the screen, in pixels.")
-@click.option("--window", metavar="TITLE", help="The window whose title contains this.")
+@source_options
 @click.option("--label", type=click.Choice(["X", "Y"]), help="Label all frames at once.")
-@click.option("--size", type=SIZE, help="Area-average frames to this size.")
-def capture(**settings: Any) -> None:
+@click.option(
+    "--dedupe",
+    type=click.Choice(CHOICES["dedupe"]),
+    default=CAPTURE.dedupe,
+    show_default=True,
+    help="Unchanged pictures: mark them, skip them, or do not look for them.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(CHOICES["codec"]),
+    default=CAPTURE.codec,
+    show_default=True,
+    help="auto: PNG, or at high rates a lossless video that becomes PNG at the end.",
+)
+@click.option(
+    "--develop/--no-develop",
+    default=CAPTURE.develop,
+    show_default=True,
+    help="Turn the video into PNG at the end, or leave that to `cli capture repair`.",
+)
+@click.option("--notify", is_flag=True, help="Desktop notification of start, pause and end.")
+@click.option("--sound", is_flag=True, help="A sound at start, pause and end.")
+@key_option("key_record", "start, pause, go on")
+@key_option("key_snap", "one frame")
+@key_option("key_x", "frames from now on are X")
+@key_option("key_y", "frames from now on are Y")
+@key_option("key_undo", "take the last label back")
+@key_option("key_light", "the light was moved a step")
+@key_option("key_stop", "end the session")
+@click.option("--list-keys", is_flag=True, help="Print the keys and stop.")
+@click.pass_context
+def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
     """Record frames of a game.
 
     \b
     Example: cli capture --hotkey --window "Flight Simulator" --size 512x512
     """
-    from capture.recorder import format_status, run_capture
+    if context.invoked_subcommand is not None:
+        context.obj = settings["out"] if given("out") else None
+        return
+    options = capture_options(settings)
+    if list_keys:
+        from capture.hotkeys import keys_of
 
-    options = CaptureOptions(**settings)
-    with status_line() as show:
-        summary = run_capture(options, lambda status: show(format_status(status)))
-    click.echo(
-        f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.missed} intervals missed "
-        f"({summary.reason}): {summary.session}"
+        click.echo("\n".join(f"{key:16} {command}" for command, key in keys_of(options).items()))
+    elif options.background:
+        from capture.daemon import start_in_background
+
+        click.echo(describe_status(start_in_background(options)))
+    else:
+        from capture.daemon import run_capture
+        from capture.status import format_status
+
+        with status_line() as show, progress("making PNG", "frame") as update:
+            click.echo(run_capture(options, lambda status: show(format_status(status)), update))
+
+
+def capture_options(settings: dict[str, Any]) -> CaptureOptions:
+    """Settings of a recording as the command line gives them."""
+    floor = round(settings.pop("disk_floor_gb") * GIB)
+    return CaptureOptions(**settings, disk_floor_bytes=floor)
+
+
+def control_command(name: str, help_text: str, value: click.Argument | None = None) -> None:
+    """A command that tells the running recorder what to do."""
+
+    def tell_recorder(out: Path | None, value: str | None = None, as_json: bool = False) -> None:
+        from capture.control import find_recorder, tell
+
+        chosen = out or click.get_current_context().obj
+        answer = tell(find_recorder(chosen, CAPTURE.out), name, value)
+        click.echo(json.dumps(answer["status"]) if as_json else describe_status(answer["status"]))
+
+    options: list[click.Parameter] = [
+        click.Option(["--out"], type=FOLDER, help="The recorder's folder, if several are running."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the status as JSON."),
+    ]
+    text = f"{help_text}\n\n\b\nExample: cli capture {name}{' X' if value else ''}"
+    capture.add_command(
+        click.Command(
+            name, callback=tell_recorder, params=[*options, *([value] if value else [])], help=text
+        )
     )
+
+
+for _name, _help in {
+    "status": "What the running recorder is doing.",
+    "start": "Record from now on.",
+    "pause": "Take no more frames until started again.",
+    "toggle": "Start, pause, go on.",
+    "snap": "Take one frame now.",
+    "undo": "Take the last label back, also from the frames that got it.",
+    "light-step": "The light was moved a step.",
+    "stop": "End the session.",
+}.items():
+    control_command(_name, _help)
+control_command(
+    "label",
+    "Frames from now on are X or Y; the same again takes it away.",
+    click.Argument(["value"], type=click.Choice(["X", "Y"])),
+)
+control_command(
+    "light",
+    "A text on the light, kept with the frames from now on.",
+    click.Argument(["value"], metavar="TEXT"),
+)
+
+
+@capture.command()
+@click.option(
+    "--driver",
+    type=click.Choice(["keys", "flightgear"]),
+    default=SWEEP.driver,
+    show_default=True,
+    help="Tap the game's keys, or talk to FlightGear.",
+)
+@click.option("--key", help="The game's key that moves its light a step, as ] or <page_up>.")
+@click.option("--steps", type=int, default=SWEEP.steps, show_default=True, help="Lights each.")
+@click.option("--taps", type=int, default=SWEEP.taps, show_default=True, help="Presses a step.")
+@click.option(
+    "--settle",
+    "settle_s",
+    type=float,
+    default=SWEEP.settle_s,
+    show_default=True,
+    help="Least seconds between press and grab.",
+)
+@click.option("--viewpoint-key", help="The game's key for the next viewpoint.")
+@click.option(
+    "--viewpoints", type=int, default=SWEEP.viewpoints, show_default=True, help="How many."
+)
+@click.option(
+    "--viewpoint-settle",
+    "viewpoint_settle_s",
+    type=float,
+    default=SWEEP.viewpoint_settle_s,
+    show_default=True,
+    help="Least seconds after it.",
+)
+@click.option("--back-key", help="Takes the light back before the next viewpoint.")
+@click.option(
+    "--delay",
+    "delay_s",
+    type=float,
+    default=SWEEP.delay_s,
+    show_default=True,
+    help="Seconds to bring the game to the front.",
+)
+@click.option("--host", default=SWEEP.host, show_default=True, help="Where FlightGear runs.")
+@click.option("--port", type=int, default=SWEEP.port, show_default=True, help="FlightGear's port.")
+@click.option("--seed", type=int, default=SWEEP.seed, show_default=True, help="FlightGear: scenes.")
+@source_options
+def sweep(**settings: Any) -> None:
+    """Record viewpoints under many lights, unattended; any key of yours ends it.
+
+    \b
+    Example: cli capture sweep --key "]" --steps 8 --viewpoint-key n --viewpoints 20
+    """
+    from capture.sweep import run_sweep
+
+    names = {field.name for field in fields(SweepOptions)}
+    how = SweepOptions(**{name: settings.pop(name) for name in names})
+    with progress("sweeping", "frame") as update:
+        click.echo(run_sweep(capture_options(settings), how, update))
+
+
+@capture.command()
+@click.argument("session", type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def repair(session: Path, as_json: bool) -> None:
+    """Make a session whole that was cut off, and its frames PNG; says what it found.
+
+    \b
+    Example: cli capture repair captures/20261122-182001
+    """
+    from capture.repair import repair_session
+
+    with progress("repairing", "frame") as update:
+        echo_result(repair_session(session, CAPTURE.disk_floor_bytes, update), as_json)
+
+
+@main.command()
+@source_options
+@click.option("--fps", type=float, default=CAPTURE.fps, show_default=True, help="Frames a second.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool, **settings: Any) -> None:
+    """Look for what would spoil a recording, and say what to do about it.
+
+    \b
+    Example: cli doctor --window "Flight Simulator"
+    """
+    from capture.doctor import examine, format_findings
+
+    findings = examine(capture_options(settings))
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in findings], indent=2, ensure_ascii=False))
+    else:
+        click.echo(format_findings(findings))
+    if any(each.level == "fault" for each in findings):
+        sys.exit(1)
 
 
 @main.command("import")
@@ -120,22 +346,33 @@ def capture(**settings: Any) -> None:
 @click.option(
     "--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go."
 )
-@click.option("--session", help="Name of the new session.  [default: the time]")
-@click.option("--label", type=click.Choice(["X", "Y"]), help="Label all pictures at once.")
-@click.option("--size", type=SIZE, help="Area-average pictures to this size.")
+@click.option(
+    "--session", help="Name of the new session.  [default: the time; of a recording its file name]"
+)
+@click.option("--label", type=click.Choice(["X", "Y"]), help="Label all frames at once.")
+@click.option("--size", type=SIZE, help="Area-average frames to this size.")
+@click.option(
+    "--fps",
+    type=float,
+    default=5.0,
+    show_default=True,
+    help="Frames a second to keep of recordings.",
+)
 def import_(paths: tuple[Path, ...], **settings: Any) -> None:
-    """Make a session from screenshots that you already have.
+    """Make sessions from screenshots and recordings that you already have.
 
     \b
     Example: cli import ~/Pictures/Screenshots --label Y
+    Example: cli import "2026-11-22 18-20-01.mkv" --fps 2
     """
-    from dataset.imports import import_pictures
+    from dataset.imports import import_files
 
     with progress("importing", "frame") as update:
-        summary = import_pictures(list(paths), **settings, on_progress=update)
-    for name in summary.skipped:
-        click.echo(f"skipped: {name}", err=True)
-    click.echo(f"{summary.frames} frames: {summary.session}")
+        summary = import_files(list(paths), **settings, on_progress=update)
+    for reason in summary.skipped:
+        click.echo(f"skipped: {reason}", err=True)
+    for each in summary.sessions:
+        click.echo(str(each))
 
 
 @main.command()
@@ -492,6 +729,15 @@ def status_line() -> Iterator[Callable[[str], None]]:
     finally:
         if rewritten:
             click.echo(err=True)
+
+
+def describe_status(status: dict[str, Any]) -> str:
+    """A recorder's status as one line, and where it records to."""
+    from capture.status import Status, format_status
+
+    if "session" not in status:
+        return str(status["state"])
+    return f"{format_status(Status(**status))}\n{status['session']}"
 
 
 def describe(now: Any) -> str:

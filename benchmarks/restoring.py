@@ -82,7 +82,7 @@ def train_on(pairs: Pairs, folder: Path, minutes: float, seed: int) -> Path:
     for number, pair in enumerate(pairs):
         for domain, image in zip(("trainB", "trainA"), pair, strict=True):
             (folder / "data" / domain).mkdir(parents=True, exist_ok=True)
-            write_png(folder / "data" / domain / f"{number:05d}.png", image, fast=True)
+            write_png(folder / "data" / domain / f"{number:05d}.png", image)
     options = replace(
         PRESETS["cpu"](), data=folder / "data", runs=folder / "runs", minutes=minutes, seed=seed
     )

@@ -6,7 +6,6 @@ returns. What a command means is decided elsewhere.
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
+from capture.commands import Command, Commands
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
@@ -24,12 +24,14 @@ READY_S = 5.0  # longest wait for the listener to hook the keyboard
 
 
 def keys_of(options: CaptureOptions) -> dict[str, str]:
-    """Command -> key, in pynput's notation."""
+    """Command, with its value if it has one, -> key in pynput's notation."""
     return {
-        "record": options.key_record,
+        "toggle": options.key_record,
         "snap": options.key_snap,
-        "x": options.key_x,
-        "y": options.key_y,
+        "label X": options.key_x,
+        "label Y": options.key_y,
+        "undo": options.key_undo,
+        "light-step": options.key_light,
         "stop": options.key_stop,
     }
 
@@ -39,7 +41,7 @@ class Hotkeys:
 
     Parameters
     ----------
-    commands : queue.SimpleQueue of str
+    commands : queue of Command
         Where the command of each pressed key is put, once for one press.
     keys : mapping
         Command -> key in pynput's notation.
@@ -50,9 +52,9 @@ class Hotkeys:
         A key cannot be parsed, two commands share one, or the keyboard cannot be listened to.
     """
 
-    def __init__(self, commands: queue.SimpleQueue[str], keys: Mapping[str, str]) -> None:
+    def __init__(self, commands: Commands, keys: Mapping[str, str]) -> None:
         self._commands = commands
-        self._keyboard = _import_keyboard()
+        self._keyboard = import_keyboard()
         self._modifiers = set(self._keyboard._NORMAL_MODIFIERS.values())
         self._chords = _parse_keys(keys, self._keyboard.HotKey.parse, self._modifiers)
         self._listener: Any = None
@@ -120,9 +122,10 @@ class Hotkeys:
         self._held.add(key)
         if key in self._modifiers or now - self._released.get(key, -1.0) < REPEAT_S:
             return
-        command = self._chords.get(frozenset({key} | (self._held & self._modifiers)))
-        if command is not None:
-            self._commands.put(command)
+        text = self._chords.get(frozenset({key} | (self._held & self._modifiers)))
+        if text is not None:
+            name, _, value = text.partition(" ")
+            self._commands.put(Command(name, value or None, by="key"))
 
     def _release(self, key: Any) -> None:
         key, now = self._hear(key)
@@ -147,7 +150,7 @@ def _wake(listener: Any) -> None:
             control.flush()
 
 
-def _import_keyboard() -> ModuleType:
+def import_keyboard() -> ModuleType:
     """pynput's keyboard module, which connects to the display as soon as it is imported."""
     try:
         from pynput import keyboard

@@ -68,3 +68,34 @@ class PacingClock:
         while self._at(number) > now_ns:
             number -= 1
         return number
+
+
+class Stopwatch:
+    """How long a recording has run, pauses left out."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self._began_ns = 0
+        self._before_ns = 0  # of the runs that ended
+
+    @property
+    def used(self) -> bool:
+        """Whether it ever ran."""
+        return self.running or self._before_ns > 0
+
+    def start(self, now_ns: int) -> None:
+        """Begin a run."""
+        self.running, self._began_ns = True, now_ns
+
+    def stop(self, at_ns: int) -> None:
+        """End the run, at a moment that may be past."""
+        self._before_ns += max(1, at_ns - self._began_ns)
+        self.running = False
+
+    def elapsed_ns(self, now_ns: int) -> int:
+        """Of all runs."""
+        return self._before_ns + (now_ns - self._began_ns if self.running else 0)
+
+    def when_ns(self, elapsed_ns: int) -> int:
+        """The moment of the run that goes on at which so much has elapsed."""
+        return self._began_ns + elapsed_ns - self._before_ns

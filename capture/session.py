@@ -10,10 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from capture.options import CaptureOptions
+from capture.options import CHOICES, CaptureOptions
 from dataset.errors import UserError
+from dataset.images import read_image
 from dataset.manifest import write_session
 
+HUD_MASK = "hud_mask.png"  # in the session's folder: white where statistics must not look
 FORMAT = 1  # raised when a reader of before would misunderstand
 
 
@@ -41,14 +43,24 @@ class Session:
                 "python": platform.python_version(),
             },
             "screen": screen,
-            "options": {**asdict(options), "out": str(options.out)},
+            "options": {
+                key: str(value) if isinstance(value, Path) else value
+                for key, value in asdict(options).items()
+            },
         }
+        if options.hud_mask is not None:
+            shutil.copyfile(options.hud_mask, self.path / HUD_MASK)
+            self._facts["hud_mask"] = HUD_MASK
+        self._write()
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to the file."""
+        self._facts.update(facts)
         self._write()
 
     def finish(self, reason: str, counts: dict[str, Any]) -> None:
         """Note why and when it ended, and how much there is."""
-        self._facts.update(state="ended", ended=_now(), reason=reason, counts=counts)
-        self._write()
+        self.note(state="ended", ended=_now(), reason=reason, counts=counts)
 
     def _write(self) -> None:
         try:
@@ -93,6 +105,11 @@ def check_options(options: CaptureOptions) -> None:
         raise UserError(f"--label must be X or Y, not {options.label!r}.")
     if options.size is not None and min(options.size) < 1:
         raise UserError("--size must be at least 1x1.")
+    for name, choices in CHOICES.items():
+        if getattr(options, name) not in choices:
+            raise UserError(f"--{name} must be one of {', '.join(choices)}.")
+    if options.hud_mask is not None:
+        read_image(options.hud_mask)  # says itself what is wrong
     out = options.out.absolute()
     there = next(each for each in (out, *out.parents) if each.exists())
     if shutil.disk_usage(there).free < options.disk_floor_bytes:
@@ -101,10 +118,15 @@ def check_options(options: CaptureOptions) -> None:
         )
 
 
-def low_disk(options: CaptureOptions) -> str:
-    """What to say when the disk floor is reached."""
-    floor = options.disk_floor_bytes / 1e9
-    return f"Less than {floor:.1f} GB are free on the disk of {options.out}."
+def low_disk(options: CaptureOptions, reserve_bytes: int = 0) -> str:
+    """What to say when the disk floor is reached, now or by what is still to be written."""
+    floor = f"less than {options.disk_floor_bytes / 1e9:.1f} GB"
+    if reserve_bytes:
+        return (
+            f"With all frames as PNG ({reserve_bytes / 1e9:.1f} GB to come), {floor} would be "
+            f"free on the disk of {options.out}."
+        )
+    return f"{floor.capitalize()} are free on the disk of {options.out}."
 
 
 def _now() -> str:

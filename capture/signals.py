@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import queue
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-INTERRUPT = "interrupt"  # the command that is put on the queue
+from capture.commands import Command, Commands
 
 
 @contextmanager
-def signals_into(commands: queue.SimpleQueue[str]) -> Iterator[None]:
+def signals_into(commands: Commands) -> Iterator[None]:
     """Catch the first signal while entered; a second one does what it did before.
 
     Outside the main thread, where no handler can be set, nothing is caught.
@@ -24,7 +23,7 @@ def signals_into(commands: queue.SimpleQueue[str]) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def receive(number: int, _: FrameType | None) -> None:
-        commands.put(INTERRUPT)
+        commands.put(Command("interrupt", by="signal"))
         signal.signal(number, before[signal.Signals(number)])
 
     try:

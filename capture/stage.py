@@ -50,6 +50,8 @@ def record_game(
         open_screen(capture) as screen,
         Recorder(capture, screen) as recorder,
     ):
+        if screen.window is not None:
+            screen.window.focus()  # above whatever the user has open: covered frames are refused
         for viewpoint in range(options.viewpoints):
             if time.monotonic() > end and viewpoint >= options.least_viewpoints:
                 break

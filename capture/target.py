@@ -1,19 +1,28 @@
-"""What a window to be recorded is, whichever system shows it. Asks no system."""
+"""What can be recorded, whichever system shows it: rectangles and windows. Asks no system."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from capture.options import CaptureOptions
+from dataset.errors import UserError
+
 Rectangle = tuple[int, int, int, int]  # x, y, width, height on the desktop, in pixels
+
+COVERED_SHARE = 0.01  # of a window's area: less than this is no cover, as a tooltip's or a cursor's
+LOOK_SHARE = 0.05  # of the time that may be spent on looking for windows above
+LOOK_S = 0.25  # longest time between two such looks
 
 
 class NothingToSee(Exception):
-    """The window is there but shows nothing now: minimised, or off the screen."""
+    """It is there but shows nothing now: minimised, covered, or off the screen."""
 
 
 class Window(Protocol):
-    """One window of another program."""
+    """One window of another program. Each question raises ``UserError`` where it was closed."""
 
     title: str
 
@@ -28,6 +37,18 @@ class Window(Protocol):
             It was closed.
         """
 
+    def covering(self) -> str | None:
+        """The title of another window that hides over `COVERED_SHARE` of it; None: none does."""
+
+    def covered(self) -> bool:
+        """Whether another window hides a part of it that matters."""
+
+    def has_focus(self) -> bool:
+        """Whether it gets the keys that are pressed."""
+
+    def focus(self) -> None:
+        """Bring it to the front and give it the keyboard, as far as the system lets us."""
+
     def close(self) -> None:
         """Let go of it; the window itself stays."""
 
@@ -39,3 +60,123 @@ class Candidate:
     title: str
     area: int  # pixels
     handle: Any  # what the system calls it
+
+
+class Followed:
+    """A window and where it can be seen, however it moves.
+
+    Asking for the windows above takes longer than a frame should wait: while none was found there,
+    it is asked again only so often that it takes `LOOK_SHARE` of the time, but each `LOOK_S`.
+    """
+
+    def __init__(self, window: Window, clock: Callable[[], float] = time.monotonic) -> None:
+        self.window = window
+        self._clock = clock
+        self._next_look_s = clock()
+
+    def rectangle(self, desktop: Rectangle) -> Rectangle:
+        """The part of the window inside ``desktop``.
+
+        Raises
+        ------
+        NothingToSee
+            It is minimised, covered or off the screen.
+        UserError
+            It was closed.
+        """
+        seen = self.uncovered_rectangle(desktop)
+        if self._clock() >= self._next_look_s:
+            self._look()
+        return seen
+
+    def uncovered_rectangle(self, desktop: Rectangle) -> Rectangle:
+        """The same, whether it is covered or not."""
+        seen = intersect(self.window.rectangle(), desktop)
+        if seen is None:
+            raise NothingToSee(f'The window "{self.window.title}" is off the screen.')
+        return seen
+
+    def _look(self) -> None:
+        began = self._clock()
+        other = self.window.covering()
+        if other is not None:  # asked again at once: no frame is waiting
+            raise NothingToSee(f'The window "{self.window.title}" is covered by "{other}".')
+        now = self._clock()
+        self._next_look_s = now + min(LOOK_S, (now - began) / LOOK_SHARE)
+
+
+def choose_rectangle(options: CaptureOptions, monitors: list[Rectangle]) -> Rectangle:
+    """Where the region or the monitor of the options lies.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+        Its ``window`` is not looked at.
+    monitors : list of Rectangle
+        The whole desktop, then each monitor.
+
+    Raises
+    ------
+    NothingToSee
+        It is not there; the message says what is.
+    """
+    region, number = options.region, options.monitor
+    if region is not None:
+        if min(region[2:]) <= 0 or intersect(region, monitors[0]) != region:
+            there = show(monitors[0])
+            raise NothingToSee(f"The region {show(region)} is not on the screen, which is {there}.")
+        return region
+    if not 0 <= number < len(monitors):
+        listed = "; ".join(f"{n}: {show(each)}" for n, each in enumerate(monitors) if n)
+        raise NothingToSee(f"There is no monitor {number}. There are {listed}; 0 is all of them.")
+    return monitors[number]
+
+
+def source_of(options: CaptureOptions) -> str:
+    """window, region or monitor: what the options ask for."""
+    if options.window is not None:
+        return "window"
+    return "monitor" if options.region is None else "region"
+
+
+def intersect(one: Rectangle, other: Rectangle) -> Rectangle | None:
+    """What two rectangles share; None: nothing.
+
+    >>> intersect((0, 0, 10, 10), (8, -2, 10, 10))
+    (8, 0, 2, 8)
+    """
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right = min(one[0] + one[2], other[0] + other[2])
+    bottom = min(one[1] + one[3], other[1] + other[3])
+    if right <= left or bottom <= top:
+        return None
+    return left, top, right - left, bottom - top
+
+
+def shared_fraction(one: Rectangle, other: Rectangle) -> float:
+    """How much of the first rectangle lies in the other, 0 to 1.
+
+    >>> shared_fraction((0, 0, 10, 10), (5, 5, 10, 10))
+    0.25
+    """
+    shared = intersect(one, other)
+    return 0.0 if shared is None else shared[2] * shared[3] / (one[2] * one[3])
+
+
+def show(rectangle: Rectangle) -> str:
+    """For people.
+
+    >>> show((5, 6, 640, 480))
+    '640x480 at 5,6'
+    """
+    x, y, width, height = rectangle
+    return f"{width}x{height} at {x},{y}"
+
+
+def display_gone() -> UserError:
+    """The error of every question to a display that has ended."""
+    return UserError(
+        "The display is gone: its server has ended, or you were logged out. What was recorded "
+        "before is whole.",
+        1,
+    )

@@ -1,7 +1,8 @@
 """File <-> array. Everywhere else a picture is RGB uint8 of shape (H, W, 3).
 
-Only this file decodes or encodes pictures. OpenCV works on byte strings and Python opens the
-files, because OpenCV's own file functions fail silently on non-ASCII paths on Windows.
+Only this file decodes pictures; ``png.py`` beside it encodes them. OpenCV works on byte strings
+and Python opens the files, because OpenCV's own file functions fail silently on non-ASCII paths
+on Windows.
 """
 
 from __future__ import annotations
@@ -14,21 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import UserError
+from dataset.png import encode_png
 
 Image = NDArray[np.uint8]
 
 READABLE = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-
-# Frames are written while the game runs: run lengths after the Sub filter are the fastest of the
-# small ones (benchmarks/png.py). The strategy comes after the level, which would reset it.
-FAST_PNG = (
-    cv2.IMWRITE_PNG_COMPRESSION,
-    1,
-    cv2.IMWRITE_PNG_STRATEGY,
-    cv2.IMWRITE_PNG_STRATEGY_RLE,
-    cv2.IMWRITE_PNG_FILTER,
-    cv2.IMWRITE_PNG_FILTER_SUB,
-)
 
 
 def decode(data: bytes, name: str | Path) -> Image:
@@ -66,15 +57,6 @@ def read_image(path: str | Path) -> Image:
     return decode(data, path)
 
 
-def encode_png(image: Image, fast: bool = False) -> bytes:
-    """Encode RGB uint8 (H, W, 3) losslessly as PNG; ``fast`` trades size for speed."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, buffer = cv2.imencode(".png", bgr, FAST_PNG if fast else ())
-    if not done:
-        raise ValueError(f"OpenCV could not encode an array of shape {image.shape}")
-    return buffer.tobytes()
-
-
 def write_whole(path: str | Path, data: bytes) -> None:
     """Write a file so that its name only ever stands for the whole of it.
 
@@ -90,9 +72,14 @@ def write_whole(path: str | Path, data: bytes) -> None:
         raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 
 
-def write_png(path: str | Path, image: Image, fast: bool = False) -> None:
+def write_png(path: str | Path, image: Image) -> None:
     """Write RGB uint8 (H, W, 3) as a lossless PNG, renamed into place."""
-    write_whole(path, encode_png(image, fast))
+    write_whole(path, encode_png(image))
+
+
+def rgb_of(bgrx: NDArray[np.uint8]) -> Image:
+    """BGRX uint8 (H, W, 4), as screens are grabbed -> RGB uint8 (H, W, 3); X has no meaning."""
+    return np.asarray(cv2.cvtColor(bgrx, cv2.COLOR_BGRA2RGB), dtype=np.uint8)
 
 
 def resize_area(image: Image, size: tuple[int, int]) -> Image:

@@ -1,6 +1,7 @@
-"""A session made from screenshots that are there already. Reads them, never changes them.
+"""Sessions made from screenshots and recordings that are there already. Reads them, changes none.
 
-Recordings are not read: their frames must be taken out first.
+All pictures become one session; each recording becomes one of its own, so that its times stay the
+times of one clock. `recordings` decodes.
 """
 
 from __future__ import annotations
@@ -10,43 +11,94 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from dataset.errors import UserError
+from dataset.finding import find_files, is_recording
 from dataset.hashing import phash, sha256
-from dataset.images import READABLE, Image, decode, encode_png, resize_area
+from dataset.images import Image, decode, encode_png, resize_area
 from dataset.manifest import Frame, ManifestWriter, write_session
+from dataset.recordings import NS, Reader, Recording, Shot, describe
 
-VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".flv", ".m4v", ".ts")
 PNG_HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 RGB8 = b"\x08\x02"  # the bit depth and colour type of plain 8-bit RGB in a PNG header
+TIMES_OF_RECORDING = "recording"  # in session.json: the times are those of the pictures
+NOT_IN_NAMES = r'[<>:"/\\|?*\x00-\x1f]'
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ImportedSession:
+    """One session that an import made."""
+
+    session: Path
+    frames: int
+    missed: int = 0  # intervals in which a recording has no frame
+
+    def __str__(self) -> str:
+        missed = f", {self.missed} intervals missed" if self.missed else ""
+        return f"{self.frames} frames{missed}: {self.session}"
 
 
 @dataclass(frozen=True)
 class ImportSummary:
     """What an import came to."""
 
-    session: Path
-    frames: int
-    skipped: tuple[str, ...] = ()  # files that could not be used, each with the reason
+    sessions: tuple[ImportedSession, ...]
+    skipped: tuple[str, ...] = ()  # what could not be used, or not all of it, each with the reason
 
 
-def import_pictures(
+@dataclass
+class _Taken:
+    """What one source of frames gave."""
+
+    frames: list[Frame] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)  # for session.json
+
+
+class _Progress:
+    """Counts frames over several sources."""
+
+    def __init__(self, report: Progress | None, total: int) -> None:
+        self._report, self._total, self._before = report, total, 0
+
+    def at(self, done: int) -> None:
+        """So many frames of the present source are done."""
+        done += self._before
+        if self._report is not None:
+            self._report(done, max(self._total, done))
+
+    def over(self, done: int) -> None:
+        """The present source is done, and was so many frames."""
+        self.at(done)
+        self._before += done
+
+
+def import_files(
     paths: Sequence[Path],
     out: Path,
     session: str | None = None,
     label: str | None = None,
     size: tuple[int, int] | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    fps: float = 5.0,
+    on_progress: Progress | None = None,
 ) -> ImportSummary:
-    """Make the session ``out/<session>`` from picture files and folders of them.
+    """Make sessions under ``out`` from pictures, recordings and folders of them.
 
     Folders are searched to the bottom, in natural order (``shot2`` before ``shot10``). A PNG of
     8-bit RGB keeps its bytes, hard-linked where that can be done; anything else is decoded and
-    written as PNG, without alpha and in 8 bits. The session appears when it is complete.
+    written as PNG, without alpha and in 8 bits. Recordings are thinned to ``fps`` by their own
+    times. A session appears when it is complete.
 
     Parameters
     ----------
@@ -55,106 +107,152 @@ def import_pictures(
     out : Path
         Folder of sessions.
     session : str or None
-        Name; None: the date and time.
+        Name; where there are several, each recording's own is added to it. None: pictures go by
+        the date and time, recordings by their files.
     label : str or None
         X or Y for all of them.
     size : (int, int) or None
         Width and height to resize to.
+    fps : float
+        Frames a second to keep of recordings, at most.
     on_progress : callable
-        Called with (done, total) files.
+        Called with (done, total) frames; those of recordings are counted by their length.
 
     Raises
     ------
     UserError
-        A path is missing or a recording, no picture can be read, or the session exists.
+        A path is missing, nothing can be read, or a session exists.
     """
+    _check(session, label, fps)
+    files = find_files(paths, out)
+    pictures = [each for each in files if not is_recording(each)]
+    films, skipped = _describe_all([each for each in files if is_recording(each)])
+    targets = _targets(out, session, bool(pictures), films, skipped)
+    total = len(pictures) + sum(film.intervals(fps) for _, film in targets if film)
+    progress = _Progress(on_progress, total)
+    made = []
+    for target, film in targets:
+        if film is None:
+            take = partial(_take_pictures, pictures, paths, size, progress)
+        else:
+            take = partial(_take_recording, film, fps, size, progress)
+        taken = _build(target, label, take)
+        skipped += taken.skipped
+        if taken.frames:
+            missed = sum(frame.missed_before for frame in taken.frames)
+            made.append(ImportedSession(target, len(taken.frames), missed))
+    if not made:
+        more = f"None of {len(files)} files can be used, the first: " if len(files) > 1 else ""
+        raise UserError(more + skipped[0], 1)
+    return ImportSummary(tuple(made), tuple(skipped))
+
+
+def _check(session: str | None, label: str | None, fps: float) -> None:
     if label not in (None, "X", "Y"):
         raise UserError(f"--label must be X or Y, not {label!r}.")
-    if session is not None and (not session.strip(" .") or set(session) & set('<>:"/\\|?*')):
+    if session is not None and (not session.strip(" .") or re.search(NOT_IN_NAMES, session)):
         raise UserError(f"{session!r} cannot be the name of a session: give a plain folder name.")
-    target = out / (session or f"import-{time.strftime('%Y%m%d-%H%M%S')}")
-    if target.exists():
-        raise UserError(f"{target} exists already. Choose another --session, or remove it first.")
-    files = find_pictures(paths, out)
+    if not 0 < fps <= 1000:
+        raise UserError(f"--fps must be over 0 and at most 1000, not {fps:g}.")
+
+
+def _describe_all(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
+    """The recordings that can be opened, and why the others cannot."""
+    films, skipped = [], []
+    for path in paths:
+        try:
+            films.append(describe(path))
+        except UserError as error:
+            skipped.append(str(error))
+    return films, skipped
+
+
+def _targets(
+    out: Path, session: str | None, pictures: bool, films: Sequence[Recording], skipped: list[str]
+) -> list[tuple[Path, Recording | None]]:
+    """The session of the pictures (None) and of each recording; none has a name of before.
+
+    A recording whose own session is there already is skipped, so that a folder can be imported
+    again when it has grown.
+    """
+    sources: list[Recording | None] = [*([None] if pictures else []), *films]
+    names: set[str] = set()
+    targets: list[tuple[Path, Recording | None]] = []
+    for film in sources:
+        name = _name(session, film, len(sources) > 1)
+        unique = next(each for each in _numbered(name) if each.casefold() not in names)
+        names.add(unique.casefold())
+        target = out / unique
+        if not target.exists():
+            targets.append((target, film))
+        elif film is None or session is not None:
+            raise UserError(_exists(target))
+        else:
+            skipped.append(f"{film.path}: {_exists(target)}")
+    return targets
+
+
+def _name(session: str | None, film: Recording | None, several: bool) -> str:
+    if film is None:
+        return session or f"import-{time.strftime('%Y%m%d-%H%M%S')}"
+    own = re.sub(NOT_IN_NAMES, "_", film.path.stem).strip(" .") or "recording"
+    if session is None:
+        return own
+    return f"{session}-{own}" if several else session
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}-{number}" for number in count(2))
+
+
+def _exists(target: Path) -> str:
+    return f"{target} exists already. Choose another --session, or remove it first."
+
+
+def _build(target: Path, label: str | None, take: Callable[[Path], _Taken]) -> _Taken:
+    """Make one session beside its place, and rename it there if it has frames."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         (aside / "frames").mkdir(parents=True)
-        frames, skipped = _bring_in(files, aside, size, on_progress)
-        if not frames:
-            raise UserError(f"None of {len(files)} files can be read, the first: {skipped[0]}", 1)
-        with ManifestWriter(aside) as manifest:
-            for frame in frames:
-                manifest.append(replace(frame, label=label))
-        write_session(aside, _facts(target.name, paths, skipped))
-        os.rename(aside, target)
+        taken = take(aside)
+        if taken.frames:
+            with ManifestWriter(aside) as manifest:
+                for frame in taken.frames:
+                    manifest.append(replace(frame, label=label))
+            write_session(aside, _facts(target.name, taken))
+            os.rename(aside, target)
+        return taken
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            raise UserError(f"{target} exists already. Choose another --session.") from error
+            raise UserError(_exists(target)) from error
         raise UserError(f"Cannot write {target}: {error.strerror}.", 1) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return ImportSummary(target, len(frames), tuple(skipped))
 
 
-def find_pictures(paths: Sequence[Path], out: Path) -> list[Path]:
-    """Readable picture files under the paths, in natural order, each once.
-
-    What lies in ``out`` is left out: it has been recorded already.
-
-    Raises
-    ------
-    UserError
-        A path is missing or a recording, or there is no picture.
-    """
-    found: dict[Path, Path] = {}
-    for path in paths:
-        if path.suffix.lower() in VIDEOS and not path.is_dir():
-            raise UserError(
-                f"{path} is a recording; only pictures can be imported yet. Take its frames out "
-                f'first: `mkdir shots && ffmpeg -i "{path}" -vf fps=5 shots/%06d.png`, then '
-                "`cli import shots`."
-            )
-        if not path.exists():
-            raise UserError(f"No such file or folder: {path}. Name pictures, or a folder of them.")
-        for each in sorted(_pictures(path, out.resolve()), key=_natural):
-            found.setdefault(each.resolve(), each)
-    if not found:
-        names = ", ".join(str(path) for path in paths)
-        raise UserError(f"No pictures under {names}. Readable are {' '.join(READABLE)}.")
-    return list(found.values())
+def _facts(name: str, taken: _Taken) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "session": name,
+        "state": "ended",
+        "imported": True,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        **taken.facts,
+        "skipped": taken.skipped,
+    }
 
 
-def _pictures(path: Path, out: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path  # named by hand: tried, whatever it is called
-        return
-    for each in path.rglob("*"):
-        if each.suffix.lower() not in READABLE or each.name.startswith("."):
-            continue
-        if each.is_file() and out not in each.resolve().parents:
-            yield each
-
-
-def _natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:
-    """Sort key in which numbers count by value."""
-    return tuple(
-        tuple(
-            (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
-            for part in re.split(r"(\d+)", name)
-        )
-        for name in path.parts
-    )
-
-
-def _bring_in(
-    files: list[Path],
-    session: Path,
+def _take_pictures(
+    files: Sequence[Path],
+    paths: Sequence[Path],
     size: tuple[int, int] | None,
-    on_progress: Callable[[int, int], None] | None,
-) -> tuple[list[Frame], list[str]]:
-    """Put the readable files into ``frames/``; their frames, and why the others were skipped."""
-    frames: list[Frame] = []
-    skipped: list[str] = []
+    progress: _Progress,
+    session: Path,
+) -> _Taken:
+    """Put the readable pictures into ``frames/``."""
+    # Their times are those of the files, which say when they were copied, if anything.
+    taken = _Taken(facts={"times": "files", "paths": [str(each.absolute()) for each in paths]})
 
     def convert(job: tuple[int, Path]) -> tuple[Path, Frame] | str:
         number, path = job
@@ -169,18 +267,80 @@ def _bring_in(
         try:
             for done, result in enumerate(pool.map(convert, enumerate(files)), start=1):
                 if isinstance(result, str):
-                    skipped.append(result)
+                    taken.skipped.append(result)
                 else:
                     aside, frame = result
-                    name = f"frames/{len(frames):06d}.png"
-                    os.replace(aside, session / name)
-                    frames.append(replace(frame, index=len(frames), file=name))
-                if on_progress is not None:
-                    on_progress(done, len(files))
+                    index = len(taken.frames)
+                    os.replace(aside, session / _file(index))
+                    taken.frames.append(replace(frame, index=index, file=_file(index)))
+                progress.at(done)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return frames, skipped
+    progress.over(len(files))
+    return taken
+
+
+def _take_recording(
+    film: Recording, fps: float, size: tuple[int, int] | None, progress: _Progress, session: Path
+) -> _Taken:
+    """Put a thinned recording into ``frames/``."""
+    reader, expected = Reader(film, fps), film.intervals(fps)
+    taken = _Taken()
+    try:
+        # Closed here, since its threads must have ended when the folder is removed.
+        with closing(_write_shots(reader.shots(), film.path, size, session)) as frames:
+            for frame in frames:
+                taken.frames.append(frame)
+                done = int(frame.monotonic_ns * fps / NS) + 1
+                progress.at(min(done, expected) if expected else done)
+    except UserError as error:  # of reading; what fails in writing is an OSError
+        return _Taken(skipped=[str(error)])
+    progress.over(expected or len(taken.frames))
+    begin_ns, known_from = _begin_ns(film, reader.duration_ns)
+    taken.frames = [replace(each, wall_ns=begin_ns + each.monotonic_ns) for each in taken.frames]
+    taken.skipped += [note] if (note := reader.note()) else []
+    taken.facts = {
+        "times": TIMES_OF_RECORDING,
+        "fps": fps,
+        "recording": {**reader.facts(), "times_known_from": known_from},
+    }
+    return taken
+
+
+def _begin_ns(film: Recording, duration_ns: int) -> tuple[int, str]:
+    """Wall time of a recording's first frame, and where it is known from."""
+    if film.created_ns is not None:
+        return film.created_ns, "creation_time"
+    return film.path.stat().st_mtime_ns - duration_ns, "time of the file, less the duration"
+
+
+def _write_shots(
+    shots: Iterable[Shot], source: Path, size: tuple[int, int] | None, session: Path
+) -> Generator[Frame, None, None]:
+    """Encode frames on threads, a few at a time: an hour of them fits into no memory."""
+
+    def write(index: int, shot: Shot) -> Frame:
+        image = shot.image if size is None else resize_area(shot.image, size)
+        data = encode_png(image)
+        (session / _file(index)).write_bytes(data)
+        extra = {"source": str(source), "source_s": shot.source_s}
+        frame = replace(_frame(image, data, shot.time_ns), index=index, file=_file(index))
+        return replace(frame, missed_before=shot.missed_before, extra=extra)
+
+    threads = min(os.cpu_count() or 1, 8)
+    waiting: deque[Future[Frame]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for index, shot in enumerate(shots):
+            waiting.append(pool.submit(write, index, shot))
+            if len(waiting) > threads + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _file(index: int) -> str:
+    return f"frames/{index:06d}.png"
 
 
 def _convert(path: Path, target: Path, size: tuple[int, int] | None) -> Frame:
@@ -203,15 +363,15 @@ def _convert(path: Path, target: Path, size: tuple[int, int] | None) -> Frame:
     return _frame(image, data, modified_ns)
 
 
-def _frame(image: Image, data: bytes, modified_ns: int) -> Frame:
+def _frame(image: Image, data: bytes, time_ns: int) -> Frame:
     height, width = image.shape[:2]
     return Frame(
         index=0,
         file="",
         width=width,
         height=height,
-        wall_ns=modified_ns,
-        monotonic_ns=modified_ns,
+        wall_ns=time_ns,
+        monotonic_ns=time_ns,
         sha256=sha256(data),
         phash=phash(image),
     )
@@ -226,15 +386,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)
     except OSError:  # another disk, or a file system without links
         shutil.copyfile(source, target)
-
-
-def _facts(name: str, paths: Sequence[Path], skipped: list[str]) -> dict[str, object]:
-    return {
-        "format": 1,
-        "session": name,
-        "state": "ended",
-        "imported": True,  # times are those of the files
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "paths": [str(path.absolute()) for path in paths],
-        "skipped": skipped,
-    }

@@ -2,7 +2,8 @@
 
 A session is a folder ``captures/<session>/``. Its frames lie in ``frames/NNNNNN.png``; each has
 one line in ``frames.jsonl``, appended after the file was renamed into place, so every line
-points to a whole file. Nothing here reads pixels, nothing here decides a label.
+points to a whole file. What a player took back afterwards stands in ``amendments.jsonl``, and
+readers see it applied. Nothing here reads pixels, nothing here decides a label.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +20,10 @@ from typing import Any
 from dataset.errors import UserError
 
 FRAMES_FILE = "frames.jsonl"
+AMENDMENTS_FILE = "amendments.jsonl"
 SESSION_FILE = "session.json"
+SPOOL = "spool"  # folder of a session whose frames are still to become PNG
+JOURNAL = "journal.jsonl"  # in it: a line for each of them
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Frame:
     wall_ns: int  # time.time_ns() at the grab
     monotonic_ns: int  # time.monotonic_ns() at the grab: intervals come from this one
     missed_before: int = 0  # intervals skipped between the frame before and this one
-    duplicate_of: int | None = None  # index of an identical earlier frame
+    duplicates_before: int = 0  # intervals whose picture was that of the frame before: no file
+    snap: bool = False  # asked for by itself, between the intervals
+    duplicate_of: int | None = None  # index of a near-identical earlier frame
     label: str | None = None  # "X" or "Y" when the player said so
     light: str | None = None  # free text: state of the light source
     viewpoint: str | None = None  # frames of one viewpoint differ in their light only
@@ -61,14 +68,15 @@ class Frame:
 
 
 class ManifestWriter:
-    """Writes the ``frames.jsonl`` of a new session, one flushed line a frame. Not thread-safe.
+    """Writes the ``frames.jsonl`` of a session, one flushed line a frame. Not thread-safe.
 
-    A manifest belongs to one recording: ``FileExistsError`` where there is one already.
+    A manifest belongs to one recording: ``FileExistsError`` where there is one already, unless
+    ``resume`` says to go on with it.
     """
 
-    def __init__(self, session: str | Path) -> None:
-        self.path = Path(session) / FRAMES_FILE
-        self._file = open(self.path, "xb")  # noqa: SIM115 - closed by close()
+    def __init__(self, session: str | Path, name: str = FRAMES_FILE, resume: bool = False) -> None:
+        self.path = Path(session) / name
+        self._file = open(self.path, "ab" if resume else "xb")  # noqa: SIM115 - closed by close()
 
     def append(self, frame: Frame) -> None:
         """Write one frame's line and hand it to the operating system at once."""
@@ -91,20 +99,38 @@ class ManifestWriter:
 
 
 def read_frames(session: str | Path) -> Iterator[Frame]:
-    """Yield the frames of a session in order.
+    """Yield the frames of a session in order, with amendments applied.
 
     A cut-off last line (kill -9, full disk) is passed over: its frame was never recorded whole.
 
     Raises
     ------
     UserError
-        There is no manifest, or a line that is not the last cannot be parsed.
+        There is no manifest, a line that is not the last cannot be parsed, or the recording
+        was not turned into PNG yet.
     """
-    path = Path(session) / FRAMES_FILE
+    session = Path(session)
+    if (session / SPOOL).is_dir():
+        raise UserError(
+            f"{session} holds frames that are not PNG yet: it is still being recorded, or was cut "
+            f"off. Once it has ended, run: cli capture repair {session}",
+            1,
+        )
+    amended = _read_amendments(session)
+    for frame in read_lines(session):
+        for first, end, label in amended:
+            if first <= frame.index < end:
+                frame = replace(frame, label=label)
+        yield frame
+
+
+def read_lines(folder: str | Path, name: str = FRAMES_FILE) -> Iterator[Frame]:
+    """Yield the lines of a manifest as they stand there; errors as of `read_frames`."""
+    path = Path(folder) / name
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UserError(f"{session} is no capture session: cannot read {path.name}.") from error
+        raise UserError(f"{folder} is no capture session: cannot read {path.name}.") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -116,6 +142,35 @@ def read_frames(session: str | Path) -> Iterator[Frame]:
             raise UserError(
                 f"{path}, line {number} is damaged ({error}). Remove that line."
             ) from error
+
+
+def cut_tail(folder: str | Path, name: str = FRAMES_FILE) -> int:
+    """Remove what stands behind the last whole line, so that lines can be appended; its bytes."""
+    with open(Path(folder) / name, "r+b") as file:
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        file.truncate(whole)
+    return len(data) - whole
+
+
+def amend_labels(session: str | Path, first: int, end: int, label: str | None) -> None:
+    """Note that the frames with ``first <= index < end`` have this label after all."""
+    line = json.dumps({"first": first, "end": end, "label": label})
+    with open(Path(session) / AMENDMENTS_FILE, "ab") as file:
+        file.write(line.encode() + b"\n")
+
+
+def _read_amendments(session: Path) -> list[tuple[int, int, str | None]]:
+    try:
+        lines = (session / AMENDMENTS_FILE).read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):  # a line cut off by a crash
+            values = json.loads(line)
+            found.append((int(values["first"]), int(values["end"]), values["label"]))
+    return found
 
 
 def write_session(session: str | Path, settings: dict[str, Any]) -> None:

@@ -196,9 +196,14 @@ def _reason_against(
 
 
 def _has_times(folder: Path, frames: Sequence[Frame]) -> bool:
-    """Whether times are those of a grab: an import has only the files' times, for both clocks."""
-    imported = read_session(folder).get("imported", False)
-    return not imported and any(each.wall_ns != each.monotonic_ns for each in frames)
+    """Whether times are those of a grab: imported pictures have the files' times, for both clocks.
+
+    An imported recording has its own.
+    """
+    facts = read_session(folder)
+    if facts.get("imported", False):
+        return facts.get("times") == "recording"
+    return any(each.wall_ns != each.monotonic_ns for each in frames)
 
 
 def _references(candidates: Sequence[Candidate]) -> dict[int, int]:

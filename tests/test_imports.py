@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +14,16 @@ from painted import noise
 from dataset.errors import UserError
 from dataset.hashing import sha256
 from dataset.images import encode_png, read_image
-from dataset.imports import import_pictures
+from dataset.imports import ImportedSession, import_files
 from dataset.manifest import find_sessions, read_frames, read_session
+
+
+def import_one(paths: list[Path], out: Path, **settings: Any) -> ImportedSession:
+    """Import pictures of which all can be read."""
+    summary = import_files(paths, out, **settings)
+    assert summary.skipped == ()
+    (session,) = summary.sessions
+    return session
 
 
 @pytest.fixture
@@ -29,9 +38,9 @@ def shots(tmp_path: Path) -> Path:
 
 
 def test_screenshots_keep_bytes_order_and_times(shots: Path, tmp_path: Path) -> None:
-    summary = import_pictures([shots], tmp_path / "captures", session="mine", label="Y")
+    summary = import_one([shots], tmp_path / "captures", session="mine", label="Y")
     assert summary.session == tmp_path / "captures" / "mine"
-    assert (summary.frames, summary.skipped) == (3, ())
+    assert summary.frames == 3
     frames = list(read_frames(summary.session))
     assert [frame.file for frame in frames] == [f"frames/{n:06d}.png" for n in range(3)]
     assert [frame.wall_ns % 10 for frame in frames] == [2, 0, 1]  # deeper/1, 2, 10
@@ -51,7 +60,7 @@ def test_other_formats_become_lossless_png(tmp_path: Path) -> None:
     pictures = {"0.bmp": noise(4), "1.png": grey, "2.png": alpha, "3.png": deep, "4.jpg": noise(5)}
     for name, picture in pictures.items():
         (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix, picture)[1].tobytes())
-    summary = import_pictures([tmp_path], tmp_path / "captures")
+    summary = import_one([tmp_path], tmp_path / "captures")
     assert summary.frames == 5
     for number, name in enumerate(pictures):
         path = summary.session / f"frames/{number:06d}.png"
@@ -60,7 +69,7 @@ def test_other_formats_become_lossless_png(tmp_path: Path) -> None:
 
 
 def test_size_shrinks_pictures(shots: Path, tmp_path: Path) -> None:
-    summary = import_pictures([shots], tmp_path / "captures", size=(48, 32))
+    summary = import_one([shots], tmp_path / "captures", size=(48, 32))
     assert {(frame.width, frame.height) for frame in read_frames(summary.session)} == {(48, 32)}
     assert read_image(summary.session / "frames/000000.png").shape == (32, 48, 3)
     assert read_image(shots / "shot 2.png").shape == (64, 96, 3)
@@ -70,40 +79,40 @@ def test_unreadable_files_are_skipped_and_named(shots: Path, tmp_path: Path) -> 
     (shots / "broken.png").write_bytes(encode_png(noise(0))[:40])
     (shots / "empty.jpg").write_bytes(b"")
     (shots / "notes.txt").write_text("not a picture")
-    summary = import_pictures([shots], tmp_path / "captures")
-    assert summary.frames == 3
+    summary = import_files([shots], tmp_path / "captures")
+    assert [each.frames for each in summary.sessions] == [3]
     assert sorted(Path(text.split()[0]).name for text in summary.skipped) == [
         "broken.png",
         "empty.jpg",
     ]
-    assert len(list(summary.session.glob("frames/*"))) == 3
+    assert len(list(summary.sessions[0].session.glob("frames/*"))) == 3
 
 
 def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"junk")
-    with pytest.raises(UserError, match=r"None of 1 files.*a\.png"):
-        import_pictures([tmp_path / "a.png"], tmp_path / "captures")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"junk")
+    with pytest.raises(UserError, match=r"^[^ ]*a\.png is not a readable picture"):
+        import_one([tmp_path / "a.png"], tmp_path / "captures")
+    with pytest.raises(UserError, match=r"None of 2 files.*a\.png"):
+        import_one([tmp_path], tmp_path / "captures")
     assert list((tmp_path / "captures").iterdir()) == []
 
 
 def test_an_existing_session_is_refused_untouched(shots: Path, tmp_path: Path) -> None:
-    import_pictures([shots / "shot 2.png"], tmp_path, session="mine")
+    made = import_one([shots / "shot 2.png"], tmp_path / "captures", session="mine")
     with pytest.raises(UserError, match="exists already"):
-        import_pictures([shots], tmp_path, session="mine")
-    assert len(list(read_frames(tmp_path / "mine"))) == 1
+        import_one([shots], tmp_path / "captures", session="mine")
+    assert len(list(read_frames(made.session))) == 1
 
 
 def test_what_was_recorded_already_is_not_imported_again(shots: Path) -> None:
-    first = import_pictures([shots], shots / "captures", session="one")
-    second = import_pictures([shots, shots / "shot 2.png"], shots / "captures", session="two")
+    first = import_one([shots], shots / "captures", session="one")
+    second = import_one([shots, shots / "shot 2.png"], shots / "captures", session="two")
     assert first.frames == second.frames == 3
 
 
-def test_recordings_and_missing_paths_say_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "clip.MP4").write_bytes(b"")
-    with pytest.raises(UserError, match="ffmpeg"):
-        import_pictures([tmp_path / "clip.MP4"], tmp_path / "captures")
+def test_missing_paths_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file or folder"):
-        import_pictures([tmp_path / "nowhere"], tmp_path / "captures")
-    with pytest.raises(UserError, match="No pictures under"):
-        import_pictures([tmp_path], tmp_path / "captures")
+        import_files([tmp_path / "nowhere"], tmp_path / "captures")
+    with pytest.raises(UserError, match="No pictures or recordings under"):
+        import_files([tmp_path], tmp_path / "captures")

@@ -15,6 +15,7 @@ from capture.screen import open_screen
 from capture.target import Candidate, NothingToSee
 from capture.window import choose
 from dataset.errors import UserError
+from dataset.images import rgb_of
 
 
 def test_a_region_is_grabbed_with_the_exact_pixels_shown(display: str) -> None:
@@ -24,13 +25,13 @@ def test_a_region_is_grabbed_with_the_exact_pixels_shown(display: str) -> None:
     ):
         for seed in range(3):
             window.paint(noise(seed))
-            assert np.array_equal(screen.grab(), noise(seed))
+            assert np.array_equal(rgb_of(screen.grab()), noise(seed))
         assert screen.rectangle() == (40, 30, 96, 64)
 
 
 def test_a_monitor_is_grabbed_whole(display: str) -> None:
     with open_screen(CaptureOptions()) as screen:
-        assert screen.grab().shape == (800, 1280, 3)
+        assert screen.grab().shape == (800, 1280, 4)
         facts = screen.describe()
         assert (facts["backend"], facts["source"]) == ("mss", "monitor")
 
@@ -41,7 +42,7 @@ def test_a_window_is_followed_when_it_moves(display: str) -> None:
         for place in ((0, 0), (300, 200)):
             window.move(*place)
             window.paint(noise(1))
-            assert np.array_equal(screen.grab(), noise(1))
+            assert np.array_equal(rgb_of(screen.grab()), noise(1))
             assert screen.rectangle() == (*place, 96, 64)
 
 
@@ -49,7 +50,7 @@ def test_a_window_partly_off_the_screen_is_grabbed_as_far_as_it_shows(display: s
     with PaintedWindow("Edge") as window, open_screen(CaptureOptions(window="edge")) as screen:
         window.move(-16, 0)
         window.paint(noise(2))
-        assert np.array_equal(screen.grab(), noise(2)[:, 16:])
+        assert np.array_equal(rgb_of(screen.grab()), noise(2)[:, 16:])
         window.move(-500, 0)
         with pytest.raises(NothingToSee):
             screen.grab()
@@ -136,7 +137,7 @@ def test_a_virtual_screen_inside_wayland_can_be_recorded(
 def test_a_grab_that_fails_once_is_tried_on_a_new_connection(display: str) -> None:
     with open_screen(CaptureOptions(region=(0, 0, 8, 8))) as screen:
         screen._mss.close()  # as after a changed resolution
-        assert screen.grab().shape == (8, 8, 3)
+        assert screen.grab().shape == (8, 8, 4)
 
 
 def test_grabbing_leaks_no_file_handles(display: str) -> None:

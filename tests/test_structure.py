@@ -22,8 +22,10 @@ MAY_IMPORT = {
     "cli": {"capture", "dataset", "model"},
 }
 FENCES = {  # package -> the only places that import it
+    "av": {"dataset/recordings.py", "capture/spool.py", "benchmarks/"},
     "mss": {"capture/screen.py"},
-    "pynput": {"capture/hotkeys.py", "capture/sweep.py"},
+    "dxcam": {"capture/screen_dxcam.py"},
+    "pynput": {"capture/hotkeys.py", "capture/taps.py"},
     "panda3d": {"capture/game/"},
     "direct": {"capture/game/"},
     "torch": {"model/"},
@@ -81,7 +83,7 @@ def test_files_open_with_what_they_are_for_and_stay_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), "no module docstring"
     # An option takes a few lines, and all of them belong in one place.
-    assert text.count("\n") < (600 if path.name == "cli.py" else 400)
+    assert text.count("\n") < (800 if path.name == "cli.py" else 400)
 
 
 @pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["capture", "--help"]])

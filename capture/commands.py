@@ -1,0 +1,57 @@
+"""What a recorder can be told, whoever tells it: keys, control clients, signals.
+
+All of them put a `Command` on one queue, and the thread that records takes it from there.
+"""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+NAMES = (
+    "status",  # answer only
+    "start",  # record from now on
+    "pause",  # stop taking intervals
+    "toggle",  # start, pause, go on
+    "snap",  # one frame now
+    "label",  # frames from now on are X or Y (the value); the same again takes it away
+    "undo",  # take the last label back, also from the frames that got it
+    "light",  # free text on the light (the value), kept with the frames from now on
+    "light-step",  # the light was moved once more: "step 1", "step 2" and so on
+    "stop",  # end the session
+    "interrupt",  # end the session: Ctrl-C or SIGTERM
+)
+LABELS = ("X", "Y")
+
+Reply = dict[str, Any]  # what JSON can carry
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing to do, and where to answer.
+
+    Raises
+    ------
+    ValueError
+        There is no such command, or its value makes no sense.
+    """
+
+    name: str  # one of NAMES
+    value: str | None = None  # of "label" (X or Y) and "light" (free text, "": none)
+    by: str = "program"  # who asks, for the log: key, control, signal, program
+    reply: Future[Reply] | None = field(default=None, compare=False)  # set once it was done
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise ValueError(f"unknown command {self.name!r}: there are {', '.join(NAMES)}")
+        if self.name == "label" and self.value not in LABELS:
+            raise ValueError(f"a label is X or Y, not {self.value!r}")
+        if self.name == "light" and not isinstance(self.value, str):
+            raise ValueError("light needs a text")
+        if self.name not in ("label", "light") and self.value is not None:
+            raise ValueError(f"{self.name} takes no value")
+
+
+Commands = queue.SimpleQueue[Command]

@@ -1,0 +1,253 @@
+"""One recorder as a process: its lock, screen, keys, control channel and log.
+
+In the foreground, or in a process of its own that outlives the terminal. What is recorded and
+when is decided in ``recorder.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, fields, replace
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+from capture.commands import Command, Commands, Reply
+from capture.control import control_channel, tell
+from capture.develop import Development
+from capture.doctor import warnings_at_start
+from capture.hotkeys import Hotkeys, keys_of
+from capture.loop import obey, record
+from capture.options import CaptureOptions
+from capture.places import only_recorder, only_writer, read_place
+from capture.recorder import Recorder
+from capture.screen import open_screen
+from capture.signals import signals_into
+from capture.status import Status, Summary
+from dataset.errors import UserError
+from dataset.manifest import SPOOL
+
+LOG = logging.getLogger("unclip.capture")
+LOG_FILE = "recorder.log"  # in the folder of sessions
+LOG_BYTES, LOG_FILES = 1 << 20, 3  # a log of before is kept so often
+TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
+START_S = 20.0  # longest wait for a recorder in the background to answer
+
+OnStatus = Callable[[Status], None]
+OnProgress = Callable[[int, int], None]
+
+
+def run_capture(
+    options: CaptureOptions,
+    on_status: OnStatus | None = None,
+    on_progress: OnProgress | None = None,
+) -> Summary:
+    """Record one session until a key, a command, a limit, Ctrl-C or SIGTERM ends it.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+    on_status : callable
+        Told the status a few times a second.
+    on_progress : callable
+        Called with (done, total) frames while a lossless video becomes PNG.
+
+    Raises
+    ------
+    UserError
+        Another recorder has the folder, there is nothing to record, or frames cannot be written;
+        whatever was recorded before is whole.
+    """
+    if not (options.hotkey or options.start or options.background):
+        raise UserError(
+            "Say how recording begins: `cli capture --hotkey` waits for a key "
+            f"({options.key_record}), `cli capture --start` begins at once."
+        )
+    with running(options) as commands, ExitStack() as held:
+        with ExitStack() as stack:
+            screen = stack.enter_context(open_screen(options))
+            watch = None
+            if options.hotkey:
+                watch = stack.enter_context(Hotkeys(commands, keys_of(options))).watch
+            recorder = stack.enter_context(Recorder(options, screen))
+            held.enter_context(only_writer(recorder.path))
+            if options.start:
+                recorder.start()
+            try:
+                record(recorder, commands, on_status, watch)
+            except KeyboardInterrupt:  # where no handler can be set, as outside the main thread
+                obey(recorder, Command("interrupt"))
+            summary = recorder.close()
+        return developed(summary, options, commands, on_progress)
+
+
+@contextmanager
+def running(options: CaptureOptions) -> Iterator[Commands]:
+    """Everything around a recorder: lock, log, control channel, signals.
+
+    Yields
+    ------
+    queue of Command
+        What keys, clients and signals want.
+    """
+    commands: Commands = queue.SimpleQueue()
+    with ExitStack() as stack:
+        stack.enter_context(only_recorder(options.out))
+        stack.enter_context(_log_to(options.out / LOG_FILE))
+        for finding in warnings_at_start(options):
+            LOG.warning("%s: %s %s", finding.name, finding.message, finding.remedy or "")
+        stack.enter_context(control_channel(options.out, commands))
+        stack.callback(_turn_away, commands)
+        stack.enter_context(signals_into(commands))
+        yield commands
+
+
+def developed(
+    summary: Summary,
+    options: CaptureOptions,
+    commands: Commands,
+    on_progress: OnProgress | None = None,
+) -> Summary:
+    """Turn the session's lossless video into PNG, if it has one; a stop leaves the rest for later.
+
+    Raises
+    ------
+    UserError
+        The disk is full; nothing is lost.
+    """
+    if not (summary.session / SPOOL).is_dir():
+        return summary
+    if not options.develop:
+        return replace(summary, undeveloped=summary.frames)
+    LOG.info("%s: frames become PNG", summary.session.name)
+    with signals_into(commands):
+        development = Development(
+            summary.session,
+            options.disk_floor_bytes,
+            on_progress or (lambda done, total: None),
+            stop=lambda: _asked_to_stop(commands),
+        )
+        return replace(summary, undeveloped=development.run())
+
+
+def _asked_to_stop(commands: Commands) -> bool:
+    """Answer everybody while frames become PNG; whether one of them wants it stopped."""
+    stop = False
+    while (command := _next(commands)) is not None:
+        stop |= command.name in ("stop", "interrupt")
+        if command.reply is not None:
+            done = command.name in ("stop", "status")
+            answer: Reply = {"ok": True, "status": {"state": "developing"}}
+            command.reply.set_result(answer if done else TOO_LATE)
+    return stop
+
+
+def start_in_background(options: CaptureOptions) -> dict[str, Any]:
+    """Start a recorder that outlives this process; its status once it answers.
+
+    Raises
+    ------
+    UserError
+        It ended at once: with the reason that it gave.
+    """
+    options.out.mkdir(parents=True, exist_ok=True)
+    with only_recorder(options.out):
+        pass  # a second recorder is refused here, where somebody can read why
+    values = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in asdict(options).items()
+    }
+    with open(options.out / LOG_FILE, "ab") as log:
+        said_before = log.tell()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "capture.daemon", json.dumps(values)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **_detached(),
+        )
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and child.poll() is None:
+        place = read_place(options.out)
+        if place is not None and place.pid == child.pid:
+            with suppress(UserError):  # it may be about to end, and say why
+                return dict(tell(place, "status")["status"])
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    raise UserError(_last_words(options.out / LOG_FILE, said_before), 1)
+
+
+def main(arguments: list[str]) -> int:
+    """The process in the background: record by the settings given as JSON; its exit code."""
+    values = json.loads(arguments[0])
+    for each in fields(CaptureOptions):
+        if values.get(each.name) is not None:
+            if "Path" in str(each.type):
+                values[each.name] = Path(values[each.name])
+            elif isinstance(values[each.name], list):
+                values[each.name] = tuple(values[each.name])
+    options = CaptureOptions(**values)
+    try:
+        summary = run_capture(options)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(summary)
+    return 0
+
+
+def _detached() -> dict[str, Any]:
+    """How a process is started that a closed terminal does not end."""
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
+        return {"creationflags": flags}
+    return {"start_new_session": True}
+
+
+def _last_words(log: Path, said_before: int) -> str:
+    """The error with which a recorder ended, behind so many bytes of its log."""
+    said = log.read_bytes()[said_before:].decode("utf-8", "replace")
+    _, found, error = said.rpartition("Error: ")
+    return error.strip() if found else f"The recorder did not start; see {log}."
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Append what recorders do to a file that is renamed away when it has grown."""
+    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    level = LOG.level
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.setLevel(level)
+        LOG.removeHandler(handler)
+        handler.close()
+
+
+def _turn_away(commands: Commands) -> None:
+    """Answer what was asked too late."""
+    while (command := _next(commands)) is not None:
+        if command.reply is not None:
+            command.reply.set_result(TOO_LATE)
+
+
+def _next(commands: Commands) -> Command | None:
+    try:
+        return commands.get_nowait()
+    except queue.Empty:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""What only Linux can tell of itself: the locked screen. An X11 desktop has no HDR to report."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+
+ASK_S = 1.0  # a login manager that answers later is left alone
+
+
+def locked() -> bool | None:
+    """Whether the screen that ``DISPLAY`` names is locked or blanked; None: nobody knows."""
+    answers = [_session_locked(), _saver_on()]
+    if True in answers:
+        return True
+    return False if False in answers else None
+
+
+def hdr_displays() -> list[str]:
+    """None: X11 is SDR throughout."""
+    return []
+
+
+def elevated_window(title: str | None) -> str | None:
+    """None: X11 has no such windows."""
+    return None
+
+
+def missing_permissions() -> list[str]:
+    """None: X11 asks for none."""
+    return []
+
+
+def _session_locked() -> bool | None:
+    """The lock hint that GNOME, KDE and others give to systemd's login manager."""
+    session = os.environ.get("XDG_SESSION_ID")
+    if not session:
+        return None
+    command = ["loginctl", "show-session", session, "-p", "LockedHint", "-p", "Display"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    facts = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    if facts.get("Display") and facts["Display"] != os.environ.get("DISPLAY"):
+        return None  # that session is another one, as beside a virtual screen
+    return {"yes": True, "no": False}.get(facts.get("LockedHint", ""))
+
+
+def _saver_on() -> bool | None:
+    """Whether X11's own screen saver hides the screen."""
+    from Xlib import display, error
+    from Xlib.ext import screensaver
+
+    with suppress(error.DisplayError, error.XError, error.ConnectionClosedError, OSError):
+        connection = display.Display()
+        try:
+            if not connection.has_extension(screensaver.extname):
+                return None
+            state = connection.screen().root.screensaver_query_info().state
+            return bool(state == screensaver.StateOn)
+        finally:
+            connection.close()
+    return None

@@ -1,0 +1,238 @@
+"""The light sweep: each viewpoint of a game under many lights, unattended.
+
+A driver moves the game from picture to picture; frames of one viewpoint share its id in the
+manifest, so that they become near-aligned pairs of X and Y. Grabbing and writing is the recorder's.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from capture.commands import Commands
+from capture.daemon import running
+from capture.flightgear import FlightGear, NotDrawn
+from capture.guards import Thumbnail, differs, thumbnail
+from capture.loop import obey
+from capture.options import CaptureOptions, SweepOptions
+from capture.places import only_writer
+from capture.recorder import Recorder
+from capture.screen import open_screen
+from capture.source import Source
+from capture.status import Summary
+from capture.taps import Taps
+from capture.target import NothingToSee, Window
+from dataset.errors import UserError
+
+LOG = logging.getLogger("unclip.capture")
+LATE = 4  # times the settling time that a change may take, and a picture to come to rest
+LOOK_S = 0.05  # between two looks at the picture
+RETRIES, RETRY_S = 20, 0.25  # for a window that is covered for a moment
+
+
+class Ended(Exception):
+    """Somebody wants the sweep to end; says who."""
+
+
+class Driver(Protocol):
+    """What moves the game from picture to picture."""
+
+    def go(self, viewpoint: int) -> None:
+        """Show viewpoint 0, 1, 2 and so on, with the first light to come."""
+
+    def light(self, step: int) -> str:
+        """Set the light of step 0, 1, 2 and so on; returns when it is drawn: text on the light.
+
+        Raises
+        ------
+        NotDrawn
+            The game does not show it: go on with the next viewpoint.
+        """
+
+
+class KeyDriver:
+    """Taps the keys that the game itself has for its light and its viewpoint.
+
+    Parameters
+    ----------
+    options : SweepOptions
+    screen : Source
+        Where the game is seen: a press has worked when its picture changes.
+    window : Window or None
+        The game's window, which must have the focus; None: whatever has it gets the keys.
+    taps : Taps
+    check : callable
+        Called between presses; raises `Ended` where somebody wants the sweep to end.
+    """
+
+    def __init__(
+        self,
+        options: SweepOptions,
+        screen: Source,
+        window: Window | None,
+        taps: Taps,
+        check: Callable[[], None],
+    ) -> None:
+        if options.key is None:
+            raise UserError("Say which key of the game moves its light: --key ']'.")
+        if options.viewpoints > 1 and options.viewpoint_key is None:
+            raise UserError("Say which key of the game goes to the next viewpoint: --viewpoint-key")
+        self._options, self._screen, self._window = options, screen, window
+        self._taps, self._check = taps, check
+        self._key = taps.parse(options.key)
+        self._next = taps.parse(options.viewpoint_key or options.key)
+        self._back = taps.parse(options.back_key) if options.back_key else None
+        self._pressed = 0  # since the light was that of the viewpoint
+        self._changes = 0  # of the picture, by the light key, in all
+
+    def go(self, viewpoint: int) -> None:
+        if viewpoint == 0:
+            return
+        if self._back is not None:
+            self._tap(self._back, self._pressed)
+        self._pressed = 0
+        before = self._look()
+        self._tap(self._next, 1)
+        self._settle(before, self._options.viewpoint_settle_s)
+
+    def light(self, step: int) -> str:
+        if step > 0:
+            before = self._look()
+            self._tap(self._key, self._options.taps)
+            self._pressed += self._options.taps
+            self._changes += self._settle(before, self._options.settle_s)
+            if step == self._options.steps - 1 and self._changes == 0:
+                raise UserError(
+                    f"The key {self._options.key!r} changed nothing in the picture: is it the "
+                    "game's key for the light, and is the game in front?",
+                    1,
+                )
+        return f"step {step}"
+
+    def _tap(self, keys: list[Any], times: int) -> None:
+        for _ in range(times):
+            self._check()
+            if self._window is not None and not self._window.has_focus():
+                raise Ended(f'the window "{self._window.title}" lost the keyboard')
+            self._taps.tap(keys)
+
+    def _settle(self, before: Thumbnail, least_s: float) -> bool:
+        """Wait until the picture has changed and come to rest; whether it did change."""
+        begin = time.monotonic()
+        time.sleep(least_s)
+        newest, changed = self._look(), False
+        while time.monotonic() - begin < least_s * (1 + LATE):
+            self._check()
+            changed = changed or differs(before, newest)
+            time.sleep(LOOK_S)
+            older, newest = newest, self._look()
+            if changed and not differs(older, newest):
+                break
+        return changed or differs(before, newest)
+
+    def _look(self) -> Thumbnail:
+        for _ in range(RETRIES):
+            try:
+                return thumbnail(self._screen.grab())
+            except NothingToSee as error:
+                LOG.warning("%s", error)
+                self._check()
+                time.sleep(RETRY_S)
+        return thumbnail(self._screen.grab())
+
+
+def run_sweep(
+    capture: CaptureOptions,
+    sweep: SweepOptions,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Summary:
+    """Record every viewpoint under every light.
+
+    Parameters
+    ----------
+    capture : CaptureOptions
+        What is recorded, and where to.
+    sweep : SweepOptions
+        How the game is moved.
+    on_progress : callable
+        Called with (done, total) frames.
+
+    Raises
+    ------
+    UserError
+        The game cannot be moved or seen; whatever was recorded before is whole.
+    """
+    if sweep.steps < 1 or sweep.viewpoints < 1 or sweep.taps < 1:
+        raise UserError("--steps, --viewpoints and --taps must be at least 1.")
+    with running(capture) as commands, ExitStack() as stack:
+        screen = stack.enter_context(open_screen(capture))
+        recorder = stack.enter_context(Recorder(capture, screen))
+        stack.enter_context(only_writer(recorder.path))
+        taps = stack.enter_context(Taps()) if sweep.driver == "keys" else None
+
+        def check() -> None:
+            _obey(recorder, commands)
+            if recorder.reason is not None:
+                raise Ended(recorder.reason)
+            if taps is not None and (key := taps.user_key()) is not None:
+                raise Ended(f"ended by the user's key {key}")
+
+        driver: Driver
+        if taps is not None:
+            driver = KeyDriver(sweep, screen, screen.window, taps, check)
+            _wait_for_game(sweep.delay_s, screen.window, check)
+        else:
+            driver = stack.enter_context(
+                FlightGear(sweep.host, sweep.port, sweep.steps, screen.grab, sweep.seed)
+            )
+            driver.prepare()
+        try:
+            _sweep(recorder, driver, sweep, check, on_progress)
+            recorder.end(f"{sweep.viewpoints} viewpoints")
+        except Ended as error:
+            recorder.end(str(error))
+        return recorder.close()
+
+
+def _sweep(
+    recorder: Recorder,
+    driver: Driver,
+    options: SweepOptions,
+    check: Callable[[], None],
+    on_progress: Callable[[int, int], None],
+) -> None:
+    for viewpoint in range(options.viewpoints):
+        check()
+        try:
+            driver.go(viewpoint)
+            for step in range(options.steps):
+                check()
+                light = driver.light(step)
+                recorder.snap(light=light, viewpoint=f"v{viewpoint:05d}")
+                on_progress(
+                    viewpoint * options.steps + step + 1, options.viewpoints * options.steps
+                )
+        except NotDrawn as error:
+            LOG.warning("viewpoint %d left out: %s", viewpoint, error)
+
+
+def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], None]) -> None:
+    """Give the game the keyboard, or the user the time to do so."""
+    if window is not None:
+        window.focus()
+    end = time.monotonic() + delay_s
+    while time.monotonic() < end and not (window is not None and window.has_focus()):
+        check()
+        time.sleep(LOOK_S)
+
+
+def _obey(recorder: Recorder, commands: Commands) -> None:
+    while True:
+        try:
+            obey(recorder, commands.get_nowait())
+        except queue.Empty:
+            return
