@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from capture.game.options import GameOptions
-from capture.options import CHOICES, GIB, CaptureOptions, StageOptions, SweepOptions
+from capture.options import CHOICES, GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
 from dataset.options import LabelOptions, SplitOptions
 from model.options import PRESETS, RestoreOptions, TrainOptions
@@ -102,14 +102,16 @@ SOURCE_OPTIONS = [
     click.option("--region", type=REGION, help="A part of the screen, in pixels."),
     click.option("--window", metavar="TITLE", help="The window whose title contains this."),
     click.option("--size", type=SIZE, help="Area-average frames to this size."),
-    click.option("--hud-mask", type=FILE, help="PNG, white where the HUD is; kept for statistics."),
+    click.option(
+        "--hud-mask", type=FILE, help="PNG, white where the HUD is; kept with it."
+    ),
     click.option(
         "--disk-floor",
         "disk_floor_gb",
         type=click.FloatRange(0),
-        default=CAPTURE.disk_floor_bytes / GIB,
+        default=CAPTURE.disk_floor_bytes / GB,
         show_default=True,
-        help="Stop before less than so many GiB are free.",
+        help="Stop before less than so many GB are free.",
     ),
     click.option(
         "--backend",
@@ -177,7 +179,12 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
     Example: cli capture --hotkey --window "Flight Simulator" --size 512x512
     """
     if context.invoked_subcommand is not None:
-        context.obj = settings["out"] if given("out") else None
+        misplaced = [f"--{name.replace('_', '-')}" for name in context.params if given(name)]
+        if misplaced:
+            raise UserError(
+                f"{', '.join(misplaced)} cannot stand before {context.invoked_subcommand!r}: put it "
+                "behind, if that command has such an option, or leave it out."
+            )
         return
     options = capture_options(settings)
     if list_keys:
@@ -190,15 +197,19 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
         click.echo(describe_status(start_in_background(options)))
     else:
         from capture.daemon import run_capture
+        from capture.doctor import format_findings, warnings_at_start
         from capture.status import format_status
 
+        for finding in warnings_at_start(options):
+            click.echo(format_findings([finding]), err=True)
         with status_line() as show, progress("making PNG", "frame") as update:
-            click.echo(run_capture(options, lambda status: show(format_status(status)), update))
+            summary = run_capture(options, lambda status: show(format_status(status)), update)
+        click.echo(summary)
 
 
 def capture_options(settings: dict[str, Any]) -> CaptureOptions:
     """Settings of a recording as the command line gives them."""
-    floor = round(settings.pop("disk_floor_gb") * GIB)
+    floor = round(settings.pop("disk_floor_gb") * GB)
     return CaptureOptions(**settings, disk_floor_bytes=floor)
 
 
@@ -208,8 +219,7 @@ def control_command(name: str, help_text: str, value: click.Argument | None = No
     def tell_recorder(out: Path | None, value: str | None = None, as_json: bool = False) -> None:
         from capture.control import find_recorder, tell
 
-        chosen = out or click.get_current_context().obj
-        answer = tell(find_recorder(chosen, CAPTURE.out), name, value)
+        answer = tell(find_recorder(out, CAPTURE.out), name, value)
         click.echo(json.dumps(answer["status"]) if as_json else describe_status(answer["status"]))
 
     options: list[click.Parameter] = [

@@ -255,7 +255,7 @@ def drift(asked: argparse.Namespace) -> None:
     print(ended.output.strip().splitlines()[-1])
     print(f"{1e3 * ended.cpu_s / len(lines):.2f} CPU ms a frame, peak {ended.peak_mb:.0f} MB")
     print_account(facts["counts"], lines, round(asked.seconds * asked.fps))
-    print_lateness(lateness_ns(lines, asked.fps))
+    print_lateness(lateness_ns(lines, facts["runs_monotonic_ns"][0], asked.fps))
 
 
 def print_account(counts: dict[str, int], lines: list[dict[str, Any]], asked: int) -> None:
@@ -274,31 +274,27 @@ def gap_before(line: dict[str, Any]) -> int:
     return int(line["missed_before"]) + int(line.get("duplicates_before", 0))
 
 
-def lateness_ns(lines: list[dict[str, Any]], fps: float) -> NDArray[np.int64]:
-    """How long after its deadline each frame was grabbed; the promptest one is at 0.
+def lateness_ns(lines: list[dict[str, Any]], begin_ns: int, fps: float) -> NDArray[np.int64]:
+    """How long after its deadline each frame was grabbed.
 
-    The grid's origin is not on disk: the earliest that no frame comes before stands in for it.
-
-    >>> line = {"missed_before": 0}
-    >>> first, late = line | {"monotonic_ns": 5}, line | {"monotonic_ns": NS + 7}
-    >>> lateness_ns([first, late], 1.0).tolist()
-    [0, 2]
+    >>> lines = [{"missed_before": 0, "monotonic_ns": 5}, {"missed_before": 1, "monotonic_ns": NS}]
+    >>> lateness_ns(lines, 3, 4.0).tolist()
+    [2, 499999997]
     """
-    number = np.cumsum([1 + gap_before(each) for each in lines]) - 1 - gap_before(lines[0])
+    number = np.cumsum([1 + gap_before(each) for each in lines]) - 1
+    deadlines = [begin_ns + round(each * NS / fps) for each in number.tolist()]
     times = np.array([each["monotonic_ns"] for each in lines], np.int64)
-    late = times - np.array([round(each * NS / fps) for each in number.tolist()], np.int64)
-    return np.asarray(late - late.min(), np.int64)
+    return np.asarray(times - np.array(deadlines, np.int64), np.int64)
 
 
 def print_lateness(late: NDArray[np.int64]) -> None:
-    """Jitter, and drift: how much the promptest frames of the end lie after those of the start."""
+    """Jitter, and drift: how late the promptest frames are at the start and at the end."""
     tenth = max(1, len(late) // 10)
-    p50, p99 = np.percentile(late, [50, 99]) / 1e6
-    most = late.max() / 1e6
+    p50, p99, most = np.percentile(late, [50, 99, 100]) / 1e6
     print(f"grab after its deadline: p50 {p50:.3f} ms, p99 {p99:.3f} ms, max {most:.3f} ms")
     print(
-        f"drift: {int(late[-tenth:].min()) - int(late[:tenth].min())} ns between the promptest "
-        f"frames of the first and the last tenth; last frame {int(late[-1])} ns after its deadline"
+        f"drift: promptest frame {late[:tenth].min() / 1e6:.3f} ms late in the first tenth, "
+        f"{late[-tenth:].min() / 1e6:.3f} ms in the last; last frame {late[-1] / 1e6:.3f} ms late"
     )
 
 

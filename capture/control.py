@@ -176,7 +176,8 @@ def tell(place: Place, name: str, value: str | None = None) -> Reply:
             answer = json.loads(stream.readline(ANSWER_BYTES))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"The recorder (process {place.pid}) gives no answer: {error}", 1
+            f"The recorder (process {place.pid}) gives no answer; it may be ending ({error}).",
+            1,
         ) from error
     if not answer.get("ok"):
         raise UserError(str(answer.get("error", "the recorder could not do it")), 1)

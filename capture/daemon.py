@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import subprocess
 import sys
@@ -171,6 +172,7 @@ def start_in_background(options: CaptureOptions) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=_environment(),
             **_detached(),
         )
     end = time.monotonic() + START_S
@@ -202,6 +204,12 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
     print(summary)
     return 0
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and where this program was loaded from: a clone may not be installed."""
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _detached() -> dict[str, Any]:

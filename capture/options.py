@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-GIB = 1 << 30  # bytes
+GB = 1_000_000_000  # bytes
 CHOICES = {  # setting of CaptureOptions -> its values
     "dedupe": ("mark", "skip", "off"),
     "codec": ("auto", "png", "h264"),
@@ -48,7 +48,7 @@ class CaptureOptions:
     key_undo: str = "<ctrl>+<f8>"  # take the last X or Y back, also from frames that got it
     key_light: str = "<f6>"  # the light was moved: frames from now on are of the next light step
     key_stop: str = "<ctrl>+<f12>"  # end the session; plain F12 is Steam's screenshot key
-    disk_floor_bytes: int = GIB  # stop cleanly before less than this is free; 0: off
+    disk_floor_bytes: int = GB  # stop cleanly before less than this is free; 0: off
     encoders: int = 2  # encoder threads
     queue_frames: int = 16  # frames that may wait for an encoder; 8 MB each at 1920x1080
 

@@ -11,6 +11,7 @@ import logging
 import shutil
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,7 @@ class Recorder:
         self._marks = Marks(options.label)
         self._guard = Guard()
         self._watch = Stopwatch()
+        self._runs_ns: list[int] = []  # when each run began: where its grid of deadlines stands
         self._newest_ns = 0  # when the newest frame was grabbed
         self._newest: Pixels | None = None
         self._kept: tuple[int, Pixels] | None = None  # index, thumbnail: what duplicates are of
@@ -69,7 +71,7 @@ class Recorder:
         self._session = Session(options, about)
         self.path = self._session.path
         self._store = open_store(options, self.path, about)
-        self._session.note(encoding=self._store.note)
+        self.note(encoding=self._store.note)
         self._closed = False
 
     def __enter__(self) -> Recorder:
@@ -85,6 +87,7 @@ class Recorder:
         now_ns = time.monotonic_ns()
         self._watch.start(now_ns)
         self._clock.start(now_ns)
+        self._runs_ns.append(now_ns)
         self._guard = Guard()
         self._announce("recording")
 
@@ -92,6 +95,7 @@ class Recorder:
         """Stop taking intervals until started again; those overdue count as missed."""
         if self._watch.running:
             self._end_run(time.monotonic_ns())
+            self.notice = None
             self._announce("paused")
 
     def toggle(self) -> None:
@@ -142,15 +146,15 @@ class Recorder:
 
         Raises
         ------
+        NothingToSee
+            The window is minimised or covered.
         UserError
-            The window is minimised, covered or closed, or the frames cannot be written.
+            It was closed, the disk is full, or the frames cannot be written.
         """
+        self._check_limits()
         if self.reason is not None:
             raise UserError(f"The recording has ended: {self.reason}", 1)
-        try:
-            image, wall_ns, monotonic_ns = self._grab()
-        except NothingToSee as error:
-            raise UserError(str(error), 1) from error
+        image, wall_ns, monotonic_ns = self._grab()
         index = self._ledger.lines
         frame = self._line(image, wall_ns, monotonic_ns, snap=True)
         frame = replace(
@@ -205,6 +209,10 @@ class Recorder:
             self._marks.light,
         )
 
+    def note(self, **facts: Any) -> None:
+        """Add facts to ``session.json``."""
+        self._session.note(**facts)
+
     def end(self, reason: str, at_ns: int | None = None) -> None:
         """Take nothing more; ``at_ns`` is when it ended, if that is past."""
         self._end_run(time.monotonic_ns() if at_ns is None else at_ns)
@@ -231,6 +239,7 @@ class Recorder:
             self.reason = str(error or self.reason)
             if error is not None:
                 counts = settle(counts, count_lines(written_lines(self.path)))
+            self.note(runs_monotonic_ns=self._runs_ns)
             self._session.finish(
                 self.reason, {**counts.as_dict(), "seconds": round(self.seconds(), 3)}
             )

@@ -7,7 +7,6 @@ manifest, so that they become near-aligned pairs of X and Y. Grabbing and writin
 from __future__ import annotations
 
 import logging
-import queue
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -92,12 +91,15 @@ class KeyDriver:
     def go(self, viewpoint: int) -> None:
         if viewpoint == 0:
             return
-        if self._back is not None:
+        if self._back is not None and self._pressed:
+            before = self._look()
             self._tap(self._back, self._pressed)
+            self._settle(before, self._options.settle_s)
         self._pressed = 0
         before = self._look()
         self._tap(self._next, 1)
-        self._settle(before, self._options.viewpoint_settle_s)
+        if not self._settle(before, self._options.viewpoint_settle_s) and viewpoint == 1:
+            raise _changed_nothing(str(self._options.viewpoint_key), "the next viewpoint")
 
     def light(self, step: int) -> str:
         if step > 0:
@@ -106,11 +108,7 @@ class KeyDriver:
             self._pressed += self._options.taps
             self._changes += self._settle(before, self._options.settle_s)
             if step == self._options.steps - 1 and self._changes == 0:
-                raise UserError(
-                    f"The key {self._options.key!r} changed nothing in the picture: is it the "
-                    "game's key for the light, and is the game in front?",
-                    1,
-                )
+                raise _changed_nothing(str(self._options.key), "the light")
         return f"step {step}"
 
     def _tap(self, keys: list[Any], times: int) -> None:
@@ -145,6 +143,14 @@ class KeyDriver:
         return thumbnail(self._screen.grab())
 
 
+def _changed_nothing(key: str, what: str) -> UserError:
+    return UserError(
+        f"The key {key!r} changed nothing in the picture: is it the game's key for {what}, and is "
+        "the game in front?",
+        1,
+    )
+
+
 def run_sweep(
     capture: CaptureOptions,
     sweep: SweepOptions,
@@ -169,28 +175,29 @@ def run_sweep(
     if sweep.steps < 1 or sweep.viewpoints < 1 or sweep.taps < 1:
         raise UserError("--steps, --viewpoints and --taps must be at least 1.")
     with running(capture) as commands, ExitStack() as stack:
-        screen = stack.enter_context(open_screen(capture))
-        recorder = stack.enter_context(Recorder(capture, screen))
-        stack.enter_context(only_writer(recorder.path))
-        taps = stack.enter_context(Taps()) if sweep.driver == "keys" else None
 
         def check() -> None:
             _obey(recorder, commands)
-            if recorder.reason is not None:
-                raise Ended(recorder.reason)
             if taps is not None and (key := taps.user_key()) is not None:
                 raise Ended(f"ended by the user's key {key}")
 
+        # The driver first: one that cannot be had leaves no empty session behind.
+        screen = stack.enter_context(open_screen(capture))
+        taps = stack.enter_context(Taps()) if sweep.driver == "keys" else None
         driver: Driver
         if taps is not None:
             driver = KeyDriver(sweep, screen, screen.window, taps, check)
-            _wait_for_game(sweep.delay_s, screen.window, check)
         else:
             driver = stack.enter_context(
                 FlightGear(sweep.host, sweep.port, sweep.steps, screen.grab, sweep.seed)
             )
             driver.prepare()
+        recorder = stack.enter_context(Recorder(capture, screen))
+        stack.enter_context(only_writer(recorder.path))
         try:
+            if taps is not None:
+                _wait_for_game(sweep.delay_s, screen.window, lambda: _obey(recorder, commands))
+                taps.forget()  # keys that brought the game to the front
             _sweep(recorder, driver, sweep, check, on_progress)
             recorder.end(f"{sweep.viewpoints} viewpoints")
         except Ended as error:
@@ -231,8 +238,8 @@ def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], No
 
 
 def _obey(recorder: Recorder, commands: Commands) -> None:
-    while True:
-        try:
-            obey(recorder, commands.get_nowait())
-        except queue.Empty:
-            return
+    """Do what was asked; `Ended` where that, or a limit, ended the recording."""
+    while not commands.empty():
+        obey(recorder, commands.get())
+    if recorder.reason is not None:
+        raise Ended(recorder.reason)

@@ -17,8 +17,11 @@ LOOK_SHARE = 0.05  # of the time that may be spent on looking for windows above
 LOOK_S = 0.25  # longest time between two such looks
 
 
-class NothingToSee(Exception):
+class NothingToSee(UserError):
     """It is there but shows nothing now: minimised, covered, or off the screen."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 1)
 
 
 class Window(Protocol):

@@ -17,7 +17,10 @@ import pytest
 from painted import PaintedWindow, noise, own_server, press, resize_screen
 from screens import check_whole
 
+from capture.daemon import LOG, running
 from capture.ledger import count_lines
+from capture.options import CaptureOptions
+from capture.places import is_recording
 from capture.repair import repair_session
 from dataset.images import encode_png, read_image
 from dataset.manifest import SPOOL, read_lines, read_session
@@ -54,9 +57,9 @@ def wait_until(state: str) -> dict[str, Any]:
 
 
 def ended(session: Path) -> dict[str, Any]:
-    """The session's facts, once its recorder has ended and all is PNG."""
+    """The session's facts, once its recorder has gone."""
     end = time.monotonic() + 20
-    while read_session(session).get("state") != "ended" or (session / SPOOL).exists():
+    while is_recording(session.parent):
         assert time.monotonic() < end, read_session(session)
         time.sleep(0.05)
     return read_session(session)
@@ -266,3 +269,17 @@ def test_a_closed_window_ends_it_whole_and_says_so(display: str) -> None:
     assert 'The window "Closing" was closed' in said
     check_account(Path("captures/s"))
     assert len(check_whole(Path("captures/s"))) >= 3
+
+
+def test_the_log_is_renamed_away_before_it_grows_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capture.daemon.LOG_BYTES", 2000)
+    for number in range(5):
+        with running(CaptureOptions(out=tmp_path)):
+            for _ in range(20):
+                LOG.info("recorder %d did something", number)
+    logs = sorted(path.name for path in tmp_path.glob("recorder.log*"))
+    assert logs == ["recorder.log", "recorder.log.1", "recorder.log.2", "recorder.log.3"]
+    assert all((tmp_path / name).stat().st_size <= 2000 for name in logs)
+    assert "recorder 4" in (tmp_path / "recorder.log").read_text()

@@ -114,7 +114,9 @@ def test_a_folder_that_cannot_be_written_is_a_fault(display: str, tmp_path: Path
 
 def test_frames_that_come_too_fast_for_png_are_told(display: str, tmp_path: Path) -> None:
     wanted = options(tmp_path, window=None, fps=1000.0, codec="png")
-    finding = found(examine(wanted), "encoding", "warning")
+    with PaintedWindow(size=(1280, 800)) as window:
+        window.paint(noise(0, (1280, 800)))
+        finding = found(examine(wanted), "encoding", "warning")
     assert "1000 asked for" in finding.message
     assert "--codec h264" in str(finding.remedy)
 

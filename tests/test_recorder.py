@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from painted import PaintedWindow, noise, press
-from screens import Noise, ScreenThatFails, check_whole
+from screens import Noise, ScreenThatFails, Still, check_whole
 
 import capture.encoders
+import capture.recorder
 from capture.commands import Command, Commands
 from capture.daemon import run_capture
 from capture.hotkeys import Hotkeys, keys_of
@@ -26,10 +27,11 @@ from capture.loop import record
 from capture.options import CaptureOptions
 from capture.recorder import Recorder
 from capture.screen import open_screen
+from capture.source import Pixels
 from capture.status import Status, format_status
 from capture.target import NothingToSee
 from dataset.errors import UserError
-from dataset.images import Image, read_image
+from dataset.images import Image, read_image, write_png
 from dataset.manifest import read_frames, read_session
 
 ROOT = Path(__file__).parent.parent
@@ -173,6 +175,93 @@ def test_frames_are_taken_on_an_absolute_grid(options: CaptureOptions) -> None:
     intervals = [frame.missed_before + 1 for frame in frames[1:]]
     spent_ns = frames[-1].monotonic_ns - frames[0].monotonic_ns
     assert spent_ns == pytest.approx(sum(intervals) * 50_000_000, abs=50_000_000)
+
+
+@pytest.mark.parametrize("dedupe", ["mark", "skip", "off"])
+def test_near_identical_pictures_are_marked_or_skipped_and_counted(
+    options: CaptureOptions, dedupe: str
+) -> None:
+    options = replace(options, dedupe=dedupe, fps=100, duration_s=0.3)
+    with Recorder(options, Still(grabs_each=5)) as recorder:
+        run(recorder)
+    counts = read_session(recorder.path)["counts"]
+    frames = check_whole(recorder.path)
+    assert counts["frames"] + counts["duplicates"] + counts["missed"] == counts["intervals"] == 30
+    marked = [frame for frame in frames if frame.duplicate_of is not None]
+    skipped = sum(frame.duplicates_before for frame in frames) + counts["skipped_at_end"]
+    assert bool(marked) == (dedupe == "mark")
+    assert bool(skipped) == (dedupe == "skip")
+    for frame in marked:
+        one, other = (
+            recorder.path / frames[each].file for each in (frame.index, frame.duplicate_of)
+        )
+        assert np.array_equal(read_image(one), read_image(other))
+
+
+def test_another_label_or_light_makes_an_unchanged_picture_new(options: CaptureOptions) -> None:
+    with Recorder(options, Still(grabs_each=1000)) as recorder:
+        recorder.start()
+        for change in (None, lambda: recorder.mark("X"), lambda: recorder.light("noon")):
+            if change is not None:
+                change()
+            for _ in range(2):
+                time.sleep(recorder.step())
+    frames = check_whole(recorder.path)
+    kept = [frame for frame in frames if frame.duplicate_of is None]
+    assert [(frame.label, frame.light) for frame in kept] == [
+        (None, None), ("X", None), ("X", "noon"),
+    ]  # fmt: skip
+    assert len(frames) > len(kept)
+
+
+def test_the_hud_mask_lies_with_the_session(options: CaptureOptions, tmp_path: Path) -> None:
+    mask = tmp_path / "hud.png"
+    write_png(mask, np.full((64, 96, 3), 255, np.uint8))
+    recorder = Recorder(replace(options, hud_mask=mask), Noise())
+    recorder.close()
+    assert read_session(recorder.path)["hud_mask"] == "hud_mask.png"
+    assert (recorder.path / "hud_mask.png").read_bytes() == mask.read_bytes()
+    with pytest.raises(UserError, match=r"no\.png"):
+        Recorder(replace(options, session="t", hud_mask=tmp_path / "no.png"), Noise())
+
+
+def test_a_player_in_full_screen_is_told_of_start_pause_and_end(
+    options: CaptureOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(capture.recorder, "notify", lambda _, text, *how: told.append(text))
+    with Recorder(replace(options, notify=True), Noise()) as recorder:
+        recorder.toggle()
+        recorder.toggle()
+        recorder.end("stopped by key")
+    assert told == ["recording", "paused", "ended: stopped by key"]
+    Recorder(replace(options, session="quiet"), Noise()).close()
+    assert len(told) == 3
+
+
+def test_a_black_screen_is_noticed(options: CaptureOptions) -> None:
+    class Black(Noise):
+        def grab(self) -> Pixels:
+            return np.zeros((64, 96, 4), np.uint8)
+
+    with Recorder(replace(options, duration_s=1.3), Black()) as recorder:
+        run(recorder)
+        assert "borderless" in str(recorder.status().notice)
+
+
+@pytest.mark.parametrize(
+    ("codec", "fps", "kept"),
+    [("auto", 10, "png"), ("auto", 60, "h264"), ("png", 60, "png"), ("h264", 1, "h264")],
+)
+def test_high_rates_get_the_lossless_video(
+    options: CaptureOptions, codec: str, fps: float, kept: str
+) -> None:
+    class Large(Noise):
+        size = (1920, 1080)
+
+    recorder = Recorder(replace(options, codec=codec, fps=fps), Large())
+    recorder.close()
+    assert read_session(recorder.path)["encoding"].startswith(kept)
 
 
 def test_max_frames_ends_it_exactly(options: CaptureOptions) -> None:
