@@ -2,6 +2,7 @@
 # make test    the tests
 # make check   lint, types and tests: what CI runs
 # make bench   the measurements behind docs/LOG.md
+# make soak    half an hour of recording: memory, open files, every interval accounted for
 #
 # Each makes its own environment in .venv first, and installs what is missing.
 
@@ -10,9 +11,9 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.installed
 PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv \
-    python3-dev gcc libc6-dev
+    python3-dev gcc libc6-dev x11-xserver-utils
 
-.PHONY: demo test check lint format bench clean system
+.PHONY: demo test check lint format bench soak clean system
 
 demo: $(STAMP)
 	$(BIN)/cli demo
@@ -32,8 +33,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# scrolling.py is started by recording.py and measures nothing.
 bench: $(STAMP)
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in $(filter-out %/scrolling.py %/soak.py,$(wildcard benchmarks/*.py)); do \
+	    $(BIN)/python $$file || exit 1; done
+
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
@@ -43,7 +49,7 @@ clean:
 # because Debian and Ubuntu name some of the packages differently from release to release.
 system:
 	@libraries=$$(PATH="$$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null); missing=; \
-	for program in Xvfb xdotool gcc; do \
+	for program in Xvfb xdotool xrandr xset gcc; do \
 	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	for library in libGL.so.1 libEGL.so.1 libgthread-2.0.so.0; do \
 	    case "$$libraries" in *$$library*) ;; *) missing="$$missing $$library";; esac; done; \
@@ -55,7 +61,8 @@ system:
 	if [ "$$(uname)" != Linux ]; then \
 	    echo "Only the tests need them; going on." >&2; \
 	elif ! command -v apt-get >/dev/null; then \
-	    echo "Install with your package manager: Xvfb, xdotool, OpenGL (Mesa), EGL, GLib." >&2; exit 1; \
+	    echo "Install with your package manager:" >&2; \
+	    echo "    Xvfb, xdotool, xrandr, xset, OpenGL (Mesa), EGL, GLib" >&2; exit 1; \
 	elif [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy $(PACKAGES); \
 	elif sudo -n true 2>/dev/null; then \

@@ -102,9 +102,7 @@ SOURCE_OPTIONS = [
     click.option("--region", type=REGION, help="A part of the screen, in pixels."),
     click.option("--window", metavar="TITLE", help="The window whose title contains this."),
     click.option("--size", type=SIZE, help="Area-average frames to this size."),
-    click.option(
-        "--hud-mask", type=FILE, help="PNG, white where the HUD is; kept with it."
-    ),
+    click.option("--hud-mask", type=FILE, help="PNG, white where the HUD is; kept with it."),
     click.option(
         "--disk-floor",
         "disk_floor_gb",
@@ -182,8 +180,8 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
         misplaced = [f"--{name.replace('_', '-')}" for name in context.params if given(name)]
         if misplaced:
             raise UserError(
-                f"{', '.join(misplaced)} cannot stand before {context.invoked_subcommand!r}: put it "
-                "behind, if that command has such an option, or leave it out."
+                f"{', '.join(misplaced)} cannot stand before {context.invoked_subcommand!r}: put "
+                "it behind, if that command has such an option, or leave it out."
             )
         return
     options = capture_options(settings)

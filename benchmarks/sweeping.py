@@ -4,7 +4,8 @@ On an Xvfb of its own. For each viewpoint: what its frames were labelled, how mu
 the first and the last light, and whether the two lie upon each other: the mean difference of their
 edges where neither is clipped, beside that of the pair moved by 1 and 2 pixels and that of another
 viewpoint's frame, and the shift that phase correlation finds. Needs Xvfb and xdotool. Exit code 1
-where a viewpoint lacks an X or a Y, or a pair is shifted.
+where a pair is shifted, or more than `MOST_LACKING` of the viewpoints have no X or no Y: some of
+the game's own suns clip less than a Y needs.
 
 Example: python benchmarks/sweeping.py --viewpoints 5 --sheet sweep.png
 """
@@ -39,9 +40,12 @@ from dataset.report import contact_sheet
 
 CLI = [sys.executable, str(Path(__file__).resolve().parents[1] / "cli.py")]
 TITLE = "unclip game"
-LIGHT_KEY, VIEWPOINT_KEY, PROPELLERS_KEY = "[", "n", "p"
+LIGHT_KEY, VIEWPOINT_KEY = "[", "n"
+# Before the sweep: hold the propellers, and half a stop more light, for suns that hardly burn.
+FIRST_KEYS = ("p", "equal", "equal")
 START_S = 60.0  # longest wait for the game's window
 NEAR_CLIPPED = 5  # pixels around a clipped one that are not compared
+MOST_LACKING = 0.1  # of the viewpoints, without an X or without a Y
 FEWEST = 0.02  # of the picture's pixels, for a comparison
 COLOURS = {"X": (60, 200, 90), "Y": (240, 150, 40)}  # RGB frames on the sheet; others grey
 
@@ -112,14 +116,14 @@ def best_shift(one: Image, other: Image) -> tuple[int, int]:
 
 @contextmanager
 def playing(size: str, seed: int) -> Iterator[None]:
-    """The game in a window of its own, its propellers held, the keyboard with it."""
+    """The game in a window of its own, set up, with the keyboard."""
     command = [*CLI, "game", "--size", size, "--seed", str(seed)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # Mesa says what it lacks
     try:
         wait_for_window()
         subprocess.run(["xdotool", "search", "--name", TITLE, "windowfocus"], check=True)
         time.sleep(1.0)
-        subprocess.run(["xdotool", "key", "--delay", "60", PROPELLERS_KEY], check=True)
+        subprocess.run(["xdotool", "key", "--delay", "60", *FIRST_KEYS], check=True)
         yield
     finally:
         process.terminate()
@@ -166,19 +170,23 @@ def read_views(out: Path) -> list[View]:
 HEADS = ("X", "Y", "unsure", "first", "last", "same", "+1 px", "+2 px", "other", "shift")
 
 
-def print_views(views: list[View]) -> int:
-    """A line for each viewpoint, then the whole; how many of them are not as they should be."""
+def print_views(views: list[View]) -> bool:
+    """A line for each viewpoint, then the whole; whether it is as it should be."""
     print(f"{'viewpoint':10}" + "".join(f"{each:>8}" for each in HEADS))
     for number, view in enumerate(views):
         print(line_of(view, views[(number + 1) % len(views)]))
-    both = sum(view.count("X") > 0 and view.count("Y") > 0 for view in views)
+    lacking = [view for view in views if not (view.count("X") and view.count("Y"))]
     shifts = Counter(best_shift(view.images[0], view.images[-1]) for view in views)
     print("\nfirst, last: share of the first and the last light's frame that is clipped")
     print("same, +1 px, +2 px: edges of first against last frame, as they are and moved; other:")
     print("first against the last frame of the next viewpoint; shift: right and down, pixels")
-    print(f"\n{both} of {len(views)} viewpoints have an X and a Y")
+    print(f"\n{len(views) - len(lacking)} of {len(views)} viewpoints have an X and a Y")
+    for view in lacking:
+        missing = " or ".join(label for label in "XY" if not view.count(label))
+        most = max(row.clipped_fraction or 0.0 for row in view.rows)
+        print(f"no {missing} at {view.name}: {100 * most:.1f} % clipped at most")
     print(f"{shifts[0, 0]} of {len(views)} pairs lie upon each other to the pixel")
-    return 2 * len(views) - both - shifts[0, 0]
+    return shifts[0, 0] == len(views) and len(lacking) <= MOST_LACKING * len(views)
 
 
 def line_of(view: View, other: View) -> str:
@@ -224,10 +232,10 @@ def main() -> int:
         with environment(XDG_RUNTIME_DIR=folder), playing(asked.size, asked.seed):
             sweep(asked, Path(folder) / "captures")
         views = read_views(Path(folder) / "captures")
-    faults = print_views(views)
+    is_well = print_views(views)
     if asked.sheet is not None:
         write_png(asked.sheet, sheet(views, asked.steps))
-    return int(faults > 0)
+    return int(not is_well)
 
 
 if __name__ == "__main__":

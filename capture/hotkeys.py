@@ -20,6 +20,7 @@ from dataset.errors import UserError
 REPEAT_S = 0.04  # X11 sends auto-repeat as release and press: no finger is that quick
 FORGET_S = 30.0  # a lock screen swallows releases: after so long a silence no key counts as held
 RETRY_S = 10.0  # between two attempts to bring a dead listener back
+END_S = 2.0  # longest wait for the listener's thread to end
 READY_S = 5.0  # longest wait for the listener to hook the keyboard
 
 
@@ -106,9 +107,7 @@ class Hotkeys:
         """Stop listening. May be called twice."""
         listener, self._listener = self._listener, None
         if listener is not None and listener.is_alive():
-            listener.stop()
-            _wake(listener)
-            threading.Thread.join(listener, 2.0)
+            stop_listener(listener)
 
     def _forget(self) -> None:
         self._held: set[Any] = set()
@@ -141,13 +140,17 @@ class Hotkeys:
         return self._canonical(key), now
 
 
-def _wake(listener: Any) -> None:
-    """Let a stopped listener end at once: on X11 pynput's would wait for one more key."""
+def stop_listener(listener: Any) -> None:
+    """End a listener of pynput and its thread at once, also where the display went first."""
+    with suppress(Exception):  # whatever the system makes of a display that is gone
+        listener.stop()
+    # On X11 a stopped listener would wait for one more key.
     control, context = (getattr(listener, f"_{name}", None) for name in ("display_stop", "context"))
     if control is not None and context is not None:
-        with suppress(Exception):  # the server may have gone, and the listener with it
+        with suppress(Exception):
             control.record_disable_context(context)
             control.flush()
+    threading.Thread.join(listener, END_S)
 
 
 def import_keyboard() -> ModuleType:

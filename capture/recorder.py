@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.guards import Guard, differs, thumbnail
+from capture.guards import Guard, Thumbnail, differs, thumbnail
 from capture.ledger import Ledger, count_lines, settle
 from capture.marks import Marks
 from capture.notify import notify
@@ -65,7 +65,7 @@ class Recorder:
         self._runs_ns: list[int] = []  # when each run began: where its grid of deadlines stands
         self._newest_ns = 0  # when the newest frame was grabbed
         self._newest: Pixels | None = None
-        self._kept: tuple[int, Pixels] | None = None  # index, thumbnail: what duplicates are of
+        self._kept: tuple[int, Thumbnail] | None = None  # the frame that duplicates are of
         self._clipped: float | None = None
         about = screen.describe()
         self._session = Session(options, about)
@@ -191,7 +191,7 @@ class Recorder:
     def status(self) -> Status:
         """State, counts, the newest frame's clipped share, free disk."""
         if self._newest is not None:
-            sample = rgb_of(np.ascontiguousarray(self._newest[::2, ::2]))
+            sample = rgb_of(np.ascontiguousarray(self._newest[::4, ::4]))
             self._clipped = float(clipped_mask(sample).mean())
             self._newest = None  # measured once, and no frame kept longer than needed
         counts = self._ledger.counts()

@@ -120,13 +120,11 @@ def check_options(options: CaptureOptions) -> None:
 
 def low_disk(options: CaptureOptions, reserve_bytes: int = 0) -> str:
     """What to say when the disk floor is reached, now or by what is still to be written."""
-    floor = f"less than {options.disk_floor_bytes / 1e9:.1f} GB"
+    where = f"{options.disk_floor_bytes / 1e9:g} GB are free on the disk of {options.out}."
     if reserve_bytes:
-        return (
-            f"With all frames as PNG ({reserve_bytes / 1e9:.1f} GB to come), {floor} would be "
-            f"free on the disk of {options.out}."
-        )
-    return f"{floor.capitalize()} are free on the disk of {options.out}."
+        to_come = f"{reserve_bytes / 1e9:.2g} GB"
+        return f"Once all frames are PNG ({to_come} to come), less than {where}"
+    return f"Less than {where}"
 
 
 def _now() -> str:

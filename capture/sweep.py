@@ -10,7 +10,9 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Protocol
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from capture.commands import Commands
 from capture.daemon import running
@@ -31,6 +33,9 @@ LOG = logging.getLogger("unclip.capture")
 LATE = 4  # times the settling time that a change may take, and a picture to come to rest
 LOOK_S = 0.05  # between two looks at the picture
 RETRIES, RETRY_S = 20, 0.25  # for a window that is covered for a moment
+
+
+Look = TypeVar("Look")
 
 
 class Ended(Exception):
@@ -119,28 +124,37 @@ class KeyDriver:
             self._taps.tap(keys)
 
     def _settle(self, before: Thumbnail, least_s: float) -> bool:
-        """Wait until the picture has changed and come to rest; whether it did change."""
-        begin = time.monotonic()
-        time.sleep(least_s)
-        newest, changed = self._look(), False
+        """Wait until the picture has changed and then stood still so long; whether it did change.
+
+        A game that draws seldom shows the first of several presses long before the last one.
+        """
+        begin = still_since = time.monotonic()
+        newest, changed = before, False
         while time.monotonic() - begin < least_s * (1 + LATE):
             self._check()
-            changed = changed or differs(before, newest)
             time.sleep(LOOK_S)
             older, newest = newest, self._look()
-            if changed and not differs(older, newest):
+            changed = changed or differs(before, newest)
+            if differs(older, newest):
+                still_since = time.monotonic()
+            elif changed and time.monotonic() - still_since >= least_s:
                 break
-        return changed or differs(before, newest)
+        return changed
 
     def _look(self) -> Thumbnail:
-        for _ in range(RETRIES):
-            try:
-                return thumbnail(self._screen.grab())
-            except NothingToSee as error:
-                LOG.warning("%s", error)
-                self._check()
-                time.sleep(RETRY_S)
-        return thumbnail(self._screen.grab())
+        return thumbnail(_patiently(self._screen.grab, self._check))
+
+
+def _patiently(look: Callable[[], Look], check: Callable[[], None]) -> Look:
+    """What is seen, also where the window is covered for a moment."""
+    for _ in range(RETRIES):
+        try:
+            return look()
+        except NothingToSee as error:
+            LOG.warning("%s", error)
+            check()
+            time.sleep(RETRY_S)
+    return look()
 
 
 def _changed_nothing(key: str, what: str) -> UserError:
@@ -188,12 +202,15 @@ def run_sweep(
         if taps is not None:
             driver = KeyDriver(sweep, screen, screen.window, taps, check)
         else:
+            look = partial(_patiently, screen.grab, lambda: None)
             driver = stack.enter_context(
-                FlightGear(sweep.host, sweep.port, sweep.steps, screen.grab, sweep.seed)
+                FlightGear(sweep.host, sweep.port, sweep.steps, look, sweep.seed)
             )
             driver.prepare()
-        recorder = stack.enter_context(Recorder(capture, screen))
+        # Nothing here is in a hurry: no video that would have to become PNG afterwards.
+        recorder = stack.enter_context(Recorder(replace(capture, codec="png"), screen))
         stack.enter_context(only_writer(recorder.path))
+        recorder.note(sweep=asdict(sweep))
         try:
             if taps is not None:
                 _wait_for_game(sweep.delay_s, screen.window, lambda: _obey(recorder, commands))
@@ -202,6 +219,9 @@ def run_sweep(
             recorder.end(f"{sweep.viewpoints} viewpoints")
         except Ended as error:
             recorder.end(str(error))
+        except UserError as error:
+            recorder.end(str(error))
+            raise
         return recorder.close()
 
 
@@ -219,10 +239,10 @@ def _sweep(
             for step in range(options.steps):
                 check()
                 light = driver.light(step)
-                recorder.snap(light=light, viewpoint=f"v{viewpoint:05d}")
-                on_progress(
-                    viewpoint * options.steps + step + 1, options.viewpoints * options.steps
-                )
+                snap = partial(recorder.snap, light=light, viewpoint=f"v{viewpoint:05d}")
+                _patiently(snap, check)
+                done = viewpoint * options.steps + step + 1
+                on_progress(done, options.viewpoints * options.steps)
         except NotDrawn as error:
             LOG.warning("viewpoint %d left out: %s", viewpoint, error)
 
@@ -240,6 +260,11 @@ def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], No
 def _obey(recorder: Recorder, commands: Commands) -> None:
     """Do what was asked; `Ended` where that, or a limit, ended the recording."""
     while not commands.empty():
-        obey(recorder, commands.get())
+        command = commands.get()
+        if command.name not in ("start", "pause", "toggle"):
+            obey(recorder, command)
+        elif command.reply is not None:
+            command.reply.set_result({"ok": False, "error": "A sweep takes its own frames."})
+    recorder.step()  # looks at the limits
     if recorder.reason is not None:
         raise Ended(recorder.reason)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
-from capture.hotkeys import _wake, import_keyboard
+from capture.hotkeys import import_keyboard, stop_listener
 from dataset.errors import UserError
 
 HOLD_S = 0.05  # how long a key is down: games look at the keyboard once a picture
 GAP_S = 0.05  # between two presses
 ECHO_S = 1.0  # our own presses come back to the listener within this
-END_S = 2.0  # longest wait for the listener's thread
 SHIFT_MASK = 1  # of X11: the character stands on the upper half of its key
 
 
@@ -47,11 +47,12 @@ class Taps:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._listener.is_alive():
-            self._listener.stop()
-            _wake(self._listener)
-            threading.Thread.join(self._listener, END_S)
-        self._controller = None  # closes its connection, while there is a display
+        stop_listener(self._listener)
+        # On X11 pynput would close it when it is collected, perhaps after the display.
+        connection = vars(self._controller).pop("_display", None)
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
 
     def parse(self, text: str) -> list[Any]:
         """The keys of ``]``, ``n``, ``<f5>`` or ``<ctrl>+k``; ``UserError`` if it is none."""
@@ -65,17 +66,22 @@ class Taps:
         return [each for key in parsed for each in self._typed(key)]
 
     def tap(self, keys: list[Any], times: int = 1) -> None:
-        """Press and release keys together, as often as asked."""
+        """Press and release keys together, as often as asked.
+
+        Raises
+        ------
+        UserError
+            The system does not take the key, or the display is gone.
+        """
         self._tapping = threading.get_ident()
         for _ in range(times):
             with self._lock:
                 self._expected.update(self._canonical(key) for key in keys)
                 self._sent_s = time.monotonic()
-            for key in keys:
-                self._controller.press(key)
-            time.sleep(HOLD_S)
-            for key in reversed(keys):
-                self._controller.release(key)
+            try:
+                self._press_and_release(keys)
+            except Exception as error:  # of what kind, depends on the system
+                raise UserError(f"The game's key could not be pressed: {error}", 1) from error
             time.sleep(GAP_S)
 
     def user_key(self) -> str | None:
@@ -98,6 +104,13 @@ class Taps:
             return [key]
         pressed = self._keyboard.KeyCode.from_char(char, vk=number)
         return [self._keyboard.Key.shift, pressed] if shift else [pressed]
+
+    def _press_and_release(self, keys: list[Any]) -> None:
+        for key in keys:
+            self._controller.press(key)
+        time.sleep(HOLD_S)
+        for key in reversed(keys):
+            self._controller.release(key)
 
     def _hear(self, key: Any) -> None:
         if threading.get_ident() == self._tapping:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from capture.source import Pixels
 from dataset.manifest import Frame
 
+NICE = 5  # of workers, 0 to 19: a frame can wait in the queue, an interval cannot
 WAIT_S = 0.1  # how soon a blocked `put` notices that the workers gave up
 
 
@@ -94,6 +98,7 @@ class Workers:
             thread.join()
 
     def _work(self) -> None:
+        _step_back()
         while True:
             job = self._queue.get()
             if job is None:
@@ -104,3 +109,10 @@ class Workers:
                 self._do(job)
             except Exception as error:  # carried to the thread that records
                 self.error = self.error or error
+
+
+def _step_back() -> None:
+    """Let this thread, and those that it starts, wait for the game and for the one that grabs."""
+    if sys.platform == "linux":  # elsewhere the priority would be the whole process's
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -192,6 +192,7 @@ def test_a_key_that_changes_nothing_is_named(game: Game) -> None:
     with pytest.raises(UserError, match=r"'j' changed nothing in the picture: .* for the light"):
         sweep(key=NOTHING, steps=2)
     assert len(check_whole(Path("captures/s"))) == 1
+    assert "'j' changed nothing" in read_session(Path("captures/s"))["reason"]
 
 
 def test_a_viewpoint_key_that_changes_nothing_is_named(game: Game) -> None:
@@ -222,6 +223,13 @@ def test_a_client_can_stop_it(game: Game) -> None:
     client.join(10)
     assert summary.reason == "stopped by control"
     assert 2 <= len(check_whole(summary.session)) < 12
+
+
+def test_a_limit_ends_it(game: Game) -> None:
+    options = CaptureOptions(window="Played", session="s", disk_floor_bytes=0, max_frames=3)
+    summary = run_sweep(options, replace(SWEEP, viewpoints=3))
+    assert summary.reason == "3 frames taken"
+    assert len(check_whole(summary.session)) == 3
 
 
 @pytest.mark.parametrize(
