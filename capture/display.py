@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from dataset.errors import UserError
 
+QUIET = ("-nolisten", "tcp", "-noreset", "-s", "0")  # local, lasting, without a screen saver
 SCREEN = "1280x800x24"  # width, height and colour depth of a virtual screen
 
 
@@ -33,7 +34,7 @@ def virtual_display() -> Iterator[str]:
         raise UserError("There is no display, and no Xvfb to make one: apt-get install xvfb.")
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [server, "-displayfd", str(writer), "-screen", "0", SCREEN, "-nolisten", "tcp", "-noreset"],
+        [server, "-displayfd", str(writer), "-screen", "0", SCREEN, *QUIET],
         pass_fds=[writer],
         stderr=subprocess.DEVNULL,
     )
