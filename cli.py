@@ -16,12 +16,12 @@ import click
 from capture.game.options import GameOptions
 from capture.options import CHOICES, GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
-from dataset.options import LabelOptions, SplitOptions
+from dataset.options import LabelOptions, ReviewOptions, SplitOptions
 from model.options import PRESETS, RestoreOptions, TrainOptions
 
 CAPTURE, LABEL, SPLIT = CaptureOptions(), LabelOptions(), SplitOptions()
 TRAIN, RESTORE, GAME, STAGE = TrainOptions(), RestoreOptions(), GameOptions(), StageOptions()
-SWEEP = SweepOptions()
+SWEEP, REVIEW = SweepOptions(), ReviewOptions()
 INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 
 
@@ -68,6 +68,12 @@ REGION = Numbers("X,Y,W,H", ",", 4)
 COUNTS = Numbers("TRAIN_X,TRAIN_Y,TEST_X,TEST_Y", ",", 4, least=1)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
+LIMIT, LEVELS = click.IntRange(1, 255), ["max_rgb", "luminance", "cielab", "ycbcr"]
+
+
+def setting(flag: str, default: Any, text: str, kind: Any = None) -> Callable[..., Any]:
+    """An option whose default comes from the settings and is shown."""
+    return click.option(flag, type=kind, default=default, show_default=True, help=text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -387,46 +393,46 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
 @click.option(
     "--source", type=FOLDER, default=LABEL.source, show_default=True, help="The recordings."
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 255),
-    default=LABEL.limit,
-    show_default=True,
-    help="max(R,G,B) from which a pixel counts as clipped.",
+@click.option("--method", type=click.Choice(LEVELS), default=LABEL.method, help="What is clipped.")
+@setting("--limit", LABEL.limit, "Level from which a pixel counts as clipped; white is 255.", LIMIT)
+@setting("--y-fraction", LABEL.y_fraction, "Share of clipped pixels from which a frame is Y.")
+@setting("--x-fraction", LABEL.x_fraction, "Share of clipped pixels up to which a frame is X.")
+@setting(
+    "--y-blob", LABEL.y_blob, "Share of the largest clipped area that a Y frame needs as well."
 )
-@click.option(
-    "--y-fraction",
-    type=float,
-    default=LABEL.y_fraction,
-    show_default=True,
-    help="Share of clipped pixels from which a frame is Y.",
-)
-@click.option(
-    "--x-fraction",
-    type=float,
-    default=LABEL.x_fraction,
-    show_default=True,
-    help="Share of clipped pixels up to which a frame is X.",
-)
-@click.option(
-    "--y-blob",
-    type=float,
-    default=LABEL.y_blob,
-    show_default=True,
-    help="Share of the largest clipped area that a Y frame needs as well.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def label(as_json: bool, **settings: Any) -> None:
+@click.option("--light-x", default="", help="Frames whose light contains this text are X.")
+@click.option("--light-y", default="", help="Frames whose light contains this text are Y.")
+@click.option("--scheduler", default="", help="Address of a dask scheduler whose workers measure.")
+@click.option("--calibrate", is_flag=True, help="Propose the shares for X and Y, with a plot.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def label(calibrate: bool, as_json: bool, **settings: Any) -> None:
     """Sort frames into X (not over-exposed) and Y (over-exposed); what is between stays unsure.
 
     \b
     Example: cli label --y-fraction 0.1
     """
+    from dataset.calibrate import calibrate_captures
     from dataset.labels import label_captures
 
+    work = calibrate_captures if calibrate else label_captures
     with progress("measuring", "frame") as update:
-        summary = label_captures(LabelOptions(**settings), update)
+        summary = work(LabelOptions(**settings), update)
     echo_result(summary, as_json)
+
+
+@main.command()
+@click.option("--source", type=FOLDER, default=REVIEW.source, show_default=True, help="Sessions.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
+@click.option("--browser/--no-browser", default=True, help="Open the page; its address is printed.")
+def review(**settings: Any) -> None:
+    """Look through the frames in the browser and label by hand; Ctrl-C ends it.
+
+    \b
+    Example: cli review --source captures
+    """
+    from dataset.review import run_review
+
+    click.echo(run_review(ReviewOptions(**settings), click.echo))
 
 
 @main.command()
@@ -444,22 +450,41 @@ def label(as_json: bool, **settings: Any) -> None:
 @click.option("--seed", type=int, default=SPLIT.seed, show_default=True, help="Of the choice.")
 @click.option(
     "--link",
-    type=click.Choice(["hard", "symlink", "copy"]),
+    type=click.Choice(["hard", "reflink", "symlink", "copy"]),
     default=SPLIT.link,
     show_default=True,
-    help="How frames get into the data set.",
+    help="How frames get into the data set; copied where that cannot be.",
 )
+@click.option(
+    "--layout",
+    type=click.Choice(["cyclegan", "imagefolder"]),
+    default=SPLIT.layout,
+    show_default=True,
+    help="Folders: trainA, trainB, testA, testB, or train/X, train/Y, test/X, test/Y.",
+)
+@click.option(
+    "--duplicates",
+    type=click.Choice(["drop", "keep"]),
+    default=SPLIT.duplicates,
+    show_default=True,
+    help="What a domain has in another session, nearly alike.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be chosen, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def split(as_json: bool, **settings: Any) -> None:
+def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
     """Divide labelled frames into training and test, whole groups on one side.
 
     \b
     Example: cli split --fit
     """
-    from dataset.split import split_captures
+    from dataset.split import plan_captures, split_captures
 
+    options = SplitOptions(**settings)
     with progress("labelling", "frame") as update:
-        summary = split_captures(SplitOptions(**settings), update)
+        if dry_run:
+            summary = plan_captures(options, update).summary(copied=0)
+        else:
+            summary = split_captures(options, update)
     echo_result(summary, as_json)
 
 

@@ -16,58 +16,44 @@ would otherwise chain a slow recording into one group.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, combinations
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from dataset.alike import near_pairs, starts_of_runs
+from dataset.columns import Bools, Columns, Ints
 from dataset.options import SplitOptions
 
-
-@dataclass(frozen=True)
-class Member:
-    """What grouping needs to know of one frame."""
-
-    session: str
-    index: int  # running number in the session
-    time_ns: int  # monotonic within the session
-    viewpoint: str | None = None
-    timed: bool = True  # False: imported screenshots, whose times are those of a copy
-    sha256: str | None = None
-    phash: str | None = None  # hexadecimal
+Edges = tuple[Ints, Ints]  # pieces that belong together, pair by pair
 
 
-def group_frames(members: Sequence[Member], options: SplitOptions) -> NDArray[np.int64]:
+def group_frames(frames: Columns, options: SplitOptions) -> Ints:
     """Number the groups of frames that must stay together.
 
     Parameters
     ----------
-    members : sequence of Member
+    frames : Columns
         In any order.
     options : SplitOptions
         `burst_gap_s`, `burst_s`, `burst_frames`, `guard_s` and `phash_bits` are used.
 
     Returns
     -------
-    int64 array, (len(members),)
-        Group of each member: 0, 1, ... in order of (session, index). Memory and time grow with
+    int64 array, (len(frames),)
+        Group of each frame: 0, 1, ... in order of (session, index). Memory and time grow with
         the number of frames, not with its square.
     """
-    order = sorted(range(len(members)), key=lambda at: (members[at].session, members[at].index))
-    strand, piece = _cut(members, order, options)
-    joined = _Forest(max(piece, default=-1) + 1)
-    for same in _with_equal(member.sha256 for member in members):
-        joined.join_all(piece[at] for at in same)
+    order = np.lexsort((frames.index, frames.session))
+    ordered = frames.take(order)
+    strand, piece = _cut(ordered, options)
+    edges = [_with_equal_bytes(ordered, piece)]
     guard_ns = round(options.guard_s * 1e9)
-    for alike in _with_similar([member.phash for member in members], options.phash_bits):
-        _join_alike(alike, members, strand, piece, joined, guard_ns)
-    numbers: dict[int, int] = {}
-    groups = np.empty(len(members), np.int64)
-    for at in order:
-        groups[at] = numbers.setdefault(joined.root(piece[at]), len(numbers))
+    edges += _Looks(ordered, strand, piece, guard_ns).edges(options.phash_bits)
+    groups = np.empty(len(frames), np.int64)
+    groups[order] = _by_appearance(_components(edges, piece)[piece])
     return groups
 
 
@@ -78,180 +64,177 @@ class Neighbours:
     neighbours, however near in time.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        self._times = np.array([each.time_ns for each in members], np.int64)
-        self._free = np.array([each.viewpoint is None for each in members], np.bool_)
-        sessions: dict[str, list[int]] = defaultdict(list)
-        for at, member in enumerate(members):
-            if member.timed:
-                sessions[member.session].append(at)
-        self._sessions = [np.array(each) for each in sessions.values()]
+    def __init__(self, frames: Columns) -> None:
+        self._times = frames.time_ns
+        self._free = frames.viewpoint < 0
+        timed = np.flatnonzero(frames.timed)
+        timed = timed[np.argsort(frames.session[timed], kind="stable")]
+        self._sessions = np.split(timed, starts_of_runs(frames.session[timed])[1:])
 
-    def seconds_to(self, other: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Seconds from each member to the nearest of the others.
+    def seconds_to(self, other: Bools) -> NDArray[np.float64]:
+        """Seconds from each frame to the nearest of the others.
 
         Parameters
         ----------
-        other : bool array, (members,)
+        other : bool array, (frames,)
 
         Returns
         -------
-        float64 array, (members,)
+        float64 array, (frames,)
             Infinity where there is no neighbour.
         """
-        seconds = np.full(len(self._times), np.inf)
+        return self.nearest(other)[0]
+
+    def nearest(self, other: Bools) -> tuple[NDArray[np.float64], Ints]:
+        """`seconds_to`, and the position of the nearest of the others, -1 where there is none."""
+        seconds, place = np.full(len(self._times), np.inf), np.full(len(self._times), -1)
         for inside in self._sessions:
             others = inside[other[inside]]
             free = inside[self._free[inside]]
             posed = inside[~self._free[inside]]
-            seconds[free] = _nearest(self._times[free], self._times[others])
-            seconds[posed] = _nearest(self._times[posed], self._times[others[self._free[others]]])
-        return seconds
+            for some, candidates in ((free, others), (posed, others[self._free[others]])):
+                if len(candidates):
+                    place[some] = candidates[_nearest(self._times[some], self._times[candidates])]
+                    gaps = self._times[some] - self._times[place[some]]
+                    seconds[some] = np.abs(gaps) / 1e9
+        return seconds, place
 
 
-def _nearest(times: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Seconds from each time to the nearest of the others; infinity if there are none."""
-    if not len(others):
-        return np.full(len(times), np.inf)
-    others = np.sort(others)
-    after = np.minimum(np.searchsorted(others, times), len(others) - 1)
+def _nearest(times: Ints, others: Ints) -> Ints:
+    """Position of the nearest of the others, of which there is one at least, to each time."""
+    order = np.argsort(others, kind="stable")
+    rising = others[order]
+    after = np.minimum(np.searchsorted(rising, times), len(others) - 1)
     before = np.maximum(after - 1, 0)
-    gaps = np.minimum(np.abs(others[after] - times), np.abs(others[before] - times))
-    return np.asarray(gaps / 1e9, np.float64)
+    is_after = np.abs(rising[after] - times) < np.abs(rising[before] - times)
+    return np.asarray(order[np.where(is_after, after, before)])
 
 
-def _cut(
-    members: Sequence[Member], order: Sequence[int], options: SplitOptions
-) -> tuple[list[int], list[int]]:
-    """Number of the strand and of the piece (stretch or viewpoint) that each member lies in."""
-    strand, piece = [0] * len(members), [0] * len(members)
-    viewpoints: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for at in order:
-        viewpoint = members[at].viewpoint
-        if viewpoint is not None:
-            viewpoints[members[at].session, viewpoint].append(at)
-    runs = _runs(members, order, round(options.burst_gap_s * 1e9))
-    strands = chain(([each] for each in viewpoints.values()), _cut_runs(members, runs, options))
-    pieces = 0
-    for number, stretches in enumerate(strands):
-        for stretch in stretches:
-            for at in stretch:
-                strand[at], piece[at] = number, pieces
-            pieces += 1
+def _cut(frames: Columns, options: SplitOptions) -> tuple[Ints, Ints]:
+    """Number of the strand and of the piece (stretch or viewpoint) that each frame lies in."""
+    free = np.flatnonzero(frames.viewpoint < 0)
+    runs = _runs(frames, free, round(options.burst_gap_s * 1e9))
+    timed = frames.timed[free]
+    stretch = np.where(
+        timed,
+        _stretch_by_time(frames.time_ns[free], runs, max(round(options.burst_s * 1e9), 1)),
+        _rank_in_run(runs) // max(options.burst_frames, 1),
+    )
+    first = int(frames.viewpoint.max(initial=-1)) + 1  # viewpoints have the numbers before
+    strand, piece = frames.viewpoint.copy(), frames.viewpoint.copy()
+    pieces = _number(runs, stretch)
+    piece[free] = first + pieces
+    # Screenshots without times: each stretch is a strand of its own.
+    strand[free] = first + np.where(timed, runs, int(runs.max(initial=-1)) + 1 + pieces)
     return strand, piece
 
 
-def _runs(members: Sequence[Member], order: Sequence[int], gap_ns: int) -> Iterator[list[int]]:
-    """Frames without a viewpoint, session by session, parted where time jumps by the gap."""
-    run: list[int] = []
-    for at in order:
-        if members[at].viewpoint is not None:
-            continue
-        if run:
-            before = members[run[-1]]
-            jump = abs(members[at].time_ns - before.time_ns)
-            if members[at].session != before.session or jump >= gap_ns:
-                yield run
-                run = []
-        run.append(at)
-    if run:
-        yield run
+def _runs(frames: Columns, free: Ints, gap_ns: int) -> Ints:
+    """Runs of frames without a viewpoint, session by session, parted where time jumps."""
+    times, sessions = frames.time_ns[free], frames.session[free]
+    starts = np.zeros(len(free), np.bool_)
+    starts[1:] = (np.abs(np.diff(times)) >= gap_ns) | (np.diff(sessions) != 0)
+    return np.cumsum(starts)
 
 
-def _cut_runs(
-    members: Sequence[Member], runs: Iterable[list[int]], options: SplitOptions
-) -> Iterator[list[list[int]]]:
-    """Each run as its stretches; screenshots without times give one strand a stretch."""
-    for run in runs:
-        if members[run[0]].timed:
-            yield _cut_by_time(members, run, max(round(options.burst_s * 1e9), 1))
-        else:
-            size = max(options.burst_frames, 1)
-            yield from ([run[start : start + size]] for start in range(0, len(run), size))
+def _rank_in_run(runs: Ints) -> Ints:
+    first = np.searchsorted(runs, runs)
+    return np.arange(len(runs)) - first
 
 
-def _cut_by_time(members: Sequence[Member], run: list[int], longest_ns: int) -> list[list[int]]:
-    """A recording in equal stretches of at most the longest time."""
-    start = members[run[0]].time_ns
-    length = abs(members[run[-1]].time_ns - start) + 1
+def _stretch_by_time(times: Ints, runs: Ints, longest_ns: int) -> Ints:
+    """Recordings in equal stretches of at most the longest time: the stretch of each frame."""
+    if not len(times):
+        return np.zeros(0, np.int64)
+    starts = starts_of_runs(runs)
+    ends = np.append(starts[1:], len(runs)) - 1
+    begin = times[starts]
+    length = np.abs(times[ends] - begin) + 1
     count = -(-length // longest_ns)
-    stretches: dict[int, list[int]] = defaultdict(list)
-    for at in run:
-        stretches[(members[at].time_ns - start) * count // length].append(at)
-    return list(stretches.values())
+    # Nanoseconds of a recording of days, times its stretches, do not fit into 64 bits.
+    exact = np.int64 if float(np.max(length * count.astype(float))) < 2**61 else object
+    since = (times - begin[runs]).astype(exact)
+    return np.asarray(since * count[runs] // length[runs]).astype(np.int64)
 
 
-def _with_equal(values: Iterable[str | None]) -> Iterator[list[int]]:
-    """Positions that share a value; None is no value."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for at, value in enumerate(values):
-        if value is not None:
-            found[value].append(at)
-    return (each for each in found.values() if len(each) > 1)
+def _number(runs: Ints, stretch: Ints) -> Ints:
+    """Numbers of the (run, stretch) pairs, from 0."""
+    order = np.lexsort((stretch, runs))
+    starts = np.zeros(len(runs), np.int64)
+    starts[starts_of_runs(runs[order], stretch[order])[1:]] = 1
+    numbers = np.empty(len(runs), np.int64)
+    numbers[order] = np.cumsum(starts)
+    return numbers
 
 
-def _with_similar(hashes: Sequence[str | None], bits: int) -> Iterator[list[int]]:
-    """Positions whose 64-bit hashes are equal, then each pair of hashes up to `bits` apart.
-
-    Flipping bits and looking the result up takes time linear in the number of hashes.
-    """
-    found: dict[int, list[int]] = defaultdict(list)
-    for at, text in enumerate(hashes):
-        # A flat picture has hardly a bit set, or nearly all: that says nothing of what it shows.
-        if text and len(text) <= 16 and 4 < (value := int(text, 16)).bit_count() < 60:
-            found[value].append(at)
-    if bits < 0 or not found:
-        return
-    yield from (each for each in found.values() if len(each) > 1)
-    known = np.sort(np.array(list(found), np.uint64))
-    for count in range(1, bits + 1):
-        for flips in combinations(range(64), count):
-            flipped = known ^ np.uint64(sum(1 << bit for bit in flips))
-            place = np.minimum(np.searchsorted(known, flipped), len(known) - 1)
-            hits = np.flatnonzero((known[place] == flipped) & (known < flipped))
-            for one, two in zip(known[hits].tolist(), flipped[hits].tolist(), strict=True):
-                yield found[one] + found[two]
+def _with_equal_bytes(frames: Columns, piece: Ints) -> Edges:
+    known = np.flatnonzero(frames.sha256 != b"")
+    known = known[np.argsort(frames.sha256[known], kind="stable")]
+    same = np.flatnonzero(frames.sha256[known[1:]] == frames.sha256[known[:-1]])
+    return piece[known[same]], piece[known[same + 1]]
 
 
-def _join_alike(
-    alike: Sequence[int],
-    members: Sequence[Member],
-    strand: Sequence[int],
-    piece: Sequence[int],
-    joined: _Forest,
-    guard_ns: int,
-) -> None:
-    """Join the pieces of frames that look alike; within one strand only beyond the guard."""
-    if len({strand[at] for at in alike}) > 1:
-        joined.join_all(piece[at] for at in alike)
-        return
-    # Any two that are a guard apart are each a guard from the first or from the last.
-    first = min(alike, key=lambda at: members[at].time_ns)
-    last = max(alike, key=lambda at: members[at].time_ns)
-    for at in alike:
-        for end in (first, last):
-            if abs(members[at].time_ns - members[end].time_ns) >= guard_ns:
-                joined.join(piece[at], piece[end])
+class _Looks:
+    """Frames by perceptual hash. Within one strand they join only beyond the guard: of any two
+    that are a guard apart, each is a guard from the first or from the last of those alike."""
+
+    def __init__(self, frames: Columns, strand: Ints, piece: Ints, guard_ns: int) -> None:
+        telling = np.flatnonzero(frames.telling)
+        by_time = np.lexsort((frames.time_ns[telling], frames.phash[telling]))
+        at = telling[by_time]
+        self.piece, self.strand = piece[at], strand[at]
+        self.time, self.guard_ns = frames.time_ns[at], guard_ns
+        hashes = frames.phash[at]
+        self.first = starts_of_runs(hashes)  # of each hash, the earliest frame
+        self.size = np.diff(np.append(self.first, len(hashes)))
+        self.known = hashes[self.first]
+
+    def edges(self, bits: int) -> Iterator[Edges]:
+        if bits < 0 or not len(self.known):
+            return
+        low = np.minimum.reduceat(self.strand, self.first)
+        high = np.maximum.reduceat(self.strand, self.first)
+        whole = low != high  # hashes whose frames are all joined, whatever the time
+        for one, two in near_pairs(self.known, bits):
+            mixed = (low[one] != high[two]) | (low[two] != high[one]) | whole[one] | whole[two]
+            whole[one[mixed]] = whole[two[mixed]] = True
+            yield self.piece[self.first[one[mixed]]], self.piece[self.first[two[mixed]]]
+            yield from self._beyond_guard(one[~mixed], two[~mixed])
+        same = np.arange(len(self.known))
+        yield from self._beyond_guard(same[~whole], same[~whole])
+        inner = np.repeat(whole, self.size)
+        inner[self.first] = False
+        yield self.piece[np.flatnonzero(inner) - 1], self.piece[inner]
+
+    def _beyond_guard(self, one: Ints, two: Ints) -> Iterator[Edges]:
+        """Frames of two hashes of one strand with the first and the last frame of both."""
+        last = self.first + self.size - 1
+        first_at = self._either(self.first[one], self.first[two], later=False)
+        last_at = self._either(last[one], last[two], later=True)
+        for hashes in (one, two):
+            sizes = self.size[hashes]
+            ends = np.cumsum(sizes)
+            frame = np.arange(sizes.sum()) + np.repeat(self.first[hashes] - ends + sizes, sizes)
+            for at in (np.repeat(first_at, sizes), np.repeat(last_at, sizes)):
+                far = np.abs(self.time[frame] - self.time[at]) >= self.guard_ns
+                yield self.piece[frame[far]], self.piece[at[far]]
+
+    def _either(self, one: Ints, two: Ints, later: bool) -> Ints:
+        is_one = (self.time[one] > self.time[two]) == later
+        return np.asarray(np.where(is_one, one, two))
 
 
-class _Forest:
-    """Union-find over numbers; a root is the smallest number of its tree."""
+def _components(edges: list[Edges], piece: Ints) -> Ints:
+    """Number of the connected part that each piece lies in."""
+    size = int(piece.max(initial=-1)) + 1
+    one, two = (np.concatenate([each[at] for each in edges]) for at in (0, 1))
+    graph = coo_array((np.ones(len(one), np.bool_), (one, two)), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
-    def __init__(self, size: int) -> None:
-        self._parent = list(range(size))
 
-    def root(self, node: int) -> int:
-        while self._parent[node] != node:
-            self._parent[node] = node = self._parent[self._parent[node]]
-        return node
-
-    def join(self, one: int, two: int) -> None:
-        low, high = sorted((self.root(one), self.root(two)))
-        self._parent[high] = low
-
-    def join_all(self, nodes: Iterable[int]) -> None:
-        first: int | None = None
-        for node in nodes:
-            if first is None:
-                first = node
-            self.join(first, node)
+def _by_appearance(numbers: Ints) -> Ints:
+    """The same partition, numbered 0, 1, ... in order of first appearance."""
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]

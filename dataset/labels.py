@@ -1,59 +1,66 @@
 """From clipping statistics and hand labels to X, Y, unsure or drop: ``captures/labels.csv``.
 
-A frame is measured once and its statistics stay in the file, so thresholds change without reading
-a pixel again. A label set by hand is never overruled by a statistic. Nothing here moves a frame.
+A frame is measured once and its statistics are kept (``statistics.py``), so thresholds change
+without reading a pixel again. A label set by hand is never overruled (``judging.py``). Nothing
+here moves a frame.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from dataset.clipping import ClippingStatistics, measure_clipping
+from dataset.clipping import METHODS
 from dataset.errors import UserError
-from dataset.images import read_image, write_whole
+from dataset.images import write_whole
+from dataset.judging import (
+    BY_HAND,
+    DUPLICATE,
+    LABELS,
+    UNREADABLE,
+    LabelRow,
+    judge,
+    label_frame,
+    method_name,
+    options_used,
+)
 from dataset.manifest import Frame, find_sessions, read_frames
 from dataset.options import LabelOptions
+from dataset.statistics import (
+    HUD_MASK,
+    Found,
+    Job,
+    Kept,
+    hud_digest,
+    measure_here,
+    measure_on_cluster,
+)
+
+__all__ = [
+    "BY_HAND",
+    "DUPLICATE",
+    "LABELS",
+    "LABELS_FILE",
+    "UNREADABLE",
+    "LabelRow",
+    "LabelSummary",
+    "Progress",
+    "judge",
+    "label_captures",
+    "method_name",
+    "options_used",
+    "read_labels",
+    "session_name",
+    "write_labels",
+]
 
 LABELS_FILE = "labels.csv"
-LABELS = ("X", "Y", "unsure", "drop")
-BY_HAND = ("key", "review")
-DUPLICATE = "duplicate"  # in the method column: the manifest says it repeats an earlier frame
-UNREADABLE = "unreadable"  # in the method column: the file is missing or broken
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class LabelRow:
-    """One line of ``labels.csv``. The statistics are None where nothing was measured."""
-
-    session: str  # name of the session folder
-    file: str  # path relative to it, with forward slashes
-    label: str  # X | Y | unsure | drop
-    source: str  # key | light | clipping | review: who decided
-    clipped_fraction: float | None = None  # 0..1
-    largest_blob: float | None = None  # 0..1
-    p99: int | None = None  # 0..255
-    method: str = ""  # the statistic and its limit, or why there is none
-    threshold: str = ""  # the thresholds that decided; empty for a hand label
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.session, self.file
-
-    @property
-    def statistics(self) -> ClippingStatistics | None:
-        if self.clipped_fraction is None or self.largest_blob is None or self.p99 is None:
-            return None
-        return ClippingStatistics(self.clipped_fraction, self.largest_blob, self.p99)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class LabelSummary:
     measured: int  # frames whose pixels were read this time
     broken: list[str]  # session/file of each frame that could not be read
     path: Path  # the labels.csv written
+    reasons: dict[str, int] = field(default_factory=dict)  # why so many of them could not
 
     @property
     def total(self) -> int:
@@ -76,46 +84,9 @@ class LabelSummary:
         text = f"{counts} ({sources}; {self.measured:,} measured now): {self.path}"
         if self.broken:
             more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
-            text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more}"
+            why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+            text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more} ({why})"
         return text
-
-
-def method_name(limit: int) -> str:
-    """What the method column says; frames with another name are measured anew."""
-    return f"max_rgb>={limit}"
-
-
-def judge(statistics: ClippingStatistics, options: LabelOptions) -> str:
-    """X, Y or unsure by thresholds.
-
-    Scattered highlights (glints, a white HUD) can clip as many pixels as an over-exposed fuselage;
-    they lack one large area, and are left to a person.
-
-    Examples
-    --------
-    >>> judge(ClippingStatistics(0.3, 0.2, 255), LabelOptions())
-    'Y'
-    >>> judge(ClippingStatistics(0.3, 0.001, 255), LabelOptions())
-    'unsure'
-    """
-    if statistics.clipped_fraction <= options.x_fraction:
-        return "X"
-    wide = statistics.clipped_fraction >= options.y_fraction
-    return "Y" if wide and statistics.largest_blob >= options.y_blob else "unsure"
-
-
-def options_used(rows: Sequence[LabelRow], source: Path) -> LabelOptions:
-    """The limit and thresholds that labelled these rows; the defaults where none did.
-
-    Frames that come later are labelled as the earlier ones were.
-    """
-    for row in rows:
-        method = re.fullmatch(r"max_rgb>=(\d+)", row.method)
-        threshold = re.fullmatch(r"X<=(\S+) Y>=(\S+) blob>=(\S+)", row.threshold)
-        if method and threshold:
-            x, y, blob = map(float, threshold.groups())
-            return LabelOptions(source, int(method[1]), x, y, blob)
-    return LabelOptions(source)
 
 
 def session_name(folder: Path) -> str:
@@ -180,12 +151,28 @@ def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class _Item:
+    """A frame and the method that its session asks for."""
+
+    session: str
+    folder: Path
+    frame: Frame
+    method: str  # as `method_name` has it
+    digest: str  # of the session's HUD mask
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.session, self.frame.file
+
+
 def label_captures(options: LabelOptions, on_progress: Progress | None = None) -> LabelSummary:
     """Label every frame of every session and write ``labels.csv``.
 
-    Labels set by hand come first (in the table, then in the manifest), the statistic second.
-    Frames that repeat an earlier one, or cannot be read, become ``drop``. Stopped half-way
-    (Ctrl-C), it keeps what was measured and goes on from there the next time.
+    Labels set by hand come first (in the table, then in the manifest), the light second, the
+    statistic third. Frames that repeat an earlier one, or cannot be read, become ``drop``. Each
+    measurement is kept at once: stopped half-way, also by a crash, it goes on from there. Pixels
+    that are white in a session's ``hud_mask.png`` count nowhere.
 
     Parameters
     ----------
@@ -196,49 +183,50 @@ def label_captures(options: LabelOptions, on_progress: Progress | None = None) -
     Raises
     ------
     UserError
-        Thresholds that contradict each other, no sessions, a damaged manifest or table.
+        Thresholds that contradict each other, an unknown method, no sessions, a damaged manifest,
+        table or HUD mask, no answer from the scheduler.
     """
     _check(options)
     known = {row.key: row for row in read_labels(options.source)}
-    frames = [
-        (session_name(folder), folder, frame)
-        for folder in find_sessions(options.source)
-        for frame in read_frames(folder)
-    ]
-    method = method_name(options.limit)
-    todo = [
-        (name, frame.file, folder / frame.file)
-        for name, folder, frame in frames
-        if frame.duplicate_of is None and not _is_measured(known.get((name, frame.file)), method)
-    ]
-    found: dict[tuple[str, str], ClippingStatistics | None] = {}
-    try:
-        for done, (key, statistics) in enumerate(_measure(todo, options), start=1):
-            found[key] = statistics
-            if on_progress:
-                on_progress(done, len(todo))
-    finally:
-        rows = [
-            row
-            for name, _, frame in frames
-            if (row := _label(name, frame, known.get((name, frame.file)), found, options))
+    items = _find_items(options)
+    unfit: dict[tuple[str, str], str] = {}
+    measured = 0
+    with Kept(options.source, {item.method for item in items}) as kept:
+        for row in known.values():
+            if row.statistics is not None:
+                kept.add(row.key, row.method, row.statistics)
+        todo = [
+            item
+            for item in items
+            if item.frame.duplicate_of is None and kept.get(item.key, item.method) is None
         ]
-        present = {row.key for row in rows}
-        # A session folder may only be elsewhere today: what a person said about it is kept.
-        absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
-        path = write_labels(options.source, rows + absent)
+        try:
+            for measured, (item, found) in enumerate(
+                zip(todo, _measure(todo, options), strict=True), start=1
+            ):
+                if isinstance(found, str):
+                    unfit[item.key] = found
+                else:
+                    kept.append(item.key, item.method, found)
+                if on_progress:
+                    on_progress(measured, len(todo))
+        finally:
+            rows = _label(items, known, kept, unfit, options)
+            path = _write(options.source, rows, known)
     counts = Counter(row.label for row in rows)
-    broken = [f"{row.session}/{row.file}" for row in rows if row.method == UNREADABLE]
     return LabelSummary(
         {label: counts[label] for label in LABELS},
         dict(sorted(Counter(row.source for row in rows).items())),
-        len(found),
-        broken,
+        measured,
+        [f"{row.session}/{row.file}" for row in rows if row.method == UNREADABLE],
         path,
+        dict(sorted(Counter(unfit.values()).items())),
     )
 
 
 def _check(options: LabelOptions) -> None:
+    if options.method not in METHODS:
+        raise UserError(f"--method {options.method} is none of {', '.join(METHODS)}.")
     if not 1 <= options.limit <= 255:
         raise UserError(f"--limit {options.limit} is not between 1 and 255.")
     if not 0 <= options.x_fraction < options.y_fraction <= 1:
@@ -248,64 +236,56 @@ def _check(options: LabelOptions) -> None:
         )
 
 
-def _is_measured(row: LabelRow | None, method: str) -> bool:
-    return row is not None and row.method == method and row.statistics is not None
+def _find_items(options: LabelOptions) -> list[_Item]:
+    """All frames of all sessions, in order."""
+    items = []
+    for folder in find_sessions(options.source):
+        digest = hud_digest(folder)
+        method = method_name(options.limit, options.method, digest)
+        name = session_name(folder)
+        items += [_Item(name, folder, frame, method, digest) for frame in read_frames(folder)]
+    return items
 
 
-def _measure(
-    todo: Sequence[tuple[str, str, Path]], options: LabelOptions
-) -> Iterator[tuple[tuple[str, str], ClippingStatistics | None]]:
-    """Statistics of each file in order; None for one that cannot be read."""
-
-    def measure(path: Path) -> ClippingStatistics | None:
-        try:
-            return measure_clipping(read_image(path), options.limit)
-        except UserError:
-            return None
-
-    with ThreadPoolExecutor(options.workers or os.cpu_count() or 1) as pool:
-        # In blocks, so that Ctrl-C waits for few and a million frames queue no million futures.
-        for start in range(0, len(todo), 64):
-            block = todo[start : start + 64]
-            results = pool.map(measure, [path for _, _, path in block])
-            for (session, file, _), statistics in zip(block, results, strict=True):
-                yield (session, file), statistics
+def _measure(todo: Sequence[_Item], options: LabelOptions) -> Iterator[Found]:
+    """Statistics of each frame in order; for one that cannot be read, why."""
+    root = Path.cwd()  # absolute paths: another process has another working folder
+    jobs = [
+        Job(
+            str(root / item.folder / item.frame.file),
+            options.method,
+            options.limit,
+            str(root / item.folder / HUD_MASK) if item.digest else "",
+            item.digest,
+        )
+        for item in todo
+    ]
+    if options.scheduler:
+        return measure_on_cluster(jobs, options.scheduler)
+    return measure_here(jobs, options.workers)
 
 
 def _label(
-    session: str,
-    frame: Frame,
-    known: LabelRow | None,
-    found: dict[tuple[str, str], ClippingStatistics | None],
+    items: Sequence[_Item],
+    known: dict[tuple[str, str], LabelRow],
+    kept: Kept,
+    unfit: dict[tuple[str, str], str],
     options: LabelOptions,
-) -> LabelRow | None:
-    """The row of one frame; None while it has neither a measurement nor a hand label."""
-    key = (session, frame.file)
-    method = method_name(options.limit)
-    statistics = found.get(key)
-    if statistics is None and known is not None and _is_measured(known, method):
-        statistics = known.statistics
-    if frame.duplicate_of is not None:
-        method = DUPLICATE
-    elif statistics is None:
-        method = UNREADABLE if key in found else ""
-    label, source, threshold = *_hand_label(frame, known), ""
-    if method in (DUPLICATE, UNREADABLE) and source != "review":
-        label, source = "drop", source or "clipping"
-    elif not source:
-        if statistics is None:
-            return None
-        label, source = judge(statistics, options), "clipping"
-        threshold = f"X<={options.x_fraction!r} Y>={options.y_fraction!r} blob>={options.y_blob!r}"
-    row = LabelRow(*key, label, source, method=method, threshold=threshold)
-    return row if statistics is None else replace(row, **asdict(statistics))
+) -> list[LabelRow]:
+    """The rows of the frames of which anything is known."""
+    rows = []
+    for item in items:
+        statistics = kept.get(item.key, item.method)
+        method = item.method if statistics else UNREADABLE if item.key in unfit else ""
+        before = known.get(item.key)
+        row = label_frame(item.session, item.frame, before, method, statistics, options)
+        if row is not None:
+            rows.append(row)
+    return rows
 
 
-def _hand_label(frame: Frame, known: LabelRow | None) -> tuple[str, str]:
-    """(label, source) that a person gave, or two empty strings."""
-    if known is not None and known.source == "review":
-        return known.label, "review"
-    # "drop" of a key label that fell to a broken file says nothing once the file is mended.
-    if known is not None and known.source == "key" and known.method not in (DUPLICATE, UNREADABLE):
-        return known.label, "key"
-    return (frame.label, "key") if frame.label in ("X", "Y") else ("", "")
+def _write(source: Path, rows: Sequence[LabelRow], known: dict[tuple[str, str], LabelRow]) -> Path:
+    present = {row.key for row in rows}
+    # A session folder may only be elsewhere today: what a person said about it is kept.
+    absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
+    return write_labels(source, [*rows, *absent])

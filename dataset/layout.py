@@ -1,4 +1,4 @@
-"""A planned data set on disk: the CycleGAN folders, ``split.json``, ``pairs.csv``, ``README.md``.
+"""A planned data set on disk: folders of pictures, ``split.json``, tables, report, card.
 
 ``split.json`` is also the journal: it names every file before the first is made and stays
 ``"complete": false`` until the last is there, so that the next run can clear up after any stop.
@@ -8,18 +8,28 @@ Nothing that it does not name is ever removed or replaced.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dataset.errors import UserError
 from dataset.images import write_whole
+from dataset.links import place_file
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
+LAYOUTS = {  # training X, Y, test X, Y
+    "cyclegan": FOLDERS,
+    "imagefolder": ("train/X", "train/Y", "test/X", "test/Y"),
+}
+PICTURE_FOLDERS = {folder for folders in LAYOUTS.values() for folder in folders}
 SPLIT_FILE, CARD_FILE, PAIRS_FILE = "split.json", "README.md", "pairs.csv"
-VERSION = 1
+CROISSANT_FILE, METADATA_FILE = "croissant.json", "metadata.csv"
+REPORT = ("leaks.png", "clipped.png", "sheet_X.png", "sheet_Y.png")  # in report/
+EXTRAS = {f"report/{name}" for name in REPORT} | {
+    f"{side}/{METADATA_FILE}" for side in ("train", "test")
+}
+VERSION = 2
 
 
 def check_out(out: Path) -> None:
@@ -43,9 +53,10 @@ def write_data_set(
     out: Path,
     files: Mapping[str, Path],
     record: dict[str, Any],
-    texts: Mapping[str, str],
+    texts: Mapping[str, str | bytes],
     link: str,
     on_progress: Callable[[int, int], None] | None = None,
+    folders: Sequence[str] = FOLDERS,
 ) -> int:
     """Replace an earlier split of ours by this one.
 
@@ -59,9 +70,11 @@ def write_data_set(
     texts : mapping
         Other files by name, with their contents.
     link : str
-        hard | symlink | copy.
+        hard | reflink | symlink | copy.
     on_progress : callable, optional
         Called with (files made, files to make).
+    folders : sequence of str
+        Where the pictures go; made even if they stay empty.
 
     Returns
     -------
@@ -76,24 +89,25 @@ def write_data_set(
     check_out(out)
     old = _listed(out)
     try:
-        for folder in FOLDERS:
+        for folder in folders:
             (out / folder).mkdir(parents=True, exist_ok=True)
         head = {"tool": "unclip", "version": VERSION}
+        extras = sorted(EXTRAS & texts.keys())
+        started = sorted(old | {*files, *extras})
         _write_json(
             out / SPLIT_FILE,
-            head
-            | {"complete": False, "files": [{"path": each} for each in sorted(old | {*files})]},
+            head | {"complete": False, "files": [{"path": each} for each in started]},
         )
         for name in old:
             (out / name).unlink(missing_ok=True)
+        _remove_empty(out, {*PICTURE_FOLDERS} - {*folders})
         copied = 0
         for done, (name, frame) in enumerate(files.items(), start=1):
-            copied += _place(frame.resolve(), out / name, link)
+            copied += place_file(frame.resolve(), out / name, link)
             if on_progress:
                 on_progress(done, len(files))
-        for name, text in texts.items():
-            write_whole(out / name, text.encode())
-        _write_json(out / SPLIT_FILE, head | {"complete": True} | record)
+        _write_texts(out, texts)
+        _write_json(out / SPLIT_FILE, head | {"complete": True, "extras": extras} | record)
     except FileExistsError as error:
         raise UserError(
             f"{error.filename2 or error.filename} is in the way. Move it away."
@@ -103,28 +117,20 @@ def write_data_set(
     return copied
 
 
-def _place(frame: Path, target: Path, link: str) -> bool:
-    """Make one file stand for a frame; True if it was copied."""
-    if target.is_symlink() or target.exists():
-        raise FileExistsError(17, "File exists", str(target))
-    if link == "symlink":
-        try:
-            target.symlink_to(frame)
-        except OSError as error:
-            raise UserError(
-                f"Cannot make the symbolic link {target} ({error.strerror}). Use --link hard, or "
-                "--link copy; Windows allows symbolic links in developer mode only.",
-                1,
-            ) from error
-        return False
-    if link == "hard":
-        try:
-            os.link(frame, target)
-            return False
-        except OSError:
-            pass  # another device, or a file system without links: copy
-    shutil.copyfile(frame, target)
-    return True
+def _write_texts(out: Path, texts: Mapping[str, str | bytes]) -> None:
+    for name, text in texts.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        if name in EXTRAS and (out / name).exists():
+            raise FileExistsError(17, "File exists", str(out / name))
+        write_whole(out / name, text.encode() if isinstance(text, str) else text)
+
+
+def _remove_empty(out: Path, folders: set[str]) -> None:
+    """Folders of another layout, if nothing is left in them."""
+    parents = {folder.split("/")[0] for folder in folders if "/" in folder}
+    for folder in (*folders, *parents):
+        with suppress(OSError):  # missing, or holds something
+            (out / folder).rmdir()
 
 
 def _read_journal(out: Path) -> dict[str, Any] | None:
@@ -137,17 +143,16 @@ def _read_journal(out: Path) -> dict[str, Any] | None:
 
 
 def _listed(out: Path) -> set[str]:
-    """Pictures that an earlier run made. Anything outside the four folders is passed over."""
-    entries: Sequence[dict[str, str]] = (_read_journal(out) or {}).get("files", [])
-    paths = (entry["path"] for entry in entries)
-    return {
-        path
-        for path in paths
-        if len(parts := path.split("/")) == 2
-        and parts[0] in FOLDERS
-        and "\\" not in parts[1]
-        and parts[1] not in ("", ".", "..")
-    }
+    """Files that an earlier run made. Anything outside the known folders is passed over."""
+    journal = _read_journal(out) or {}
+    entries: Sequence[dict[str, str]] = journal.get("files", [])
+    paths = {entry["path"] for entry in entries} | {*journal.get("extras", [])}
+    return {path for path in paths if path in EXTRAS or _is_picture(path)}
+
+
+def _is_picture(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return folder in PICTURE_FOLDERS and "\\" not in name and name not in ("", ".", "..")
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ class Pool:
     domain: NDArray[np.int64]  # (N,) 0 for X, 1 for Y
     group: NDArray[np.int64]  # (N,) from 0 without holes
     neighbours: Neighbours
-    reference: dict[int, int]  # Y frame -> X frame of its viewpoint that shows the truth
+    reference: NDArray[np.int64]  # (N,) of a Y frame the X frame that shows the truth; or -1
 
     def totals(self) -> tuple[int, int]:
         x, y = np.bincount(self.domain, minlength=2).tolist()
@@ -131,15 +131,16 @@ def _count(pool: Pool, chosen: list[int]) -> tuple[int, int]:
 
 def _choose_groups(pool: Pool, counts: Counts, random: np.random.Generator) -> NDArray[np.bool_]:
     """(groups,): those that the test is taken from, reaching its counts where possible."""
-    sizes = np.zeros((int(pool.group.max()) + 1, 2), np.int64)
-    np.add.at(sizes, (pool.group, pool.domain), 1)
+    groups = int(pool.group.max()) + 1
+    sizes = np.bincount(2 * pool.group + pool.domain, minlength=2 * groups).reshape(groups, 2)
     order = random.permutation(len(sizes))
     chosen = np.zeros(len(sizes), np.bool_)
-    lack = np.array(counts[2:])
-    for group in order:
-        if sizes[group].any() and (sizes[group] <= lack).all():
+    lack_x, lack_y = counts[2:]
+    for group, (x, y) in zip(order.tolist(), sizes[order].tolist(), strict=True):
+        if x + y and x <= lack_x and y <= lack_y:
             chosen[group] = True
-            lack -= sizes[group]
+            lack_x, lack_y = lack_x - x, lack_y - y
+    lack = np.array([lack_x, lack_y])
     # What no group fills exactly: the one that helps most and costs training least.
     wanted = np.array(counts[:2]) + np.array(counts[2:])
     price = np.minimum(wanted / np.maximum(sizes.sum(axis=0), 1), 1.0)
@@ -162,15 +163,16 @@ def _thin_test(
     random: np.random.Generator,
 ) -> list[int]:
     """Exactly the wanted numbers where there are enough, frames that form true pairs first."""
-    paired = np.array([at for at in pool.reference if in_test[at]], np.int64)
+    paired = np.flatnonzero(in_test & (pool.reference >= 0))
     # One frame of each viewpoint before the second of any: pairs of many scenes say more.
     ranked: list[tuple[int, int]] = []
     seen: dict[int, int] = defaultdict(int)
     for at in random.permutation(paired).tolist():
-        ranked.append((seen[pool.reference[at]], at))
-        seen[pool.reference[at]] += 1
+        clear_one = int(pool.reference[at])
+        ranked.append((seen[clear_one], at))
+        seen[clear_one] += 1
     over = [at for _, at in sorted(ranked, key=lambda each: each[0])][: counts[1]]
-    clear = list(dict.fromkeys(pool.reference[at] for at in over))[: counts[0]]
+    clear = list(dict.fromkeys(pool.reference[over].tolist()))[: counts[0]]
     return _fill(pool, in_test, clear, 0, counts[0], random) + _fill(
         pool, in_test, over, 1, counts[1], random
     )
@@ -185,6 +187,8 @@ def _fill(
     random: np.random.Generator,
 ) -> list[int]:
     """The first ones, then others of the domain at random, up to the count."""
-    rest = np.setdiff1d(np.flatnonzero(in_test & (pool.domain == domain)), first)
+    free = in_test & (pool.domain == domain)
+    free[first] = False
+    rest = np.flatnonzero(free)
     more: list[int] = random.permutation(rest)[: count - len(first)].tolist()
     return first + more

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dataset.images import Image, resize_area
+from dataset.layout import FOLDERS
 
 
 def contact_sheet(images: Sequence[Image], columns: int, cell: tuple[int, int]) -> Image:
@@ -76,8 +78,9 @@ def data_card(
     counts: Sequence[int],
     wanted: Sequence[int],
     sources: dict[str, int],
-    leaks: dict[str, object],
+    leaks: dict[str, Any],
     seed: int,
+    folders: Sequence[str] = FOLDERS,
 ) -> str:
     """The README.md of a data set: what lies where, how many, who labelled, what was kept apart.
 
@@ -90,7 +93,10 @@ def data_card(
     leaks : dict
         The leak report of ``split.json``.
     seed : int
+    folders : sequence of str
+        Of training X, Y, test X, Y.
     """
+    train_x, train_y, test_x, test_y = folders
     who = {"key": "by key while recording", "review": "by hand in the review"}
     who |= {"clipping": "by the clipping statistic", "light": "by the state of the light"}
     labelled = ", ".join(f"{count:,} {who.get(each, each)}" for each, count in sources.items())
@@ -112,17 +118,37 @@ def data_card(
     )
     return f"""# Over-exposed and not over-exposed frames
 
-X: not over-exposed. Y: over-exposed. Two domains without order between them, laid out for
-CycleGAN: `trainA` and `testA` are X, `trainB` and `testB` are Y.
+X: not over-exposed. Y: over-exposed. Two domains without order between them: `{train_x}` and
+`{test_x}` are X, `{train_y}` and `{test_y}` are Y.
 
 {table1(counts)}
 {less}
 - Labels: {labelled}.
 - Frames of one viewpoint, one stretch of a recording, or alike to the eye of a perceptual hash
   lie all in training or all in the test; frames next to a cut were left out.{distance}
-- `split.json` names the session, frame, label and group of every file. Seed {seed}.
+{_looks(leaks)}- `split.json` names the session, frame, label and group of every file. Seed {seed}.
 - `pairs.csv`: over-exposed test frames with the frame that shows the same viewpoint without.
+- `croissant.json`: the same for programs, as Croissant metadata.
+
+![X frames](report/sheet_X.png)
+![Y frames](report/sheet_Y.png)
+![Clipped share of the frames of each domain](report/clipped.png)
+![Test frames that look most like a training frame](report/leaks.png)
 
 Made by `cli split`, which may replace every file that `split.json` lists. Files may be hard links
 to the recordings: change a copy, not the file.
 """
+
+
+def _looks(leaks: dict[str, Any]) -> str:
+    """The line on how much the test looks like training; nothing where it was not measured."""
+    looks = leaks.get("hash_bits", {})
+    if not looks.get("frames"):
+        return ""
+    some = "a sample of " if looks["sampled"] else ""
+    return (
+        f"- To the training frame that looks most like it, a test frame ({some}"
+        f"{looks['frames']:,}) has {looks['min']:.0f} of 64 differing bits of the perceptual hash "
+        f"at least and {looks['median']:.0f} in the middle; `report/leaks.png` shows the nearest, "
+        '`split.json` says more under "leaks".\n'
+    )

@@ -1,15 +1,14 @@
-"""From labelled sessions to a data set: ``data/{trainA,trainB,testA,testB}``.
+"""From labelled sessions to a data set: ``data/{trainA,trainB,testA,testB}`` or an image folder.
 
-Reads manifests and ``labels.csv``, never a pixel. `groups` says what must stay together, `plan`
-chooses, `layout` writes.
+`gather` finds the frames that may be used, `groups` says what must stay together, `plan` chooses,
+`layout` writes. Pixels are read for the pictures of the report only.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset import layout
+from dataset.alike import starts_of_runs
+from dataset.columns import Ints
+from dataset.croissant import croissant
 from dataset.errors import UserError
-from dataset.groups import Member, Neighbours, group_frames
-from dataset.labels import (
-    UNREADABLE,
-    LabelRow,
-    Progress,
-    label_captures,
-    options_used,
-    read_labels,
-    session_name,
-)
-from dataset.manifest import Frame, find_sessions, read_frames, read_session
+from dataset.gather import Table, gather_frames
+from dataset.groups import Neighbours, group_frames
+from dataset.labels import Progress
+from dataset.leaks import Near, measure_leaks
+from dataset.links import WAYS
 from dataset.options import SplitOptions
 from dataset.plan import Counts, Plan, Pool, plan_largest, plan_split
+from dataset.png import encode_png
+from dataset.record import metadata_csv, name_files, record_split
 from dataset.report import data_card, table1
+from dataset.sheets import clipped_histogram, leak_sheet, sheet_of
 
 SIDES = ("training X", "training Y", "test X", "test Y")
 RECORD_MORE = "Record more with `cli capture --hotkey`"
+SHOWN = 64  # frames on a contact sheet
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class SplitSummary:
     left_out: dict[str, int]  # why labelled frames were not used -> how many
     copied: int  # files that were copied, not linked
     out: Path  # the data set
+    link: str = "hard"  # as asked for
 
     @property
     def table1(self) -> str:
@@ -57,33 +58,51 @@ class SplitSummary:
 
     def __str__(self) -> str:
         left_out = ", ".join(f"{count:,} {why}" for why, count in self.left_out.items() if count)
+        copied = (
+            f"\n{self.copied:,} files were copied: --link {self.link} cannot be done here"
+            if self.copied and self.link != "copy"
+            else ""
+        )
         return (
             f"{self.table1}\n{self.groups:,} groups, none on both sides; {self.pairs:,} true pairs "
-            f"in the test; left out: {left_out or 'none'}: {self.out}"
+            f"in the test; left out: {left_out or 'none'}: {self.out}{copied}"
         )
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A frame labelled X or Y whose file is there."""
+class Planned:
+    """A split that can be carried out; nothing of it is on disk yet."""
 
-    session: str
-    frame: Frame
-    row: LabelRow
-    path: Path
-    timed: bool  # its time is that of the grab
+    table: Table
+    pool: Pool
+    plan: Plan
+    options: SplitOptions  # as used: `burst_s` may have been halved to fit
+    left_out: dict[str, int]  # why labelled frames are not used -> how many
+    leaks: dict[str, Any]  # the leak report
+    nearest: list[Near]  # its worst cases
 
     @property
-    def member(self) -> Member:
-        frame = self.frame
-        return Member(
-            self.session,
-            frame.index,
-            frame.monotonic_ns,
-            frame.viewpoint,
-            self.timed,
-            frame.sha256,
-            frame.phash,
+    def groups(self) -> int:
+        return len(np.unique(self.pool.group[self.plan.train + self.plan.test]))
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Over-exposed test frames and the test frame that shows their truth."""
+        test, clear = set(self.plan.test), self.pool.reference
+        return [(at, int(clear[at])) for at in self.plan.test if int(clear[at]) in test]
+
+    def summary(self, copied: int) -> SplitSummary:
+        """What is said of it."""
+        return SplitSummary(
+            self.plan.counts,
+            self.options.counts,
+            self.groups,
+            len(self.pairs),
+            self.leaks["closest_s"],
+            self.left_out,
+            copied,
+            self.options.out,
+            self.options.link,
         )
 
 
@@ -106,142 +125,115 @@ def split_captures(options: SplitOptions, on_progress: Progress | None = None) -
     """
     _check(options)
     layout.check_out(options.out)
-    candidates, left_out = _gather(options, on_progress)
-    pool, plan, options = _plan(candidates, options, left_out)
-    names = _names(candidates)
-    chosen = [(at, "train") for at in plan.train] + [(at, "test") for at in plan.test]
-    paths = {at: f"{side}{'AB'[pool.domain[at]]}/{names[at]}" for at, side in chosen}
-    test = set(plan.test)
-    pairs = [
-        (paths[over], paths[clear])
-        for over, clear in sorted(pool.reference.items())
-        if over in test and clear in test
-    ]
-    left_out["too near to the test"] = plan.too_near
-    left_out["more than needed"] = len(candidates) - len(paths) - plan.too_near
-    record = _record(candidates, pool, plan, paths, options, left_out)
-    sources = Counter(candidates[at].row.source for at in paths)
-    texts = {
-        layout.PAIRS_FILE: "over_exposed,reference\n" + "".join(f"{a},{b}\n" for a, b in pairs),
-        layout.CARD_FILE: data_card(
-            plan.counts,
-            options.counts,
-            dict(sorted(sources.items())),
-            record["leaks"],
-            options.seed,
-        ),
-    }
-    files = {path: candidates[at].path for at, path in paths.items()}
-    copied = layout.write_data_set(options.out, files, record, texts, options.link, on_progress)
-    return SplitSummary(
-        plan.counts,
-        options.counts,
-        len(record["groups"]),
-        len(pairs),
-        record["leaks"]["closest_s"],
-        left_out,
-        copied,
-        options.out,
+    planned = plan_captures(options, on_progress)
+    table, plan, used = planned.table, planned.plan, planned.options
+    folders = layout.LAYOUTS[options.layout]
+    paths = name_files(table, plan, folders)
+    record = record_split(
+        table, planned.pool, plan, paths, used, planned.left_out, planned.leaks, planned.nearest
     )
+    files = {path: table.path(at) for at, path in paths.items()}
+    texts = _texts(planned, paths, record["leaks"]) | _pictures(planned)
+    copied = layout.write_data_set(
+        options.out, files, record, texts, options.link, on_progress, folders
+    )
+    return planned.summary(copied)
+
+
+def plan_captures(
+    options: SplitOptions,
+    on_progress: Progress | None = None,
+    check_files: bool = True,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Planned:
+    """Choose the frames and measure leaks, without writing or opening a picture.
+
+    Parameters
+    ----------
+    options : SplitOptions
+    on_progress : callable, optional
+        Called with (done, to do) while frames without a label are labelled.
+    check_files : bool
+        Whether frames without a file are left out.
+    on_stage : callable
+        Called with the name of each stage as it begins.
+
+    Raises
+    ------
+    UserError
+        Too few frames or groups for the counts.
+    """
+    _check(options)
+    table, left_out = gather_frames(options, on_progress, check_files, on_stage)
+    pool, plan, used = _plan(table, options, left_out, on_stage)
+    on_stage("leaks")
+    chosen = len(plan.train) + len(plan.test)
+    left_out |= {
+        "too near to the test": plan.too_near,
+        "more than needed": len(table) - chosen - plan.too_near,
+    }
+    leaks, nearest = measure_leaks(
+        table.keys, pool.group, pool.neighbours, plan.train, plan.test, options.seed
+    )
+    return Planned(table, pool, plan, used, left_out, leaks, nearest)
 
 
 def _check(options: SplitOptions) -> None:
     if len(options.counts) != 4 or min(options.counts) < 0 or not sum(options.counts):
         raise UserError("--counts takes four numbers: TRAIN_X,TRAIN_Y,TEST_X,TEST_Y.")
-    if options.link not in ("hard", "symlink", "copy"):
-        raise UserError(f"--link {options.link} is none of hard, symlink, copy.")
+    for name, value, known in (
+        ("link", options.link, WAYS),
+        ("layout", options.layout, tuple(layout.LAYOUTS)),
+        ("duplicates", options.duplicates, ("drop", "keep")),
+    ):
+        if value not in known:
+            raise UserError(f"--{name} {value} is none of {', '.join(known)}.")
     if options.burst_s <= 0:
         raise UserError("The longest stretch of a recording must be over 0 seconds.")
 
 
-def _gather(
-    options: SplitOptions, on_progress: Progress | None
-) -> tuple[list[Candidate], dict[str, int]]:
-    """Frames that may be used, in order of (session, index), and why the others may not."""
-    sessions = {session_name(each): each for each in find_sessions(options.source)}
-    frames = {name: list(read_frames(folder)) for name, folder in sessions.items()}
-    rows = {row.key: row for row in read_labels(options.source)}
-    if any((name, frame.file) not in rows for name, each in frames.items() for frame in each):
-        label_captures(options_used(list(rows.values()), options.source), on_progress)
-        rows = {row.key: row for row in read_labels(options.source)}
-    candidates: list[Candidate] = []
-    left_out: Counter[str] = Counter()
-    seen: set[tuple[str, str]] = set()
-    for name, folder in sessions.items():
-        timed = _has_times(folder, frames[name])
-        for frame in sorted(frames[name], key=lambda each: each.index):
-            row = rows[name, frame.file]
-            path = folder / frame.file
-            reason = _reason_against(row, frame, path, seen)
-            if reason:
-                left_out[reason] += 1
-            else:
-                candidates.append(Candidate(name, frame, row, path, timed))
-    return candidates, dict(left_out)
+def _references(table: Table) -> Ints:
+    """For each Y frame of a viewpoint the X frame that shows the same without over-exposure; -1.
 
-
-def _reason_against(
-    row: LabelRow, frame: Frame, path: Path, seen: set[tuple[str, str]]
-) -> str | None:
-    """Why a frame may not be used; None if it may. Remembers its contents in `seen`."""
-    if row.label not in ("X", "Y"):
-        return row.label
-    if row.method == UNREADABLE or not path.is_file():
-        return "file missing or broken"
-    if frame.sha256:
-        if (row.label, frame.sha256) in seen:
-            return "repeated in another place"
-        seen.add((row.label, frame.sha256))
-    return None
-
-
-def _has_times(folder: Path, frames: Sequence[Frame]) -> bool:
-    """Whether times are those of a grab: imported pictures have the files' times, for both clocks.
-
-    An imported recording has its own.
+    That is one whose light is called the reference, else the brightest; the first of equals.
     """
-    facts = read_session(folder)
-    if facts.get("imported", False):
-        return facts.get("times") == "recording"
-    return any(each.wall_ns != each.monotonic_ns for each in frames)
-
-
-def _references(candidates: Sequence[Candidate]) -> dict[int, int]:
-    """For each Y frame of a viewpoint the X frame that shows the same without over-exposure."""
-    scenes: dict[tuple[str, str], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for at, each in enumerate(candidates):
-        if each.frame.viewpoint is not None:
-            scenes[each.session, each.frame.viewpoint][each.row.label == "Y"].append(at)
-
-    def truth(at: int) -> tuple[bool, int]:
-        each = candidates[at]
-        return "reference" in (each.frame.light or "").lower(), each.row.p99 or 0
-
-    return {
-        over: max(clear, key=truth) for clear, overs in scenes.values() if clear for over in overs
-    }
+    scene = table.keys.viewpoint
+    clear = np.flatnonzero((table.domain == 0) & (scene >= 0))
+    bright = np.nan_to_num(table.p99[clear])
+    clear = clear[np.lexsort((-clear, bright, table.reference[clear], scene[clear]))]
+    starts = starts_of_runs(scene[clear])
+    best = np.append(starts[1:], len(clear))[: len(starts)] - 1
+    truth = np.full(int(scene.max(initial=-1)) + 1, -1, np.int64)
+    truth[scene[clear[best]]] = clear[best]
+    posed = (table.domain == 1) & (scene >= 0)
+    found = np.full(len(table), -1, np.int64)
+    found[posed] = truth[scene[posed]]
+    return found
 
 
 def _plan(
-    candidates: Sequence[Candidate], options: SplitOptions, left_out: dict[str, int]
+    table: Table,
+    options: SplitOptions,
+    left_out: dict[str, int],
+    on_stage: Callable[[str], None],
 ) -> tuple[Pool, Plan, SplitOptions]:
     """A complete plan, its pool and the options that it was made with.
 
     A short recording has too few stretches of the usual length to be divided at all; with
     ``fit`` they are halved until it can be, the guard time staying what it is.
     """
-    members = [each.member for each in candidates]
-    domain = np.array([each.row.label == "Y" for each in candidates], np.int64)
-    neighbours, references = Neighbours(members), _references(candidates)
-    have, none = _describe(domain, options, left_out)
+    have, none = _describe(table.domain, options, left_out)
     if none:
         raise UserError(
             f"There is nothing to divide: {have}. {RECORD_MORE}, with {' and '.join(none)} frames."
         )
+    neighbours, references = Neighbours(table.keys), _references(table)
     burst_s = options.burst_s
     while True:
         tried = replace(options, burst_s=burst_s)
-        pool = Pool(domain, group_frames(members, tried), neighbours, references)
+        on_stage("grouping")
+        pool = Pool(table.domain, group_frames(table.keys, tried), neighbours, references)
+        on_stage("planning")
         planner = plan_largest if options.fit else plan_split
         plan = planner(pool, options.counts, tried)
         if plan is not None and plan.complete:
@@ -287,83 +279,47 @@ def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions) ->
     )
 
 
-def _names(candidates: Sequence[Candidate]) -> list[str]:
-    """A flat file name for each frame, `<session>_NNNNNN.png`, unique whatever the case.
-
-    ASCII only: other people's CycleGAN code opens files with OpenCV, which fails on anything else
-    on Windows.
-    """
-    slugs: dict[str, str] = {}
-    for session in dict.fromkeys(each.session for each in candidates):
-        plain = re.sub(r"[^A-Za-z0-9]+", "-", session).strip("-")[:60] or "session"
-        slug, number = plain, 1
-        while slug.lower() in {each.lower() for each in slugs.values()}:
-            number += 1
-            slug = f"{plain}-{number}"
-        slugs[session] = slug
-    return [
-        f"{slugs[each.session]}_{each.frame.index:06d}{each.path.suffix.lower()}"
-        for each in candidates
-    ]
-
-
-def _record(
-    candidates: Sequence[Candidate],
-    pool: Pool,
-    plan: Plan,
-    paths: dict[int, str],
-    options: SplitOptions,
-    left_out: dict[str, int],
-) -> dict[str, Any]:
-    """What ``split.json`` says of this split."""
-    sides: dict[int, dict[str, Any]] = {}
-    for at, path in paths.items():
-        side = path.split("/")[0][:-1]
-        entry = sides.setdefault(
-            int(pool.group[at]), {"group": int(pool.group[at]), "side": side, "X": 0, "Y": 0}
-        )
-        entry["XY"[pool.domain[at]]] += 1
-    settings = asdict(options) | {
-        "source": options.source.as_posix(),
-        "out": options.out.as_posix(),
+def _texts(
+    planned: Planned, paths: dict[int, str], leaks: dict[str, Any]
+) -> dict[str, str | bytes]:
+    """Tables, card and metadata by name."""
+    table, plan, options = planned.table, planned.plan, planned.options
+    folders = layout.LAYOUTS[options.layout]
+    sources = Counter(table.source[at] for at in paths)
+    pairs = sorted((paths[over], paths[clear]) for over, clear in planned.pairs)
+    texts: dict[str, str | bytes] = {
+        layout.PAIRS_FILE: "over_exposed,reference\n" + "".join(f"{a},{b}\n" for a, b in pairs),
+        layout.CARD_FILE: data_card(
+            plan.counts, options.counts, dict(sorted(sources.items())), leaks, options.seed, folders
+        ),
+        layout.CROISSANT_FILE: croissant(
+            folders, sorted({Path(each).suffix for each in paths.values()}), plan.counts
+        ),
     }
-    return {
-        "counts": dict(zip(layout.FOLDERS, plan.counts, strict=True)),
-        "wanted": dict(zip(layout.FOLDERS, options.counts, strict=True)),
-        "seed": options.seed,
-        "options": settings,
-        "left_out": left_out,
-        "leaks": _leaks(candidates, pool, plan),
-        "groups": [sides[group] for group in sorted(sides)],
-        "files": [_origin(candidates[at], int(pool.group[at]), path) for at, path in paths.items()],
+    if options.layout == "imagefolder":
+        for side, chosen in (("train", plan.train), ("test", plan.test)):
+            name = f"{side}/{layout.METADATA_FILE}"
+            texts[name] = metadata_csv(table, planned.pool, chosen, paths)
+    return texts
+
+
+def _pictures(planned: Planned) -> dict[str, str | bytes]:
+    """The report's PNG files by name."""
+    table, plan = planned.table, planned.plan
+    chosen = np.array(plan.train + plan.test, np.int64)
+    random = np.random.default_rng(planned.options.seed)
+    images = {
+        "leaks.png": leak_sheet(
+            [(table.path(e.test), table.path(e.train), _caption(e)) for e in planned.nearest]
+        ),
+        "clipped.png": clipped_histogram(table.fraction[chosen], table.domain[chosen]),
     }
+    for domain, name in enumerate(("sheet_X.png", "sheet_Y.png")):
+        held = np.sort(random.permutation(chosen[table.domain[chosen] == domain])[:SHOWN])
+        images[name] = sheet_of([table.path(at) for at in held.tolist()])
+    return {f"report/{name}": encode_png(image) for name, image in images.items()}
 
 
-def _origin(candidate: Candidate, group: int, path: str) -> dict[str, Any]:
-    return {
-        "path": path,
-        "session": candidate.session,
-        "file": candidate.frame.file,
-        "label": candidate.row.label,
-        "source": candidate.row.source,
-        "group": group,
-        "sha256": candidate.frame.sha256,
-    }
-
-
-def _leaks(candidates: Sequence[Candidate], pool: Pool, plan: Plan) -> dict[str, Any]:
-    """What of the test could be known from training: measured on the result, not on the plan."""
-    in_test = np.zeros(len(candidates), np.bool_)
-    in_test[plan.test] = True
-    seconds = pool.neighbours.seconds_to(in_test)[plan.train]
-    nearest = int(np.argmin(seconds)) if len(seconds) else 0
-    near = len(seconds) > 0 and bool(np.isfinite(seconds[nearest]))
-    hashes = [
-        {candidates[at].frame.sha256 for at in side} - {None} for side in (plan.train, plan.test)
-    ]
-    return {
-        "groups_on_both_sides": len(set(pool.group[plan.train]) & set(pool.group[plan.test])),
-        "identical_files_on_both_sides": len(hashes[0] & hashes[1]),
-        "closest_s": float(seconds[nearest]) if near else None,
-        "closest_session": candidates[plan.train[nearest]].session if near else None,
-    }
+def _caption(near: Near) -> str:
+    apart = "" if near.seconds is None else f"; nearest of its recording {near.seconds:.1f} s away"
+    return f"{near.bits} of 64 bits differ{apart}"

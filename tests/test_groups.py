@@ -10,13 +10,20 @@ from random import Random
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from dataset.groups import Member, Neighbours, group_frames
+from dataset.columns import Member, columns_of
+from dataset.groups import Neighbours
+from dataset.groups import group_frames as group_columns
 from dataset.options import SplitOptions
 
 SECOND = 1_000_000_000
 OPTIONS = SplitOptions(burst_gap_s=2, burst_s=10, guard_s=2, burst_frames=30, phash_bits=1)
 SCENE = "0f1e2d3c4b5a6978"  # 32 of 64 bits set, as in any hash cut at the median
+
+
+def group_frames(members: list[Member], options: SplitOptions) -> NDArray[np.int64]:
+    return group_columns(columns_of(members), options)
 
 
 def recording(
@@ -120,7 +127,7 @@ def test_distances_are_those_within_a_recording() -> None:
         Member("c", 0, 0, timed=False),
     ]
     other = np.array([False, True, False, False, True, False, False])
-    found = Neighbours(members).seconds_to(other)
+    found = Neighbours(columns_of(members)).seconds_to(other)
     # v0 and v1 are 4 and 5 s from the plain frame at 1 s; that v0 is near v1 does not count
     assert found.tolist() == [1, 0, 1, np.inf, 4, 5, np.inf]
 

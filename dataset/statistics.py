@@ -1,0 +1,248 @@
+"""Measuring frames and keeping what was measured: ``captures/statistics.csv``.
+
+A line is appended as soon as a frame is measured, so a run that is killed loses only the frames
+in flight. Lines of other methods, limits and HUD masks stay. Nothing here decides a label.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import cv2
+import numpy as np
+
+from dataset.clipping import ClippingStatistics, Mask, measure_clipping
+from dataset.errors import UserError
+from dataset.images import decode, read_image
+
+STATISTICS_FILE = "statistics.csv"
+HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
+COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
+MOST_PIXELS = 1 << 27  # of one frame, 134 million: more is a damaged or hostile header
+CLUSTER_BLOCK = 32  # frames a task of the scheduler
+
+Key = tuple[str, str]  # session, file
+Found = ClippingStatistics | str  # a measurement, or why there is none
+
+
+@dataclass(frozen=True)
+class Job:
+    """One frame to measure. Travels to other machines as it is."""
+
+    path: str  # of the picture
+    method: str  # one of dataset.clipping.METHODS
+    limit: int  # 0..255
+    hud: str = ""  # path of the session's HUD mask, or empty
+    hud_digest: str = ""  # of the mask's bytes: another mask under the same name is another mask
+
+
+class Kept:
+    """What was measured before, of the methods wanted now; appends what is measured.
+
+    Not thread-safe. The file comes into being with its first line.
+    """
+
+    def __init__(self, captures: str | Path, methods: Iterable[str]) -> None:
+        self.path = Path(captures) / STATISTICS_FILE
+        self._methods = set(methods)
+        self._found: dict[tuple[Key, str], ClippingStatistics] = {}
+        self._file: IO[str] | None = None
+        self._read()
+
+    def _read(self) -> None:
+        try:
+            file = open(self.path, encoding="utf-8", newline="")  # noqa: SIM115 - closed below
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
+        with file:
+            for values in csv.reader(file):
+                # A line that a crash cut off, or that is the heading, is no measurement.
+                with suppress(ValueError):
+                    session, name, method, fraction, blob, p99 = values
+                    if method in self._methods:
+                        found = ClippingStatistics(float(fraction), float(blob), int(p99))
+                        self._found[(session, name), method] = found
+
+    def get(self, key: Key, method: str) -> ClippingStatistics | None:
+        return self._found.get((key, method))
+
+    def add(self, key: Key, method: str, found: ClippingStatistics) -> None:
+        """Keep a measurement in memory only: the caller's file has it already."""
+        self._found.setdefault((key, method), found)
+
+    def append(self, key: Key, method: str, found: ClippingStatistics) -> None:
+        """Keep a measurement, and hand its line to the operating system at once."""
+        self._found[key, method] = found
+        row = (*key, method, found.clipped_fraction, found.largest_blob, found.p99)
+        try:
+            self._file = self._file or self._open()
+            csv.writer(self._file, lineterminator="\n").writerow(row)
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
+
+    def _open(self) -> IO[str]:
+        file = open(self.path, "a+", encoding="utf-8", newline="")  # noqa: SIM115 - kept open
+        if file.tell() == 0:
+            file.write(",".join(COLUMNS) + "\n")
+        else:
+            with open(self.path, "rb") as end:
+                end.seek(-1, os.SEEK_END)
+                if end.read() != b"\n":  # cut off by a crash: the next line starts afresh
+                    file.write("\n")
+        return file
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def hud_digest(session: Path) -> str:
+    """The first 8 hexadecimal digits of the SHA-256 of a session's HUD mask; empty without one.
+
+    Raises
+    ------
+    UserError
+        The mask is no picture.
+    """
+    path = session / HUD_MASK
+    if not path.is_file():
+        return ""
+    read_image(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def why_unfit(data: bytes) -> str:
+    """Why a file's bytes are no frame: empty, huge, 16-bit, grey, alpha or truncated; or nothing.
+
+    A recorder and an import write 8-bit RGB only, and so a data set is read alike by everybody.
+    PNG is judged by its header, anything else by decoding it.
+
+    Examples
+    --------
+    >>> why_unfit(b"")
+    'empty'
+    """
+    if not data:
+        return "empty"
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) > 26:
+        if int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big") > MOST_PIXELS:
+            return "huge"
+        if b"IEND" not in data[-64:]:
+            return "truncated"
+        kind = {0: "grey", 4: "alpha", 6: "alpha"}.get(data[25], "")
+        return "16-bit" if data[24] == 16 else kind
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return "broken"
+    if picture is None:
+        return "broken"
+    if picture.dtype != np.uint8:
+        return "16-bit"
+    return "grey" if picture.ndim == 2 else "alpha" if picture.shape[2] == 4 else ""
+
+
+@lru_cache(maxsize=8)
+def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
+    """Where a HUD mask is white, at a frame's size."""
+    mask = cv2.resize(read_image(path), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(mask.max(axis=2) >= 128)
+
+
+def measure_file(job: Job) -> Found:
+    """The statistics of one file, or why it has none. Raises for no picture, however broken."""
+    try:
+        data = Path(job.path).read_bytes()
+    except OSError:
+        return "missing"
+    reason = why_unfit(data)
+    if reason:
+        return reason
+    try:
+        image = decode(data, job.path)
+        size = image.shape[1], image.shape[0]
+        ignore = _ignored(job.hud, job.hud_digest, *size) if job.hud else None
+        return measure_clipping(image, job.limit, job.method, ignore)
+    except UserError:
+        return "broken"
+    except MemoryError:
+        return "huge"
+
+
+def measure_block(jobs: Sequence[Job]) -> list[Found]:
+    """`measure_file` of each: what a worker of a cluster runs."""
+    return [measure_file(job) for job in jobs]
+
+
+def measure_here(jobs: Sequence[Job], workers: int = 0) -> Iterator[Found]:
+    """Measure on this machine's cores (threads: OpenCV lets go of the interpreter), in order."""
+    # One more than cores: one decodes while another waits for the interpreter.
+    count = workers or (os.cpu_count() or 1) + 1
+    left = iter(jobs)
+    with ThreadPoolExecutor(count) as pool:
+        # Few at a time, so that Ctrl-C waits for few and a million frames queue no million futures.
+        flying = deque(pool.submit(measure_file, job) for job in islice(left, 4 * count))
+        while flying:
+            found = flying.popleft().result()
+            flying.extend(pool.submit(measure_file, job) for job in islice(left, 1))
+            yield found
+
+
+def measure_on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Found]:
+    """Measure with the workers of a dask scheduler, in order.
+
+    The workers need this package and see the same files under the same paths.
+
+    Raises
+    ------
+    UserError
+        dask.distributed is not installed, or nothing answers at the address.
+    """
+    with _client(address) as client:
+        blocks = (jobs[at : at + CLUSTER_BLOCK] for at in range(0, len(jobs), CLUSTER_BLOCK))
+        # pure=False: a file may have been mended since the scheduler last saw its path.
+        tasks = (client.submit(measure_block, block, pure=False) for block in blocks)
+        flying = deque(islice(tasks, 4 * max(1, sum(client.nthreads().values()))))
+        while flying:
+            found = flying.popleft().result()
+            flying.extend(islice(tasks, 1))
+            yield from found
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client  # deferred: an extra, and slow to load
+    except ImportError as error:
+        raise UserError(
+            "--scheduler needs dask.distributed: pip install 'unclip[cluster]', or leave it out."
+        ) from error
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"No dask scheduler answers at --scheduler {address} ({error}). Start one with "
+            "`dask scheduler` and workers with `dask worker ADDRESS`."
+        ) from error
