@@ -90,7 +90,10 @@ def repair_session(
         It is no session, a recorder is at work on it, or its disk is full.
     """
     if not (session / "frames").is_dir():
-        raise UserError(f"{session} is no capture session: it has no folder `frames`.")
+        raise UserError(
+            f"{session} is no capture session: it has no folder `frames`. Name one session, such "
+            "as captures/NAME."
+        )
     with only_writer(session):
         return _repair(session, disk_floor_bytes, on_progress)
 
