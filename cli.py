@@ -68,12 +68,13 @@ REGION = Numbers("X,Y,W,H", ",", 4)
 COUNTS = Numbers("TRAIN_X,TRAIN_Y,TEST_X,TEST_Y", ",", 4, least=1)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
+BITS, SECONDS = click.IntRange(-1, 16), click.FloatRange(0)
 LIMIT, LEVELS = click.IntRange(1, 255), ["max_rgb", "luminance", "cielab", "ycbcr"]
 
 
 def setting(flag: str, default: Any, text: str, kind: Any = None) -> Callable[..., Any]:
-    """An option whose default comes from the settings and is shown."""
-    return click.option(flag, type=kind, default=default, show_default=True, help=text)
+    """An option whose default comes from the settings and is shown; "--flag name" names it."""
+    return click.option(*flag.split(), type=kind, default=default, show_default=True, help=text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,33 +97,26 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-OUT = click.option(
-    "--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go."
-)
+OUT = setting("--out", CAPTURE.out, "Where sessions go.", FOLDER)
 SOURCE_OPTIONS = [
     OUT,
     click.option("--session", help="Name of the new session.  [default: the time]"),
-    click.option(
-        "--monitor", type=int, default=CAPTURE.monitor, show_default=True, help="0: all of them."
-    ),
+    setting("--monitor", CAPTURE.monitor, "0: all of them."),
     click.option("--region", type=REGION, help="A part of the screen, in pixels."),
     click.option("--window", metavar="TITLE", help="The window whose title contains this."),
     click.option("--size", type=SIZE, help="Area-average frames to this size."),
     click.option("--hud-mask", type=FILE, help="PNG, white where the HUD is; kept with it."),
-    click.option(
-        "--disk-floor",
-        "disk_floor_gb",
-        type=click.FloatRange(0),
-        default=CAPTURE.disk_floor_bytes / GB,
-        show_default=True,
-        help="Stop before less than so many GB are free.",
+    setting(
+        "--disk-floor disk_floor_gb",
+        CAPTURE.disk_floor_bytes / GB,
+        "Stop before less than so many GB are free.",
+        click.FloatRange(0),
     ),
-    click.option(
+    setting(
         "--backend",
-        type=click.Choice(CHOICES["backend"]),
-        default=CAPTURE.backend,
-        show_default=True,
-        help="How the screen is read; dxcam is for Windows.",
+        CAPTURE.backend,
+        "How the screen is read; dxcam is for Windows.",
+        click.Choice(CHOICES["backend"]),
     ),
 ]
 
@@ -140,30 +134,27 @@ def key_option(name: str, what: str) -> Callable[..., Any]:
 @click.option(
     "--background", is_flag=True, help="Go on without the terminal; `cli capture stop` ends it."
 )
-@click.option("--fps", type=float, default=CAPTURE.fps, show_default=True, help="Frames a second.")
+@setting("--fps", CAPTURE.fps, "Frames a second.")
 @click.option("--duration", "duration_s", type=float, help="Stop after so many seconds.")
 @click.option("--max-frames", type=int, help="Stop after so many frames.")
 @source_options
 @click.option("--label", type=click.Choice(["X", "Y"]), help="Label all frames at once.")
-@click.option(
+@setting(
     "--dedupe",
-    type=click.Choice(CHOICES["dedupe"]),
-    default=CAPTURE.dedupe,
-    show_default=True,
-    help="Unchanged pictures: mark them, skip them, or do not look for them.",
+    CAPTURE.dedupe,
+    "Unchanged pictures: mark them, skip them, or do not look for them.",
+    click.Choice(CHOICES["dedupe"]),
 )
-@click.option(
+@setting(
     "--codec",
-    type=click.Choice(CHOICES["codec"]),
-    default=CAPTURE.codec,
-    show_default=True,
-    help="auto: PNG, or at high rates a lossless video that becomes PNG at the end.",
+    CAPTURE.codec,
+    "auto: PNG, or at high rates a lossless video that becomes PNG at the end.",
+    click.Choice(CHOICES["codec"]),
 )
-@click.option(
+@setting(
     "--develop/--no-develop",
-    default=CAPTURE.develop,
-    show_default=True,
-    help="Turn the video into PNG at the end, or leave that to `cli capture repair`.",
+    CAPTURE.develop,
+    "Turn the video into PNG at the end, or leave that to `cli capture repair`.",
 )
 @click.option("--notify", is_flag=True, help="Desktop notification of start, pause and end.")
 @click.option("--sound", is_flag=True, help="A sound at start, pause and end.")
@@ -262,48 +253,26 @@ control_command(
 
 
 @capture.command()
-@click.option(
+@setting(
     "--driver",
-    type=click.Choice(["keys", "flightgear"]),
-    default=SWEEP.driver,
-    show_default=True,
-    help="Tap the game's keys, or talk to FlightGear.",
+    SWEEP.driver,
+    "Tap the game's keys, or talk to FlightGear.",
+    click.Choice(["keys", "flightgear"]),
 )
 @click.option("--key", help="The game's key that moves its light a step, as ] or <page_up>.")
-@click.option("--steps", type=int, default=SWEEP.steps, show_default=True, help="Lights each.")
-@click.option("--taps", type=int, default=SWEEP.taps, show_default=True, help="Presses a step.")
-@click.option(
-    "--settle",
-    "settle_s",
-    type=float,
-    default=SWEEP.settle_s,
-    show_default=True,
-    help="Least seconds between press and grab.",
-)
+@setting("--steps", SWEEP.steps, "Lights each.")
+@setting("--taps", SWEEP.taps, "Presses a step.")
+@setting("--settle settle_s", SWEEP.settle_s, "Least seconds between press and grab.")
 @click.option("--viewpoint-key", help="The game's key for the next viewpoint.")
-@click.option(
-    "--viewpoints", type=int, default=SWEEP.viewpoints, show_default=True, help="How many."
-)
-@click.option(
-    "--viewpoint-settle",
-    "viewpoint_settle_s",
-    type=float,
-    default=SWEEP.viewpoint_settle_s,
-    show_default=True,
-    help="Least seconds after it.",
+@setting("--viewpoints", SWEEP.viewpoints, "How many.")
+@setting(
+    "--viewpoint-settle viewpoint_settle_s", SWEEP.viewpoint_settle_s, "Least seconds after it."
 )
 @click.option("--back-key", help="Takes the light back before the next viewpoint.")
-@click.option(
-    "--delay",
-    "delay_s",
-    type=float,
-    default=SWEEP.delay_s,
-    show_default=True,
-    help="Seconds to bring the game to the front.",
-)
-@click.option("--host", default=SWEEP.host, show_default=True, help="Where FlightGear runs.")
-@click.option("--port", type=int, default=SWEEP.port, show_default=True, help="FlightGear's port.")
-@click.option("--seed", type=int, default=SWEEP.seed, show_default=True, help="FlightGear: scenes.")
+@setting("--delay delay_s", SWEEP.delay_s, "Seconds to bring the game to the front.")
+@setting("--host", SWEEP.host, "Where FlightGear runs.")
+@setting("--port", SWEEP.port, "FlightGear's port.")
+@setting("--seed", SWEEP.seed, "FlightGear: scenes.")
 @source_options
 def sweep(**settings: Any) -> None:
     """Record viewpoints under many lights, unattended; any key of yours ends it.
@@ -336,7 +305,7 @@ def repair(session: Path, as_json: bool) -> None:
 
 @main.command()
 @source_options
-@click.option("--fps", type=float, default=CAPTURE.fps, show_default=True, help="Frames a second.")
+@setting("--fps", CAPTURE.fps, "Frames a second.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool, **settings: Any) -> None:
     """Look for what would spoil a recording, and say what to do about it.
@@ -357,21 +326,13 @@ def doctor(as_json: bool, **settings: Any) -> None:
 
 @main.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=FOLDER, default=CAPTURE.out, show_default=True, help="Where sessions go."
-)
+@setting("--out", CAPTURE.out, "Where sessions go.", FOLDER)
 @click.option(
     "--session", help="Name of the new session.  [default: the time; of a recording its file name]"
 )
 @click.option("--label", type=click.Choice(["X", "Y"]), help="Label all frames at once.")
 @click.option("--size", type=SIZE, help="Area-average frames to this size.")
-@click.option(
-    "--fps",
-    type=float,
-    default=5.0,
-    show_default=True,
-    help="Frames a second to keep of recordings.",
-)
+@setting("--fps", 5.0, "Frames a second to keep of recordings.")
 def import_(paths: tuple[Path, ...], **settings: Any) -> None:
     """Make sessions from screenshots and recordings that you already have.
 
@@ -390,9 +351,7 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
 
 
 @main.command()
-@click.option(
-    "--source", type=FOLDER, default=LABEL.source, show_default=True, help="The recordings."
-)
+@setting("--source", LABEL.source, "The recordings.", FOLDER)
 @click.option("--method", type=click.Choice(LEVELS), default=LABEL.method, help="What is clipped.")
 @setting("--limit", LABEL.limit, "Level from which a pixel counts as clipped; white is 255.", LIMIT)
 @setting("--y-fraction", LABEL.y_fraction, "Share of clipped pixels from which a frame is Y.")
@@ -421,7 +380,7 @@ def label(calibrate: bool, as_json: bool, **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--source", type=FOLDER, default=REVIEW.source, show_default=True, help="Sessions.")
+@setting("--source", REVIEW.source, "Sessions.", FOLDER)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
 @click.option("--browser/--no-browser", default=True, help="Open the page; its address is printed.")
 def review(**settings: Any) -> None:
@@ -436,10 +395,8 @@ def review(**settings: Any) -> None:
 
 
 @main.command()
-@click.option(
-    "--source", type=FOLDER, default=SPLIT.source, show_default=True, help="The recordings."
-)
-@click.option("--out", type=FOLDER, default=SPLIT.out, show_default=True, help="The data set.")
+@setting("--source", SPLIT.source, "The recordings.", FOLDER)
+@setting("--out", SPLIT.out, "The data set.", FOLDER)
 @click.option(
     "--counts",
     type=COUNTS,
@@ -447,28 +404,30 @@ def review(**settings: Any) -> None:
     help="Frames of each domain and side.  [default: the paper's 3864,3520,1212,780]",
 )
 @click.option("--fit", is_flag=True, help="Keep the proportions at the size that the frames allow.")
-@click.option("--seed", type=int, default=SPLIT.seed, show_default=True, help="Of the choice.")
-@click.option(
+@setting("--seed", SPLIT.seed, "Of the choice.")
+@setting(
     "--link",
-    type=click.Choice(["hard", "reflink", "symlink", "copy"]),
-    default=SPLIT.link,
-    show_default=True,
-    help="How frames get into the data set; copied where that cannot be.",
+    SPLIT.link,
+    "How frames get into the data set; copied where that cannot be.",
+    click.Choice(["hard", "reflink", "symlink", "copy"]),
 )
-@click.option(
+@setting(
     "--layout",
-    type=click.Choice(["cyclegan", "imagefolder"]),
-    default=SPLIT.layout,
-    show_default=True,
-    help="Folders: trainA, trainB, testA, testB, or train/X, train/Y, test/X, test/Y.",
+    SPLIT.layout,
+    "Folders: trainA, trainB, testA, testB, or train/X, train/Y, test/X, test/Y.",
+    click.Choice(["cyclegan", "imagefolder"]),
 )
-@click.option(
+@setting(
     "--duplicates",
-    type=click.Choice(["drop", "keep"]),
-    default=SPLIT.duplicates,
-    show_default=True,
-    help="What a domain has in another session, nearly alike.",
+    SPLIT.duplicates,
+    "What a domain has in another session, nearly alike.",
+    click.Choice(["drop", "keep"]),
 )
+@setting(
+    "--phash-bits", SPLIT.phash_bits, "Hashes up to so many bits apart are one; -1: off.", BITS
+)
+@setting("--guard guard_s", SPLIT.guard_s, "Least seconds between training and test.", SECONDS)
+@setting("--burst-gap burst_gap_s", SPLIT.burst_gap_s, "A pause that ends a burst, s.", SECONDS)
 @click.option("--dry-run", is_flag=True, help="Say what would be chosen, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
@@ -489,15 +448,14 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--data", type=FOLDER, default=TRAIN.data, show_default=True, help="The data set.")
-@click.option("--runs", type=FOLDER, default=TRAIN.runs, show_default=True, help="Where runs go.")
+@setting("--data", TRAIN.data, "The data set.", FOLDER)
+@setting("--runs", TRAIN.runs, "Where runs go.", FOLDER)
 @click.option("--run", default=TRAIN.run, help="Name of the run.  [default: the time]")
-@click.option(
+@setting(
     "--preset",
-    type=click.Choice(["auto", *PRESETS]),
-    default="auto",
-    show_default=True,
-    help="auto: the paper's settings on a GPU, small networks without one.",
+    "auto",
+    "auto: the paper's settings on a GPU, small networks without one.",
+    click.Choice(["auto", *PRESETS]),
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the larger domain.")
 @click.option("--batch-size", type=click.IntRange(1), help="Frames of each domain in a step.")
@@ -548,11 +506,9 @@ def train(preset: str, runs: Path, run: str, resume: bool, dry_run: bool, **sett
 @click.option(
     "-o", "--out", type=FILE, help="File (one input) or folder.  [default: beside the input]"
 )
-@click.option(
-    "--runs", type=FOLDER, default=RESTORE.runs, show_default=True, help="Where runs are."
-)
+@setting("--runs", RESTORE.runs, "Where runs are.", FOLDER)
 @click.option("--run", default=RESTORE.run, help="Name of the run.  [default: the newest]")
-@click.option("--device", default=RESTORE.device, show_default=True, help="auto, cpu, cuda, mps.")
+@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 def restore(inputs: tuple[Path, ...], **settings: Any) -> None:
     """Restore over-exposed pictures: image.png becomes image_restored.png.
@@ -567,13 +523,13 @@ def restore(inputs: tuple[Path, ...], **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--data", type=FOLDER, default=TRAIN.data, show_default=True, help="The data set.")
+@setting("--data", TRAIN.data, "The data set.", FOLDER)
 @click.option(
     "--pairs", type=FILE, help="Columns over_exposed,reference.  [default: DATA/pairs.csv]"
 )
-@click.option("--runs", type=FOLDER, default=TRAIN.runs, show_default=True, help="Where runs are.")
+@setting("--runs", TRAIN.runs, "Where runs are.", FOLDER)
 @click.option("--run", default="", help="Name of the run.  [default: the newest]")
-@click.option("--device", default=RESTORE.device, show_default=True, help="auto, cpu, cuda, mps.")
+@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
 def evaluate(
     data: Path, pairs: Path | None, runs: Path, run: str, device: str, as_json: bool
@@ -592,15 +548,13 @@ def evaluate(
 
 @main.command()
 @click.option("--size", type=SIZE, default=GAME.size, help="Window size.  [default: 512x512]")
-@click.option("--seed", type=int, default=GAME.seed, show_default=True, help="Of the whole world.")
+@setting("--seed", GAME.seed, "Of the whole world.")
 @click.option("--autopilot", is_flag=True, help="Fly through viewpoints and light by itself.")
-@click.option(
-    "--hold",
-    "hold_s",
-    type=click.FloatRange(0, min_open=True),
-    default=GAME.hold_s,
-    show_default=True,
-    help="Autopilot: seconds that each picture stays.",
+@setting(
+    "--hold hold_s",
+    GAME.hold_s,
+    "Autopilot: seconds that each picture stays.",
+    click.FloatRange(0, min_open=True),
 )
 @click.option("--hud", is_flag=True, help="Show the state and the keys.")
 @click.option("--duration", "duration_s", type=float, help="Close after so many seconds.")
@@ -616,23 +570,9 @@ def game(**settings: Any) -> None:
 
 
 @main.command()
-@click.option(
-    "--minutes",
-    type=click.FloatRange(1),
-    default=12.0,
-    show_default=True,
-    help="How long it may take; longer restores better.",
-)
-@click.option(
-    "--out",
-    type=FOLDER,
-    default=Path("demo"),
-    show_default=True,
-    help="Folder for all of it; a demo of before is replaced.",
-)
-@click.option(
-    "--seed", type=int, default=STAGE.seed, show_default=True, help="Of game and training."
-)
+@setting("--minutes", 12.0, "How long it may take; longer restores better.", click.FloatRange(1))
+@setting("--out", Path("demo"), "Folder for all of it; a demo of before is replaced.", FOLDER)
+@setting("--seed", STAGE.seed, "Of game and training.")
 def demo(minutes: float, out: Path, seed: int) -> None:
     """The whole way in one command: game, recording, labels, split, training, restored pictures.
 

@@ -59,9 +59,9 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=400)
+    parser.add_argument("--frames", type=int, default=1600)
     parser.add_argument("--pictures", type=int, default=80, help="different ones among them")
-    parser.add_argument("--passes", type=int, default=3, help="the best counts")
+    parser.add_argument("--passes", type=int, default=5, help="the best counts")
     parser.add_argument("--python", default=sys.executable, help="interpreter with cleanvision")
     return parser.parse_args()
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
+
+BLOCK_PAIRS = 1_000_000  # compared at a time: some 10 MB
+LOOKUP_COST = 66  # comparisons that take as long as looking one flipped hash up
 
 
 def near_pairs(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
@@ -20,13 +24,14 @@ def near_pairs(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
     known : uint64 array, (N,)
         Sorted, each once.
     bits : int
-        0 or less: no pair. Time grows with 64 over `bits`, and linearly with N: bits are flipped
-        and the result is looked up, however many hashes lie close together.
+        0 or less: no pair. Either bits are flipped and the result is looked up: time grows with
+        64 over `bits`, and linearly with N, however many hashes lie close together. Or, for two
+        bits and more, where that is quicker, each is compared with each.
 
     Yields
     ------
     tuple of int64 arrays, (K,) and (K,)
-        Positions of the smaller and of the larger hash, for each choice of bits.
+        Positions of the smaller and of the larger hash; each pair comes once.
 
     Examples
     --------
@@ -35,6 +40,10 @@ def near_pairs(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
     [1] [2]
     [0] [2]
     """
+    lookups = sum(comb(64, count) for count in range(1, bits + 1))
+    if bits > 1 and len(known) < LOOKUP_COST * lookups:
+        yield from _compare_all(known, bits)
+        return
     for count in range(1, bits + 1):
         for flips in combinations(range(64), count):
             flip = np.uint64(sum(1 << bit for bit in flips))
@@ -45,6 +54,17 @@ def near_pairs(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
             hit = known[high] == flipped
             if hit.any():
                 yield low[hit], high[hit]
+
+
+def _compare_all(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
+    """Each hash with each larger one, a block of rows at a time."""
+    rows = max(BLOCK_PAIRS // max(len(known), 1), 1)
+    for start in range(0, len(known), rows):
+        apart = np.bitwise_count(known[start : start + rows, None] ^ known[None, start:])
+        low, high = np.nonzero(apart <= bits)
+        larger = low < high
+        if larger.any():
+            yield low[larger] + start, high[larger] + start
 
 
 def starts_of_runs(*sorted_keys: NDArray[np.generic]) -> Ints:

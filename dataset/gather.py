@@ -340,9 +340,14 @@ def repeated_looks(table: Table, bits: int) -> Bools:
 
 def _repeated_hashes(hashes: NDArray[np.uint64], session: Ints, bits: int) -> Bools:
     known, which = np.unique(hashes, return_inverse=True)
+    first, last = np.full(len(known), np.iinfo(np.int64).max), np.full(len(known), -1)
+    np.minimum.at(first, which, session)
+    np.maximum.at(last, which, session)
     near: dict[int, list[int]] = {}
     for low, high in near_pairs(known, bits):
-        for one, two in zip(low.tolist(), high.tolist(), strict=True):
+        # Where both are of one session they say nothing of repeats, and those are most.
+        across = (first[low] != last[high]) | (first[high] != last[low])
+        for one, two in zip(low[across].tolist(), high[across].tolist(), strict=True):
             near.setdefault(one, []).append(two)
             near.setdefault(two, []).append(one)
     doubtful = np.bincount(which, minlength=len(known)) > 1

@@ -43,15 +43,17 @@ def group_frames(frames: Columns, options: SplitOptions) -> Ints:
     Returns
     -------
     int64 array, (len(frames),)
-        Group of each frame: 0, 1, ... in order of (session, index). Memory and time grow with
-        the number of frames, not with its square.
+        Group of each frame: 0, 1, ... in order of (session, index). Memory grows with the number
+        of frames, not with its square; so does time where `phash_bits` is at most 1.
     """
     order = np.lexsort((frames.index, frames.session))
     ordered = frames.take(order)
     strand, piece = _cut(ordered, options)
     edges = [_with_equal_bytes(ordered, piece)]
     guard_ns = round(options.guard_s * 1e9)
-    edges += _Looks(ordered, strand, piece, guard_ns).edges(options.phash_bits)
+    looks = _Looks(ordered, strand, piece, guard_ns)
+    # Frames alike are many where many bits may differ; the pieces they lie in are few.
+    edges += map(_distinct, looks.edges(options.phash_bits))
     groups = np.empty(len(frames), np.int64)
     groups[order] = _by_appearance(_components(edges, piece)[piece])
     return groups
@@ -222,6 +224,13 @@ class _Looks:
     def _either(self, one: Ints, two: Ints, later: bool) -> Ints:
         is_one = (self.time[one] > self.time[two]) == later
         return np.asarray(np.where(is_one, one, two))
+
+
+def _distinct(edges: Edges) -> Edges:
+    """Each edge once."""
+    one, two = edges
+    size = int(two.max(initial=0)) + 1
+    return np.divmod(np.unique(one * size + two), size)
 
 
 def _components(edges: list[Edges], piece: Ints) -> Ints:

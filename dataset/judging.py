@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset.clipping import ClippingStatistics
@@ -162,7 +162,10 @@ def label_frame(
             return None
         label, source = judge(statistics, options), "clipping"
     row = LabelRow(session, frame.file, label, source, method=method, threshold=threshold)
-    return row if statistics is None else replace(row, **asdict(statistics))
+    if statistics is None:
+        return row
+    fraction, blob, p99 = statistics.clipped_fraction, statistics.largest_blob, statistics.p99
+    return replace(row, clipped_fraction=fraction, largest_blob=blob, p99=p99)
 
 
 def _hand_label(frame: Frame, known: LabelRow | None) -> tuple[str, str]:

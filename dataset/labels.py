@@ -1,8 +1,8 @@
 """From clipping statistics and hand labels to X, Y, unsure or drop: ``captures/labels.csv``.
 
 A frame is measured once and its statistics are kept (``statistics.py``), so thresholds change
-without reading a pixel again. A label set by hand is never overruled (``judging.py``). Nothing
-here moves a frame.
+without reading a pixel again. A label set by hand is never overruled (``judging.py``), nor one
+that stands only in the review's journal yet (``review_journal.py``). Nothing here moves a frame.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from dataset.clipping import METHODS
 from dataset.errors import UserError
@@ -30,6 +33,7 @@ from dataset.judging import (
 )
 from dataset.manifest import Frame, find_sessions, read_frames
 from dataset.options import LabelOptions
+from dataset.review_journal import put_in_hand, read_journal
 from dataset.statistics import (
     HUD_MASK,
     Found,
@@ -49,6 +53,7 @@ __all__ = [
     "LabelRow",
     "LabelSummary",
     "Progress",
+    "hold_table",
     "judge",
     "label_captures",
     "method_name",
@@ -59,6 +64,8 @@ __all__ = [
 ]
 
 LABELS_FILE = "labels.csv"
+TABLE_LOCK = ".labels.lock"
+PATIENCE_S = 60.0  # for somebody else who writes the table, which takes seconds for a million rows
 
 Progress = Callable[[int, int], None]
 
@@ -151,6 +158,32 @@ def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
     return path
 
 
+@contextmanager
+def hold_table(captures: str | Path) -> Iterator[None]:
+    """Keep everybody else from writing ``labels.csv``, from reading it to writing it again.
+
+    Raises
+    ------
+    UserError
+        Somebody holds it for a minute, or the folder cannot be written in.
+    """
+    lock = FileLock(Path(captures) / TABLE_LOCK, timeout=PATIENCE_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"Another program has been writing {Path(captures) / LABELS_FILE} for a minute. End "
+            "it (`cli label` or `cli review`), then try again.",
+            1,
+        ) from None
+    except OSError as error:
+        raise UserError(f"Cannot write in {captures}: {error.strerror}.", 1) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @dataclass(frozen=True)
 class _Item:
     """A frame and the method that its session asks for."""
@@ -169,10 +202,11 @@ class _Item:
 def label_captures(options: LabelOptions, on_progress: Progress | None = None) -> LabelSummary:
     """Label every frame of every session and write ``labels.csv``.
 
-    Labels set by hand come first (in the table, then in the manifest), the light second, the
-    statistic third. Frames that repeat an earlier one, or cannot be read, become ``drop``. Each
-    measurement is kept at once: stopped half-way, also by a crash, it goes on from there. Pixels
-    that are white in a session's ``hud_mask.png`` count nowhere.
+    Labels set by hand come first (in the review's journal, in the table, in the manifest), the
+    light second, the statistic third. Journal and table are read again when the table is written,
+    for a review may be at work meanwhile. Frames that repeat an earlier one, or cannot be read,
+    become ``drop``. Each measurement is kept at once: stopped half-way, also by a crash, it goes on
+    from there. Pixels that are white in a session's ``hud_mask.png`` count nowhere.
 
     Parameters
     ----------
@@ -184,10 +218,10 @@ def label_captures(options: LabelOptions, on_progress: Progress | None = None) -
     ------
     UserError
         Thresholds that contradict each other, an unknown method, no sessions, a damaged manifest,
-        table or HUD mask, no answer from the scheduler.
+        table, journal or HUD mask, no answer from the scheduler.
     """
     _check(options)
-    known = {row.key: row for row in read_labels(options.source)}
+    known = _known(options.source)
     items = _find_items(options)
     unfit: dict[tuple[str, str], str] = {}
     measured = 0
@@ -211,8 +245,7 @@ def label_captures(options: LabelOptions, on_progress: Progress | None = None) -
                 if on_progress:
                     on_progress(measured, len(todo))
         finally:
-            rows = _label(items, known, kept, unfit, options)
-            path = _write(options.source, rows, known)
+            rows, path = _write(items, kept, unfit, options)
     counts = Counter(row.label for row in rows)
     return LabelSummary(
         {label: counts[label] for label in LABELS},
@@ -284,8 +317,22 @@ def _label(
     return rows
 
 
-def _write(source: Path, rows: Sequence[LabelRow], known: dict[tuple[str, str], LabelRow]) -> Path:
-    present = {row.key for row in rows}
-    # A session folder may only be elsewhere today: what a person said about it is kept.
-    absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
-    return write_labels(source, [*rows, *absent])
+def _known(source: Path) -> dict[tuple[str, str], LabelRow]:
+    """What table and journal say now."""
+    return put_in_hand({row.key: row for row in read_labels(source)}, read_journal(source))
+
+
+def _write(
+    items: Sequence[_Item],
+    kept: Kept,
+    unfit: dict[tuple[str, str], str],
+    options: LabelOptions,
+) -> tuple[list[LabelRow], Path]:
+    """Label all frames and write the table; the rows of the frames that are there, and its path."""
+    with hold_table(options.source):
+        known = _known(options.source)
+        rows = _label(items, known, kept, unfit, options)
+        present = {row.key for row in rows}
+        # A session folder may only be elsewhere today: what a person said about it is kept.
+        absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
+        return rows, write_labels(options.source, [*rows, *absent])

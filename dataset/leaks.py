@@ -1,7 +1,8 @@
 """What of the test could be known from training: for each test frame the nearest training frame.
 
 Measured on the finished choice, not on the plan: in time within one recording, and in bits of the
-perceptual hash. Numbers only.
+perceptual hash. One scene under two lights differs in 2 to 8 bits, more than grouping joins by
+default; different scenes can be as near, so a person has to look. Numbers only.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataset.groups import Neighbours
 MOST_PAIRS = 2_500_000_000  # hashes of 50,000 test and 50,000 training frames: some ten seconds
 BLOCK_PAIRS = 4_000_000  # compared at a time: 32 MB
 BITS = (0, 1, 2, 4, 8)  # counts of test frames at so many bits or fewer
+NEAR_BITS = BITS[-1]  # up to here a training frame may show the scene of a test frame
 SECONDS = (1, 2, 5, 10, 30, 60)  # counts of test frames nearer than this
 WORST = 12
 
@@ -65,6 +67,7 @@ def nearest_hashes(
 
 def measure_leaks(
     frames: Columns,
+    domain: Ints,
     groups: Ints,
     neighbours: Neighbours,
     train: Sequence[int],
@@ -77,7 +80,7 @@ def measure_leaks(
     ----------
     frames : Columns
         All frames that may be used.
-    groups : int64 array, (len(frames),)
+    domain, groups : int64 arrays, (len(frames),)
     neighbours : Neighbours
         Of `frames`.
     train, test : sequences of int
@@ -92,7 +95,7 @@ def measure_leaks(
     seconds, beside = apart[two], place[two]
     closest = int(np.argmin(seconds)) if np.isfinite(seconds).any() else None
     bytes_of = [set(frames.sha256[side].tolist()) - {b""} for side in (one, two)]
-    looks, near = _looks(frames, one, two, seconds, seed)
+    looks, near = _looks(frames, domain, one, two, seconds, seed)
     report = {
         "groups_on_both_sides": len(set(groups[one].tolist()) & set(groups[two].tolist())),
         "identical_files_on_both_sides": len(bytes_of[0] & bytes_of[1]),
@@ -115,7 +118,12 @@ def _times(seconds: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _looks(
-    frames: Columns, train: Ints, test: Ints, seconds: NDArray[np.float64], seed: int
+    frames: Columns,
+    domain: Ints,
+    train: Ints,
+    test: Ints,
+    seconds: NDArray[np.float64],
+    seed: int,
 ) -> tuple[dict[str, Any], list[Near]]:
     """Distances of hashes; those of flat pictures say nothing and are passed over."""
     telling = frames.telling
@@ -126,9 +134,11 @@ def _looks(
     sampled = len(asked) > most
     if sampled:
         asked = np.sort(np.random.default_rng(seed).choice(asked, most, replace=False))
-    bits, near = np.zeros(0, np.int64), []
+    bits, near, across = np.zeros(0, np.int64), [], 0
     if len(known) and len(asked):
         bits, place = nearest_hashes(frames.phash[test[asked]], frames.phash[known])
+        others = domain[test[asked]] != domain[known[place]]
+        across = int((others & (bits <= NEAR_BITS)).sum())
         for at in np.lexsort((seconds[asked], bits))[:WORST].tolist():
             apart = float(seconds[asked[at]])
             near.append(
@@ -145,7 +155,30 @@ def _looks(
         "flat_or_unknown": flat,
         **_summary(bits),
         "at_most": {str(each): int((bits <= each).sum()) for each in BITS},
+        "near_bits": NEAR_BITS,
+        "near": int((bits <= NEAR_BITS).sum()),
+        "near_x_beside_y": across,
     }, near
+
+
+def describe_near(leaks: dict[str, Any]) -> str:
+    """Sentences on test frames that may show a scene of the training; empty where none is near.
+
+    Parameters
+    ----------
+    leaks : dict
+        As of `measure_leaks`.
+    """
+    looks = leaks.get("hash_bits", {})
+    if not looks.get("near"):
+        return ""
+    some = "of a sample of" if looks["sampled"] else "of"
+    return (
+        f"{looks['near']:,} {some} {looks['frames']:,} test frames have a training frame within "
+        f"{looks['near_bits']} of 64 bits of the perceptual hash, {looks['near_x_beside_y']:,} of "
+        "them X beside Y or Y beside X. Where report/leaks.png shows one scene twice, `cli split "
+        "--phash-bits N` with the bits written there keeps it on one side."
+    )
 
 
 def _summary(values: NDArray[Any]) -> dict[str, float | None]:

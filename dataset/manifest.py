@@ -59,12 +59,14 @@ class Frame:
         values = json.loads(line)
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
-        known = {each.name for each in fields(cls)} - {"extra"}
-        extra = {key: value for key, value in values.items() if key not in known}
+        extra = {key: values.pop(key) for key in values.keys() - KNOWN_KEYS}
         try:
-            return cls(**{key: values[key] for key in known & values.keys()}, extra=extra)
+            return cls(**values, extra=extra)
         except TypeError as error:
             raise ValueError(str(error)) from error
+
+
+KNOWN_KEYS = frozenset(each.name for each in fields(Frame)) - {"extra"}
 
 
 class ManifestWriter:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dataset.images import Image, resize_area
 from dataset.layout import FOLDERS
+from dataset.leaks import describe_near
 
 
 def contact_sheet(images: Sequence[Image], columns: int, cell: tuple[int, int]) -> Image:
@@ -141,14 +142,15 @@ to the recordings: change a copy, not the file.
 
 
 def _looks(leaks: dict[str, Any]) -> str:
-    """The line on how much the test looks like training; nothing where it was not measured."""
+    """The lines on how much the test looks like training; nothing where it was not measured."""
     looks = leaks.get("hash_bits", {})
     if not looks.get("frames"):
         return ""
     some = "a sample of " if looks["sampled"] else ""
+    near = describe_near(leaks)
     return (
         f"- To the training frame that looks most like it, a test frame ({some}"
         f"{looks['frames']:,}) has {looks['min']:.0f} of 64 differing bits of the perceptual hash "
         f"at least and {looks['median']:.0f} in the middle; `report/leaks.png` shows the nearest, "
         '`split.json` says more under "leaks".\n'
-    )
+    ) + (f"- {near}\n" if near else "")

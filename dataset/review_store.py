@@ -2,8 +2,8 @@
 
 Every change is appended to ``captures/review.jsonl`` and flushed before it counts as made, and is
 folded into ``labels.csv`` now and then, at the end, and when the next review starts: a process
-that is killed loses nothing. The table is read again before each folding, because `cli label` may
-have written it meanwhile. The journal is never shortened; the last line about a frame counts.
+that is killed loses nothing. The table is read again for each folding, because `cli label` may
+have written it meanwhile, and is held until it is written. The journal is never shortened.
 Nothing here serves or draws anything.
 """
 
@@ -24,14 +24,20 @@ from filelock import FileLock, Timeout
 
 from dataset.errors import UserError
 from dataset.judging import LABELS, LabelRow, label_frame, options_used
-from dataset.labels import LABELS_FILE, label_captures, read_labels, session_name, write_labels
+from dataset.labels import (
+    LABELS_FILE,
+    hold_table,
+    label_captures,
+    read_labels,
+    session_name,
+    write_labels,
+)
 from dataset.manifest import Frame, cut_tail, find_sessions, read_frames
 from dataset.options import LabelOptions
+from dataset.review_journal import JOURNAL, Key, label_by_hand, read_journal
 
-JOURNAL = "review.jsonl"
 LOCK = ".review.lock"
 
-Key = tuple[str, str]  # session, file
 Change = tuple[
     int, str | None
 ]  # number of a frame, its label or None: the hand label is taken back
@@ -72,7 +78,7 @@ class ReviewStore:
         self.frames = list(_find_frames(source))
         self._changes = threading.Lock()  # the journal and what follows from it
         self._table = threading.Lock()  # labels.csv: one folding at a time
-        self._hand = _read_journal(source)
+        self._hand = _mend_journal(source)
         self._by_key = {each.key: each.frame for each in self.frames}
         self._journal = open(source / JOURNAL, "ab")  # noqa: SIM115 - closed by close()
         self._rows: dict[Key, LabelRow] = {}
@@ -125,16 +131,12 @@ class ReviewStore:
 
     def fold(self) -> None:
         """Bring ``labels.csv`` up to the journal; it is read anew, and left alone if it is so."""
-        with self._table:
-            for _ in range(3):  # somebody may write it while we are at work: begin again
-                seen = _stamp(self.source)
-                known = {row.key: row for row in read_labels(self.source)}
-                options = options_used(list(known.values()), self.source)
-                with self._changes:
-                    self._rows, self._options = known, options
-                    folded = self._folded(known)
-                if folded == known or _stamp(self.source) == seen:
-                    break
+        with self._table, hold_table(self.source):
+            known = {row.key: row for row in read_labels(self.source)}
+            options = options_used(list(known.values()), self.source)
+            with self._changes:
+                self._rows, self._options = known, options
+                folded = self._folded(known)
             if folded != known:
                 with suppress(OSError, ValueError):  # closed, or a disk without such a call
                     os.fsync(self._journal.fileno())
@@ -186,8 +188,7 @@ class ReviewStore:
             return row
         label = self._hand[key]
         if label is not None:
-            row = row or LabelRow(*key, label, "review")
-            return replace(row, label=label, source="review", threshold="")
+            return label_by_hand(key, row, label)
         return self._judged(key, row) if row is not None and row.source == "review" else row
 
     def _judged(self, key: Key, row: LabelRow) -> LabelRow | None:
@@ -238,30 +239,8 @@ def _find_frames(source: Path) -> Iterator[Reviewed]:
                 yield Reviewed(session_name(folder), frame, path, root)
 
 
-def _read_journal(source: Path) -> dict[Key, str | None]:
-    """The last label of each frame in the journal. A line cut off by a crash is removed."""
-    path = source / JOURNAL
-    if not path.exists():
-        return {}
-    cut_tail(source, JOURNAL)
-    found: dict[Key, str | None] = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            values = json.loads(line)
-            if values["label"] not in (*LABELS, None):
-                raise ValueError(f"no label {values['label']!r}")
-            found[str(values["session"]), str(values["file"])] = values["label"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}, line {number} is damaged ({error}). Remove that line."
-            ) from error
-    return found
-
-
-def _stamp(source: Path) -> tuple[int, int] | None:
-    """What changes when the table is written."""
-    try:
-        about = (source / LABELS_FILE).stat()
-    except OSError:
-        return None
-    return about.st_mtime_ns, about.st_ino
+def _mend_journal(source: Path) -> dict[Key, str | None]:
+    """What the journal says; a line cut off by a crash is removed, so that lines can follow."""
+    if (source / JOURNAL).exists():
+        cut_tail(source, JOURNAL)
+    return read_journal(source)

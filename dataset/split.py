@@ -23,7 +23,7 @@ from dataset.errors import UserError
 from dataset.gather import Table, gather_frames
 from dataset.groups import Neighbours, group_frames
 from dataset.labels import Progress
-from dataset.leaks import Near, measure_leaks
+from dataset.leaks import Near, describe_near, measure_leaks
 from dataset.links import WAYS
 from dataset.options import SplitOptions
 from dataset.plan import Counts, Plan, Pool, plan_largest, plan_split
@@ -50,6 +50,8 @@ class SplitSummary:
     copied: int  # files that were copied, not linked
     out: Path  # the data set
     link: str = "hard"  # as asked for
+    near: int = 0  # test frames that look much like a training frame
+    advice: str = ""  # what to do about them
 
     @property
     def table1(self) -> str:
@@ -63,9 +65,10 @@ class SplitSummary:
             if self.copied and self.link != "copy"
             else ""
         )
+        advice = f"\n{self.advice}" if self.advice else ""
         return (
             f"{self.table1}\n{self.groups:,} groups, none on both sides; {self.pairs:,} true pairs "
-            f"in the test; left out: {left_out or 'none'}: {self.out}{copied}"
+            f"in the test; left out: {left_out or 'none'}: {self.out}{copied}{advice}"
         )
 
 
@@ -103,6 +106,8 @@ class Planned:
             copied,
             self.options.out,
             self.options.link,
+            self.leaks["hash_bits"]["near"],
+            describe_near(self.leaks),
         )
 
 
@@ -173,7 +178,7 @@ def plan_captures(
         "more than needed": len(table) - chosen - plan.too_near,
     }
     leaks, nearest = measure_leaks(
-        table.keys, pool.group, pool.neighbours, plan.train, plan.test, options.seed
+        table.keys, table.domain, pool.group, pool.neighbours, plan.train, plan.test, options.seed
     )
     return Planned(table, pool, plan, used, left_out, leaks, nearest)
 
@@ -258,10 +263,11 @@ def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions) ->
     """What is missing and how to go on."""
     x, y = (len(np.unique(pool.group[pool.domain == at])) for at in (0, 1))
     groups = f"{x:,} groups with X and {y:,} with Y (viewpoints or stretches of a recording)"
+    joined = " A smaller --phash-bits joins fewer of them." if options.phash_bits > 1 else ""
     if plan is None:
         return (
             f"Training and test cannot be kept apart: {have}, but in only {groups}, which stay "
-            f"whole. {RECORD_MORE}: other viewpoints, or for some minutes."
+            f"whole.{joined} {RECORD_MORE}: other viewpoints, or for some minutes."
         )
     wanted = " / ".join(f"{count:,}" for count in options.counts)
     need = (options.counts[0] + options.counts[2], options.counts[1] + options.counts[3])
@@ -269,7 +275,7 @@ def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions) ->
     enough = not any(lacks)
     counted = zip(plan.missing, SIDES, strict=True) if enough else zip(lacks, "XY", strict=True)
     missing = " and ".join(f"{count:,} {name}" for count, name in counted if count)
-    why = f" Enough in number, they lie in {groups}, which stay whole." if enough else ""
+    why = f" Enough in number, they lie in {groups}, which stay whole.{joined}" if enough else ""
     largest = plan_largest(pool, options.counts, options)
     fits = "" if largest is None else f" (here {' / '.join(f'{n:,}' for n in largest.counts)})"
     return (

@@ -1,7 +1,8 @@
 """Measuring frames and keeping what was measured: ``captures/statistics.csv``.
 
-A line is appended as soon as a frame is measured, so a run that is killed loses only the frames
-in flight. Lines of other methods, limits and HUD masks stay. Nothing here decides a label.
+Lines are appended while frames are measured, so a run that is killed loses only the frames in
+flight and those of the last fifth of a second. Lines of other methods, limits and HUD masks stay.
+Nothing here decides a label.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -31,7 +33,8 @@ STATISTICS_FILE = "statistics.csv"
 HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
 COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
 MOST_PIXELS = 1 << 27  # of one frame, 134 million: more is a damaged or hostile header
-CLUSTER_BLOCK = 32  # frames a task of the scheduler
+BLOCK = 16  # frames that a thread, or a worker of a cluster, measures in one go
+FLUSH_S = 0.2  # seconds between two flushes: one for each frame costs a fiftieth of the whole
 
 Key = tuple[str, str]  # session, file
 Found = ClippingStatistics | str  # a measurement, or why there is none
@@ -59,6 +62,7 @@ class Kept:
         self._methods = set(methods)
         self._found: dict[tuple[Key, str], ClippingStatistics] = {}
         self._file: IO[str] | None = None
+        self._flushed = 0.0  # time.monotonic()
         self._read()
 
     def _read(self) -> None:
@@ -85,13 +89,15 @@ class Kept:
         self._found.setdefault((key, method), found)
 
     def append(self, key: Key, method: str, found: ClippingStatistics) -> None:
-        """Keep a measurement, and hand its line to the operating system at once."""
+        """Keep a measurement, and hand its line to the operating system within `FLUSH_S`."""
         self._found[key, method] = found
         row = (*key, method, found.clipped_fraction, found.largest_blob, found.p99)
         try:
             self._file = self._file or self._open()
             csv.writer(self._file, lineterminator="\n").writerow(row)
-            self._file.flush()
+            if time.monotonic() - self._flushed > FLUSH_S:
+                self._file.flush()
+                self._flushed = time.monotonic()
         except OSError as error:
             raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
 
@@ -115,8 +121,12 @@ class Kept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.close()
+        except OSError as failure:
+            raise UserError(f"Cannot write {self.path}: {failure.strerror}.", 1) from failure
 
 
 def hud_digest(session: Path) -> str:
@@ -193,7 +203,7 @@ def measure_file(job: Job) -> Found:
 
 
 def measure_block(jobs: Sequence[Job]) -> list[Found]:
-    """`measure_file` of each: what a worker of a cluster runs."""
+    """`measure_file` of each: what a thread or a worker of a cluster runs."""
     return [measure_file(job) for job in jobs]
 
 
@@ -201,14 +211,36 @@ def measure_here(jobs: Sequence[Job], workers: int = 0) -> Iterator[Found]:
     """Measure on this machine's cores (threads: OpenCV lets go of the interpreter), in order."""
     # One more than cores: one decodes while another waits for the interpreter.
     count = workers or (os.cpu_count() or 1) + 1
-    left = iter(jobs)
-    with ThreadPoolExecutor(count) as pool:
-        # Few at a time, so that Ctrl-C waits for few and a million frames queue no million futures.
-        flying = deque(pool.submit(measure_file, job) for job in islice(left, 4 * count))
-        while flying:
-            found = flying.popleft().result()
-            flying.extend(pool.submit(measure_file, job) for job in islice(left, 1))
-            yield found
+    # Blocks, because handing over costs as much as a percentile; smaller where frames are few.
+    size = max(1, min(BLOCK, len(jobs) // (4 * count)))
+    with ThreadPoolExecutor(count) as pool, _opencv_on_one_thread():
+        try:
+            yield from _in_order(lambda block: pool.submit(measure_block, block), jobs, size, count)
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the blocks in hand only
+
+
+def _in_order(
+    submit: Callable[[Sequence[Job]], Any], jobs: Sequence[Job], size: int, workers: int
+) -> Iterator[Found]:
+    """What futures of blocks of jobs give, in order; a few ahead, never a million queued."""
+    tasks = (submit(jobs[at : at + size]) for at in range(0, len(jobs), size))
+    flying = deque(islice(tasks, 4 * workers))
+    while flying:
+        found = flying.popleft().result()
+        flying.extend(islice(tasks, 1))
+        yield from found
+
+
+@contextmanager
+def _opencv_on_one_thread() -> Iterator[None]:
+    """OpenCV's own threads wait busily for work, and here every core has a frame already."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def measure_on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Found]:
@@ -222,14 +254,11 @@ def measure_on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Found]:
         dask.distributed is not installed, or nothing answers at the address.
     """
     with _client(address) as client:
-        blocks = (jobs[at : at + CLUSTER_BLOCK] for at in range(0, len(jobs), CLUSTER_BLOCK))
+        workers = max(1, sum(client.nthreads().values()))
         # pure=False: a file may have been mended since the scheduler last saw its path.
-        tasks = (client.submit(measure_block, block, pure=False) for block in blocks)
-        flying = deque(islice(tasks, 4 * max(1, sum(client.nthreads().values()))))
-        while flying:
-            found = flying.popleft().result()
-            flying.extend(islice(tasks, 1))
-            yield from found
+        yield from _in_order(
+            lambda block: client.submit(measure_block, block, pure=False), jobs, BLOCK, workers
+        )
 
 
 def _client(address: str) -> Any:

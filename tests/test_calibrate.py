@@ -18,6 +18,7 @@ from dataset.calibrate import (
     calibrate_captures,
     histogram,
     score,
+    smooth,
     thresholds_by_hand,
     widest_valley,
 )
@@ -79,6 +80,55 @@ def test_one_peak_has_no_valley() -> None:
 
 def test_a_valley_has_enough_frames_on_both_sides() -> None:
     assert widest_valley(histogram([0.001] * 99 + [0.5])) is None
+
+
+def two_modes(seed: int) -> tuple[list[float], float, float]:
+    """40 to 100 shares of dim frames and of over-exposed ones, and what is usual among either.
+
+    A quarter to three quarters of them are dim: half of the sets hold frames without any clipped
+    pixel, the others some clipped pixels. The usual shares lie 1.5 to 2.5 decades apart, each with
+    a standard deviation of a fifth of a decade.
+    """
+    random = np.random.default_rng(seed)
+    total = int(random.integers(40, 101))
+    dim = int(total * random.uniform(0.25, 0.75))
+    bright = random.uniform(-0.9, -0.3)
+    usual = bright - random.uniform(1.5, 2.5)
+    low = 10 ** random.normal(usual, 0.2, dim) if seed % 2 else np.zeros(dim)
+    shares = np.concatenate((low, 10 ** random.normal(bright, 0.2, total - dim)))
+    return np.clip(shares, 0, 1).tolist(), 10**usual if seed % 2 else 0.0, 10**bright
+
+
+@given(st.integers(0, 2**32))
+def test_thresholds_of_few_frames_lie_between_two_modes(seed: int) -> None:
+    shares, dim, bright = two_modes(seed)
+    valley = widest_valley(histogram(shares))
+    assert valley is not None
+    assert dim < valley[0] < valley[1] < bright
+
+
+def test_gaps_of_a_wide_mode_are_no_valley() -> None:
+    # 20 frames without a clipped pixel, 40 whose shares spread evenly over a decade and a half.
+    for seed in range(100):
+        bright = 10 ** np.random.default_rng(seed).uniform(-1.5, 0, 40)
+        valley = widest_valley(histogram([*[0.0] * 20, *bright]))
+        assert valley is not None
+        assert valley[1] <= 10**-1.5
+
+
+def test_few_frames_of_one_mode_give_no_threshold() -> None:
+    found = [
+        widest_valley(histogram((10 ** np.random.default_rng(seed).normal(-1.5, 0.5, 60)).tolist()))
+        for seed in range(100)
+    ]
+    assert found == [None] * 100
+
+
+@given(st.lists(st.floats(0, 1), max_size=200))
+def test_smoothing_loses_no_frame(shares: list[float]) -> None:
+    counts = histogram(shares)
+    assert smooth(counts).sum() == pytest.approx(len(shares))
+    assert smooth(counts).min() >= 0
 
 
 def test_labels_that_cross_leave_the_crossing_unsure() -> None:

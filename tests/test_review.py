@@ -1,18 +1,13 @@
-"""The review page: in a real browser, over real connections, and killed in the middle."""
+"""The server of the review: over real connections, and killed in the middle."""
 
 from __future__ import annotations
 
-import http.client
-import importlib.util
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,76 +16,28 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from made_sessions import frame, make_session
+from reviews import AS_JUDGED, Client, in_table, make_captures, serving
 
 import cli
-from dataset.errors import UserError
 from dataset.images import write_png
-from dataset.labels import label_captures, read_labels, write_labels
-from dataset.options import LabelOptions, ReviewOptions
+from dataset.labels import read_labels
+from dataset.options import ReviewOptions
 from dataset.review import serve_review
+from dataset.review_journal import JOURNAL
 from dataset.review_pictures import Kept
-from dataset.review_store import JOURNAL, open_review
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
 def captures(tmp_path: Path) -> Path:
-    """Two sessions, measured and judged: X, unsure, Y of ``day``, X of ``night`` by a key."""
-    folder = tmp_path / "captures"
-    make_session(folder, "day", [frame(at, at) for at in range(3)], [0, 0.05, 0.5])
-    make_session(folder, "night", [frame(0, 99, label="X")], [0.2])
-    label_captures(LabelOptions(folder, y_fraction=0.1))
-    return folder
-
-
-def in_table(captures: Path) -> list[str]:
-    return [f"{row.label} {row.source}" for row in read_labels(captures)]
-
-
-AS_JUDGED = ["X clipping", "unsure clipping", "Y clipping", "X key"]
-
-
-class Client:
-    """Speaks HTTP with a review, with its token unless told otherwise."""
-
-    def __init__(self, address: str) -> None:
-        place, token = address.removeprefix("http://").split("/?token=")
-        self.address, self.place, self.token = address, place, token
-        self.cookie = f"unclip_review_{place.split(':')[1]}={token}"
-
-    def ask(
-        self, path: str, body: Any = None, method: str = "GET", **headers: str
-    ) -> tuple[int, bytes, http.client.HTTPMessage]:
-        shown = {"Host": self.place, "Cookie": self.cookie}
-        if body is not None:
-            method, body = "POST", json.dumps(body)
-            shown |= {"Content-Type": "application/json", "Origin": f"http://{self.place}"}
-        shown = {name: value for name, value in (shown | headers).items() if value}
-        connection = http.client.HTTPConnection(self.place, timeout=10)
-        try:
-            connection.request(method, path, body, shown)
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.headers
-        finally:
-            connection.close()
-
-    def label(self, *changes: tuple[int, str | None]) -> list[list[int]]:
-        status, body, _ = self.ask("/labels", {"changes": changes})
-        assert status == 200, body
-        return list(json.loads(body)["rows"])
+    return make_captures(tmp_path / "captures")
 
 
 @pytest.fixture
 def client(captures: Path) -> Iterator[Client]:
-    with serve_review(ReviewOptions(captures)) as (server, address, _):
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield Client(address)
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(captures) as speaker:
+        yield speaker
 
 
 def test_it_listens_on_the_loopback_interface_only(captures: Path) -> None:
@@ -161,19 +108,6 @@ def test_only_numbers_of_frames_are_served(client: Client, path: str) -> None:
     assert b"root:" not in body
 
 
-def test_a_manifest_cannot_lead_out_of_its_session(tmp_path: Path) -> None:
-    secret = tmp_path / "secret.png"
-    make_session(tmp_path, "flight", [frame(at, at) for at in range(3)], [0, 0.2, 0.4])
-    lines = (tmp_path / "flight" / "frames.jsonl").read_text().splitlines()
-    lines[0] = lines[0].replace("frames/000000.png", "../secret.png")
-    (tmp_path / "flight" / "frames" / "000000.png").rename(secret)
-    (tmp_path / "flight" / "frames" / "000001.png").unlink()
-    (tmp_path / "flight" / "frames" / "000001.png").symlink_to(secret)
-    (tmp_path / "flight" / "frames.jsonl").write_text("\n".join(lines) + "\n")
-    with open_review(tmp_path) as store:
-        assert [each.frame.file for each in store.frames] == ["frames/000002.png"]
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -229,44 +163,6 @@ def test_the_cache_forgets_the_oldest() -> None:
     assert [kept.get(key) for key in (1, 2, 3)] == [b"12345", None, b"12345"]
 
 
-def test_labels_end_in_the_table_and_can_be_taken_back(captures: Path) -> None:
-    with open_review(captures) as store:
-        store.set_labels([(0, "Y"), (1, "drop"), (3, "Y")])
-        store.fold()
-        assert in_table(captures) == ["Y review", "drop review", "Y clipping", "Y review"]
-        store.set_labels([(1, None), (3, None)])
-    assert in_table(captures) == ["Y review", *AS_JUDGED[1:]]
-    with open_review(captures) as store:  # which never saw what the row was before
-        store.set_labels([(0, None)])
-    assert in_table(captures) == AS_JUDGED
-
-
-def test_a_label_by_hand_beats_the_statistic(captures: Path) -> None:
-    with open_review(captures) as store:
-        store.set_labels([(0, "Y")])
-    label_captures(LabelOptions(captures, y_fraction=0.2))
-    assert in_table(captures)[0] == "Y review"
-
-
-def test_frames_that_were_never_measured_can_be_labelled(tmp_path: Path) -> None:
-    make_session(tmp_path, "flight", [frame(at, at) for at in range(2)], [0, 0.5])
-    with open_review(tmp_path) as store:
-        assert store.rows() == [None, None]
-        store.set_labels([(1, "X"), (0, "Y")])
-        store.set_labels([(0, None)])
-    assert in_table(tmp_path) == ["X review"]
-
-
-def test_a_table_written_meanwhile_keeps_both(captures: Path) -> None:
-    old = read_labels(captures)
-    with open_review(captures) as store:
-        store.set_labels([(0, "Y")])
-        store.fold()
-        write_labels(captures, [replace(row, p99=7) for row in old])  # had read it before
-    assert in_table(captures) == ["Y review", *AS_JUDGED[1:]]
-    assert [row.p99 for row in read_labels(captures)] == [7] * 4
-
-
 def test_applied_thresholds_spare_hands_and_keys(client: Client, captures: Path) -> None:
     client.label((0, "Y"))
     status, body, _ = client.ask("/apply", {"thresholds": [0.1, 0.6, 0.01]})
@@ -276,25 +172,6 @@ def test_applied_thresholds_spare_hands_and_keys(client: Client, captures: Path)
     assert read_labels(captures)[1].threshold == "X<=0.1 Y>=0.6 blob>=0.01"
     assert client.ask("/apply", {"thresholds": [0.6, 0.1, 0]})[0] == 409
     assert client.ask("/apply", {"thresholds": ["a"]})[0] == 400
-
-
-def test_a_second_review_is_refused(captures: Path) -> None:
-    again = pytest.raises(UserError, match="Another review")
-    with open_review(captures), again, open_review(captures):
-        pass
-    with open_review(captures) as store:
-        assert store.summary().by_hand == 0
-
-
-def test_a_torn_line_is_removed_and_a_damaged_one_named(captures: Path) -> None:
-    line = json.dumps({"session": "day", "file": "frames/000000.png", "label": "Y", "wall_ns": 1})
-    (captures / JOURNAL).write_text(f'{line}\n{{"session": "da')
-    with open_review(captures) as store:
-        store.set_labels([(1, "X")])
-    assert in_table(captures)[:2] == ["Y review", "X review"]
-    (captures / JOURNAL).write_text(f"nonsense\n{line}\n")
-    with pytest.raises(UserError, match=r"review\.jsonl, line 1"), open_review(captures):
-        pass
 
 
 def start_server(captures: Path) -> tuple[subprocess.Popen[str], Client]:
@@ -332,115 +209,3 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, captures: Path) -> None:
         command = ["review", "--source", str(other), "--port", str(server.port)]
         taken = CliRunner().invoke(cli.main, command)
     assert f"Cannot use port {server.port}" in taken.output
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium; Playwright downloads none."""
-    if importlib.util.find_spec("playwright") is None:
-        pytest.skip("needs Playwright: pip install playwright")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    root = hasattr(os, "getuid") and os.getuid() == 0
-    with sync_playwright() as play:
-        started = play.chromium.launch(
-            executable_path=program, args=["--no-sandbox"] if root else []
-        )
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Any, client: Client) -> Iterator[Any]:
-    """The page of the review; a fault in its scripts or a breach of its policy fails the test."""
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    opened = context.new_page()
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    opened.goto(client.address)
-    opened.wait_for_selector(".cell.cursor")
-    yield opened
-    context.close()
-    assert faults == []
-
-
-def saved(page: Any) -> list[str]:
-    """The labels in the grid, once the server has them all."""
-    page.wait_for_timeout(60)
-    page.wait_for_selector("#saved:text-is('all saved')")
-    cells = page.locator(".cell:not([hidden])").all()
-    cells.sort(key=lambda cell: int(cell.get_attribute("data-place")))
-    return [" ".join(cell.locator(".badge, .how").all_inner_texts()) for cell in cells]
-
-
-AS_SHOWN = ["X statistic", "unsure statistic", "Y statistic", "X key"]
-
-
-def test_keys_label_undo_and_redo(page: Any, client: Client, captures: Path) -> None:
-    assert "token" not in page.url
-    assert saved(page) == AS_SHOWN
-    for key in ("y", "d", "ArrowRight", "u"):
-        page.keyboard.press(key)
-    labelled = ["Y hand", "drop hand", "Y statistic", "unsure hand"]
-    assert saved(page) == labelled
-    for key in ("z", "z"):
-        page.keyboard.press(key)
-    assert saved(page) == ["Y hand", *AS_SHOWN[1:]]
-    for key in ("Shift+Z", "Shift+Z"):
-        page.keyboard.press(key)
-    assert saved(page) == labelled
-    page.keyboard.press("z")
-    saved(page)
-    page.reload()
-    page.wait_for_selector(".cell.cursor")
-    assert saved(page) == ["Y hand", "drop hand", *AS_SHOWN[2:]]
-    lines = [json.loads(line) for line in (captures / JOURNAL).read_text().splitlines()]
-    assert lines[0]["label"] == "Y"
-    assert lines[-1].keys() == {"session", "file", "label", "wall_ns"}
-    assert lines[-1]["label"] is None
-
-
-def test_a_range_is_labelled_at_once_and_a_filter_finds_it(page: Any) -> None:
-    page.keyboard.press("l")
-    page.keyboard.press("Shift+ArrowRight")
-    page.keyboard.press("x")
-    assert saved(page) == ["X statistic", "X hand", "X hand", "X key"]
-    page.keyboard.press("f")
-    page.select_option("#by-source", "4")
-    page.keyboard.press("Escape")
-    page.keyboard.press("ArrowRight")
-    assert saved(page) == ["X hand", "X hand"]
-    page.keyboard.press("z")
-    page.keyboard.press("r")
-    assert saved(page) == []
-
-
-def test_one_frame_is_shown_with_what_is_clipped(page: Any) -> None:
-    for key in ("ArrowRight", "ArrowRight", "Enter", "c"):
-        page.keyboard.press(key)
-    page.wait_for_selector("#overlay", state="visible")
-    assert page.evaluate("document.getElementById('overlay').decode().then(() => true)")
-    assert "clipped 50.0 %" in page.inner_text("#caption")
-    assert "statistic" in page.inner_text("#caption")
-    page.keyboard.press("d")
-    assert "night" in page.inner_text("#caption")  # on to the next
-    page.keyboard.press("Enter")
-    assert page.is_hidden("#single")
-
-
-def test_thresholds_are_counted_at_once_and_applied_when_told(page: Any, captures: Path) -> None:
-    def column(number: int) -> list[str]:
-        return list(page.locator(f"#table td:nth-child({number})").all_inner_texts())
-
-    assert [column(2), column(3)] == [["2", "1", "1", "0"]] * 2
-    assert column(4) == ["5,076", "4,300", "", ""]
-    page.locator("#y-fraction").fill("970")  # some 76 %
-    page.wait_for_timeout(60)
-    assert [column(2), column(3)] == [["2", "1", "1", "0"], ["2", "0", "2", "0"]]
-    page.click("#apply")
-    page.wait_for_selector("#saved:has-text('applied')")
-    assert in_table(captures) == ["X clipping", "unsure clipping", "unsure clipping", "X key"]

@@ -117,7 +117,7 @@ export class State {
     this.onChange(null);
   }
 
-  // As `judge` of dataset/labels.py does.
+  // As `judge` of dataset/judging.py does, so that sliders need no server; tests hold them together.
   judge(n, [x, y, blob]) {
     if (this.fraction[n] <= x) return 1;
     return this.fraction[n] >= y && this.blob[n] >= blob ? 2 : 3;

@@ -1,0 +1,77 @@
+"""Labels given in a review, each as it was given: ``captures/review.jsonl``.
+
+For what a person said in a review the journal is the truth, and ``labels.csv`` follows it whoever
+writes that. The last line about a frame counts; a label of null was taken back. Only a running
+review appends lines (`review_store.py`), and nothing here writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.judging import LABELS, LabelRow
+
+JOURNAL = "review.jsonl"
+
+Key = tuple[str, str]  # session, file
+Hand = dict[Key, str | None]  # the label of a frame; None: it was taken back
+
+
+def read_journal(captures: str | Path) -> Hand:
+    """The last label of each frame in the journal; empty when there is none.
+
+    A last line without an end is passed over: it is just being written, or a crash cut it off.
+
+    Raises
+    ------
+    UserError
+        A line is damaged, or the file cannot be read.
+    """
+    path = Path(captures) / JOURNAL
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    found: Hand = {}
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        try:
+            values = json.loads(line)
+            if values["label"] not in (*LABELS, None):
+                raise ValueError(f"no label {values['label']!r}")
+            found[str(values["session"]), str(values["file"])] = values["label"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, line {number} is damaged ({error}). Remove that line."
+            ) from error
+    return found
+
+
+def label_by_hand(key: Key, row: LabelRow | None, label: str) -> LabelRow:
+    """A frame's row with the label that a person gave it in a review."""
+    row = row or LabelRow(*key, label, "review")
+    return replace(row, label=label, source="review", threshold="")
+
+
+def put_in_hand(known: Mapping[Key, LabelRow], hand: Hand) -> dict[Key, LabelRow]:
+    """The table as the journal has it: its labels set, rows that rest on one taken back left out.
+
+    Examples
+    --------
+    >>> known = {("s", "a"): LabelRow("s", "a", "Y", "review")}
+    >>> put_in_hand(known, {("s", "a"): None, ("s", "b"): "X"})
+    {('s', 'b'): LabelRow(session='s', file='b', label='X', source='review', \
+clipped_fraction=None, largest_blob=None, p99=None, method='', threshold='')}
+    """
+    told = dict(known)
+    for key, label in hand.items():
+        if label is not None:
+            told[key] = label_by_hand(key, told.get(key), label)
+        elif key in told and told[key].source == "review":
+            del told[key]
+    return told
