@@ -69,12 +69,26 @@ COUNTS = Numbers("TRAIN_X,TRAIN_Y,TEST_X,TEST_Y", ",", 4, least=1)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
 BITS, SECONDS = click.IntRange(-1, 16), click.FloatRange(0)
+AT_LEAST_0, AT_LEAST_1 = click.IntRange(0), click.IntRange(1)
+ON_OFF = click.Choice(["auto", "on", "off"])
+NETWORK_WISHES = {  # options of `cli train` -> fields of NetworkOptions
+    "filters": "generator_filters",
+    "blocks": "generator_blocks",
+    "discriminator_filters": "discriminator_filters",
+    "residual": "residual",
+    "resize": "resize",
+}
 LIMIT, LEVELS = click.IntRange(1, 255), ["max_rgb", "luminance", "cielab", "ycbcr"]
 
 
 def setting(flag: str, default: Any, text: str, kind: Any = None) -> Callable[..., Any]:
     """An option whose default comes from the settings and is shown; "--flag name" names it."""
     return click.option(*flag.split(), type=kind, default=default, show_default=True, help=text)
+
+
+def wish(flag: str, kind: Any, text: str) -> Callable[..., Any]:
+    """An option that changes a preset where it is given, and is None where it is not."""
+    return click.option(flag, type=kind, default=None, help=text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -457,38 +471,51 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
     "auto: the paper's settings on a GPU, small networks without one.",
     click.Choice(["auto", *PRESETS]),
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the larger domain.")
-@click.option("--batch-size", type=click.IntRange(1), help="Frames of each domain in a step.")
-@click.option("--size", type=click.IntRange(32), help="Side of the squares to train on, pixels.")
-@click.option(
-    "--load-size", type=click.IntRange(0), help="Shorter side of the frames; 0: as recorded."
-)
-@click.option("--steps", type=click.IntRange(1), help="Stop after so many steps.")
-@click.option("--minutes", type=float, help="Plan the epochs so that training takes so long.")
-@click.option("--learning-rate", type=float, help="Of Adam.")
-@click.option("--cycle-weight", type=float, help="Lambda of the cycle loss.")
-@click.option(
-    "--identity-weight", type=float, help="Weight of the identity loss; the paper has none."
-)
-@click.option(
-    "--minimax", is_flag=True, default=None, help="Generators minimize log(1 - D), literally."
-)
-@click.option("--device", help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="auto is measured.")
-@click.option("--seed", type=int, help="Of weights, order, crops and pools.")
+@wish("--epochs", AT_LEAST_1, "Passes over the larger domain.")
+@wish("--batch-size", AT_LEAST_1, "Frames of each domain in a step.")
+@wish("--size", click.IntRange(32), "Side of the squares to train on, pixels.")
+@wish("--load-size", AT_LEAST_0, "Shorter side of the frames; 0: as recorded.")
+@wish("--steps", AT_LEAST_1, "Stop after so many steps.")
+@wish("--minutes", SECONDS, "Plan the epochs so that training takes so long.")
+@wish("--learning-rate", SECONDS, "Of Adam.")
+@wish("--cycle-weight", SECONDS, "Lambda of the cycle loss.")
+@wish("--identity-weight", SECONDS, "Weight of the identity loss; the paper has none.")
+@wish("--gan", click.Choice(["log", "least-squares"]), "The adversarial loss; the paper: log.")
+@wish("--minimax/--no-minimax", None, "Generators minimize log(1 - D), literally.")
+@wish("--discriminator-rate", SECONDS, "The discriminators' rate as a share of the generators'.")
+@wish("--discriminator-every", AT_LEAST_1, "Generator steps to one discriminator step.")
+@wish("--ema", click.FloatRange(0, 1, max_open=True), "Keep a running average; its decay a step.")
+@wish("--filters", AT_LEAST_1, "Channels of a generator's first layer.")
+@wish("--blocks", AT_LEAST_0, "Residual blocks of a generator.")
+@wish("--discriminator-filters", AT_LEAST_1, "Channels of a discriminator's first layer.")
+@wish("--residual/--no-residual", None, "Correct the input, rather than draw it anew.")
+@wish("--resize/--no-resize", None, "Upsample and convolve: no checkerboard.")
+@wish("--device", str, "auto, cpu, cuda, cuda:1, mps.")
+@wish("--precision", click.Choice(["auto", "fp32", "bf16"]), "auto is measured.")
+@wish("--memory-format", click.Choice(["auto", "contiguous", "channels_last"]), "auto is measured.")
+@wish("--compile", ON_OFF, "torch.compile; auto is measured where it can pay.")
+@wish("--graphs", ON_OFF, "The step as one CUDA graph; auto is measured.")
+@wish("--checkpoint-every", AT_LEAST_0, "Steps between checkpoints; 0: by time.")
+@wish("--checkpoint-minutes", SECONDS, "Minutes between checkpoints; also after each epoch.")
+@wish("--init", FOLDER, "Start from CycleGAN's network files in this folder.")
+@wish("--seed", int, "Of weights, order, crops and pools.")
 @click.option("--resume", is_flag=True, help="Go on with a run (the newest, or --run).")
 @click.option("--dry-run", is_flag=True, help="Print settings, parameters and time, then stop.")
-def train(preset: str, runs: Path, run: str, resume: bool, dry_run: bool, **settings: Any) -> None:
+@click.option("--tune", is_flag=True, help="Measure every way to train on this machine, then stop.")
+def train(
+    preset: str, runs: Path, run: str, resume: bool, dry_run: bool, tune: bool, **settings: Any
+) -> None:
     """Train the CycleGAN on a data set.
 
     \b
     Example: cli train --preset cpu --minutes 10
     """
     from model.train import describe_plan, train
+    from model.train import tune as tune_here
 
     options = train_options(preset, runs, run, resume, settings)
-    if dry_run:
-        click.echo(describe_plan(options))
+    if tune or dry_run:
+        click.echo(tune_here(options, click.echo) if tune else describe_plan(options))
         return
     with progress("training", "step") as update:
         summary = train(options, lambda now: update(now.done, now.total, describe(now)), click.echo)
@@ -544,6 +571,42 @@ def evaluate(
     with progress("evaluating", "pair") as update:
         found = evaluate_run(pairs or data / "pairs.csv", runs, run, device, update)
     echo_result(found.summary(), as_json)
+
+
+@main.command()
+@setting("--runs", RESTORE.runs, "Where runs are.", FOLDER)
+@click.option("--run", default="", help="Name of the run.  [default: the newest]")
+@click.option("-o", "--out", type=FILE, help="The file.  [default: <run>_F.safetensors]")
+@setting("--network", "F", "F restores, G adds over-exposure.", click.Choice(["F", "G"]))
+def export(runs: Path, run: str, out: Path | None, network: str) -> None:
+    """Write a trained network as one file, to keep or to give away.
+
+    \b
+    Example: cli export -o restorer.safetensors
+    """
+    from model.checkpoint import newest_run
+    from model.exchange import save_release
+
+    click.echo(str(save_release(newest_run(runs, run), out, network)))
+
+
+@main.command()
+@setting("--data", TRAIN.data, "The data set that the run was trained on.", FOLDER)
+@setting("--runs", TRAIN.runs, "Where runs are.", FOLDER)
+@click.option("--run", default="", help="Name of the run.  [default: the newest]")
+@click.option("--out", type=FOLDER, help="Where they go.  [default: figures/ in the run]")
+@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
+def figures(**settings: Any) -> None:
+    """Draw the paper's Figures 1 to 3 and Table 1 of a run, and the curves of its training.
+
+    \b
+    Example: cli figures
+    """
+    from model.figures import make_figures
+
+    with progress("drawing", "figure") as update:
+        summary = make_figures(**settings, on_progress=update)
+    click.echo(str(summary))
 
 
 @main.command()
@@ -639,9 +702,9 @@ def train_options(
     """The preset with what was asked to be different; a resumed run keeps its own settings."""
     asked = {key: value for key, value in settings.items() if value is not None}
     if resume:
-        from model.train import resumed_options
+        from model.runs import resumed_options
 
-        allowed = {"epochs", "steps", "device"}
+        allowed = {"epochs", "steps", "device", "checkpoint_every", "checkpoint_minutes"}
         explicit = {key for key in asked if given(key)}
         if explicit - allowed:
             names = ", ".join(sorted("--" + key.replace("_", "-") for key in explicit - allowed))
@@ -652,13 +715,10 @@ def train_options(
 
         preset = "cpu" if pick_device(settings["device"] or "auto").type == "cpu" else "paper"
         click.echo(f"preset {preset} (choose with --preset)")
-    known = {field.name for field in fields(TrainOptions)}
-    return replace(
-        PRESETS[preset](),
-        runs=runs,
-        run=run,
-        **{key: value for key, value in asked.items() if key in known},
-    )
+    options = PRESETS[preset]()
+    shape = {NETWORK_WISHES[key]: asked.pop(key) for key in NETWORK_WISHES.keys() & asked.keys()}
+    network = replace(options.network, **shape)
+    return replace(options, runs=runs, run=run, network=network, **asked)
 
 
 def given(name: str) -> bool:

@@ -1,38 +1,99 @@
-"""Checkpoints on disk: state dicts and settings, never pickled objects.
+"""Checkpoints on disk: what resuming needs, and the networks under CycleGAN's own names.
 
-``runs/<name>/checkpoints/`` holds ``latest_net_G_A.pth`` (G), ``latest_net_G_B.pth`` (F),
-``latest_net_D_A.pth`` (D_Y) and ``latest_net_D_B.pth`` (D_X) under CycleGAN's own file names,
-``latest_state.pth`` with everything that resuming needs, and ``N_net_G_B.pth`` of kept epochs.
-Every file is written aside and renamed into place.
+``runs/<name>/checkpoints/`` holds
+
+- ``latest_state.pth``, everything that resuming needs, and ``previous_state.pth``, the one before;
+- ``latest_net_G_A.pth`` (G), ``latest_net_G_B.pth`` (F), ``latest_net_D_A.pth`` (D_Y) and
+  ``latest_net_D_B.pth`` (D_X): bare fp32 state dicts, as CycleGAN's public code has them;
+- ``latest_ema_net_G_A.pth`` and ``latest_ema_net_G_B.pth``, the averages of G and F, if kept;
+- ``latest_networks.json``, after how many steps those were written;
+- ``N_net_G_B.pth``, F of kept epochs.
+
+Tensors and plain values only, never pickled objects. How they become files is in ``states``; files
+of other programs and files to give away are the affair of ``exchange``.
 """
 
 from __future__ import annotations
 
-import io
 import json
-from dataclasses import asdict
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dataset.errors import UserError
 from dataset.images import write_whole
-from model.cyclegan import CycleGAN, build_generator
+from model.cyclegan import build_generator
 from model.networks import Generator
 from model.options import NetworkOptions, TrainOptions
+from model.states import (
+    bare_state,
+    first_line,
+    is_whole,
+    random_state,
+    read_network_state,
+    read_state,
+    remove_strays,
+    set_random_state,
+    write_state,
+)
 
 OPTIONS_FILE = "options.json"
 STATE_FILE = "latest_state.pth"
+STATE_FILES = (STATE_FILE, "previous_state.pth", *(f"previous_{n}_state.pth" for n in range(2, 10)))
+FORMAT = 2  # of the state files
+NOTE_FILE = "latest_networks.json"
 NETWORK_FILES = {  # CycleGAN: A = X, B = Y, G_A = G, G_B = F, D_A = D_Y, D_B = D_X
     "G": "net_G_A.pth",
     "F": "net_G_B.pth",
     "D_Y": "net_D_A.pth",
     "D_X": "net_D_B.pth",
 }
-# Buffers that older CycleGAN checkpoints carry although instance norm does not use them.
-UNUSED_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class Trainable(Protocol):
+    """What a checkpoint asks of the model."""
+
+    @property
+    def G(self) -> nn.Module: ...
+
+    @property
+    def F(self) -> nn.Module: ...
+
+    @property
+    def D_X(self) -> nn.Module: ...
+
+    @property
+    def D_Y(self) -> nn.Module: ...
+
+    @property
+    def adder(self) -> nn.Module:
+        """The average of G, or G itself."""
+
+    @property
+    def restorer(self) -> nn.Module:
+        """The average of F, or F itself."""
+
+    def train_state(self) -> dict[str, Any]:
+        """Networks, averages, optimizers and pools: tensors and plain values."""
+
+    def load_train_state(self, state: dict[str, Any]) -> None:
+        """Put all of that back."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run goes on."""
+
+    epoch: int  # that comes next, from 1
+    step: int  # in it that comes next, from 0
+    done: int  # steps so far, of all epochs
+    epochs: int  # planned in all; a run planned by minutes changes it
+    seconds: float  # trained so far, by all processes
 
 
 def write_options(run: Path, options: TrainOptions, facts: dict[str, Any]) -> None:
@@ -65,74 +126,136 @@ def read_network_options(run: Path) -> NetworkOptions:
         ) from error
 
 
-def save_checkpoint(run: Path, model: CycleGAN, epoch: int, step: int) -> None:
-    """Write the four networks and the state to resume from.
+def save_checkpoint(
+    run: Path, model: Trainable, position: Position, keep: int = 2, networks: bool = True
+) -> None:
+    """Write the state to resume from, and the networks.
 
     Parameters
     ----------
     run : Path
         The run's folder.
-    model : CycleGAN
+    model : Trainable
         What to save.
-    epoch, step : int
-        Where to go on: the epoch (from 1) and the step in it (from 0) that come next.
-    """
-    folder = run / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, file in NETWORK_FILES.items():
-        _save(folder / f"latest_{file}", _on_cpu(getattr(model, name).state_dict()))
-    state = {
-        "epoch": epoch,
-        "step": step,
-        "networks": _on_cpu(model.state_dict()),
-        "generator_optimizer": model.generator_optimizer.state_dict(),
-        "discriminator_optimizer": model.discriminator_optimizer.state_dict(),
-        "pool_X": model.pool_X.state_dict(),
-        "pool_Y": model.pool_Y.state_dict(),
-        "random": torch.get_rng_state(),
-    }
-    _save(folder / STATE_FILE, state)
-
-
-def keep_restorer(run: Path, model: CycleGAN, epoch: int) -> None:
-    """Keep F as it was after an epoch, for Figure 3."""
-    path = run / "checkpoints" / f"{epoch}_{NETWORK_FILES['F']}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _save(path, _on_cpu(model.F.state_dict()))
-
-
-def load_checkpoint(run: Path, model: CycleGAN, device: torch.device) -> tuple[int, int]:
-    """Put a run's networks, optimizers, pools and random state back.
-
-    Returns
-    -------
-    (int, int)
-        The epoch (from 1) and the step in it (from 0) that come next.
+    position : Position
+        Where to go on.
+    keep : int
+        State files kept, from 1 to 10: this one and those before it.
+    networks : bool
+        Also write the networks' own files. They are written in any case where there are none.
 
     Raises
     ------
     UserError
-        There is no such checkpoint, or it does not fit the settings.
+        The disk is full or cannot be written; what was there before is still there.
     """
-    path = run / "checkpoints" / STATE_FILE
+    folder = run / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_strays(folder)
+    state = {
+        "format": FORMAT,
+        "position": asdict(position),
+        "model": model.train_state(),
+        "random": random_state(),
+    }
+    write_state([folder / name for name in STATE_FILES[:keep]], state)
+    if networks or not (folder / f"latest_{NETWORK_FILES['F']}").is_file():
+        _save_networks(folder, model, position.done)
+
+
+def _save_networks(folder: Path, model: Trainable, steps: int) -> None:
+    for name, file in NETWORK_FILES.items():
+        write_state([folder / f"latest_{file}"], bare_state(getattr(model, name).state_dict()))
+    for average, network, name in ((model.adder, model.G, "G"), (model.restorer, model.F, "F")):
+        path = folder / f"latest_ema_{NETWORK_FILES[name]}"
+        if average is not network:
+            write_state([path], bare_state(average.state_dict()))
+        else:  # one of a run that went on without averages would be taken for the newest
+            path.unlink(missing_ok=True)
+    write_whole(folder / NOTE_FILE, (json.dumps({"steps": steps}) + "\n").encode())
+
+
+def keep_restorer(run: Path, model: Trainable, epoch: int) -> None:
+    """Keep F (its average, if there is one) as it was after an epoch, for Figure 3."""
+    path = run / "checkpoints" / f"{epoch}_{NETWORK_FILES['F']}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_state([path], bare_state(model.restorer.state_dict()))
+
+
+def load_checkpoint(
+    run: Path,
+    model: Trainable,
+    device: torch.device,
+    on_message: Callable[[str], None] = lambda message: None,
+) -> Position:
+    """Put networks, optimizers, pools and random states of a run's newest whole checkpoint back.
+
+    A damaged one is set aside as ``*.damaged``, so that it cannot take the place of a whole one
+    when the next is saved.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    model : Trainable
+        What to fill.
+    device : torch.device
+        Where its tensors live.
+    on_message : callable
+        Called with one line where an older checkpoint had to do.
+
+    Raises
+    ------
+    UserError
+        There is no whole checkpoint, or it does not fit the settings.
+    """
+    path = _newest_state(run / "checkpoints", on_message)
     state = read_state(path, device)
-    try:
-        model.load_state_dict(state["networks"])
-        model.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        model.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        model.pool_X.load_state_dict(state["pool_X"])
-        model.pool_Y.load_state_dict(state["pool_Y"])
-        torch.set_rng_state(state["random"].cpu())
-        return int(state["epoch"]), int(state["step"])
-    except (KeyError, RuntimeError, ValueError, AssertionError) as error:
+    if state.get("format") != FORMAT:
         raise UserError(
-            f"{path} does not fit these settings ({_first_line(error)}). Resume with the settings "
+            f"{path} was not written by this version of `cli train` and cannot be resumed; "
+            "its networks still restore pictures. Start a new run with another --run."
+        )
+    try:
+        position = Position(**state["position"])
+        model.load_train_state(state["model"])
+        set_random_state(state["random"])
+    except (KeyError, RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise UserError(
+            f"{path} does not fit these settings ({first_line(error)}). Resume with the settings "
             "in the run's options.json, or start a new run with another --run."
         ) from error
+    return position
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether there is anything to resume from, whole or not."""
+    return any((run / "checkpoints" / name).is_file() for name in STATE_FILES)
+
+
+def _newest_state(folder: Path, on_message: Callable[[str], None]) -> Path:
+    """The newest state file that is whole; damaged ones before it are set aside."""
+    there = [folder / name for name in STATE_FILES if (folder / name).is_file()]
+    newest = next((path for path in there if is_whole(path)), None)
+    if newest is None:
+        if there:
+            raise UserError(
+                f"{there[0]} is damaged or not a checkpoint. Copy it again or train again."
+            )
+        raise UserError(
+            f"No checkpoint {folder / STATE_FILE}. Train first (`cli train`), or name another run "
+            "with --run."
+        )
+    if newest.name != STATE_FILE and newest == there[0]:
+        on_message(f"{folder / STATE_FILE} is missing; going on from {newest.name} before it")
+    for path in there[: there.index(newest)]:
+        os.replace(path, path.with_suffix(".damaged"))
+        on_message(f"{path} is damaged and was set aside; going on from {newest.name} before it")
+    return newest
 
 
 def load_restorer(run: Path, device: torch.device, epoch: int | None = None) -> Generator:
-    """F of a run, ready to restore.
+    """F of a run, ready to restore; its average where there is one.
 
     Parameters
     ----------
@@ -149,43 +272,28 @@ def load_restorer(run: Path, device: torch.device, epoch: int | None = None) -> 
         The checkpoint is missing, damaged, not ours, or of another shape.
     """
     network = build_generator(read_network_options(run))
-    prefix = "latest" if epoch is None else str(epoch)
-    path = run / "checkpoints" / f"{prefix}_{NETWORK_FILES['F']}"
-    load_network(network, path, device)
+    load_network(network, generator_path(run, "F", epoch))
     return network.to(device).eval()
 
 
-def load_network(network: nn.Module, path: Path, device: torch.device) -> None:
+def generator_path(run: Path, name: str, epoch: int | None = None) -> Path:
+    """The file of G or F (``name``): of a kept epoch, or the newest, averaged where it can be."""
+    folder = run / "checkpoints"
+    if epoch is not None:
+        return folder / f"{epoch}_{NETWORK_FILES[name]}"
+    average = folder / f"latest_ema_{NETWORK_FILES[name]}"
+    return average if average.is_file() else folder / f"latest_{NETWORK_FILES[name]}"
+
+
+def load_network(network: nn.Module, path: Path) -> None:
     """Fill a network from a bare state dict, ours or CycleGAN's; ``UserError`` where it misfits."""
-    state = read_state(path, device)
-    wanted = {
-        key: value for key, value in state.items() if key.rpartition(".")[2] not in UNUSED_BUFFERS
-    }
     try:
-        network.load_state_dict(wanted)
-    except (RuntimeError, AttributeError) as error:
+        network.load_state_dict(read_network_state(path))
+    except RuntimeError as error:
         raise UserError(
             f"{path} holds a network of another shape than the run's options.json says "
-            f"({_first_line(error)}). Put the files of one run together again, or retrain."
+            f"({first_line(error)}). Put the files of one run together again, or retrain."
         ) from error
-
-
-def read_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read tensors and plain values only; ``UserError`` where the file is missing or not ours."""
-    if not path.is_file():
-        raise UserError(
-            f"No checkpoint {path}. Train first (`cli train`), or name another run with --run."
-        )
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise UserError(
-            f"{path} is damaged or not a checkpoint ({_first_line(error)}). "
-            "Copy it again or train again."
-        ) from error
-    if not isinstance(state, dict):
-        raise UserError(f"{path} is not a checkpoint: it holds a {type(state).__name__}.")
-    return state
 
 
 def newest_run(runs: Path, name: str = "") -> Path:
@@ -201,31 +309,15 @@ def newest_run(runs: Path, name: str = "") -> Path:
         if not folder.is_dir():
             raise UserError(f"No run {folder}. There are: {_names(runs)}.")
         return folder
-    states = sorted(
-        runs.glob(f"*/checkpoints/latest_{NETWORK_FILES['F']}"), key=lambda p: p.stat().st_mtime
-    )
-    if not states:
+    files = (*STATE_FILES, f"latest_{NETWORK_FILES['F']}")
+    there = [path for file in files for path in runs.glob(f"*/checkpoints/{file}")]
+    if not there:
         raise UserError(
             f"No trained run under {runs}. Train one with `cli train` (it needs a data set from "
             "`cli split`), or go to the folder where you trained."
         )
-    return states[-1].parent.parent
+    return max(there, key=lambda path: path.stat().st_mtime).parent.parent
 
 
 def _names(runs: Path) -> str:
     return ", ".join(sorted(path.name for path in runs.glob("*") if path.is_dir())) or "none"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:160]
-
-
-def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.detach().cpu() for key, value in state.items()}
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_whole(path, buffer.getvalue())

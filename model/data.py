@@ -1,15 +1,15 @@
-"""Frames of the two domains, kept in memory as uint8, and which of them each step takes.
+"""Batches of the two domains as uint8, on the device that trains.
 
-The order, the crops and the flips are a pure function of (seed, epoch, step), so a resumed run
-sees what an uninterrupted one would have seen.
+Frames lie on the device where they fit; otherwise squares are cut on the host, by a thread and
+ahead of the steps for a device other than the CPU. How frames are read is in ``cache``, which of
+them a batch holds in ``sampling``.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -17,131 +17,255 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataset.errors import UserError
-from dataset.images import READABLE, Image, read_image, resize_area
+from dataset.images import Image
+from model.cache import Frames, find_frames, load_frames, open_frames
+from model.sampling import Draw, Sampler, cut_squares, shuffled_index, steps_per_epoch
 
+__all__ = [
+    "Domains",
+    "Frames",
+    "find_frames",
+    "load_frames",
+    "open_frames",
+    "shuffled_index",
+    "steps_per_epoch",
+    "to_pictures",
+    "to_range",
+]
 
-def find_frames(data: str | Path, folder: str) -> list[Path]:
-    """The pictures of ``data/folder`` by name.
+CPU = torch.device("cpu")
+RESIDENT_SHARE = 0.5  # of the free memory of a GPU: the rest is for networks and activations
+AHEAD = 3  # batches that a thread prepares for a device that frames do not fit on
 
-    Raises
-    ------
-    UserError
-        The folder is missing or empty.
-    """
-    root = Path(data)
-    found = sorted(path for path in (root / folder).glob("*") if path.suffix.lower() in READABLE)
-    if not found:
-        raise UserError(
-            f"No pictures in {root / folder}. Make the data set first: record frames "
-            "(`cli capture --hotkey`), then `cli split`; or name its folder with --data."
-        )
-    return found
-
-
-def load_frames(
-    paths: Sequence[Path],
-    size: int,
-    load_size: int,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> list[Image]:
-    """Read frames as RGB uint8 (H, W, 3), none smaller than ``size`` on its shorter side.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        The pictures.
-    size : int
-        Side of the square that will be cut out, pixels.
-    load_size : int
-        Shorter side after area-averaging, pixels; 0 keeps frames as recorded.
-    on_progress : callable
-        Called with (done, total).
-    """
-
-    def load(path: Path) -> Image:
-        image = read_image(path)
-        height, width = image.shape[:2]
-        shorter = min(height, width)
-        wanted = max(size, load_size or shorter)
-        scale = wanted / shorter
-        return resize_area(
-            image, (max(wanted, round(width * scale)), max(wanted, round(height * scale)))
-        )
-
-    frames = []
-    with ThreadPoolExecutor() as pool:
-        for frame in pool.map(load, paths):
-            frames.append(frame)
-            if on_progress:
-                on_progress(len(frames), len(paths))
-    return frames
+Pair = tuple[Tensor, Tensor]  # squares of X and of Y
+Step = tuple[int, int]  # epoch, and step in it from 0
 
 
 class Domains:
     """The frames of X and Y and the batches made of them.
 
+    What a batch holds depends on the frames, ``size``, ``batch_size``, ``seed`` and ``flip``
+    alone: not on the device, on where frames lie, or on how many processes share a batch.
+
     Parameters
     ----------
-    x, y : list of (H, W, 3) uint8
-        Frames of either domain.
+    x, y : sequence of (H, W, 3) uint8
+        Frames of either domain, in memory or mapped; their shapes may differ.
     size : int
         Side of the squares that a batch holds, pixels.
     batch_size : int
-        Frames of each domain in a batch.
+        Frames of each domain in a batch, of all processes together.
     seed : int
         Of order, crops and flips.
     flip : bool
         Mirror half of the frames.
+    device : torch.device
+        Where batches are wanted.
+    rank, world : int
+        Which of how many processes this is; it gets an equal share of each batch.
+    resident : bool, optional
+        Keep all frames on the device. None: on a CUDA device whose memory has room for them.
+    ahead : int, optional
+        Batches that a thread prepares, where frames are not resident. None: ``AHEAD`` for a
+        device other than the CPU; there, the thread would take a core from the networks.
+
+    Attributes
+    ----------
+    waited_s : float
+        Seconds that all calls of ``batch`` together have kept their callers.
+
+    Raises
+    ------
+    UserError
+        ``batch_size`` cannot be shared equally.
+    ValueError
+        A frame is smaller than a square.
     """
 
     def __init__(
-        self, x: list[Image], y: list[Image], size: int, batch_size: int, seed: int, flip: bool
+        self,
+        x: Sequence[Image],
+        y: Sequence[Image],
+        size: int,
+        batch_size: int,
+        seed: int,
+        flip: bool,
+        device: torch.device = CPU,
+        rank: int = 0,
+        world: int = 1,
+        resident: bool | None = None,
+        ahead: int | None = None,
     ) -> None:
-        self.x, self.y, self.size, self.flip = x, y, size, flip
-        self.batch_size, self.seed = batch_size, seed
+        if batch_size % world:
+            raise UserError(
+                f"{world} processes cannot share batches of {batch_size} frames equally. "
+                f"Choose a --batch-size that is a multiple of {world}."
+            )
+        self.x, self.y, self.size, self.device = x, y, size, device
+        self.batch_size, self.rank, self.world = batch_size, rank, world
+        self.waited_s = 0.0
+        self._samplers = [
+            Sampler(_shapes(frames, size), domain, size, batch_size, seed, flip)
+            for domain, frames in enumerate((x, y))
+        ]
+        if resident is None:
+            resident = _fits(device, sum(int(s.shapes.prod(1).sum()) for s in self._samplers) * 3)
+        self._pixels = [DevicePixels(each, size, device) for each in (x, y)] if resident else []
+        if ahead is None:
+            ahead = 0 if resident or device.type == "cpu" else AHEAD
+        self._ahead = Ahead(self._cut, self._following, ahead)
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps that pass once over the larger domain."""
         return steps_per_epoch(len(self.x), len(self.y), self.batch_size)
 
-    def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Frames of X and Y for one step (from 0) of an epoch: uint8 (B, 3, size, size) each."""
-        return self._draw(self.x, 0, epoch, step), self._draw(self.y, 1, epoch, step)
+    @property
+    def resident(self) -> bool:
+        """Whether all frames lie on the device."""
+        return bool(self._pixels)
 
-    def _draw(self, frames: list[Image], domain: int, epoch: int, step: int) -> Tensor:
-        first = step * self.batch_size
-        chosen = [
-            frames[shuffled_index(self.seed, domain, epoch, first + i, len(frames))]
-            for i in range(self.batch_size)
-        ]
-        random = np.random.default_rng((self.seed, domain, epoch, step))
-        squares = [cut_square(frame, self.size, random, self.flip) for frame in chosen]
-        return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+    def batch(self, epoch: int, step: int) -> Pair:
+        """This process's share of a step (from 0) of an epoch, squares of X and of Y.
+
+        Returns
+        -------
+        tuple of Tensor
+            uint8 (batch_size / world, 3, size, size) each, contiguous, on the device. Nothing
+            here waits for a GPU.
+        """
+        began = time.perf_counter()
+        pair = self._picked((epoch, step)) if self._pixels else self._sent((epoch, step))
+        self.waited_s += time.perf_counter() - began
+        return pair
+
+    def close(self) -> None:
+        """End the thread that prepares batches, if there is one. Takes no batch afterwards."""
+        self._ahead.close()
+
+    def __enter__(self) -> Domains:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _draws(self, at: Step) -> tuple[Draw, Draw]:
+        x, y = (each.draw(*at).part(self.rank, self.world) for each in self._samplers)
+        return x, y
+
+    def _picked(self, at: Step) -> Pair:
+        """Squares of frames that lie on the device."""
+        x, y = self._draws(at)
+        return self._pixels[0].squares(x), self._pixels[1].squares(y)
+
+    def _sent(self, at: Step) -> Pair:
+        """Squares cut on the host, on their way to the device."""
+        x, y = self._ahead.take(at)
+        pinned = self.device.type == "cuda"  # elsewhere memory is not kept until it has been read
+        return x.to(self.device, non_blocking=pinned), y.to(self.device, non_blocking=pinned)
+
+    def _cut(self, at: Step) -> Pair:
+        """Squares in the host's memory, pinned where a CUDA device will fetch them."""
+        shape = (self.batch_size // self.world, 3, self.size, self.size)
+        pin = self.device.type == "cuda"
+        x, y = (torch.empty(shape, dtype=torch.uint8, pin_memory=pin) for _ in range(2))
+        for frames, draw, out in zip((self.x, self.y), self._draws(at), (x, y), strict=True):
+            cut_squares(frames, draw, out.numpy())
+        return x, y
+
+    def _following(self, at: Step) -> Step:
+        epoch, step = at
+        return (epoch, step + 1) if step + 1 < self.steps_per_epoch else (epoch + 1, 0)
 
 
-def steps_per_epoch(x: int, y: int, batch_size: int) -> int:
-    """Whole batches in one pass over the larger of two domains of ``x`` and ``y`` frames."""
-    return max(1, max(x, y) // batch_size)
+def _shapes(frames: Sequence[Image], size: int) -> NDArray[np.int64]:
+    shapes = np.array([frame.shape[:2] for frame in frames], np.int64)
+    if shapes.min() < size:
+        raise ValueError(f"a frame of {shapes.min()} pixels has no square of {size}")
+    return shapes
 
 
-def shuffled_index(seed: int, domain: int, epoch: int, place: int, count: int) -> int:
-    """Which of ``count`` frames stands at ``place``; each pass over the domain is shuffled anew."""
-    turn, within = divmod(place, count)
-    return int(_permutation(seed, domain, epoch, turn, count)[within])
+def _fits(device: torch.device, size_bytes: int) -> bool:
+    if device.type != "cuda":
+        return False
+    return size_bytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
-@lru_cache(maxsize=8)
-def _permutation(seed: int, domain: int, epoch: int, turn: int, count: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, domain, epoch, turn, count)).permutation(count)
+class DevicePixels:
+    """All pixels of a domain in one uint8 tensor (M, 3) on a device.
+
+    Parameters
+    ----------
+    frames : sequence of (H, W, 3) uint8
+        Their shapes may differ: a square is found by its first pixel and its frame's width.
+    size : int
+        Side of the squares, pixels.
+    device : torch.device
+    """
+
+    def __init__(self, frames: Sequence[Image], size: int, device: torch.device) -> None:
+        self.size = size
+        self.widths = np.array([frame.shape[1] for frame in frames], np.int64)
+        ends = np.cumsum([frame.shape[0] * frame.shape[1] for frame in frames], dtype=np.int64)
+        self.starts = np.concatenate(([0], ends[:-1]))
+        self.pixels = torch.empty((int(ends[-1]), 3), dtype=torch.uint8, device=device)
+        for frame, start, end in zip(frames, self.starts, ends, strict=True):
+            # Copied, because torch takes no array that cannot be written to.
+            self.pixels[start:end] = torch.from_numpy(np.array(frame).reshape(-1, 3))
+        self.along = torch.arange(size, device=device)
+
+    def squares(self, draw: Draw) -> Tensor:
+        """Cut and mirror by one indexing operation: uint8 (B, 3, size, size), contiguous."""
+        widths = self.widths[draw.frames]
+        first = self.starts[draw.frames] + draw.tops * widths + draw.lefts
+        first += np.where(draw.flips, self.size - 1, 0)  # a mirrored row is read backwards
+        numbers = torch.from_numpy(np.stack([first, widths, np.where(draw.flips, -1, 1)]))
+        if self.pixels.device.type == "cuda":
+            numbers = numbers.pin_memory()
+        start, down, right = numbers.to(self.pixels.device, non_blocking=True)[:, :, None, None]
+        picked = start + self.along[:, None] * down + self.along * right  # (B, size, size)
+        return self.pixels[picked].permute(0, 3, 1, 2).contiguous()
 
 
-def cut_square(frame: Image, size: int, random: np.random.Generator, flip: bool) -> Image:
-    """Cut a random (size, size, 3) square out of a frame and mirror it half of the time."""
-    top = int(random.integers(frame.shape[0] - size + 1))
-    left = int(random.integers(frame.shape[1] - size + 1))
-    square = frame[top : top + size, left : left + size]
-    return square[:, ::-1] if flip and random.random() < 0.5 else square
+class Ahead:
+    """Makes what is likely to be asked for next, in a thread.
+
+    Parameters
+    ----------
+    make : callable
+        From a step to its pair of tensors.
+    following : callable
+        The step that is likely to be asked for after a step.
+    depth : int
+        Steps made ahead; 0: no thread, all is made when it is asked for.
+    """
+
+    def __init__(
+        self, make: Callable[[Step], Pair], following: Callable[[Step], Step], depth: int
+    ) -> None:
+        self.make, self.following, self.depth = make, following, depth
+        self._pool = ThreadPoolExecutor(1, "batches") if depth else None
+        self._made: dict[Step, Future[Pair]] = {}
+
+    def take(self, at: Step) -> Pair:
+        """The pair of a step, whatever was asked for before."""
+        if self._pool is None:
+            return self.make(at)
+        wanted = [at]
+        for _ in range(self.depth):
+            wanted.append(self.following(wanted[-1]))
+        for old in self._made.keys() - set(wanted):
+            self._made.pop(old).cancel()
+        for each in wanted:
+            if each not in self._made:
+                self._made[each] = self._pool.submit(self.make, each)
+        return self._made.pop(at).result()
+
+    def close(self) -> None:
+        """Drop what was made, and end the thread."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._made.clear()
 
 
 def to_range(pictures: Tensor) -> Tensor:

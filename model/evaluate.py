@@ -17,8 +17,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from dataset.errors import UserError
 from dataset.images import Image, read_image
-from model.checkpoint import load_restorer, newest_run
 from model.devices import pick_device
+from model.exchange import open_restorer
 from model.restore import restore
 
 
@@ -114,7 +114,7 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate F of a run (the newest when ``run`` is empty) on a list of pairs."""
     pairs = read_pairs(pairs_file)
-    network = load_restorer(newest_run(runs, run), pick_device(device))
+    network = open_restorer(runs, run, pick_device(device))
     return evaluate_pairs(pairs, lambda image: restore(network, image), on_progress)
 
 

@@ -1,24 +1,224 @@
-"""The paper's figures, of one's own run: pictures in, one labelled picture out. No files here.
+"""The paper's figures and its table, of one's own run: a run and a data set in, pictures out.
 
+Figure 1: from the game to the training cycle, drawn around one's own frames (``diagram``).
 Figure 2: over-exposed inputs over what F made of them (and the references, where there are any).
 Figure 3: F's output for one input after several epochs, left to right.
+Table 1: frames per domain. Beside them the curves of the log (``plots``) and a page (``gallery``).
+Nothing is measured here: that is ``evaluate``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+import torch
 
-from dataset.images import Image, resize_area
+from dataset.errors import UserError
+from dataset.images import Image, write_png, write_whole
+from dataset.layout import FOLDERS, PAIRS_FILE
+from dataset.options import PAPER_COUNTS
+from model.checkpoint import (
+    NETWORK_FILES,
+    OPTIONS_FILE,
+    generator_path,
+    load_network,
+    load_restorer,
+    newest_run,
+    read_network_options,
+)
+from model.cyclegan import build_generator
+from model.data import find_frames, load_frames
+from model.devices import pick_device
+from model.diagram import Cycle, figure1
+from model.evaluate import read_pairs
+from model.gallery import PAGE_FILE, is_foreign, render_gallery
+from model.networks import Generator
+from model.options import TrainOptions
+from model.plots import plot_curves
+from model.restore import restore
+from model.samples import spread
+from model.strips import add_caption, fit_height, join_row, stack_rows
+from model.tracking import read_log
 
-GAP = 4  # pixels between pictures
-LABEL_HEIGHT = 22  # pixels of a line of text
-BACKGROUND = 255
-INK = (40, 40, 40)
+SHOWN = 6  # pictures in a row of Figure 2
+CELL = 200  # height of a picture in Figure 3, pixels
+SMALLEST = 32  # shorter side of a picture that is drawn, pixels
+
+
+@dataclass(frozen=True)
+class FiguresSummary:
+    """What `make_figures` made."""
+
+    out: Path
+    made: tuple[str, ...]  # names of files in it
+    missing: dict[str, str]  # file -> why it could not be made
+
+    def __str__(self) -> str:
+        lines = [f"{', '.join(self.made)}: {self.out}"]
+        lines += [f"not made: {name}: {reason}" for name, reason in self.missing.items()]
+        return "\n".join([*lines, f"open {self.out / PAGE_FILE}"])
+
+
+def make_figures(
+    data: Path,
+    runs: Path,
+    run: str = "",
+    out: Path | None = None,
+    device: str = "auto",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> FiguresSummary:
+    """Draw all figures of a run, and a page that shows them.
+
+    Parameters
+    ----------
+    data : Path
+        The data set that the run was trained on; the test frames are shown.
+    runs, run
+        Folder of the runs, and the name of one; empty: the newest.
+    out : Path, optional
+        Where to; ``figures/`` in the run's folder when left out. Figures of before are replaced.
+    device : str
+        auto, cpu, cuda, mps.
+    on_progress : callable
+        Called with (figures done, figures in all).
+
+    Raises
+    ------
+    UserError
+        There is no such run, nothing could be made, or the folder holds somebody else's page.
+        What cannot be made while other figures can stands in the summary instead.
+    """
+    folder = newest_run(runs, run)
+    out = out or folder / "figures"
+    if is_foreign(out / PAGE_FILE):
+        raise UserError(f"{out / PAGE_FILE} is no page of `cli figures`. Choose another --out.")
+    works = Studio(data, folder, pick_device(device)).works()
+    made: dict[str, bytes | Image] = {}
+    missing: dict[str, str] = {}
+    for done, (name, draw) in enumerate(works.items(), start=1):
+        try:
+            made[name] = draw()
+        except UserError as error:
+            missing[name] = str(error)
+        if on_progress:
+            on_progress(done, len(works))
+    if not made:
+        raise UserError(f"No figure could be made. {' '.join(dict.fromkeys(missing.values()))}")
+    write_figures(out, made, missing, folder.name)
+    return FiguresSummary(out, (*made, PAGE_FILE), missing)
+
+
+def write_figures(
+    out: Path, made: dict[str, bytes | Image], missing: dict[str, str], run: str
+) -> None:
+    """Write pictures and texts by name, and the page around them."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make {out}: {error.strerror}. Choose another --out.") from error
+    for name, content in made.items():
+        write_whole(out / name, content) if isinstance(content, bytes) else write_png(
+            out / name, content
+        )
+    write_whole(out / PAGE_FILE, render_gallery(out, list(made), missing, run).encode())
+
+
+@dataclass
+class Studio:
+    """A run and a data set, and what is drawn of them. Frames are in the scale of training."""
+
+    data: Path
+    run: Path
+    device: torch.device
+    _settings: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._settings = read_settings(self.run)
+
+    def works(self) -> dict[str, Callable[[], bytes | Image]]:
+        """File -> what draws it."""
+        return {
+            "figure1.png": self.draw_figure1,
+            "figure2.png": self.draw_figure2,
+            "figure3.png": self.draw_figure3,
+            "losses.png": self.draw_losses,
+            "table1.md": lambda: (table1_beside_paper(count_frames(self.data)) + "\n").encode(),
+        }
+
+    def draw_figure1(self) -> Image:
+        """The diagram, with frames of training in the domains and test frames in the cycles."""
+        g, f = self._generator(), load_restorer(self.run, self.device)
+        counts = count_frames(self.data)
+        x_frames, y_frames = (
+            self._load(spread(find_frames(self.data, name), 3)) for name in FOLDERS[:2]
+        )
+        x, y = (self._load([_middle(self._test(at))])[0] for at in (0, 1))
+        made_y, made_x = restore(g, x), restore(f, y)
+        return figure1(
+            x_frames,
+            y_frames,
+            Cycle(x, made_y, restore(f, made_y)),
+            Cycle(y, made_x, restore(g, made_x)),
+            (counts[0], counts[1]),
+        )
+
+    def draw_figure2(self) -> Image:
+        """Test inputs spread over the list, with references where pairs are known."""
+        f = load_restorer(self.run, self.device)
+        shown = spread(self._inputs(), SHOWN)
+        inputs = self._load([over_exposed for over_exposed, _ in shown])
+        references = self._load([each for _, each in shown if each is not None])
+        return figure2(inputs, [restore(f, image) for image in inputs], references)
+
+    def draw_figure3(self) -> Image:
+        """One test input by F of the kept epochs, then of the newest checkpoint if it is later."""
+        epochs = shown_epochs(kept_epochs(self.run), self._settings)
+        if not epochs:
+            raise UserError(
+                f"No epoch is kept in {self.run / 'checkpoints'} yet: `cli train` keeps F of some "
+                "epochs, the first one among them. Let it finish an epoch."
+            )
+        source = self._load([_middle(self._inputs())[0]])[0]
+        outputs = [
+            (f"epoch {epoch}", restore(load_restorer(self.run, self.device, epoch), source))
+            for epoch in epochs
+        ]
+        newest = restore(load_restorer(self.run, self.device), source)
+        if not np.array_equal(newest, outputs[-1][1]):  # a finished run keeps its last epoch
+            outputs.append(("newest", newest))
+        return figure3(source, outputs, CELL)
+
+    def draw_losses(self) -> Image:
+        """The curves of the log."""
+        return plot_curves(read_log(self.run), str(self._settings.get("gan", "log")))
+
+    def _generator(self) -> Generator:
+        network = build_generator(read_network_options(self.run))
+        load_network(network, generator_path(self.run, "G"))
+        return network.to(self.device).eval()
+
+    def _test(self, domain: int) -> list[Path]:
+        """Frames of the test of X (0) or Y (1); of training where there is no test."""
+        try:
+            return find_frames(self.data, FOLDERS[2 + domain])
+        except UserError:
+            return find_frames(self.data, FOLDERS[domain])
+
+    def _inputs(self) -> list[tuple[Path, Path | None]]:
+        """Over-exposed frames to show, each with its reference, or none of them with one."""
+        try:
+            pairs = read_pairs(self.data / PAIRS_FILE)
+        except UserError:
+            return [(path, None) for path in self._test(1)]
+        return [(pair.over_exposed, pair.reference) for pair in pairs]
+
+    def _load(self, paths: Sequence[Path]) -> list[Image]:
+        return load_frames(paths, SMALLEST, int(self._settings.get("load_size", 0)))
 
 
 def figure2(
@@ -56,37 +256,76 @@ def figure3(source: Image, outputs: Sequence[tuple[str, Image]], cell: int = 256
     )
 
 
-def fit_height(images: Sequence[Image], height: int) -> list[Image]:
-    """Scale pictures to one height, keeping their proportions."""
-    return [
-        resize_area(image, (max(1, round(image.shape[1] * height / image.shape[0])), height))
-        for image in images
+def kept_epochs(run: Path) -> list[int]:
+    """The epochs whose F a run has kept, in order."""
+    names = (run / "checkpoints").glob(f"[0-9]*_{NETWORK_FILES['F']}")
+    return sorted(int(path.name.split("_")[0]) for path in names)
+
+
+def shown_epochs(kept: Sequence[int], settings: dict[str, Any]) -> list[int]:
+    """The epochs of Figure 3: those that the run's settings name, or as many of what there is.
+
+    Examples
+    --------
+    >>> shown_epochs([1, 5, 10, 14, 18, 50, 100], {})
+    [1, 5, 10, 14, 18]
+    >>> shown_epochs([1, 3, 7], {})
+    [1, 3, 7]
+    """
+    wanted = list(settings.get("keep_epochs", TrainOptions().keep_epochs))
+    return wanted if set(wanted) <= set(kept) else spread(kept, max(1, len(wanted)))
+
+
+def count_frames(data: Path) -> tuple[int, int, int, int]:
+    """Pictures of training X and Y, then test X and Y; ``UserError`` where there is none at all."""
+    counts = []
+    for folder in FOLDERS:
+        try:
+            counts.append(len(find_frames(data, folder)))
+        except UserError:
+            counts.append(0)
+    if not any(counts):
+        find_frames(data, FOLDERS[0])  # says what to do
+    train_x, train_y, test_x, test_y = counts
+    return train_x, train_y, test_x, test_y
+
+
+def table1_beside_paper(counts: Sequence[int]) -> str:
+    """Table 1 for these counts beside the paper's own, as Markdown.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Training X, Y, test X, Y.
+
+    Examples
+    --------
+    >>> print(table1_beside_paper((484, 441, 152, 98)))
+    |          |     X |     Y | X, paper | Y, paper |
+    |----------|------:|------:|---------:|---------:|
+    | Training |   484 |   441 |    3,864 |    3,520 |
+    | Testing  |   152 |    98 |    1,212 |      780 |
+    """
+    rows = (("Training", 0), ("Testing", 2))
+    wide = max(5, *(len(f"{each:,}") for each in counts))
+    lines = [
+        f"| {name:<8} | {counts[at]:>{wide},} | {counts[at + 1]:>{wide},} "
+        f"| {PAPER_COUNTS[at]:>8,} | {PAPER_COUNTS[at + 1]:>8,} |"
+        for name, at in rows
     ]
+    head = f"|          | {'X':>{wide}} | {'Y':>{wide}} | X, paper | Y, paper |"
+    rule = f"|----------|{'-' * (wide + 1)}:|{'-' * (wide + 1)}:|---------:|---------:|"
+    return "\n".join((head, rule, *lines))
 
 
-def join_row(images: Sequence[Image]) -> Image:
-    """Pictures of one height side by side."""
-    gap = blank(images[0].shape[0], GAP)
-    parts = [part for image in images for part in (image, gap)][:-1]
-    return np.concatenate(parts, axis=1)
+def read_settings(run: Path) -> dict[str, Any]:
+    """The settings in a run's ``options.json``; none where it cannot be read."""
+    try:
+        settings = json.loads((run / OPTIONS_FILE).read_text(encoding="utf-8"))["options"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
-def stack_rows(rows: Sequence[Image]) -> Image:
-    """Rows under each other, narrow ones filled up at the right."""
-    width = max(row.shape[1] for row in rows)
-    filled = [
-        np.concatenate([row, blank(row.shape[0], width - row.shape[1])], axis=1) for row in rows
-    ]
-    return np.concatenate(filled, axis=0)
-
-
-def add_caption(image: Image, caption: str) -> Image:
-    """A line of text above a picture."""
-    strip = Pillow.new("RGB", (image.shape[1], LABEL_HEIGHT), (BACKGROUND,) * 3)
-    font = ImageFont.load_default(size=14)
-    ImageDraw.Draw(strip).text((3, 2), caption, fill=INK, font=font)
-    return np.concatenate([np.asarray(strip, dtype=np.uint8), image], axis=0)
-
-
-def blank(height: int, width: int) -> NDArray[np.uint8]:
-    return np.full((height, width, 3), BACKGROUND, np.uint8)
+def _middle(items: Sequence[Any]) -> Any:
+    return items[len(items) // 2]

@@ -17,9 +17,9 @@ from torch import nn
 
 from dataset.errors import UserError
 from dataset.images import Image, read_image, write_png
-from model.checkpoint import load_restorer, newest_run
 from model.data import to_pictures, to_range
 from model.devices import pick_device
+from model.exchange import open_restorer
 from model.networks import STRIDE
 from model.options import RestoreOptions
 
@@ -48,7 +48,7 @@ def restore_files(inputs: Sequence[Path], options: RestoreOptions) -> Iterator[R
     targets = [output_path(source, options.out, len(inputs) > 1) for source in inputs]
     check_outputs(inputs, targets, options.overwrite)
     device = pick_device(options.device)
-    network = load_restorer(newest_run(options.runs, options.run), device)
+    network = open_restorer(options.runs, options.run, device)
     for source, target in zip(inputs, targets, strict=True):
         image = read_image(source)
         target.parent.mkdir(parents=True, exist_ok=True)

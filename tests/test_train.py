@@ -20,21 +20,27 @@ from dataset.images import read_image
 from model.checkpoint import STATE_FILE, load_network, load_restorer
 from model.networks import Generator
 from model.options import TrainOptions, cpu_preset
-from model.train import (
-    Progress,
-    describe_plan,
-    kept_epochs,
-    plan_epochs,
-    plan_rest,
-    resumed_options,
-    train,
-)
+from model.runs import kept_epochs, plan_epochs, plan_rest, resumed_options
+from model.states import fingerprint
+from model.train import Progress, describe_plan, train
 
 ROOT = Path(__file__).parent.parent
+TIMES = {"pairs_per_s", "tflop_per_s", "waited"}  # what two equal runs may differ in
 
 
-def state_of(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / "checkpoints" / STATE_FILE, weights_only=True)["networks"]
+def position_of(run: Path) -> dict[str, int]:
+    return torch.load(run / "checkpoints" / STATE_FILE, weights_only=True)["position"]
+
+
+def state_of(run: Path) -> str:
+    """A digest of networks, averages, optimizers and pools."""
+    state = torch.load(run / "checkpoints" / STATE_FILE, weights_only=True)
+    return fingerprint(state["model"])
+
+
+def log_of(run: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: line[key] for key in line.keys() - TIMES} for line in lines]
 
 
 def test_a_run_leaves_options_log_samples_and_checkpoints(tmp_path: Path) -> None:
@@ -46,9 +52,11 @@ def test_a_run_leaves_options_log_samples_and_checkpoints(tmp_path: Path) -> Non
     options = json.loads((run / "options.json").read_text(encoding="utf-8"))
     assert options["options"]["epochs"] == 2
     assert options["torch"] == torch.__version__
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [3, 6]
-    assert {"D_X", "D_Y", "G", "F", "cycle_X", "cycle_Y"} <= lines[0].keys()
+    losses, look, *later = log_of(run)
+    assert [line["step"] for line in (losses, look, *later)] == [3, 3, 6, 6]
+    assert {"D_X", "D_Y", "G", "F", "cycle_X", "cycle_Y", "accuracy_X"} <= losses.keys()
+    assert {"clipped_before", "clipped_after", "psnr_pairs"} <= look.keys()
+    assert list((run / "tensorboard").iterdir())
     assert (seen[-1].done, seen[-1].total) == (6, 6)
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert {f"latest_net_{net}.pth" for net in ("G_A", "G_B", "D_A", "D_B")} <= names
@@ -57,21 +65,38 @@ def test_a_run_leaves_options_log_samples_and_checkpoints(tmp_path: Path) -> Non
     assert grid.shape == (6 * (40 + 2) + 2, 4 * (40 + 2) + 2, 3)  # make_grid pads by 2 pixels
 
 
-def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut_at", [3, 4])
+def test_resumed_equals_uninterrupted_to_the_bit(tmp_path: Path, cut_at: int) -> None:
     make_data(tmp_path)
-    whole = train(tiny_options(tmp_path, run="whole"))
-    cut = train(tiny_options(tmp_path, run="cut", steps=4))
-    assert (cut.epoch, cut.step) == (2, 1)
-    assert not all(
-        torch.equal(a, b)
-        for a, b in zip(state_of(whole.run).values(), state_of(cut.run).values(), strict=True)
-    )
+    settings = {"ema": 0.9, "discriminator_every": 2, "identity_weight": 0.5}
+    whole = train(tiny_options(tmp_path, run="whole", **settings))
+    cut = train(tiny_options(tmp_path, run="cut", steps=cut_at, **settings))
+    assert (cut.epoch, cut.step) == (2, cut_at - 3)
+    assert state_of(whole.run) != state_of(cut.run)
     said: list[str] = []
     resumed = train(resumed_options(tmp_path / "runs", "cut", {}), on_message=said.append)
-    assert any("resuming" in line and "epoch 2, step 1" in line for line in said)
+    assert any("resuming" in line and f"epoch 2, step {cut_at - 3}" in line for line in said)
     assert resumed.steps == 6
-    one, other = state_of(whole.run), state_of(resumed.run)
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert state_of(whole.run) == state_of(resumed.run)
+
+
+def test_log_of_a_killed_run_becomes_that_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    settings = {"epochs": 4, "checkpoint_every": 2}
+    whole = train(tiny_options(tmp_path, run="whole", **settings))
+
+    class Killed(Exception):
+        pass
+
+    def kill(now: Progress) -> None:
+        if now.done == 9:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(tiny_options(tmp_path, run="cut", **settings), kill)
+    resumed = train(resumed_options(tmp_path / "runs", "cut", {}))
+    assert state_of(whole.run) == state_of(resumed.run)
+    assert log_of(whole.run) == log_of(resumed.run)
 
 
 def test_ctrl_c_saves_and_resume_goes_on_at_that_step(tmp_path: Path) -> None:
@@ -98,15 +123,16 @@ def test_ctrl_c_saves_and_resume_goes_on_at_that_step(tmp_path: Path) -> None:
     )
     log = tmp_path / "runs" / "long" / "log.jsonl"
     for _ in range(600):
-        if log.exists() and log.read_text().count("\n") >= 2:
+        if log.exists() and log.read_text().count("\n") >= 4:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "--run long --resume" in output
-    state = torch.load(log.parent / "checkpoints" / STATE_FILE, weights_only=True)
-    done = (state["epoch"] - 1) * 6 + state["step"]
+    state = position_of(log.parent)
+    done = state["done"]
+    assert done == (state["epoch"] - 1) * 6 + state["step"]
     assert done >= 12
     again = subprocess.run(
         [
@@ -155,7 +181,7 @@ def test_a_checkpoint_in_cyclegans_form_loads(tmp_path: Path) -> None:
     state = {key: torch.randn_like(value) for key, value in network.state_dict().items()}
     extra = {"model.2.running_mean": torch.zeros(4), "model.2.num_batches_tracked": torch.tensor(1)}
     torch.save(state | extra, tmp_path / "latest_net_G_B.pth")
-    load_network(network, tmp_path / "latest_net_G_B.pth", torch.device("cpu"))
+    load_network(network, tmp_path / "latest_net_G_B.pth")
     assert all(torch.equal(network.state_dict()[key], state[key]) for key in state)
 
 
@@ -176,6 +202,28 @@ def test_a_bad_checkpoint_gives_a_clear_error(tmp_path: Path, damage: str) -> No
         torch.save(Generator(8, 1).state_dict(), path)
     with pytest.raises(UserError, match=r"latest_net_G_B\.pth"):
         load_restorer(run, torch.device("cpu"))
+
+
+def test_divergence_is_explained_and_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    run = train(tiny_options(tmp_path, steps=3)).run
+    before = state_of(run)
+    mad = replace(resumed_options(tmp_path / "runs", "tiny", {}), learning_rate=1e30)
+    with pytest.raises(UserError, match="diverged"):
+        train(replace(mad, epochs=30))
+    assert state_of(run) == before
+
+
+def test_a_run_starts_from_the_networks_of_another(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    first = train(tiny_options(tmp_path, run="first")).run
+    said: list[str] = []
+    options = tiny_options(tmp_path, run="second", init=first / "checkpoints", steps=1)
+    second = train(replace(options, learning_rate=1e-6), on_message=said.append).run
+    assert any("starting from" in line for line in said)
+    one, other = (load_restorer(run, torch.device("cpu")).state_dict() for run in (first, second))
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], atol=2e-6, rtol=0)
 
 
 def test_dry_run_describes_the_paper_and_writes_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import threading
+import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,22 +13,119 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from dataset.errors import UserError
-from dataset.images import write_png
-from model.data import Domains, find_frames, load_frames, shuffled_index, to_pictures, to_range
+from dataset.images import Image
+from model.data import Domains, shuffled_index, to_pictures, to_range
+
+SIZE = 8
+WAYS = {  # where frames lie, and who cuts them
+    "cut when asked for": {"resident": False, "ahead": 0},
+    "cut by a thread": {"resident": False, "ahead": 3},
+    "all on the device": {"resident": True},
+}
 
 
-def flat_frames(count: int, first: int) -> list[np.ndarray]:
+def flat_frames(count: int, first: int) -> list[Image]:
     return [np.full((40, 48, 3), first + n, np.uint8) for n in range(count)]
 
 
-def test_batches_repeat_for_the_same_seed_epoch_and_step() -> None:
-    random = np.random.default_rng(0)
-    frames = [random.integers(0, 256, (40, 48, 3), dtype=np.uint8) for _ in range(5)]
-    one, same = (Domains(frames, frames[:3], 32, 2, seed=7, flip=True) for _ in range(2))
-    for epoch, step in ((1, 0), (1, 1), (3, 0)):
-        for a, b in zip(one.batch(epoch, step), same.batch(epoch, step), strict=True):
-            assert torch.equal(a, b)
-    assert not torch.equal(one.batch(1, 0)[0], one.batch(2, 0)[0])
+def told_frames(shapes: list[tuple[int, int]]) -> list[Image]:
+    """Frames whose pixels tell their frame's number, their row and their column."""
+    frames = []
+    for number, (height, width) in enumerate(shapes):
+        rows, columns = np.mgrid[:height, :width]
+        frames.append(np.dstack([np.full_like(rows, number), rows, columns]).astype(np.uint8))
+    return frames
+
+
+some_shapes = some.lists(
+    some.tuples(some.integers(SIZE, 20), some.integers(SIZE, 20)), min_size=1, max_size=6
+)
+one_shape = some.tuples(some_shapes, some.integers(1, 6)).map(lambda pair: pair[0][:1] * pair[1])
+any_frames = (some_shapes | one_shape).map(told_frames)
+seeds = some.integers(0, 2**40)
+steps = some.lists(some.tuples(some.integers(1, 4), some.integers(0, 9)), min_size=1, max_size=4)
+
+
+def equal(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(x=any_frames, y=any_frames, seed=seeds, at=steps, flip=some.booleans())
+def test_batches_are_alike_wherever_frames_lie(
+    way: str, x: list[Image], y: list[Image], seed: int, at: list[tuple[int, int]], flip: bool
+) -> None:
+    plain = Domains(x, y, SIZE, 4, seed, flip)
+    with Domains(x, y, SIZE, 4, seed, flip, **WAYS[way]) as same:
+        for epoch, step in at:
+            batch = same.batch(epoch, step)
+            assert equal(plain.batch(epoch, step), batch)
+            for half in batch:
+                assert half.shape == (4, 3, SIZE, SIZE)
+                assert half.dtype == torch.uint8
+                assert half.is_contiguous()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(
+    x=any_frames,
+    y=any_frames,
+    seed=seeds,
+    at=steps,
+    world=some.sampled_from((2, 4)),
+    share=some.integers(1, 3),
+)
+def test_processes_together_see_what_one_would(
+    way: str,
+    x: list[Image],
+    y: list[Image],
+    seed: int,
+    at: list[tuple[int, int]],
+    world: int,
+    share: int,
+) -> None:
+    settings: dict[str, Any] = {"size": SIZE, "batch_size": world * share, "seed": seed}
+    alone = Domains(x, y, flip=True, **settings)
+    ranks = [
+        Domains(x, y, flip=True, rank=rank, world=world, **WAYS[way], **settings)
+        for rank in range(world)
+    ]
+    for epoch, step in at:
+        shares = [each.batch(epoch, step) for each in ranks]
+        together = torch.cat([x for x, _ in shares]), torch.cat([y for _, y in shares])
+        assert equal(alone.batch(epoch, step), together)
+    for each in ranks:
+        assert each.steps_per_epoch == alone.steps_per_epoch
+        each.close()
+
+
+@given(x=any_frames, seed=seeds, at=steps, flip=some.booleans())
+def test_a_square_is_an_upright_piece_of_one_frame_perhaps_mirrored(
+    x: list[Image], seed: int, at: list[tuple[int, int]], flip: bool
+) -> None:
+    domains = Domains(x, x, SIZE, 3, seed, flip, resident=True)
+    for square in (square for where in at for half in domains.batch(*where) for square in half):
+        number, rows, columns = square.int()
+        assert (number == number[0, 0]).all()
+        frame = x[int(number[0, 0])]
+        assert (rows[:, :1] == rows).all()
+        assert (rows.diff(dim=0) == 1).all()
+        assert int(rows.max()) < frame.shape[0]
+        assert (columns[:1] == columns).all()
+        step = columns.diff(dim=1)
+        assert (step == 1).all() or (flip and (step == -1).all())
+        assert int(columns.max()) < frame.shape[1]
+
+
+@given(seed=seeds)
+def test_another_epoch_another_seed_and_the_other_domain_are_drawn_apart(seed: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
+    one, other = (Domains([*frames], [*frames], 32, 4, each, True) for each in (seed, seed + 1))
+    x, y = one.batch(1, 0)
+    assert not torch.equal(x, y)
+    assert not torch.equal(x, one.batch(2, 0)[0])
+    assert not torch.equal(x, one.batch(1, 1)[0])
+    assert not torch.equal(x, other.batch(1, 0)[0])
 
 
 def test_an_epoch_takes_every_frame_of_the_larger_domain_once() -> None:
@@ -49,18 +148,104 @@ def test_each_pass_over_a_domain_is_a_permutation(count: int, turn: int, seed: i
     assert sorted(taken) == list(range(count))
 
 
-def test_crops_differ_and_stay_inside() -> None:
-    column = np.arange(48, dtype=np.uint8)
-    frame = np.broadcast_to(column[None, :, None], (40, 48, 3)).copy()
-    domains = Domains([frame], [frame], 32, 1, seed=0, flip=True)
-    lefts, flipped = set(), set()
-    for step in range(40):
-        row = domains.batch(1, step)[0][0, 0, 0].int()
-        flipped.add(bool(row[0] > row[1]))
-        lefts.add(int(row.min()))
-        assert (row.diff().abs() == 1).all()
-    assert flipped == {True, False}
-    assert len(lefts) > 5
+def test_crops_reach_every_edge_and_half_of_them_are_mirrored() -> None:
+    (frame,) = told_frames([(SIZE + 2, SIZE + 3)])
+    domains = Domains([frame], [frame], SIZE, 100, seed=0, flip=True)
+    x = domains.batch(1, 0)[0].int()
+    assert set(x[:, 1].amin((1, 2)).tolist()) == {0, 1, 2}
+    assert set(x[:, 2].amin((1, 2)).tolist()) == {0, 1, 2, 3}
+    assert 35 < int((x[:, 2, 0, 0] > x[:, 2, 0, 1]).sum()) < 65
+
+
+def test_a_batch_that_cannot_be_shared_says_what_to_choose() -> None:
+    with pytest.raises(UserError, match=r"--batch-size that is a multiple of 2"):
+        Domains(flat_frames(3, 0), flat_frames(3, 0), 32, 3, seed=0, flip=True, world=2)
+
+
+def test_a_frame_smaller_than_a_square_is_refused() -> None:
+    with pytest.raises(ValueError, match="40 pixels has no square of 41"):
+        Domains(flat_frames(3, 0), flat_frames(3, 0), 41, 1, seed=0, flip=True)
+
+
+class FramesThatWait(list[Image]):
+    """Frames that can be cut only once they are let go, as from a slow disk."""
+
+    def __init__(self, frames: list[Image]) -> None:
+        super().__init__(frames)
+        self.gate, self.taken = threading.Event(), 0
+
+    def __getitem__(self, index: Any) -> Any:
+        assert self.gate.wait(60)
+        self.taken += 1
+        return super().__getitem__(index)
+
+
+def test_the_wait_for_a_batch_is_counted() -> None:
+    frames = FramesThatWait(flat_frames(6, 0))
+    domains = Domains(frames, flat_frames(6, 0), 32, 2, seed=0, flip=True)
+    assert domains.waited_s == 0
+    threading.Timer(0.3, frames.gate.set).start()
+    domains.batch(1, 0)
+    first = domains.waited_s
+    assert first > 0.2
+    domains.batch(1, 1)
+    assert domains.waited_s > first
+
+
+def test_a_thread_cuts_the_next_steps_while_the_networks_work() -> None:
+    frames = FramesThatWait(flat_frames(6, 0))
+    frames.gate.set()
+    with Domains(frames, flat_frames(6, 0), 32, 2, seed=0, flip=True, ahead=2) as domains:
+        domains.batch(1, 1)
+        until = time.monotonic() + 60
+        while frames.taken < 3 * 2 and time.monotonic() < until:
+            time.sleep(0.01)  # the networks at work
+        assert frames.taken == 3 * 2  # the step asked for, the last of the epoch, the next one's
+        frames.gate.clear()  # what is ready needs no frame
+        plain = Domains(flat_frames(6, 0), flat_frames(6, 0), 32, 2, seed=0, flip=True)
+        assert equal(domains.batch(1, 2), plain.batch(1, 2))
+        frames.gate.set()
+
+
+def test_an_error_in_the_thread_reaches_who_asks() -> None:
+    class FramesThatFail(list[Image]):
+        def __getitem__(self, index: Any) -> Any:
+            raise OSError("the disk is gone")
+
+    frames = FramesThatFail(flat_frames(4, 0))
+    with (
+        Domains(frames, flat_frames(4, 0), 32, 2, seed=0, flip=True, ahead=2) as domains,
+        pytest.raises(OSError, match="the disk is gone"),
+    ):
+        domains.batch(1, 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@given(x=any_frames, y=any_frames, seed=seeds, at=steps, resident=some.booleans())
+def test_a_gpu_sees_what_a_cpu_would(
+    x: list[Image], y: list[Image], seed: int, at: list[tuple[int, int]], resident: bool
+) -> None:
+    plain, device = Domains(x, y, SIZE, 4, seed, True), torch.device("cuda")
+    with Domains(x, y, SIZE, 4, seed, True, device, resident=resident) as same:
+        for epoch, step in at:
+            on_gpu = same.batch(epoch, step)
+            assert all(half.device.type == "cuda" for half in on_gpu)
+            assert equal(plain.batch(epoch, step), tuple(half.cpu() for half in on_gpu))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+@pytest.mark.parametrize("resident", [True, False])
+def test_no_batch_waits_for_a_gpu(resident: bool) -> None:
+    device, frames = torch.device("cuda"), flat_frames(6, 0)
+    with Domains(frames, frames, 32, 2, 0, True, device, resident=resident) as domains:
+        domains.batch(1, 0)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for step in range(3):
+                domains.batch(1, step)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def test_range_round_trip_is_exact() -> None:
@@ -68,21 +253,3 @@ def test_range_round_trip_is_exact() -> None:
     assert to_range(values).min() == -1
     assert to_range(values).max() == 1
     assert np.array_equal(to_pictures(to_range(values)), values.permute(0, 2, 3, 1).numpy())
-
-
-def test_frames_are_averaged_to_the_load_size_and_never_smaller_than_a_square(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "trainA"
-    folder.mkdir()
-    write_png(folder / "wide.png", np.zeros((100, 200, 3), np.uint8))
-    write_png(folder / "small.png", np.zeros((10, 20, 3), np.uint8))
-    paths = find_frames(tmp_path, "trainA")
-    assert [path.name for path in paths] == ["small.png", "wide.png"]
-    assert [frame.shape for frame in load_frames(paths, 32, 50)] == [(50, 100, 3), (50, 100, 3)]
-    assert [frame.shape for frame in load_frames(paths, 32, 0)] == [(32, 64, 3), (100, 200, 3)]
-
-
-def test_missing_data_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cli split"):
-        find_frames(tmp_path, "trainA")
