@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from variants import MEASURES, judge, learn
 
 from model.options import TrainOptions, cpu_preset
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "fp32 eager": {"precision": "fp32", "compile": "off"},
     "bf16 compiled": {"precision": "bf16", "compile": "on"},
 }
