@@ -13,15 +13,15 @@ STAMP := $(VENV)/.installed
 PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv \
     python3-dev gcc libc6-dev x11-xserver-utils
 
-.PHONY: demo test check lint format bench soak clean system
+.PHONY: demo test check lint format bench soak clean system browser
 
 demo: $(STAMP)
 	$(BIN)/cli demo
 
-test: $(STAMP)
+test: $(STAMP) browser
 	$(BIN)/python -m pytest
 
-check: lint
+check: lint browser
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)
@@ -71,6 +71,15 @@ system:
 	    echo "System packages are missing. Run this once, then make again:" >&2; \
 	    echo "    sudo apt-get update && sudo apt-get install $(PACKAGES)" >&2; exit 1; \
 	fi
+
+# Tests of the review page run in a real browser. Ubuntu has none as a plain package: they are
+# skipped there unless Chromium is installed in another way.
+browser:
+	@if command -v chromium || command -v chromium-browser || [ "$$(uname)" != Linux ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium; then :; \
+	elif sudo -n apt-get install -qy chromium 2>/dev/null; then :; \
+	else echo "No Chromium: the tests of the review page are skipped." >&2; fi
 
 $(STAMP): setup.cfg pyproject.toml | system
 	if command -v uv >/dev/null; then \

@@ -42,7 +42,9 @@ def check_out(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file. Name another folder with --out.")
-    if out.is_dir() and any(out.iterdir()) and _read_journal(out) is None:
+    # Frames that a training has decoded are made again whenever they are wanted.
+    others = out.is_dir() and any(entry.name != ".cache" for entry in out.iterdir())
+    if others and _read_journal(out) is None:
         raise UserError(
             f"{out} already holds something that `cli split` did not write. Nothing was touched; "
             "name another folder with --out, or move that one away."

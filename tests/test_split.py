@@ -22,6 +22,7 @@ from dataset.errors import UserError
 from dataset.groups import Neighbours
 from dataset.images import read_image
 from dataset.labels import label_captures, read_labels, write_labels
+from dataset.layout import check_out
 from dataset.manifest import Frame
 from dataset.options import LabelOptions, SplitOptions
 from dataset.plan import Pool, plan_largest, plan_split
@@ -208,6 +209,14 @@ def test_a_run_that_was_stopped_is_cleared_up_by_the_next(tmp_path: Path) -> Non
     summary = split_captures(options(tmp_path, fit=True, seed=4))
     assert held(tmp_path / "data") == summary.counts
     assert record(tmp_path / "data")["complete"] is True
+
+
+def test_frames_that_training_has_decoded_are_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / "data" / ".cache").mkdir(parents=True)
+    check_out(tmp_path / "data")
+    (tmp_path / "data" / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="did not write"):
+        check_out(tmp_path / "data")
 
 
 @pytest.mark.parametrize("name", ["holiday.jpg", "split.json"])
