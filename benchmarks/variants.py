@@ -91,6 +91,10 @@ def ways(arguments: argparse.Namespace, root: Path) -> dict[str, Callable[[], Ge
         "base, D every second step": replace(base, discriminator_every=2),
         "base, D at half the rate": replace(base, discriminator_rate=0.5),
         "base, D at twice the rate": replace(base, discriminator_rate=2.0),
+        "both, EMA 0.98": replace(paper, network=small, ema=0.98),
+        "both, EMA 0.98, identity loss 2": replace(
+            paper, network=small, ema=0.98, identity_weight=2.0
+        ),
     }
     found: dict[str, Callable[[], Generator | None]] = {"input": lambda: None}
     found["supervised, drawn anew"] = lambda: supervise(paper)

@@ -245,8 +245,8 @@ class CycleGAN(nn.Module):
             getattr(self, name).load_state_dict(state["networks"][name])
         for average, values in zip(self.averages, state["averages"], strict=True):
             average.load_state_dict(values)
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        for name in ("generator_optimizer", "discriminator_optimizer"):
+            load_optimizer(getattr(self, name), state[name])
         self.pool_X.load_state_dict(state["pool_X"])
         self.pool_Y.load_state_dict(state["pool_Y"])
         self.steps, self.judged = int(state["steps"]), state["judged"].to(self.judged.device)
@@ -254,6 +254,14 @@ class CycleGAN(nn.Module):
 
 
 NETWORKS = ("G", "F", "D_X", "D_Y")
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put an optimizer's state back and keep what belongs to this device: its ways and its rate."""
+    own = optimizer.param_groups[0]
+    kept = {key: own[key] for key in ("lr", "fused", "capturable", "foreach")}
+    groups = [{**group, **kept} for group in state["param_groups"]]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 def averaged(network: nn.Module) -> nn.Module:

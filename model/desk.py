@@ -134,15 +134,14 @@ class Desk:
 
     def save(self, at: Position, networks: bool = True) -> None:
         """Write a checkpoint, unless the last steps have already gone wrong."""
-        self._refuse_divergence(at)
+        self._refuse_divergence(at, self.model.losses(forget=False))
         if self.leads:
             at = replace(at, seconds=self.began.seconds + self.seconds)
             save_checkpoint(self.run, self.model, at, networks=networks)
         self.saved = time.perf_counter()
 
-    def _refuse_divergence(self, at: Position) -> None:
-        values = self.model.losses(forget=False)
-        if self.leads and values and diverged(values):
+    def _refuse_divergence(self, at: Position, values: dict[str, float]) -> None:
+        if self.leads and diverged(values):
             raise UserError(
                 f"Training diverged in epoch {at.epoch}, step {at.done}: {diverged(values)}", 1
             )
@@ -158,16 +157,13 @@ class Desk:
         waited, self.waited = self.domains.waited_s - self.waited, self.domains.waited_s
         rate = steps * self.options.batch_size / took
         line = values | {
-            "learning_rate": decayed_rate(self.options, at.epoch),
+            "learning_rate": decayed_rate(replace(self.options, epochs=at.epochs), at.epoch),
             "pairs_per_s": rate,
             "tflop_per_s": steps * self.flops / took / 1e12,
             "waited": waited / took,
         }
         self.tracker.write(at.epoch, at.done, line)
-        if diverged(values):
-            raise UserError(
-                f"Training diverged in epoch {at.epoch}, step {at.done}: {diverged(values)}", 1
-            )
+        self._refuse_divergence(at, values)
         for warning in self.watch.check(at.epoch, at.done, line):
             self.on_message(warning)
         if self.on_progress:

@@ -122,7 +122,11 @@ def kept_epochs(options: TrainOptions) -> set[int]:
 
 
 def describe_machine(
-    device: torch.device, speed: Speed, measured: list[Measured], flops: float
+    device: torch.device,
+    speed: Speed,
+    measured: list[Measured],
+    flops: float,
+    ceilings: dict[str, float],
 ) -> dict[str, Any]:
     """Facts that a result should be read with; they stand in ``options.json``."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
@@ -134,6 +138,7 @@ def describe_machine(
             str(each.speed): each.failure or round(each.seconds, 4) for each in measured
         },
         "tflop_per_step": round(flops / 1e12, 4),
+        "matmul_tflop_per_s": {name: round(rate / 1e12, 3) for name, rate in ceilings.items()},
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
         "python": platform.python_version(),

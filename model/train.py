@@ -118,7 +118,7 @@ def _train(
     speed, measured = agree_on_speed(options, domains.steps_per_epoch, group, device, on_message)
     options = plan_epochs(options, domains.steps_per_epoch, measured[0].seconds)
     options = replace(options, epochs=int(group.agree(str(options.epochs))))
-    flops = count_flops(options)
+    flops, ceilings = count_flops(options), matmul_ceilings(device)
 
     # -- the networks, new or resumed ------------------------------------------------------------
     model = build_model(options, device, speed, group)
@@ -132,11 +132,12 @@ def _train(
     if not options.resume and group.leads:
         # First, so that whatever has settings can be resumed; and a full disk shows at once.
         save_checkpoint(run, model, at)
-        write_options(run, options, describe_machine(device, speed, measured, flops))
+        write_options(run, options, describe_machine(device, speed, measured, flops, ceilings))
     options = replace(options, epochs=at.epochs)
     on_message(
         f"{len(x)} X and {len(y)} Y frames on {device}, {speed}, {options.epochs} epochs of "
-        f"{domains.steps_per_epoch} steps, run folder {run}"
+        f"{domains.steps_per_epoch} steps, run folder {run}\n"
+        + describe_rate(flops / group.world / measured[0].seconds, speed, ceilings)
     )
     step = build_step(model, speed)
 
@@ -198,6 +199,15 @@ def agree_on_speed(
     return speed, found or [Measured(speed, float(seconds))]
 
 
+def describe_rate(rate: float, speed: Speed, ceilings: dict[str, float]) -> str:
+    """A step's FLOP/s beside those of matrix products on the same machine, in a sentence."""
+    precision = "bf16" if speed.bf16 else "fp32"
+    return (
+        f"{rate / 1e12:.3g} TFLOP/s when measured alone, {rate / ceilings[precision]:.0%} of what "
+        f"{precision} matrix products reach here"
+    )
+
+
 def tune(options: TrainOptions, on_message: Say = lambda message: None) -> str:
     """What ``cli train --tune`` prints: every way to train on this machine, measured."""
     device = pick_device(options.device)
@@ -220,15 +230,13 @@ def describe_plan(options: TrainOptions) -> str:
     seconds, flops = measured[0].seconds, count_flops(options)
     options = plan_epochs(options, an_epoch, seconds)
     steps = planned_steps(options, an_epoch, seconds)
-    ceiling = matmul_ceilings(device)["bf16" if speed.bf16 else "fp32"]
     model = CycleGAN(options, torch.device("meta"), initial=False)
     lines = [f"{field.name} = {getattr(options, field.name)}" for field in fields(options)]
     lines += [
         f"parameters: G and F {count_parameters(model.G):,} each, "
         f"D_X and D_Y {count_parameters(model.D_X):,} each",
         f"frames: {counts[0]} X, {counts[1]} Y",
-        f"speed: {flops / seconds / 1e12:.2f} TFLOP/s, {flops / seconds / ceiling:.0%} of this "
-        f"machine's matrix products",
+        describe_rate(flops / seconds, speed, matmul_ceilings(device)),
         f"estimate: {steps} steps of {seconds:.2f} s ({speed} on {device}): "
         f"{steps * seconds / 3600:.2f} h",
     ]
