@@ -91,7 +91,13 @@ def cpu_preset() -> TrainOptions:
     )
 
 
-PRESETS = {"paper": paper_preset, "cpu": cpu_preset}
+def best_preset() -> TrainOptions:
+    """The paper's settings with the networks that restored best in trials (docs/LOG.md)."""
+    network = NetworkOptions(residual=True, resize=True)
+    return replace(TrainOptions(), ema=0.999, network=network)
+
+
+PRESETS = {"paper": paper_preset, "cpu": cpu_preset, "best": best_preset}
 
 
 @dataclass(frozen=True)

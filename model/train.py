@@ -120,58 +120,55 @@ def _train(
     options = replace(options, epochs=int(group.agree(str(options.epochs))))
     flops, ceilings = count_flops(options), matmul_ceilings(device)
 
-    # -- the networks, new or resumed ------------------------------------------------------------
-    model = build_model(options, device, speed, group)
-    at = Position(epoch=1, step=0, done=0, epochs=options.epochs, seconds=0.0)
-    if options.resume:
-        at = load_checkpoint(run, model, device, on_message)
-        at = replace(at, epochs=options.epochs or at.epochs)
-        on_message(f"resuming {run} at epoch {at.epoch}, step {at.step}")
-    elif options.init is not None:
-        on_message(f"starting from {', '.join(fill_from_cyclegan(model, options.init))}")
-    if not options.resume and group.leads:
-        # First, so that whatever has settings can be resumed; and a full disk shows at once.
-        save_checkpoint(run, model, at)
-        write_options(run, options, describe_machine(device, speed, measured, flops, ceilings))
-    options = replace(options, epochs=at.epochs)
-    on_message(
-        f"{len(x)} X and {len(y)} Y frames on {device}, {speed}, {options.epochs} epochs of "
-        f"{domains.steps_per_epoch} steps, run folder {run}\n"
-        + describe_rate(flops / group.world / measured[0].seconds, speed, ceilings)
-    )
-    step = build_step(model, speed)
+    # -- the networks, new or resumed; from here on a signal leaves a checkpoint -----------------
+    with domains, StopRequest() as stop:
+        model = build_model(options, device, speed, group)
+        at = Position(epoch=1, step=0, done=0, epochs=options.epochs, seconds=0.0)
+        if options.resume:
+            at = load_checkpoint(run, model, device, on_message)
+            at = replace(at, epochs=options.epochs or at.epochs)
+            on_message(f"resuming {run} at epoch {at.epoch}, step {at.step}")
+        elif options.init is not None:
+            on_message(f"starting from {', '.join(fill_from_cyclegan(model, options.init))}")
+        if not options.resume and group.leads:
+            # First, so that whatever has settings can be resumed; and a full disk shows at once.
+            save_checkpoint(run, model, at)
+            write_options(run, options, describe_machine(device, speed, measured, flops, ceilings))
+        options = replace(options, epochs=at.epochs)
+        on_message(
+            f"{len(x)} X and {len(y)} Y frames on {device}, {speed}, {options.epochs} epochs of "
+            f"{domains.steps_per_epoch} steps, run folder {run}\n"
+            + describe_rate(flops / group.world / measured[0].seconds, speed, ceilings)
+        )
+        step = build_step(model, speed)
 
-    # -- the loop --------------------------------------------------------------------------------
-    limit = options.steps or sys.maxsize
-    with (
-        domains,
-        StopRequest() as stop,
-        Desk(run, options, model, domains, at, flops, on_progress, on_message) as desk,
-    ):
-        stopped = False
-        while at.epoch <= options.epochs and at.done < limit and not stopped:
-            model.set_learning_rate(decayed_rate(options, at.epoch))
-            while at.step < domains.steps_per_epoch and at.done < limit and not stopped:
-                first = desk.first_step()
-                x_now, y_now = (to_range(half) for half in domains.batch(at.epoch, at.step))
-                model.note(step(x_now, y_now, draw(model, options, device)))
-                if first is not None:
-                    assert_learning(model, first)
-                at = replace(at, step=at.step + 1, done=at.done + 1)
-                desk.after_step(at)
-                if at.done % VOTE_EVERY.get(device.type, 1) == 0 or group.world == 1:
-                    stopped = group.any(stop.wanted, device)
-            if at.step == domains.steps_per_epoch:
-                epochs = plan_rest(options, desk.epochs_here(at), desk.seconds).epochs
-                options = replace(options, epochs=int(group.agree(str(epochs))))
-                at = replace(at, epochs=options.epochs)
-                desk.after_epoch(at)
-                at = replace(at, epoch=at.epoch + 1, step=0)
-                desk.save(at)
-        if at.done == limit or at.epoch > options.epochs:
-            desk.report(at)  # a run that goes on writes the line when its steps are complete
-        desk.save(at)
-    return TrainSummary(run, at.epoch, at.step, at.done, desk.seconds, stopped)
+        # -- the loop ----------------------------------------------------------------------------
+        limit = options.steps or sys.maxsize
+        with Desk(run, options, model, domains, at, flops, on_progress, on_message) as desk:
+            stopped = False
+            while at.epoch <= options.epochs and at.done < limit and not stopped:
+                model.set_learning_rate(decayed_rate(options, at.epoch))
+                while at.step < domains.steps_per_epoch and at.done < limit and not stopped:
+                    first = desk.first_step()
+                    x_now, y_now = (to_range(half) for half in domains.batch(at.epoch, at.step))
+                    model.note(step(x_now, y_now, draw(model, options, device)))
+                    if first is not None:
+                        assert_learning(model, first)
+                    at = replace(at, step=at.step + 1, done=at.done + 1)
+                    desk.after_step(at)
+                    if at.done % VOTE_EVERY.get(device.type, 1) == 0 or group.world == 1:
+                        stopped = group.any(stop.wanted, device)
+                if at.step == domains.steps_per_epoch:
+                    epochs = plan_rest(options, desk.epochs_here(at), desk.seconds).epochs
+                    options = replace(options, epochs=int(group.agree(str(epochs))))
+                    at = replace(at, epochs=options.epochs)
+                    desk.after_epoch(at)
+                    at = replace(at, epoch=at.epoch + 1, step=0)
+                    desk.save(at)
+            if at.done == limit or at.epoch > options.epochs:
+                desk.report(at)  # a run that goes on writes the line when its steps are complete
+            desk.save(at)
+        return TrainSummary(run, at.epoch, at.step, at.done, desk.seconds, stopped)
 
 
 def draw(model: CycleGAN, options: TrainOptions, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from dataset.errors import UserError
 from dataset.images import read_image
 from model.checkpoint import STATE_FILE, load_network, load_restorer
 from model.networks import Generator
-from model.options import TrainOptions, cpu_preset
+from model.options import PRESETS, TrainOptions, cpu_preset
 from model.runs import kept_epochs, plan_epochs, plan_rest, resumed_options
 from model.states import fingerprint
 from model.train import Progress, describe_plan, train
@@ -246,6 +246,13 @@ def test_the_defaults_are_the_papers() -> None:
     assert (paper.cycle_weight, paper.identity_weight, paper.pool_size) == (10.0, 0.0, 50)
     assert not paper.minimax
     assert not paper.network.residual
+
+
+def test_best_is_the_paper_with_other_networks_and_an_average() -> None:
+    best, paper = PRESETS["best"](), TrainOptions()
+    assert best.network.residual
+    assert best.network.resize
+    assert replace(best, network=paper.network, ema=paper.ema) == paper
 
 
 def test_minutes_become_epochs_and_figure_3_fits_into_them() -> None:
