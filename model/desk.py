@@ -113,8 +113,11 @@ class Desk:
 
     def after_step(self, at: Position) -> None:
         """A line in the log every few steps and at the end of an epoch; a checkpoint when due."""
-        if at.done % LOG_EVERY == 0 or at.step == self.domains.steps_per_epoch:
+        ends = at.step == self.domains.steps_per_epoch
+        if at.done % LOG_EVERY == 0 or ends:
             self.report(at)
+        if ends:  # saved once the epoch's samples are there, or the log would name them twice
+            return
         every = self.options.checkpoint_every
         late = time.perf_counter() - self.saved > self.options.checkpoint_minutes * 60
         if (at.done % every == 0) if every else (late and self.model.group.world == 1):

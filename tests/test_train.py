@@ -17,7 +17,8 @@ from tiny_runs import make_data, tiny_options
 
 from dataset.errors import UserError
 from dataset.images import read_image
-from model.checkpoint import STATE_FILE, load_network, load_restorer
+from model.checkpoint import STATE_FILE, Position, load_network, load_restorer
+from model.desk import Desk
 from model.networks import Generator
 from model.options import PRESETS, TrainOptions, cpu_preset
 from model.runs import kept_epochs, plan_epochs, plan_rest, resumed_options
@@ -80,20 +81,30 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path: Path, cut_at: int) ->
     assert state_of(whole.run) == state_of(resumed.run)
 
 
-def test_log_of_a_killed_run_becomes_that_of_an_uninterrupted_one(tmp_path: Path) -> None:
+class Killed(Exception):
+    """Stands in for the end of a process."""
+
+
+@pytest.mark.parametrize("where", ["report", "save"])
+def test_log_of_a_killed_run_becomes_that_of_an_uninterrupted_one(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_data(tmp_path)
-    settings = {"epochs": 4, "checkpoint_every": 2}
+    settings = {"epochs": 4, "checkpoint_every": 3 if where == "save" else 2}
     whole = train(tiny_options(tmp_path, run="whole", **settings))
+    proper = getattr(Desk, where)
 
-    class Killed(Exception):
-        pass
-
-    def kill(now: Progress) -> None:
-        if now.done == 9:
+    def kill(desk: Desk, at: Position, *rest: object, **named: object) -> None:
+        if where == "save" and at.epoch == 4 and at.step == 0:
+            raise Killed  # the samples of the third epoch are in the log, and no checkpoint is
+        proper(desk, at, *rest, **named)
+        if where == "report" and at.done == 9:
             raise Killed
 
+    monkeypatch.setattr(Desk, where, kill)
     with pytest.raises(Killed):
-        train(tiny_options(tmp_path, run="cut", **settings), kill)
+        train(tiny_options(tmp_path, run="cut", **settings))
+    monkeypatch.undo()
     resumed = train(resumed_options(tmp_path / "runs", "cut", {}))
     assert state_of(whole.run) == state_of(resumed.run)
     assert log_of(whole.run) == log_of(resumed.run)
