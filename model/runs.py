@@ -35,9 +35,8 @@ def open_run(options: TrainOptions) -> Path:
         raise UserError(
             f"The run {run} exists already. Go on with it by --resume, or choose another --run."
         )
-    find_frames(options.data, "trainA")  # no folder is left behind where there is nothing to learn
-    run.mkdir(parents=True, exist_ok=True)
-    return run
+    find_frames(options.data, "trainA")  # said at once where there is nothing to learn
+    return run  # made with its first checkpoint: a start that fails leaves nothing behind
 
 
 def restarted() -> bool:

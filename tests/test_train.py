@@ -178,6 +178,17 @@ def test_training_without_data_leaves_no_run_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("fault", ["init", "picture"])
+def test_a_start_that_fails_leaves_no_run_behind(tmp_path: Path, fault: str) -> None:
+    data = make_data(tmp_path)
+    if fault == "picture":
+        (data / "trainB" / "000.png").write_bytes(b"\x89PNG, cut off")
+    init = tmp_path / "nowhere" if fault == "init" else None
+    with pytest.raises(UserError, match="nowhere" if init else r"000\.png"):
+        train(tiny_options(tmp_path, init=init))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_resuming_other_networks_is_refused(tmp_path: Path) -> None:
     make_data(tmp_path)
     options = tiny_options(tmp_path, steps=1)
