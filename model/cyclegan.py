@@ -79,6 +79,7 @@ class CycleGAN(nn.Module):
         self.pool_X = ImagePool(options.pool_size, options.seed + 1)
         self.pool_Y = ImagePool(options.pool_size, options.seed + 2)
         self.steps = 0
+        self.averaged_steps = torch.zeros((), device=device)  # so that a captured step counts
         self.unread: list[Tensor] = []  # what steps reported since somebody looked
         self.judged = torch.zeros(4, device=device)  # D's last report, for steps without one
 
@@ -217,10 +218,14 @@ class CycleGAN(nn.Module):
 
     @torch.no_grad()
     def _average(self) -> None:
-        for average, network in zip(self.averages, (self.G, self.F), strict=False):
-            torch._foreach_lerp_(
-                list(average.parameters()), list(network.parameters()), 1 - self.options.ema
-            )
+        """Move the averages: little is kept at a run's start, which they would remember too long."""
+        if not self.averages:
+            return
+        self.averaged_steps += 1
+        share = torch.clamp(9 / (9 + self.averaged_steps), min=1 - self.options.ema)
+        for average, network in zip(self.averages, (self.G, self.F), strict=True):
+            for held, value in zip(average.parameters(), network.parameters(), strict=True):
+                held.lerp_(value, share)
 
     def _autocast(self, like: Tensor) -> AbstractContextManager[Any]:
         return torch.autocast(like.device.type, torch.bfloat16) if self.bf16 else nullcontext()
@@ -230,6 +235,7 @@ class CycleGAN(nn.Module):
         return {
             "networks": {name: getattr(self, name).state_dict() for name in NETWORKS},
             "averages": [average.state_dict() for average in self.averages],
+            "averaged_steps": self.averaged_steps,
             "generator_optimizer": self.generator_optimizer.state_dict(),
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
             "pool_X": self.pool_X.state_dict(),
@@ -249,6 +255,7 @@ class CycleGAN(nn.Module):
             load_optimizer(getattr(self, name), state[name])
         self.pool_X.load_state_dict(state["pool_X"])
         self.pool_Y.load_state_dict(state["pool_Y"])
+        self.averaged_steps.copy_(state["averaged_steps"])
         self.steps, self.judged = int(state["steps"]), state["judged"].to(self.judged.device)
         self.unread = [report.to(self.judged.device) for report in state["unread"]]
 

@@ -122,7 +122,7 @@ class CapturedStep:
 
 def tensors_of(model: CycleGAN) -> dict[str, Tensor]:
     """All that a step changes, by name, as the tensors themselves."""
-    found = dict(model.named_parameters())
+    found = dict(model.named_parameters()) | {"averaged_steps": model.averaged_steps}
     for number, average in enumerate(model.averages):
         found |= {f"average.{number}.{name}": each for name, each in average.named_parameters()}
     for name in ("generator_optimizer", "discriminator_optimizer"):

@@ -156,13 +156,16 @@ def test_cycle_term_teaches_the_way_back_and_without_it_nothing_does() -> None:
 
 
 def test_average_follows_the_weights_by_its_decay() -> None:
-    model = CycleGAN(replace(OPTIONS, ema=0.9), CPU)
+    model = CycleGAN(replace(OPTIONS, ema=0.8), CPU)
     before = [value.detach().clone() for value in model.F.parameters()]
-    model.train_step(*random_batch(0))
-    for old, new, average in zip(
-        before, model.F.parameters(), model.restorer.parameters(), strict=True
-    ):
-        torch.testing.assert_close(average, 0.9 * old + 0.1 * new)
+    for step, kept in ((0, 0.1), (1, 2 / 11), (200, 0.8)):  # less is kept at a run's start
+        model.averaged_steps.fill_(step)
+        model.train_step(*random_batch(step))
+        for old, new, average in zip(
+            before, model.F.parameters(), model.restorer.parameters(), strict=True
+        ):
+            torch.testing.assert_close(average, kept * old + (1 - kept) * new)
+        before = [value.detach().clone() for value in model.restorer.parameters()]
     assert model.restorer is not model.F
     assert CycleGAN(OPTIONS, CPU).restorer.__class__ is model.F.__class__
 
