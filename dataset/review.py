@@ -1,16 +1,13 @@
-"""The server of ``cli review``: a page of this machine for its own user.
+"""The server of ``cli review``: what its page asks and what it is answered.
 
-It listens on the loopback interface only. Every request must name this server as its host, come
-from its own page where it says where it comes from, and show the token that stands in the address
-printed at the start. A frame is asked for by its number, so no path ever comes from a client; what
-a manifest names outside its session's folder has no number. Labels are `review_store`'s matter.
+A frame is asked for by its number, so no path ever comes from a client; what a manifest names
+outside its session's folder has no number. Who may ask is `local_page`'s matter, labels are
+`review_store`'s.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
-import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -19,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, request
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer
 
 from dataset.clipping import Mask
 from dataset.errors import UserError
 from dataset.images import Image, read_image
 from dataset.judging import DUPLICATE, LABELS, UNREADABLE, LabelRow
+from dataset.local_page import bind_page, make_page
 from dataset.options import PAPER_COUNTS, ReviewOptions
 from dataset.review_pictures import (
     Kept,
@@ -35,29 +33,13 @@ from dataset.review_pictures import (
 )
 from dataset.review_store import Change, Reviewed, ReviewStore, ReviewSummary, open_review
 
-HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "review_page"
-PAGE_FILES = {  # what the page consists of: address -> (file, media type)
-    "/": ("index.html", "text/html"),
-    "/review.css": ("review.css", "text/css"),
-    "/review.js": ("review.js", "text/javascript"),
-    "/state.js": ("state.js", "text/javascript"),
-    "/grid.js": ("grid.js", "text/javascript"),
-    "/single.js": ("single.js", "text/javascript"),
-    "/charts.js": ("charts.js", "text/javascript"),
+PAGE_FILES = {"/": "index.html"} | {
+    f"/{name}": name
+    for name in ("review.css", "review.js", "state.js", "grid.js", "single.js", "charts.js")
 }
 SOURCES = ("key", "light", "clipping", "review")
 REQUEST_BYTES = 16_000_000  # a label for each of 500,000 frames
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 KEEP = "private, max-age=86400, immutable"  # for addresses that hold the mark of this run
 
 
@@ -166,22 +148,13 @@ def _picture(data: bytes, media_type: str) -> Response:
     return Response(data, mimetype=media_type, headers={"Cache-Control": KEEP})
 
 
-def make_app(store: ReviewStore, options: ReviewOptions, port: int, token: str) -> Flask:
-    """The WSGI application; every request passes the guard first."""
+def make_app(store: ReviewStore, options: ReviewOptions) -> Flask:
+    """The WSGI application, without its guard."""
     review = Review(store, options)
-    app = Flask("unclip_review", static_folder=None, template_folder=None)
-    app.url_map.merge_slashes = False  # no answer but 404 to an address that is not ours
-    app.config["MAX_CONTENT_LENGTH"] = REQUEST_BYTES
-    app.json.compact = True  # type: ignore[attr-defined]
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.before_request(lambda: check_request(port, token))
-    app.after_request(lambda response: _seal(response, port, token))
+    app = make_page("review", PAGE, PAGE_FILES, REQUEST_BYTES)
     app.register_error_handler(
         UserError, lambda error: Response(str(error), 409, mimetype="text/plain")
     )
-    for address, (name, media_type) in PAGE_FILES.items():
-        app.add_url_rule(address, name, _page_file(name, media_type))
-    app.add_url_rule("/favicon.ico", "icon", lambda: ("", 204))
     app.add_url_rule("/frames", "frames", review.frames)
     app.add_url_rule("/thumbnail/<number>", "thumbnail", review.thumbnail)
     app.add_url_rule("/frame/<number>", "frame", review.frame)
@@ -189,56 +162,6 @@ def make_app(store: ReviewStore, options: ReviewOptions, port: int, token: str) 
     app.add_url_rule("/labels", "labels", review.labels, methods=["POST"])
     app.add_url_rule("/apply", "apply", review.apply, methods=["POST"])
     return app
-
-
-def check_request(port: int, token: str) -> None:
-    """403 for a request of another site, of another user, or under another name of this machine.
-
-    The host says so where a name was pointed at 127.0.0.1 (DNS rebinding); the origin where
-    another page asks; a change must name its origin.
-    """
-    hosts = {f"{HOST}:{port}", f"localhost:{port}"}
-    origin = request.headers.get("Origin")
-    if request.headers.get("Host") not in hosts:
-        abort(403, "wrong host")
-    if origin not in {None, *(f"http://{host}" for host in hosts)}:
-        abort(403, "wrong origin")
-    if origin is None and request.method not in ("GET", "HEAD"):
-        abort(403, "no origin")
-    shown = request.cookies.get(_cookie(port), "")
-    if request.path == "/" and "token" in request.args:
-        shown = request.args["token"]
-    if not hmac.compare_digest(shown.encode(), token.encode()):
-        abort(403, "Wrong or missing token: open the address that `cli review` printed.")
-
-
-def _cookie(port: int) -> str:
-    return f"unclip_review_{port}"  # cookies know hosts but no ports
-
-
-def _seal(response: Response, port: int, token: str) -> Response:
-    """Headers of every answer; who came with the token gets it as a cookie."""
-    response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
-    if request.path == "/" and response.status_code == 200:
-        response.set_cookie(_cookie(port), token, httponly=True, samesite="Strict")
-    return response
-
-
-def _page_file(name: str, media_type: str) -> Callable[[], Response]:
-    return lambda: Response((PAGE / name).read_bytes(), content_type=f"{media_type}; charset=utf-8")
-
-
-class _Quiet(WSGIRequestHandler):
-    """Keeps connections open, and says nothing of each request."""
-
-    protocol_version = "HTTP/1.1"
-
-    def version_string(self) -> str:
-        return "unclip"
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """The address of a request holds the token: it belongs in no log."""
 
 
 @contextmanager
@@ -250,27 +173,10 @@ def serve_review(options: ReviewOptions) -> Iterator[tuple[BaseWSGIServer, str, 
     UserError
         The port is taken; or as of `open_review`.
     """
-    token = secrets.token_urlsafe(24)
-    with open_review(options.source) as store, _bound(options.port) as bound:
-        port = bound.getsockname()[1]
-        app = make_app(store, options, port, token)
-        server = make_server(
-            HOST, port, app, threaded=True, request_handler=_Quiet, fd=bound.fileno()
-        )
-        try:
-            yield server, f"http://{HOST}:{port}/?token={token}", store
-        finally:
-            server.server_close()
-
-
-def _bound(port: int) -> socket.socket:
-    try:
-        return socket.create_server((HOST, port))
-    except OSError as error:
-        raise UserError(
-            f"Cannot use port {port} ({error.strerror}). Choose another with --port, or leave "
-            "--port out for a free one."
-        ) from error
+    with open_review(options.source) as store:
+        app = make_app(store, options)
+        with bind_page(app, options.port) as (server, address):
+            yield server, address, store
 
 
 def run_review(options: ReviewOptions, say: Callable[[str], Any]) -> ReviewSummary:

@@ -32,20 +32,22 @@ def in_table(captures: Path) -> list[str]:
 
 
 class Client:
-    """Speaks HTTP with a review, with its token unless told otherwise."""
+    """Speaks HTTP with a page of ours, with its token unless told otherwise."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, page: str = "review") -> None:
         place, token = address.removeprefix("http://").split("/?token=")
         self.address, self.place, self.token = address, place, token
-        self.cookie = f"unclip_review_{place.split(':')[1]}={token}"
+        self.cookie = f"unclip_{page}_{place.split(':')[1]}={token}"
 
     def ask(
         self, path: str, body: Any = None, method: str = "GET", **headers: str
     ) -> tuple[int, bytes, http.client.HTTPMessage]:
         shown = {"Host": self.place, "Cookie": self.cookie}
         if body is not None:
-            method, body = "POST", json.dumps(body)
-            shown |= {"Content-Type": "application/json", "Origin": f"http://{self.place}"}
+            method, body = "POST", body if isinstance(body, bytes) else json.dumps(body)
+            shown |= {"Content-Type": "application/json"}
+        if method not in ("GET", "HEAD"):
+            shown |= {"Origin": f"http://{self.place}"}
         shown = {name: value for name, value in (shown | headers).items() if value}
         connection = http.client.HTTPConnection(self.place, timeout=10)
         try:

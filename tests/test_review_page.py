@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,8 @@ from dataset.options import LabelOptions
 from dataset.review_journal import JOURNAL
 from dataset.review_store import open_review
 
+pytest_plugins = ["browsers"]
+
 
 @pytest.fixture
 def captures(tmp_path: Path) -> Path:
@@ -36,38 +35,12 @@ def client(captures: Path) -> Iterator[Client]:
         yield speaker
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium; Playwright downloads none."""
-    if importlib.util.find_spec("playwright") is None:
-        pytest.skip("needs Playwright: pip install playwright")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    root = hasattr(os, "getuid") and os.getuid() == 0
-    with sync_playwright() as play:
-        started = play.chromium.launch(
-            executable_path=program, args=["--no-sandbox"] if root else []
-        )
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def page(browser: Any, client: Client) -> Iterator[Any]:
-    """The page of the review; a fault in its scripts or a breach of its policy fails the test."""
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    opened = context.new_page()
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    opened.goto(client.address)
+def page(client: Client, open_page: Callable[..., Any]) -> Any:
+    """The page of the review."""
+    opened = open_page(client.address, viewport={"width": 1200, "height": 800})
     opened.wait_for_selector(".cell.cursor")
-    yield opened
-    context.close()
-    assert faults == []
+    return opened
 
 
 def saved(page: Any) -> list[str]:
