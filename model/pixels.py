@@ -1,0 +1,23 @@
+"""The form in which pictures are restored: what stands between files, methods and measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.images import Image
+
+Pixels = NDArray[np.float32]  # (H, W, 3) RGB, display-encoded, in [0, 1]
+Restore = Callable[[Pixels], Pixels]  # a way to restore: any size in, the same size out
+
+
+def to_image(pixels: Pixels) -> Image:
+    """Floats in [0, 1] -> the nearest uint8; what lies beyond is cut off."""
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+
+
+def to_pixels(image: Image) -> Pixels:
+    """uint8 -> floats in [0, 1]."""
+    return np.asarray(image, np.float32) / np.float32(255)

@@ -1,0 +1,100 @@
+"""F -> a function from pixels to restored pixels, for pictures of any size.
+
+Chooses how much of a picture goes through the network at once. Files are the affair of ``restore``,
+how bands become one picture, of ``bands``, and at which scale a network sees it, of ``detail``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataset.errors import UserError
+from dataset.images import Image
+from model.bands import BandedGenerator, Budget, Report
+from model.memory import free_bytes
+from model.networks import STRIDE, Generator
+from model.pixels import Pixels, to_image, to_pixels
+
+SMALLEST = 16  # pixels: the generator's reflection padding and instance norm need a few
+BAND_BYTES = {"cpu": 16 << 20}  # of one full-size layer's features in a band
+KEPT_BYTES = 9 << 28  # 2.25 GiB of kept features: what is larger is kept in half precision
+
+
+class Restorer:
+    """A network, ready for pictures of any size, each as it is.
+
+    Parameters
+    ----------
+    network : Generator
+        F.
+    on_progress : callable, optional
+        Called with the share of the present picture that is done.
+    """
+
+    def __init__(self, network: Generator, on_progress: Report | None = None) -> None:
+        self.network, self.on_progress = network, on_progress
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore a picture.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) float32 in [0, 1]
+            RGB, display-encoded, any size.
+
+        Returns
+        -------
+        (H, W, 3) float32 in [0, 1]
+
+        Raises
+        ------
+        UserError
+            There is not enough memory.
+        """
+        height, width = pixels.shape[:2]
+        padded = pad_to_stride(pixels)
+        device = next(self.network.parameters()).device
+        restored = np.empty_like(padded)
+
+        def write(first: int, rows: Tensor) -> None:
+            values = rows[0].permute(1, 2, 0).float().add(1).div(2)
+            restored[first : first + rows.shape[2]] = values.cpu().numpy()
+
+        with torch.inference_mode():
+            picture = torch.from_numpy(padded).permute(2, 0, 1)[None].to(device).mul(2).sub_(1)
+            budget = plan(self.network, padded.shape[0], padded.shape[1], device)
+            BandedGenerator(self.network, budget, self.on_progress)(picture, write)
+        return restored[:height, :width]
+
+
+def plan(network: Generator, height: int, width: int, device: torch.device) -> Budget:
+    """How a picture is divided; ``UserError`` where even half precision does not fit."""
+    filters = network.model[1].out_channels
+    assert isinstance(filters, int)
+    free = free_bytes(device)
+    needed = filters * height * width  # two maps of 4 filters, a quarter of each side, in fp16
+    if needed > free // 10 * 9:
+        raise UserError(
+            f"A picture of {width}x{height} takes {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free. Close other programs, make it smaller, or say "
+            "--detail carried.",
+            1,
+        )
+    band_bytes = BAND_BYTES.get(device.type, free // 32)
+    return Budget(max(1, band_bytes // (4 * filters)), min(KEPT_BYTES, free // 2))
+
+
+def restore(network: Generator, image: Image) -> Image:
+    """Run F on one picture as it is: RGB uint8 (H, W, 3) of any size -> the same."""
+    return to_image(Restorer(network)(to_pixels(image)))
+
+
+def pad_to_stride(pixels: Pixels) -> Pixels:
+    """Mirror a picture beyond its lower right until both sides are multiples of 4, 16 at least."""
+    sides = pixels.shape[:2]
+    bottom, right = (max(SMALLEST, -(-side // STRIDE) * STRIDE) - side for side in sides)
+    if not bottom and not right:
+        return pixels
+    return np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="reflect")

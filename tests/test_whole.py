@@ -1,0 +1,54 @@
+"""Pictures of any size through a network: the same size out, and no more memory than there is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+import model.whole
+from dataset.errors import UserError
+from model.networks import Generator
+from model.whole import Restorer, pad_to_stride, plan, restore
+
+
+def identity() -> Generator:
+    network = Generator(4, 1, residual=True).eval()
+    for value in network.parameters():
+        torch.nn.init.zeros_(value)
+    return network
+
+
+@settings(max_examples=20, deadline=None)
+@given(some.integers(1, 70), some.integers(1, 70))
+def test_any_size_comes_back_as_it_went_in(height: int, width: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    padded = pad_to_stride(image / np.float32(255))
+    assert padded.shape[0] % 4 == padded.shape[1] % 4 == 0
+    assert np.array_equal(padded[:height, :width], image / np.float32(255))
+    restored = restore(Generator(4, 1).eval(), image)
+    assert restored.shape == image.shape
+    assert restored.dtype == np.uint8
+
+
+def test_an_identity_correction_gives_the_picture_back_exactly() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (21, 33, 3), dtype=np.uint8)
+    assert np.array_equal(restore(identity(), image), image)
+
+
+def test_what_does_not_fit_into_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model.whole, "free_bytes", lambda device: 1 << 20)
+    with pytest.raises(UserError, match="--detail carried"):
+        Restorer(Generator(64, 1).eval())(np.zeros((400, 400, 3), np.float32))
+
+
+def test_large_features_are_kept_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model.whole, "free_bytes", lambda device: 24 << 30)
+    network = Generator(64, 1)
+    both = 2 * 4 * 256 * (4320 // 4) * (7680 // 4)  # 8K
+    budget = plan(network, 4320, 7680, torch.device("cpu"))
+    assert budget.kept_bytes < both
+    assert 2 * budget.kept_bytes > both
+    assert plan(network, 2160, 3840, torch.device("cpu")).kept_bytes >= both / 4
