@@ -17,11 +17,11 @@ from capture.game.options import GameOptions
 from capture.options import CHOICES, GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
-from model.options import PRESETS, RestoreOptions, TrainOptions
+from model.options import PRESETS, EvaluateOptions, RestoreOptions, TrainOptions
 
 CAPTURE, LABEL, SPLIT = CaptureOptions(), LabelOptions(), SplitOptions()
 TRAIN, RESTORE, GAME, STAGE = TrainOptions(), RestoreOptions(), GameOptions(), StageOptions()
-SWEEP, REVIEW = SweepOptions(), ReviewOptions()
+SWEEP, REVIEW, EVALUATE = SweepOptions(), ReviewOptions(), EvaluateOptions()
 INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 
 
@@ -78,6 +78,9 @@ NETWORK_WISHES = {  # options of `cli train` -> fields of NetworkOptions
     "residual": "residual",
     "resize": "resize",
 }
+EXTENSIONS = click.Choice(["auto", "png", "jpg", "webp", "tiff"])
+METHODS = click.Choice(["network", "cielab", "ycbcr", "gamma"])
+DETAIL = click.Choice(["auto", "native", "carried", "mixed"])
 LIMIT, LEVELS = click.IntRange(1, 255), ["max_rgb", "luminance", "cielab", "ycbcr"]
 
 
@@ -529,48 +532,105 @@ def train(
 
 
 @main.command()
-@click.argument("inputs", nargs=-1, required=True, type=FILE)
+@click.argument("inputs", nargs=-1, type=FILE)
 @click.option(
     "-o", "--out", type=FILE, help="File (one input) or folder.  [default: beside the input]"
 )
-@setting("--runs", RESTORE.runs, "Where runs are.", FOLDER)
-@click.option("--run", default=RESTORE.run, help="Name of the run.  [default: the newest]")
-@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
+@setting("--suffix", RESTORE.suffix, "After the name of an input.")
+@setting("--ext", RESTORE.ext, "Format; auto: the input's.", EXTENSIONS)
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-def restore(inputs: tuple[Path, ...], **settings: Any) -> None:
-    """Restore over-exposed pictures: image.png becomes image_restored.png.
+@click.option("--recursive", is_flag=True, help="Folders with all that lies below them.")
+@click.option("--compare", is_flag=True, help="Also write input and output side by side.")
+@click.option("--reference", type=FILE, help="Third in the comparison.")
+@setting("--method", RESTORE.method, "The network, or what came before it.", METHODS)
+@click.option("--threshold", type=float, help="Of cielab (L* 0-100) and ycbcr (Y' 0-255).")
+@setting("--detail", RESTORE.detail, "Of pictures larger than in training.", DETAIL)
+@setting("--runs", RESTORE.runs, "Where runs are.", FOLDER)
+@click.option("--run", default=RESTORE.run, help="A run, or a file of weights.  [default: newest]")
+@click.option("--onnx", type=FILE, help="Run this file of `cli export` by onnxruntime.")
+@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
+@click.option("--serve", is_flag=True, help="Open a page to drop pictures on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
+@click.option("--browser/--no-browser", default=True, help="Open the page; its address is printed.")
+def restore(
+    inputs: tuple[Path, ...], serve: bool, port: int, browser: bool, **settings: Any
+) -> None:
+    """Restore over-exposed pictures and videos: image.png becomes image_restored.png.
+
+    INPUTS are files, folders and patterns. Formats are PNG, JPEG, WebP, TIFF and BMP, and videos
+    as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept.
 
     \b
     Example: cli restore image.png
+    Example: cli restore screenshots -o restored --compare
+    Example: cli restore --serve
     """
+    options = RestoreOptions(**settings)
+    if serve:
+        if inputs:
+            raise UserError("--serve takes pictures on its page. Leave the file names out.")
+        serve_page(options, port, browser)
+        return
     from model.restore import restore_files
 
-    for done in restore_files(inputs, RestoreOptions(**settings)):
-        click.echo(f"{done.source} -> {done.target} ({done.width}x{done.height})")
+    failed = 0
+    with progress("restoring", "file", leave=False) as update:
+        for outcome in restore_files(inputs, options, update):
+            failed += bool(outcome.fault)
+            say(f"Error: {outcome}" if outcome.fault else str(outcome), bool(outcome.fault))
+    if failed:
+        sys.exit(1)
+
+
+def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
+    """The page of ``cli restore --serve``, until Ctrl-C."""
+    import webbrowser
+
+    from model.methods import open_method
+    from model.serve import serve_restorer
+
+    def ready(address: str) -> None:
+        click.echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
+        if browser:
+            webbrowser.open(address)
+
+    done = serve_restorer(open_method(options), port, ready)
+    click.echo(f"{done} pictures restored")
 
 
 @main.command()
-@setting("--data", TRAIN.data, "The data set.", FOLDER)
+@setting("--data", EVALUATE.data, "The data set.", FOLDER)
 @click.option(
     "--pairs", type=FILE, help="Columns over_exposed,reference.  [default: DATA/pairs.csv]"
 )
-@setting("--runs", TRAIN.runs, "Where runs are.", FOLDER)
-@click.option("--run", default="", help="Name of the run.  [default: the newest]")
-@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
+@click.option("--over-exposed", type=FOLDER, help="Pictures without references, of domain Y.")
+@click.option("--well-exposed", type=FOLDER, help="Pictures to be left as they are, of domain X.")
+@setting("--methods", ",".join(EVALUATE.methods), "What is compared; the first is judged.")
+@setting("--oracles/--no-oracles", EVALUATE.oracles, "Best factor and gamma, reference in hand.")
+@setting("--frames", EVALUATE.frames, "At most so many, evenly spread; 0: all.", AT_LEAST_0)
+@click.option("--inception-weights", type=FILE, help="For KID.  [default: downloaded once]")
+@click.option("--out", type=FOLDER, help="Folder for a page with pictures, JSON and CSV.")
+@setting("--swept", EVALUATE.swept, "Pairs for the page's plot of thresholds.", AT_LEAST_0)
+@setting("--detail", EVALUATE.detail, "Of pictures larger than in training.", DETAIL)
+@setting("--runs", EVALUATE.runs, "Where runs are.", FOLDER)
+@click.option("--run", default=EVALUATE.run, help="A run, or a file of weights.  [default: newest]")
+@setting("--device", EVALUATE.device, "auto, cpu, cuda, mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
-def evaluate(
-    data: Path, pairs: Path | None, runs: Path, run: str, device: str, as_json: bool
-) -> None:
-    """Measure restored pictures against the true references of their viewpoints.
+def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
+    """Measure restored pictures, beside what came before, with references or without.
 
     \b
-    Example: cli evaluate --pairs data/pairs.csv
+    Example: cli evaluate --out verdict
     """
-    from model.evaluate import evaluate_run
+    from model.verdict import evaluate_run
 
-    with progress("evaluating", "pair") as update:
-        found = evaluate_run(pairs or data / "pairs.csv", runs, run, device, update)
-    echo_result(found.summary(), as_json)
+    names = tuple(name.strip() for name in methods.split(",") if name.strip())
+    with progress("evaluating", "picture") as update:
+        found = evaluate_run(EvaluateOptions(methods=names, **settings), update)
+    if as_json:
+        echo_result(found.summary(), as_json)
+    else:
+        click.echo(str(found))
 
 
 @main.command()
@@ -579,13 +639,13 @@ def evaluate(
 @click.option("-o", "--out", type=FILE, help="The file.  [default: <run>_F.safetensors]")
 @setting("--network", "F", "F restores, G adds over-exposure.", click.Choice(["F", "G"]))
 def export(runs: Path, run: str, out: Path | None, network: str) -> None:
-    """Write a trained network as one file, to keep or to give away.
+    """Write a trained network as one file: .safetensors, or .onnx for restoring without torch.
 
     \b
     Example: cli export -o restorer.safetensors
     """
     from model.checkpoint import newest_run
-    from model.exchange import save_release
+    from model.release import save_release
 
     click.echo(str(save_release(newest_run(runs, run), out, network)))
 
@@ -692,7 +752,7 @@ def demo(minutes: float, out: Path, seed: int) -> None:
             lambda: time.monotonic() - begin,
             update,
         )
-    echo_result(result, as_json=False)
+    echo_result({key: value for key, value in result.items() if key != "methods"}, as_json=False)
     click.echo(f"open {out / 'index.html'}")
 
 
@@ -728,12 +788,13 @@ def given(name: str) -> bool:
 
 
 @contextmanager
-def progress(what: str, unit: str) -> Iterator[Callable[..., None]]:
+def progress(what: str, unit: str, leave: bool = True) -> Iterator[Callable[..., None]]:
     """A progress bar with rate and time left: call it with (done, total[, a word on the state])."""
     from tqdm import tqdm
 
     rewritten = sys.stderr.isatty()
-    with tqdm(desc=what, unit=unit, mininterval=0.2 if rewritten else 10, delay=0.5) as bar:
+    often = 0.2 if rewritten else 10
+    with tqdm(desc=what, unit=unit, mininterval=often, delay=0.5, leave=leave) as bar:
 
         def update(done: int, total: int, state: str = "") -> None:
             bar.total = total
@@ -741,6 +802,14 @@ def progress(what: str, unit: str) -> Iterator[Callable[..., None]]:
             bar.update(done - bar.n)
 
         yield update
+
+
+def say(line: str, error: bool = False) -> None:
+    """Print a line while a progress bar stands below."""
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode():
+        click.echo(line, err=error)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""How much a short training restores, against simple rivals that may look at the reference.
+"""How much a short training restores, against what came before and rivals that see the reference.
 
 Renders true pairs of the embedded game offscreen, trains the CPU preset on the viewpoints of one
-part (unpaired), and compares on the other part: the input, the best single brightness factor of
-each picture chosen with its reference in hand, the best single gamma likewise, and the network.
+part (unpaired), and compares on the other part: the input, the methods of ``model.baselines``, the
+network, and the best single brightness factor and gamma of each picture, chosen with its reference
+in hand.
 
     python benchmarks/restoring.py --minutes 5
 """
@@ -12,25 +13,23 @@ from __future__ import annotations
 import argparse
 import platform
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from capture.game.pairs import Renderer
 from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.images import Image, write_png
+from model.baselines import METHODS, ORACLES
 from model.checkpoint import load_restorer
-from model.evaluate import Quality, measure_quality
+from model.evaluate import restore_all, unchanged
+from model.measures import Quality, measure_quality
 from model.options import PRESETS
-from model.restore import restore
+from model.pixels import Restore
 from model.train import train
-
-FACTORS = np.geomspace(0.1, 1.5, 40)
-GAMMAS = np.geomspace(0.5, 6.0, 40)
+from model.whole import Restorer
 
 Pairs = list[tuple[Image, Image]]  # (over-exposed, reference)
 
@@ -42,20 +41,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = train_on(learned, Path(folder), arguments.minutes, arguments.seed)
         network = load_restorer(run, torch.device("cpu"))
-        methods: dict[str, Callable[[Image, Image], Image]] = {
-            "input": lambda over, reference: over,
-            "best factor, reference in hand": lambda over, reference: best_of(
-                over, reference, FACTORS, scaled
-            ),
-            "best gamma, reference in hand": lambda over, reference: best_of(
-                over, reference, GAMMAS, bent
-            ),
-            f"network after {arguments.minutes:g} min": lambda over, _: restore(network, over),
-        }
+        learned_method = {f"network after {arguments.minutes:g} min": Restorer(network)}
+        methods: dict[str, Restore] = {"input": unchanged, **METHODS, **learned_method}
         print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
               f"{len(held_out)} held-out pairs")  # fmt: skip
-        for name, method in methods.items():
-            print_row(name, [measure_quality(method(*pair), pair[1]) for pair in held_out])
+        found: dict[str, list[Quality]] = {}
+        for over, reference in held_out:
+            for name, image in restore_all(over, reference, methods, ORACLES).items():
+                found.setdefault(name, []).append(measure_quality(image, reference))
+        for name, qualities in found.items():
+            print_row(name, qualities)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -87,26 +82,6 @@ def train_on(pairs: Pairs, folder: Path, minutes: float, seed: int) -> Path:
         PRESETS["cpu"](), data=folder / "data", runs=folder / "runs", minutes=minutes, seed=seed
     )
     return train(options, on_message=print).run
-
-
-def best_of(
-    over: Image,
-    reference: Image,
-    values: NDArray[np.float64],
-    change: Callable[[Image, float], Image],
-) -> Image:
-    """The changed picture that is nearest to the reference."""
-    tried = [change(over, float(value)) for value in values]
-    errors = [np.mean((each.astype(np.float32) - reference) ** 2) for each in tried]
-    return tried[int(np.argmin(errors))]
-
-
-def scaled(image: Image, factor: float) -> Image:
-    return (image * np.float32(factor)).clip(0, 255).round().astype(np.uint8)
-
-
-def bent(image: Image, gamma: float) -> Image:
-    return (255 * (image / np.float32(255)) ** np.float32(gamma)).round().astype(np.uint8)
 
 
 def print_row(name: str, found: list[Quality]) -> None:

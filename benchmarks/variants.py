@@ -28,11 +28,12 @@ from dataset.images import read_image
 from model.checkpoint import load_restorer
 from model.cyclegan import build_networks, decayed_rate
 from model.data import open_frames, to_range
-from model.evaluate import measure_quality, read_pairs
+from model.evaluate import read_pairs
+from model.measures import measure_quality
 from model.networks import Generator
 from model.options import NetworkOptions, TrainOptions, cpu_preset
-from model.restore import restore
 from model.train import train
+from model.whole import restore
 
 CPU = torch.device("cpu")
 MEASURES = ("psnr", "ssim", "edges")

@@ -116,9 +116,20 @@ def read_network_options(run: Path) -> NetworkOptions:
     UserError
         ``options.json`` is missing or not ours.
     """
+    return NetworkOptions(**_read_settings(run)["network"])
+
+
+def read_training_side(run: Path) -> int:
+    """Shorter side of the frames of a run, pixels; 0 where they were taken as recorded."""
+    return int(_read_settings(run)["load_size"])
+
+
+def _read_settings(run: Path) -> dict[str, Any]:
     path = run / OPTIONS_FILE
     try:
-        return NetworkOptions(**json.loads(path.read_text(encoding="utf-8"))["options"]["network"])
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["options"]
+        NetworkOptions(**settings["network"]), int(settings["load_size"])
+        return settings
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is missing or not written by `cli train`, so the shape of the networks is "

@@ -1,25 +1,32 @@
-"""How good a restored picture is, measured against the true reference of its viewpoint.
+"""How well restoring methods do, side by side, against the true references of ``pairs.csv``.
 
-What is compared comes from ``pairs.csv`` and a restoring function.
+Methods come as functions, numbers come out. One pair is in memory at a time, and one that is broken
+is set aside and named. What can be said without references is in ``unpaired``, the measures
+themselves in ``measures``; which methods are compared is chosen in ``verdict``, and no torch is
+needed before that.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from dataset.errors import UserError
 from dataset.images import Image, read_image
-from model.devices import pick_device
-from model.exchange import open_restorer
-from model.restore import restore
+from model.measures import Comparison, Interval, Values, compare, mean_interval
+from model.pixels import Pixels, Restore, to_image, to_pixels
+
+INPUT = "input"  # the method that does nothing
+MEASURES = tuple(each.name for each in fields(Comparison))
+SPREAD = ("psnr", "ssim", "edges")  # those whose means stand at the top of a summary
+
+Progress = Callable[[int, int], None]
+Oracle = Callable[[Pixels, Pixels], Pixels]  # may look at the reference, its second argument
 
 
 @dataclass(frozen=True)
@@ -31,54 +38,78 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """One picture against its reference."""
-
-    psnr: float  # dB, peak 255
-    ssim: float  # -1 to 1, mean over the channels
-    edges: float  # -1 to 1, correlation of the gradient magnitudes: 1 is every outline in place
-
-
-@dataclass(frozen=True)
 class Evaluation:
-    """Quality of every pair before and after restoring, in the order of the pairs."""
+    """What every method made of every pair, in the order of the pairs.
+
+    ``found`` has a method's name -> its measures; ``input`` stands first, and what stands behind
+    it is called restored in summaries.
+    """
 
     pairs: list[Pair]
-    inputs: list[Quality]
-    restored: list[Quality]
+    found: dict[str, list[Comparison]]
+    skipped: list[str] = field(default_factory=list)  # a sentence for each pair set aside
 
-    def mean(self, which: str, measure: str) -> float:
-        """Mean of a measure (``psnr``, ``ssim``, ``edges``) of ``inputs`` or ``restored``."""
-        return float(np.mean(self.values(which, measure)))
+    @property
+    def restored(self) -> str:
+        """The method that the summary is about: the first behind the input."""
+        return next((name for name in self.found if name != INPUT), INPUT)
 
-    def values(self, which: str, measure: str) -> NDArray[np.float64]:
-        """A measure of every pair, (N,)."""
-        return np.array([getattr(quality, measure) for quality in getattr(self, which)])
+    def mean(self, method: str, measure: str) -> float:
+        """Mean of a measure over the frames that have it; NaN where none has."""
+        return self.interval(method, measure).mean
 
-    def summary(self) -> dict[str, float | int]:
-        """Counts, means and the spread of the gain, as they stand in reports."""
-        gain = self.values("restored", "psnr") - self.values("inputs", "psnr")
+    def values(self, method: str, measure: str) -> Values:
+        """A measure of every pair, (N,); NaN where it does not exist."""
+        return np.array([getattr(found, measure) for found in self.found[method]])
+
+    def interval(self, method: str, measure: str) -> Interval:
+        """Mean of a measure and its 95 % bootstrap interval."""
+        return mean_interval(self.values(method, measure))
+
+    def gain(self, method: str) -> Interval:
+        """Mean gain in PSNR over the input of the same frame, dB, and its interval."""
+        return mean_interval(self.values(method, "psnr") - self.values(INPUT, "psnr"))
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, means and the spread of the gain, as they stand in reports.
+
+        ``methods`` has, for each method, every measure as mean, low, high (95 %) and count.
+        What does not exist is None, so that it is JSON.
+        """
+        gain = self.values(self.restored, "psnr") - self.values(INPUT, "psnr")
         means = {
-            f"{name}_{measure}": round(self.mean(which, measure), 4)
-            for measure in ("psnr", "ssim", "edges")
-            for name, which in (("input", "inputs"), ("restored", "restored"))
+            f"{name}_{measure}": as_number(self.mean(method, measure))
+            for measure in SPREAD
+            for name, method in ((INPUT, INPUT), ("restored", self.restored))
         }
         spread = {
-            "psnr_gain": round(float(gain.mean()), 4),
-            "psnr_gain_sd": round(float(gain.std(ddof=1)) if len(gain) > 1 else 0.0, 4),
-            "psnr_gain_min": round(float(gain.min()), 4),
-            "psnr_gain_max": round(float(gain.max()), 4),
+            "psnr_gain": as_number(float(gain.mean())),
+            "psnr_gain_sd": as_number(float(gain.std(ddof=1)) if len(gain) > 1 else 0.0),
+            "psnr_gain_min": as_number(float(gain.min())),
+            "psnr_gain_max": as_number(float(gain.max())),
         }
-        return {"pairs": len(self.pairs), **means, **spread}
+        methods = {
+            name: {measure: as_json(self.interval(name, measure)) for measure in MEASURES}
+            | {"psnr_gain": as_json(self.gain(name))}
+            for name in self.found
+        }
+        return {
+            "pairs": len(self.pairs),
+            **means,
+            **spread,
+            "skipped": len(self.skipped),
+            "restored_by": self.restored,
+            "methods": methods,
+        }
 
 
-def read_pairs(path: str | Path) -> list[Pair]:
+def list_pairs(path: str | Path) -> list[Pair]:
     """Read ``over_exposed,reference``; relative paths count from the file's folder.
 
     Raises
     ------
     UserError
-        The file is missing, has other columns, holds no pair or names a missing picture.
+        The list is missing, has other columns, or holds no pair.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,12 +123,18 @@ def read_pairs(path: str | Path) -> list[Pair]:
         pairs = [
             Pair(path.parent / row["over_exposed"], path.parent / row["reference"]) for row in rows
         ]
-    except (OSError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
             f"{path} is no list of pairs: it needs the columns over_exposed,reference."
         ) from error
     if not pairs:
         raise UserError(f"{path} lists no pair. Record viewpoints under two lights first.")
+    return pairs
+
+
+def read_pairs(path: str | Path) -> list[Pair]:
+    """`list_pairs`, all of whose files are there; ``UserError`` names one that is not."""
+    pairs = list_pairs(path)
     for pair in pairs:
         for picture in (pair.over_exposed, pair.reference):
             if not picture.is_file():
@@ -105,72 +142,92 @@ def read_pairs(path: str | Path) -> list[Pair]:
     return pairs
 
 
-def evaluate_run(
-    pairs_file: Path,
-    runs: Path,
-    run: str = "",
-    device: str = "auto",
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
-    """Evaluate F of a run (the newest when ``run`` is empty) on a list of pairs."""
-    pairs = read_pairs(pairs_file)
-    network = open_restorer(runs, run, pick_device(device))
-    return evaluate_pairs(pairs, lambda image: restore(network, image), on_progress)
-
-
 def evaluate_pairs(
     pairs: Sequence[Pair],
-    restore: Callable[[Image], Image],
-    on_progress: Callable[[int, int], None] | None = None,
+    methods: Mapping[str, Restore],
+    oracles: Mapping[str, Oracle] | None = None,
+    on_progress: Progress | None = None,
 ) -> Evaluation:
-    """Restore the over-exposed picture of every pair and measure it before and after.
+    """Restore the over-exposed picture of every pair by every method, and measure it.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    methods : mapping
+        Name -> what takes float32 (H, W, 3) in 0..1 and gives the same back. What they give is
+        rounded to 8 bits before it is measured, as it would be in a file.
+    oracles : mapping, optional
+        Name -> the same, with the reference for its second argument.
+    on_progress : callable, optional
+        Called with (pairs done, pairs in all).
+
+    Returns
+    -------
+    Evaluation
+        The input first, then methods, then oracles. A pair with a picture that is unreadable, or
+        whose two differ in size, is set aside and named.
 
     Raises
     ------
     UserError
-        A picture is unreadable, or the two of a pair differ in size.
+        No pair is left.
     """
-    inputs, restored = [], []
+    tried = {INPUT: unchanged, **methods}
+    kept: list[Pair] = []
+    skipped: list[str] = []
+    found: dict[str, list[Comparison]] = {name: [] for name in (*tried, *(oracles or {}))}
     for done, pair in enumerate(pairs, start=1):
-        picture, reference = read_image(pair.over_exposed), read_image(pair.reference)
-        if picture.shape != reference.shape:
-            raise UserError(f"{pair.over_exposed} and {pair.reference} differ in size.")
-        inputs.append(measure_quality(picture, reference))
-        restored.append(measure_quality(restore(picture), reference))
+        try:
+            source, reference = read_pair(pair)
+        except UserError as error:
+            skipped.append(str(error))
+        else:
+            kept.append(pair)
+            for name, restored in restore_all(source, reference, tried, oracles or {}).items():
+                found[name].append(compare(restored, reference, source))
         if on_progress:
             on_progress(done, len(pairs))
-    return Evaluation(list(pairs), inputs, restored)
+    if not kept:
+        raise UserError(f"No pair can be compared. {' '.join(skipped[:3])}", 1)
+    return Evaluation(kept, found, skipped)
 
 
-def measure_quality(picture: Image, reference: Image) -> Quality:
-    """PSNR, SSIM and edge correlation of a picture, both RGB uint8 (H, W, 3).
-
-    References
-    ----------
-    Z. Wang et al., "Image quality assessment: from error visibility to structural similarity",
-    IEEE Trans. Image Processing 13(4), 2004 (SSIM; scikit-image's 7x7 window).
-    """
-    if np.array_equal(picture, reference):
-        return Quality(100.0, 1.0, 1.0)  # PSNR has no bound for equal pictures
-    return Quality(
-        float(peak_signal_noise_ratio(reference, picture, data_range=255)),
-        float(structural_similarity(reference, picture, channel_axis=2, data_range=255)),
-        edge_correlation(picture, reference),
-    )
+def restore_all(
+    source: Image,
+    reference: Image,
+    methods: Mapping[str, Restore],
+    oracles: Mapping[str, Oracle],
+) -> dict[str, Image]:
+    """What every method makes of one picture: name -> RGB uint8 (H, W, 3)."""
+    pixels, truth = to_pixels(source), to_pixels(reference)
+    restored = {name: to_image(method(pixels)) for name, method in methods.items()}
+    return restored | {name: to_image(oracle(pixels, truth)) for name, oracle in oracles.items()}
 
 
-def edge_correlation(picture: Image, reference: Image) -> float:
-    """Pearson correlation of the Sobel gradient magnitudes of the luminance, -1 to 1.
-
-    PSNR hardly sees a smeared outline; this does. 0 where either picture has no edges at all.
-    """
-    first, second = (_gradient(each).ravel() for each in (picture, reference))
-    if first.std() == 0 or second.std() == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+def apply(method: Restore, source: Image) -> Image:
+    """Run a method on RGB uint8 (H, W, 3) and round its answer to the same."""
+    return to_image(method(to_pixels(source)))
 
 
-def _gradient(image: Image) -> NDArray[np.float32]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-    return np.hypot(across, down)
+def read_pair(pair: Pair) -> tuple[Image, Image]:
+    """Both pictures of a pair; ``UserError`` where one cannot be read or they differ in size."""
+    source, reference = read_image(pair.over_exposed), read_image(pair.reference)
+    if source.shape != reference.shape:
+        raise UserError(f"{pair.over_exposed} and {pair.reference} differ in size.")
+    return source, reference
+
+
+def as_number(value: float, digits: int = 4) -> float | None:
+    """Rounded for a report; None for NaN, which JSON does not know."""
+    return round(value, digits) if np.isfinite(value) else None
+
+
+def as_json(found: Interval) -> dict[str, float | int | None]:
+    """An interval for a report."""
+    bounds = {name: as_number(getattr(found, name)) for name in ("mean", "low", "high")}
+    return {**bounds, "count": found.count}
+
+
+def unchanged(pixels: Pixels) -> Pixels:
+    """The method that does nothing."""
+    return pixels

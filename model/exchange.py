@@ -14,27 +14,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from dataset.errors import UserError
-from dataset.images import write_whole
 from model.checkpoint import (
     NETWORK_FILES,
-    NOTE_FILE,
     Trainable,
-    generator_path,
-    load_network,
     load_restorer,
     newest_run,
-    read_network_options,
+    read_training_side,
 )
 from model.cyclegan import build_generator
 from model.networks import Discriminator, Generator
@@ -42,23 +36,8 @@ from model.options import NetworkOptions
 from model.states import first_line, read_network_state
 
 FIRST_BLOCK = 10  # place of a generator's first residual block
+USUAL_SIDE = 256  # of frames that CycleGAN learns on, pixels
 SHOWN = 3  # differences that an error names
-
-
-@dataclass(frozen=True)
-class Release:
-    """What was written to give away."""
-
-    path: Path
-    network: str  # F restores, G adds over-exposure
-    run: str
-    averaged: bool  # the average of the weights, rather than those of the last step
-    steps: int | None  # trained; None where the run does not say
-
-    def __str__(self) -> str:
-        what = f"the average of {self.network}" if self.averaged else self.network
-        after = "" if self.steps is None else f" after {self.steps} steps"
-        return f"{what} of run {self.run}{after} -> {self.path}"
 
 
 def load_cyclegan(
@@ -211,53 +190,6 @@ def _sides(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def save_release(run: Path, out: Path | None = None, network: str = "F") -> Release:
-    """Write a generator of a run as one safetensors file from which it can be built again.
-
-    Parameters
-    ----------
-    run : Path
-        The run's folder.
-    out : Path, optional
-        The file; ``<run>_F.safetensors`` in the working folder when left out.
-    network : str
-        F (restores) or G (adds over-exposure); its average where there is one.
-
-    Raises
-    ------
-    UserError
-        The file exists or is not called ``.safetensors``; the run has no such checkpoint.
-    """
-    out = out or Path(f"{run.name}_{network}.safetensors")
-    if out.suffix != ".safetensors":
-        raise UserError(f"{out}: networks are written as safetensors. Name it .safetensors.")
-    if out.exists():
-        raise UserError(f"{out} exists. Remove it, or choose another -o.")
-    options = read_network_options(run)
-    path, generator = generator_path(run, network), build_generator(options)
-    load_network(generator, path)
-    averaged, steps = path.name.startswith("latest_ema"), _steps(run)
-    facts = {
-        "written_by": f"unclip {version('unclip')}",
-        "network": network,
-        "run": run.name,
-        "averaged": json.dumps(averaged),
-        "steps": json.dumps(steps),
-        "options": json.dumps(asdict(options)),
-    }
-    write_whole(out, save(dict(generator.state_dict()), {"format": "pt", **facts}))
-    return Release(out, network, run.name, averaged, steps)
-
-
-def _steps(run: Path) -> int | None:
-    """Steps after which a run's network files were written; None where it does not say."""
-    try:
-        note = json.loads((run / "checkpoints" / NOTE_FILE).read_text(encoding="utf-8"))
-        return int(note["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def load_release(path: Path, device: torch.device) -> Generator:
     """The generator in a file that ``save_release`` wrote, in evaluation mode.
 
@@ -285,6 +217,24 @@ def load_release(path: Path, device: torch.device) -> Generator:
             f"or holds another ({first_line(error)})."
         ) from error
     return network.to(device).eval()
+
+
+def training_side(runs: Path, run: str) -> int:
+    """Shorter side of the frames that a network learned on, pixels; 0 where they were of any size.
+
+    Parameters
+    ----------
+    runs, run
+        As for ``open_restorer``, which has read the file already. CycleGAN's files do not say, so
+        they count as trained at its usual 256.
+    """
+    path = Path(run)
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            return int(json.loads((file.metadata() or {}).get("side", str(USUAL_SIDE))))
+    if path.suffix == ".pth":
+        return USUAL_SIDE
+    return read_training_side(newest_run(runs, run))
 
 
 def open_restorer(runs: Path, run: str, device: torch.device) -> Generator:

@@ -40,10 +40,10 @@ from model.gallery import PAGE_FILE, is_foreign, render_gallery
 from model.networks import Generator
 from model.options import TrainOptions
 from model.plots import plot_curves
-from model.restore import restore
 from model.samples import spread
 from model.strips import add_caption, fit_height, join_row, stack_rows
 from model.tracking import read_log
+from model.whole import restore
 
 SHOWN = 6  # pictures in a row of Figure 2
 CELL = 200  # height of a picture in Figure 3, pixels

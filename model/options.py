@@ -43,7 +43,7 @@ class TrainOptions:
     minimax: bool = False  # the literal log(1 - D) for the generators; off: -log D
     discriminator_rate: float = 1.0  # the discriminators' learning rate / the generators'
     discriminator_every: int = 1  # generator steps to one discriminator step
-    ema: float = 0.0  # decay of the generators' running average, a step; 0: none is kept
+    ema: float = 0.0  # decay a step of the generators' average, less at first; 0: none is kept
     pool_size: int = 50  # generated frames kept for each discriminator; 0: none
     flip: bool = True  # mirror half of the frames
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
@@ -104,8 +104,37 @@ PRESETS = {"paper": paper_preset, "cpu": cpu_preset, "best": best_preset}
 class RestoreOptions:
     """Settings of ``cli restore``."""
 
-    out: Path | None = None  # file (one input) or folder; None: beside the input, _restored.png
-    runs: Path = Path("runs")  # folder of the runs
-    run: str = ""  # name of the run; empty: the newest that has a checkpoint
-    device: str = "auto"  # auto, cpu, cuda, mps
+    out: Path | None = None  # file (one input) or folder; None: beside the input
+    suffix: str = "_restored"  # after the name of an input
+    ext: str = "auto"  # auto: the input's format; png, jpg, webp, tiff
     overwrite: bool = False  # replace an output that exists; an input is never replaced
+    recursive: bool = False  # folders with all that lies below them
+    compare: bool = False  # also write input and output side by side
+    reference: Path | None = None  # third in the comparison
+    method: str = "network"  # or what came before: cielab, ycbcr, gamma
+    threshold: float | None = None  # of cielab and ycbcr; None: as published
+    detail: str = "auto"  # pictures larger than in training: native, carried, mixed (whole.py)
+    runs: Path = Path("runs")  # folder of the runs
+    run: str = ""  # name of the run, or a file of weights; empty: the newest with a checkpoint
+    onnx: Path | None = None  # a file of `cli export`, run by onnxruntime instead of torch
+    device: str = "auto"  # auto, cpu, cuda, mps
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is compared, on which pictures, and where the page goes."""
+
+    data: Path = Path("data")  # a data set: pairs.csv, testA (X), testB (Y)
+    pairs: Path | None = None  # columns over_exposed,reference; None: pairs.csv of the data set
+    over_exposed: Path | None = None  # folder of Y; None: testB where there are no pairs
+    well_exposed: Path | None = None  # folder of X; None: testA where testB is taken
+    methods: tuple[str, ...] = ("network", "cielab", "ycbcr", "gamma")  # the first is judged
+    oracles: bool = True  # best factor and best gamma with the reference in hand, too
+    runs: Path = Path("runs")  # folder of the runs
+    run: str = ""  # name of the run, or a file of weights; empty: the newest
+    device: str = "auto"  # auto, cpu, cuda, mps
+    detail: str = "auto"  # as in RestoreOptions
+    frames: int = 0  # at most so many pairs, and frames of each domain, evenly spread; 0: all
+    inception_weights: Path | None = None  # for KID; None: torch-fidelity's download
+    out: Path | None = None  # folder for page, JSON and CSV; None: nothing is written
+    swept: int = 24  # pairs that are restored at every threshold for the page; 0: none

@@ -1,116 +1,163 @@
-"""A checkpoint and a picture of any size -> the restored picture.
+"""Files in, restored files out: pictures and videos, one after the other.
 
-The whole picture goes through F at once; nothing is resized. There is no threshold: which
-regions are over-exposed is the network's affair.
+Which files are meant and how results are called is decided in ``inputs``, what a file holds beside
+pixels is kept by ``picture`` and ``video``, and what restoring is, by ``methods``. A file that
+cannot be restored is told and stops no other. No torch here: ``--onnx`` needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
-
 from dataset.errors import UserError
-from dataset.images import Image, read_image, write_png
-from model.data import to_pictures, to_range
-from model.devices import pick_device
-from model.exchange import open_restorer
-from model.networks import STRIDE
+from dataset.images import Image, write_png
+from model.compare import compare
+from model.inputs import Job, Naming, plan_jobs
+from model.methods import open_method
 from model.options import RestoreOptions
+from model.picture import Picture, read_picture, write_picture
+from model.pixels import Restore, to_image
+from model.video import restore_video
 
-SMALLEST = 16  # pixels: the generator's reflection padding and instance norm need a few
+# Called with files done (a part of one counts as its share), files in all, and the present one.
+Progress = Callable[[float, int, str], None]
 
 
 @dataclass(frozen=True)
-class Restored:
-    """One picture that was restored."""
+class Outcome:
+    """What became of one file."""
 
     source: Path
     target: Path
-    width: int  # pixels
-    height: int  # pixels
+    size: tuple[int, int] = (0, 0)  # width and height, pixels
+    frames: int = 1  # of a video
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()  # what the owner should know
+    fault: str = ""  # why nothing was written; empty: all is well
+
+    def __str__(self) -> str:
+        if self.fault:
+            return self.fault
+        width, height = self.size
+        frames = f", {self.frames} frames" if self.frames > 1 else ""
+        told = "".join(f"; {note}" for note in self.notes)
+        return (
+            f"{self.source} -> {self.target} ({width}x{height}{frames}, {self.seconds:.1f} s{told})"
+        )
 
 
-def restore_files(inputs: Sequence[Path], options: RestoreOptions) -> Iterator[Restored]:
-    """Restore picture files one by one, yielding each when it is written.
+def restore_files(
+    inputs: Sequence[str | Path], options: RestoreOptions, on_progress: Progress | None = None
+) -> Iterator[Outcome]:
+    """Restore files one by one, yielding each when its result is written, or cannot be.
 
     Raises
     ------
     UserError
-        No input or no run; an output that exists or would replace an input; a broken picture.
-        All outputs are checked before the first picture is restored.
+        No input, no run, or an output that exists or would replace an input. All of these are
+        found before the first file is restored.
     """
-    targets = [output_path(source, options.out, len(inputs) > 1) for source in inputs]
-    check_outputs(inputs, targets, options.overwrite)
-    device = pick_device(options.device)
-    network = open_restorer(options.runs, options.run, device)
-    for source, target in zip(inputs, targets, strict=True):
-        image = read_image(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_png(target, restore(network, image))
-        yield Restored(source, target, image.shape[1], image.shape[0])
+    naming = Naming(options.out, options.suffix, options.ext, options.overwrite)
+    jobs = plan_jobs(inputs, naming, options.recursive)
+    check_compared(jobs, options)
+    report = _Progress(on_progress, len(jobs))
+    method = open_method(options, report.share)
+    for job in jobs:
+        report.begin(job)
+        yield attempt(job, method, options, report)
+        report.end()
 
 
-def restore(network: nn.Module, image: Image) -> Image:
-    """Run F on one picture.
-
-    Parameters
-    ----------
-    network : nn.Module
-        F: (1, 3, H, W) in [-1, 1] -> the same, H and W multiples of 4.
-    image : (H, W, 3) uint8
-        RGB, any size.
-
-    Returns
-    -------
-    (H, W, 3) uint8
-        The restored picture.
-    """
-    height, width = image.shape[:2]
-    padded = pad_to_stride(image)
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        picture = to_range(torch.from_numpy(padded).to(device).permute(2, 0, 1)[None])
-        restored = to_pictures(network(picture))[0]
-    return np.ascontiguousarray(restored[:height, :width])
-
-
-def pad_to_stride(image: Image) -> NDArray[np.uint8]:
-    """Mirror a picture beyond its lower right until both sides are multiples of 4, 16 at least."""
-    bottom, right = (max(SMALLEST, -(-side // STRIDE) * STRIDE) - side for side in image.shape[:2])
-    return np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="reflect")
-
-
-def output_path(source: Path, out: Path | None, several: bool) -> Path:
-    """Where the restored picture goes: beside its input, to a file, or into a folder."""
-    name = f"{source.stem}_restored.png"
-    if out is None:
-        return source.with_name(name)
-    if several or out.is_dir() or not out.suffix:
-        return out / name
-    return out
-
-
-def check_outputs(inputs: Sequence[Path], targets: Sequence[Path], overwrite: bool) -> None:
-    """Refuse what would lose a file; ``UserError`` says which."""
-    sources = {path.resolve() for path in inputs}
-    for source, target in zip(inputs, targets, strict=True):
-        if not source.is_file():
-            raise UserError(f"No such picture: {source}.")
-        if target.resolve() in sources:
-            raise UserError(f"{target} is an input and is never replaced. Choose another -o.")
-        if target.exists() and not overwrite:
-            raise UserError(
-                f"{target} exists. Say --overwrite to replace it, or choose another -o."
-            )
-        if target.suffix.lower() != ".png":
-            raise UserError(f"{target}: restored pictures are written as PNG. Name it .png.")
-    if len(set(targets)) < len(targets):
-        raise UserError(
-            "Two inputs of the same name would be written to one file. Restore them one by one."
+def attempt(job: Job, method: Restore, options: RestoreOptions, report: _Progress) -> Outcome:
+    """Restore one file; what is wrong with it becomes its outcome's fault."""
+    begin = time.perf_counter()
+    try:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        done = (
+            _restore_video(job, method, report)
+            if job.is_video
+            else _restore_picture(job, method, options)
         )
+    except UserError as error:
+        return Outcome(job.source, job.target, fault=str(error))
+    except MemoryError:
+        return Outcome(job.source, job.target, fault=f"{job.source}: not enough memory is free.")
+    except OSError as error:
+        return Outcome(job.source, job.target, fault=f"{job.source}: {error}.")
+    return replace(done, seconds=time.perf_counter() - begin)
+
+
+def _restore_picture(job: Job, method: Restore, options: RestoreOptions) -> Outcome:
+    picture = read_picture(job.source)
+    restored = replace(picture, pixels=method(picture.pixels))
+    notes = write_picture(job.target, restored)
+    if options.compare:
+        path = compared_path(job.target)
+        write_png(path, compare(panels(picture, restored, options.reference)))
+        notes += (f"compared in {path.name}",)
+    return Outcome(job.source, job.target, picture.size, notes=notes)
+
+
+def _restore_video(job: Job, method: Restore, report: _Progress) -> Outcome:
+    done = restore_video(job.source, job.target, method, report.frames)
+    size = done.width, done.height
+    return Outcome(job.source, job.target, size, done.frames, notes=done.notes)
+
+
+def panels(picture: Picture, restored: Picture, reference: Path | None) -> list[tuple[str, Image]]:
+    """Labelled pictures to put side by side."""
+    found = [("input", to_image(picture.pixels)), ("restored", to_image(restored.pixels))]
+    if reference is not None:
+        found.append(("reference", to_image(read_picture(reference).pixels)))
+    return found
+
+
+def compared_path(target: Path) -> Path:
+    """Where ``--compare`` puts its picture: beside the result."""
+    return target.with_name(f"{target.stem}_compared.png")
+
+
+def check_compared(jobs: Sequence[Job], options: RestoreOptions) -> None:
+    """Refuse what ``--compare`` cannot do, or would write over."""
+    if options.reference is not None and len(jobs) > 1:
+        raise UserError("--reference belongs to one picture, and there are several inputs.")
+    if options.reference is not None and not options.reference.is_file():
+        raise UserError(f"No such picture: {options.reference}.")
+    if not options.compare:
+        return
+    if jobs[0].is_video and len(jobs) == 1:
+        raise UserError("--compare is for pictures, not for videos. Leave it out.")
+    for path in (compared_path(job.target) for job in jobs if not job.is_video):
+        if path.exists() and not options.overwrite:
+            raise UserError(f"{path} exists. Say --overwrite to replace it, or choose another -o.")
+
+
+class _Progress:
+    """Shares of files for a progress bar; the parts of one file are told by whoever does them."""
+
+    def __init__(self, told: Progress | None, files: int) -> None:
+        self.told, self.files, self.done = told, files, 0
+        self.name, self.is_video = "", False
+
+    def begin(self, job: Job) -> None:
+        self.name, self.is_video = job.source.name, job.is_video
+        self._tell(0.0)
+
+    def share(self, share: float) -> None:
+        """Of a picture; frames of a video are told by ``frames``."""
+        if not self.is_video:
+            self._tell(share)
+
+    def frames(self, done: int, total: int | None) -> None:
+        self._tell(done / total if total else 0.0, f" {done}/{total or '?'} frames")
+
+    def end(self) -> None:
+        self.done += 1
+        self._tell(0.0)
+
+    def _tell(self, share: float, more: str = "") -> None:
+        if self.told is not None:
+            self.told(round(self.done + min(share, 1.0), 3), self.files, self.name + more)

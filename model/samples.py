@@ -23,7 +23,8 @@ from dataset.errors import UserError
 from dataset.images import Image, write_png
 from dataset.layout import PAIRS_FILE
 from model.data import find_frames, load_frames, to_pictures, to_range
-from model.evaluate import Quality, measure_quality, read_pairs
+from model.evaluate import read_pairs
+from model.measures import Quality, measure_quality
 from model.options import TrainOptions
 
 PAIRS = 16  # true pairs that are measured, evenly spread over the list

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from dataset.errors import UserError
 from dataset.images import Image, read_image, write_png, write_whole
@@ -26,7 +25,8 @@ from model.checkpoint import NETWORK_FILES, load_restorer, read_facts
 from model.data import find_frames
 from model.evaluate import Evaluation, Pair, evaluate_pairs, read_pairs
 from model.figures import figure2, figure3
-from model.restore import restore
+from model.networks import Generator
+from model.whole import Restorer, restore
 
 SHOWN = 6  # pictures in a row of Figure 2
 SHEET = 24  # frames in a contact sheet
@@ -48,7 +48,7 @@ def write_showcase(
     story: Story,
     seconds: Callable[[], float],
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[str, float | int]:
+) -> dict[str, Any]:
     """Restore the held-out pairs of ``data`` with a run's F and write the page.
 
     Parameters
@@ -74,7 +74,7 @@ def write_showcase(
     out.mkdir(parents=True, exist_ok=True)
     network = load_restorer(run, torch.device("cpu"))
     pairs = read_pairs(data / "pairs.csv")
-    found = evaluate_pairs(pairs, lambda image: restore(network, image), on_progress)
+    found = evaluate_pairs(pairs, {"network": Restorer(network)}, on_progress=on_progress)
     ranked = ranked_pairs(found)
     write_sheets(out, data)
     write_png(out / "figure2.png", draw_figure2(network, spread(ranked, SHOWN)))
@@ -106,7 +106,7 @@ def clear_showcase(out: Path) -> None:
 
 def ranked_pairs(found: Evaluation) -> list[tuple[Path, Path]]:
     """(over-exposed, reference) by restored PSNR, worst first."""
-    order = np.argsort(found.values("restored", "psnr"))
+    order = np.argsort(found.values(found.restored, "psnr"))
     return [_files(found.pairs[int(place)]) for place in order]
 
 
@@ -116,7 +116,7 @@ def spread(ranked: Sequence[tuple[Path, Path]], count: int) -> list[tuple[Path, 
     return [ranked[int(place)] for place in places]
 
 
-def draw_figure2(network: nn.Module, pairs: Sequence[tuple[Path, Path]]) -> Image:
+def draw_figure2(network: Generator, pairs: Sequence[tuple[Path, Path]]) -> Image:
     """Figure 2 of these pairs."""
     inputs = [read_image(over_exposed) for over_exposed, _ in pairs]
     return figure2(
@@ -148,7 +148,7 @@ def write_sheets(out: Path, data: Path) -> None:
         write_png(out / name, contact_sheet(images, columns=8, cell=(144, 144)))
 
 
-def render_page(story: Story, result: dict[str, float | int], machine: dict[str, Any]) -> str:
+def render_page(story: Story, result: dict[str, Any], machine: dict[str, Any]) -> str:
     """The page's HTML."""
     made_on = ", ".join(f"{key} {value}" for key, value in machine.items())
     facts = "\n".join(f"<li>{html.escape(fact)}</li>" for fact in (*story.facts, made_on))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from dataset.images import Image, resize_area
+from model.fonts import pick_font
 
 GAP = 4  # pixels between pictures
-LABEL_HEIGHT = 22  # pixels of a line of text
+LABEL_SIZE = 14  # pixels of an em in a line of text
+LABEL_HEIGHT = 22  # pixels of a line of that size
 BACKGROUND = 255
 INK = (40, 40, 40)
 
@@ -25,10 +27,10 @@ def fit_height(images: Sequence[Image], height: int) -> list[Image]:
     ]
 
 
-def join_row(images: Sequence[Image]) -> Image:
-    """Pictures of one height side by side."""
-    gap = blank(images[0].shape[0], GAP)
-    parts = [part for image in images for part in (image, gap)][:-1]
+def join_row(images: Sequence[Image], gap: int = GAP) -> Image:
+    """Pictures of one height side by side, so many pixels apart."""
+    between = blank(images[0].shape[0], gap)
+    parts = [part for image in images for part in (image, between)][:-1]
     return np.concatenate(parts, axis=1)
 
 
@@ -41,12 +43,30 @@ def stack_rows(rows: Sequence[Image]) -> Image:
     return np.concatenate(filled, axis=0)
 
 
-def add_caption(image: Image, caption: str) -> Image:
-    """A line of text above a picture; as much of it as the picture is wide."""
-    strip = Pillow.new("RGB", (image.shape[1], LABEL_HEIGHT), (BACKGROUND,) * 3)
-    font = ImageFont.load_default(size=14)
-    ImageDraw.Draw(strip).text((3, 2), caption, fill=INK, font=font)
+def add_caption(image: Image, caption: str, size: int = LABEL_SIZE) -> Image:
+    """A line of text above a picture, its em so many pixels; shortened to fit."""
+    width, height = image.shape[1], round(LABEL_HEIGHT * size / LABEL_SIZE)
+    strip = Pillow.new("RGB", (width, height), (BACKGROUND,) * 3)
+    caption = " ".join(caption.split())
+    font, left = pick_font(caption, size), round(3 * size / LABEL_SIZE)
+    shown = shorten(caption, lambda text: left + font.getlength(text) <= width)
+    place = (left, round(2 * size / LABEL_SIZE))
+    ImageDraw.Draw(strip).text(place, shown, fill=INK, font=font)
     return np.concatenate([np.asarray(strip, dtype=np.uint8), image], axis=0)
+
+
+def shorten(text: str, fits: Callable[[str], bool]) -> str:
+    """A text, or as much of its beginning as fits, with dots behind."""
+    if fits(text):
+        return text
+    return next(
+        (
+            f"{text[:n].rstrip()}..."
+            for n in range(len(text), 0, -1)
+            if fits(f"{text[:n].rstrip()}...")
+        ),
+        "",
+    )
 
 
 def middle_square(image: Image) -> Image:

@@ -35,7 +35,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("train", "cli split"),
         ("train --resume", "cli train"),
         ("train --dry-run", "cli split"),
-        ("restore image.png", "No such picture: image.png"),
+        ("restore image.png", "No such file: image.png"),
         ("evaluate", "pairs.csv"),
         ("import nothing", "nothing"),
         ("train --device cuda:99", "--device"),
@@ -106,7 +106,7 @@ def test_restore_writes_beside_the_input(empty: Path) -> None:
     write_png(empty / "image.png", WHITE)
     result = run("restore", "image.png")
     assert result.exit_code == 0
-    assert "image.png -> image_restored.png (30x20)" in result.output
+    assert "image.png -> image_restored.png (30x20, " in result.output
     again = run("restore", "image.png")
     assert again.exit_code == 2
     assert "--overwrite" in again.output

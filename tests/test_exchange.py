@@ -25,10 +25,10 @@ from model.exchange import (
     load_release,
     open_restorer,
     read_network,
-    save_release,
 )
 from model.networks import Discriminator, Generator
 from model.options import NetworkOptions, TrainOptions
+from model.release import save_release
 from model.states import bare_state, fingerprint
 
 CPU = torch.device("cpu")
@@ -316,7 +316,7 @@ def test_a_release_replaces_nothing_and_is_named_for_what_it_is(tmp_path: Path) 
     with pytest.raises(UserError, match=r"out\.safetensors exists"):
         save_release(run, out)
     assert out.read_bytes() == b"mine"
-    with pytest.raises(UserError, match=r"Name it \.safetensors"):
+    with pytest.raises(UserError, match=r"\.safetensors or \.onnx"):
         save_release(run, tmp_path / "out.pth")
     with pytest.raises(UserError, match=r"options\.json"):
         save_release(tmp_path / "none", tmp_path / "other.safetensors")

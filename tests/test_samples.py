@@ -16,7 +16,7 @@ from dataset.images import read_image, write_png
 from model import samples
 from model.cyclegan import CycleGAN
 from model.data import to_range
-from model.evaluate import measure_quality
+from model.measures import measure_quality
 from model.samples import Samples, evaluating, in_batches
 
 CPU = torch.device("cpu")

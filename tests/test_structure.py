@@ -22,20 +22,28 @@ MAY_IMPORT = {
     "cli": {"capture", "dataset", "model"},
 }
 FENCES = {  # package -> the only places that import it
-    "av": {"dataset/recordings.py", "capture/spool.py", "benchmarks/"},
+    "av": {"dataset/recordings.py", "capture/spool.py", "model/video", "benchmarks/"},
+    "PIL": {
+        *("model/decoding.py", "model/picture.py", "model/tiffs.py"),
+        *("model/strips.py", "model/fonts.py", "dataset/sheets.py", "benchmarks/"),
+    },
     "mss": {"capture/screen.py"},
+    "psutil": {"model/memory.py"},
     "dxcam": {"capture/screen_dxcam.py"},
     "pynput": {"capture/hotkeys.py", "capture/taps.py"},
     "panda3d": {"capture/game/"},
     "direct": {"capture/game/"},
     "torch": {"model/"},
+    "torch_fidelity": {"model/inception.py"},
     "torchvision": {"model/"},
     "safetensors": {"model/"},
     "tensorboard": {"model/"},
     "matplotlib": {"model/"},
     "click": {"cli.py"},
-    "flask": {"dataset/review.py"},
-    "werkzeug": {"dataset/review.py"},
+    "onnx": {"model/onnx_export.py"},
+    "onnxruntime": {"model/onnx_run.py"},
+    "flask": {"dataset/local_page.py", "dataset/review.py", "model/serve.py"},
+    "werkzeug": {"dataset/local_page.py", "dataset/review.py", "model/serve.py"},
     "playwright": {"benchmarks/"},
 }
 
@@ -89,7 +97,7 @@ def test_files_open_with_what_they_are_for_and_stay_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), "no module docstring"
     # An option takes a few lines, and all of them belong in one place.
-    assert text.count("\n") < (850 if path.name == "cli.py" else 400)
+    assert text.count("\n") < (900 if path.name == "cli.py" else 400)
 
 
 @pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["capture", "--help"]])
@@ -111,3 +119,10 @@ def test_setup_cfg_lists_every_package() -> None:
     for room in ROOMS:
         for folder in (ROOT / room).rglob("__init__.py"):
             assert f"\n    {module_of(folder)}\n" in text
+
+
+def test_setup_cfg_lists_every_file_of_a_page() -> None:
+    text = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    for room in ROOMS:
+        for path in (ROOT / room).glob("*_page/*"):
+            assert f"\n    {path.parent.name}/{path.name}\n" in text

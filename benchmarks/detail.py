@@ -1,0 +1,106 @@
+"""Pictures larger than in training: which scale should the network see?
+
+On true pairs of the embedded game at 1920x1080, with a network trained at 256: at native size, at
+the scale of training with the correction carried up, and a mixture. PSNR, SSIM, CIEDE2000, edges,
+and seconds. What is best here is the default of ``cli restore --detail auto``.
+
+    python benchmarks/detail.py --run runs/NAME/checkpoints/latest_net_G_B.pth
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from capture.game.pairs import Renderer
+from capture.game.viewpoints import over_exposed_light, reference_light
+from dataset.images import read_image, write_png
+from model.compare import compare as side_by_side
+from model.evaluate import Pair, evaluate_pairs, read_pairs
+from model.methods import open_method
+from model.options import RestoreOptions
+from model.pixels import Pixels, Restore, to_image, to_pixels
+
+WAYS = ("native", "carried", "mixed")
+MEASURES = ("psnr", "psnr_inside", "ssim", "delta_e", "delta_e_inside", "edges")
+FIRST = 5000  # viewpoint: none that a training of ours has seen
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    options = RestoreOptions(runs=arguments.runs, run=arguments.run, device=arguments.device)
+    seconds = dict.fromkeys(WAYS, 0.0)
+
+    def timed(way: str) -> Restore:
+        method = open_method(replace(options, detail=way))
+
+        def restore(pixels: Pixels) -> Pixels:
+            begin = time.perf_counter()
+            restored = method(pixels)
+            seconds[way] += time.perf_counter() - begin
+            return restored
+
+        return restore
+
+    methods = {way: timed(way) for way in WAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = read_pairs(arguments.pairs or make_pairs(Path(folder), arguments.frames))
+        found = evaluate_pairs(pairs, methods)
+        if arguments.pictures:
+            show(pairs, methods, arguments.pictures)
+    print(
+        f"{len(pairs)} pairs\n{'':10}" + "".join(f"{name:>16}" for name in (*MEASURES, "s/picture"))
+    )
+    for way in ("input", *WAYS):
+        spent = seconds.get(way, 0) / len(pairs)
+        numbers = [np.nanmean(found.values(way, name)) for name in MEASURES]
+        print(f"{way:10}" + "".join(f"{number:16.3f}" for number in (*numbers, spent)))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--run", default="", help="a run, or a file of weights")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--pairs", type=Path, help="others than the embedded game's")
+    parser.add_argument("--pictures", type=Path, help="folder for pictures to look at")
+    return parser.parse_args()
+
+
+def make_pairs(folder: Path, count: int) -> Path:
+    """Pairs of the embedded game at 1920x1080."""
+    rows = ["over_exposed,reference"]
+    with Renderer(size=(1920, 1080)) as renderer:
+        for viewpoint in range(FIRST, FIRST + count):
+            light = over_exposed_light(0, viewpoint)
+            for letter, each in (("x", reference_light(light)), ("y", light)):
+                write_png(folder / f"{letter}{viewpoint}.png", renderer.render(0, viewpoint, each))
+            rows.append(f"y{viewpoint}.png,x{viewpoint}.png")
+    path = folder / "pairs.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def show(pairs: list[Pair], methods: dict[str, Restore], folder: Path) -> None:
+    """The first pairs with what each way makes of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, pair in enumerate(pairs[:4]):
+        source = read_image(pair.over_exposed)
+        panels = [("input", source)]
+        for way, method in methods.items():
+            panels.append((way, to_image(method(to_pixels(source)))))
+        panels.append(("reference", read_image(pair.reference)))
+        write_png(folder / f"detail_{number}.png", side_by_side(panels))
+
+
+if __name__ == "__main__":
+    main()

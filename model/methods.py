@@ -1,0 +1,63 @@
+"""The ways to restore a picture, by name: the network, or what came before it.
+
+Each becomes a function from pixels to restored pixels. Torch is loaded only where a network of
+torch is asked for, so that a machine with onnxruntime alone can restore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dataset.errors import UserError
+from model.baselines import METHODS, THRESHOLD_METHODS
+from model.detail import Scaled
+from model.onnx_run import open_onnx
+from model.options import RestoreOptions
+from model.pixels import Restore
+
+
+def open_method(
+    options: RestoreOptions, on_share: Callable[[float], None] | None = None
+) -> Restore:
+    """What ``cli restore`` applies to each picture.
+
+    Parameters
+    ----------
+    options : RestoreOptions
+    on_share : callable, optional
+        Called by the network with the share of the present picture that is done, 0 to 1.
+
+    Returns
+    -------
+    callable
+        (H, W, 3) float32 in [0, 1] -> the same.
+
+    Raises
+    ------
+    UserError
+        No such run, file or device; a threshold for a method that has none.
+    """
+    if options.threshold is not None and options.method not in THRESHOLD_METHODS:
+        raise UserError(
+            f"--threshold belongs to --method {' or '.join(THRESHOLD_METHODS)}; the network has "
+            "none. Leave it out."
+        )
+    if options.threshold is not None:
+        threshold, by_threshold = options.threshold, THRESHOLD_METHODS[options.method]
+        return lambda pixels: by_threshold(pixels, threshold)
+    if options.method in METHODS:
+        return METHODS[options.method]
+    if options.onnx is not None:
+        restorer = open_onnx(options.onnx, options.device)
+        return Scaled(restorer, int(restorer.facts.get("side", 0)), options.detail)
+    return _open_network(options, on_share)
+
+
+def _open_network(options: RestoreOptions, on_share: Callable[[float], None] | None) -> Restore:
+    from model.devices import pick_device
+    from model.exchange import open_restorer, training_side
+    from model.whole import Restorer
+
+    network = open_restorer(options.runs, options.run, pick_device(options.device))
+    side = training_side(options.runs, options.run)
+    return Scaled(Restorer(network, on_share), side, options.detail)
