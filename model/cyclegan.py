@@ -218,7 +218,7 @@ class CycleGAN(nn.Module):
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averages: little is kept at a run's start, which they would remember too long."""
+        """Move the averages, which keep little at a run's start: it would stay in them too long."""
         if not self.averages:
             return
         self.averaged_steps += 1
