@@ -2,7 +2,8 @@
 
 On true pairs of the embedded game at 1920x1080, with a network trained at 256: at native size, at
 the scale of training with the correction carried up, and a mixture. PSNR, SSIM, CIEDE2000, edges,
-and seconds. What is best here is the default of ``cli restore --detail auto``.
+and seconds. What is best here is the default of ``cli restore --detail auto``. Without ``--run`` a
+small network is trained first.
 
     python benchmarks/detail.py --run runs/NAME/checkpoints/latest_net_G_B.pth
 """
@@ -19,15 +20,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+from made_pairs import make_pairs
+from methods import train_presets
 
 from capture.game.pairs import Renderer
 from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.images import read_image, write_png
 from model.compare import compare as side_by_side
-from model.evaluate import Pair, evaluate_pairs, read_pairs
+from model.evaluate import INPUT, Pair, evaluate_pairs, read_pairs
 from model.methods import open_method
 from model.options import RestoreOptions
 from model.pixels import Pixels, Restore, to_image, to_pixels
+from model.samples import spread
 
 WAYS = ("native", "carried", "mixed")
 MEASURES = ("psnr", "psnr_inside", "ssim", "delta_e", "delta_e_inside", "edges")
@@ -36,33 +40,41 @@ FIRST = 5000  # viewpoint: none that a training of ours has seen
 
 def main() -> None:
     arguments = parse_arguments()
-    options = RestoreOptions(runs=arguments.runs, run=arguments.run, device=arguments.device)
-    seconds = dict.fromkeys(WAYS, 0.0)
-
-    def timed(way: str) -> Restore:
-        method = open_method(replace(options, detail=way))
-
-        def restore(pixels: Pixels) -> Pixels:
-            begin = time.perf_counter()
-            restored = method(pixels)
-            seconds[way] += time.perf_counter() - begin
-            return restored
-
-        return restore
-
-    methods = {way: timed(way) for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
-        pairs = read_pairs(arguments.pairs or make_pairs(Path(folder), arguments.frames))
+        run = arguments.run or train_small(Path(folder), arguments.steps)
+        options = RestoreOptions(runs=arguments.runs, run=run, device=arguments.device)
+        seconds = dict.fromkeys(WAYS, 0.0)
+        methods = {way: timed(options, way, seconds) for way in WAYS}
+        path = arguments.pairs or make_large_pairs(Path(folder), arguments.frames)
+        pairs = spread(read_pairs(path), arguments.frames)
         found = evaluate_pairs(pairs, methods)
         if arguments.pictures:
             show(pairs, methods, arguments.pictures)
-    print(
-        f"{len(pairs)} pairs\n{'':10}" + "".join(f"{name:>16}" for name in (*MEASURES, "s/picture"))
-    )
-    for way in ("input", *WAYS):
+    print(f"{len(pairs)} pairs\n{'':10}" + "".join(f"{name:>16}" for name in (*MEASURES, "s")))
+    for way in (INPUT, *WAYS):
         spent = seconds.get(way, 0) / len(pairs)
         numbers = [np.nanmean(found.values(way, name)) for name in MEASURES]
         print(f"{way:10}" + "".join(f"{number:16.3f}" for number in (*numbers, spent)))
+
+
+def train_small(folder: Path, steps: int) -> str:
+    """F of a short training on the embedded game at 256x256."""
+    data = make_pairs(folder / "data", train=200, test=1, side=256)
+    train_presets(data, folder / "runs", steps, ["best"])
+    return str(folder / "runs" / "best" / "checkpoints" / "latest_ema_net_G_B.pth")
+
+
+def timed(options: RestoreOptions, way: str, seconds: dict[str, float]) -> Restore:
+    """The network at one scale; its seconds are added up."""
+    method = open_method(replace(options, detail=way))
+
+    def restore(pixels: Pixels) -> Pixels:
+        begin = time.perf_counter()
+        restored = method(pixels)
+        seconds[way] += time.perf_counter() - begin
+        return restored
+
+    return restore
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -71,12 +83,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--run", default="", help="a run, or a file of weights")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=600, help="of the training, without --run")
     parser.add_argument("--pairs", type=Path, help="others than the embedded game's")
     parser.add_argument("--pictures", type=Path, help="folder for pictures to look at")
     return parser.parse_args()
 
 
-def make_pairs(folder: Path, count: int) -> Path:
+def make_large_pairs(folder: Path, count: int) -> Path:
     """Pairs of the embedded game at 1920x1080."""
     rows = ["over_exposed,reference"]
     with Renderer(size=(1920, 1080)) as renderer:

@@ -16,7 +16,7 @@ import csv
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = arguments.data or prepare(Path(folder) / "data", arguments)
         runs = dict(each.split("=", 1) for each in arguments.run)
-        runs = runs or train_presets(data, Path(folder) / "runs", arguments)
+        runs = runs or train_presets(data, Path(folder) / "runs", arguments.steps)
         networks = {name: open_run(Path(run)) for name, run in runs.items()}
         pairs = spread(read_pairs(data / "pairs.csv"), arguments.frames)
         found = evaluate_pairs(pairs, {**networks, **METHODS}, ORACLES)
@@ -95,15 +95,17 @@ def flightgear_set(data: Path, source: Path) -> Path:
     return data
 
 
-def train_presets(data: Path, runs: Path, arguments: argparse.Namespace) -> dict[str, str]:
-    """Train each preset for as many steps, with small networks."""
-    for name in TRAINED:
+def train_presets(
+    data: Path, runs: Path, steps: int, names: Sequence[str] = TRAINED
+) -> dict[str, str]:
+    """Train each preset for as many steps, with small networks and one frame in a step."""
+    epoch = len(list((data / "trainA").iterdir()))
+    for name in names:
         options = PRESETS[name]()
         small = replace(options.network, generator_filters=16, discriminator_filters=32)
-        epochs = max(2, arguments.steps // arguments.train)
         train(replace(options, data=data, runs=runs, run=name, batch_size=1, network=small,
-                      epochs=epochs, steps=arguments.steps))  # fmt: skip
-    return {name: str(runs / name) for name in TRAINED}
+                      epochs=max(2, steps // epoch), steps=steps))  # fmt: skip
+    return {name: str(runs / name) for name in names}
 
 
 def open_run(run: Path) -> Restore:
