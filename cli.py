@@ -78,6 +78,7 @@ NETWORK_WISHES = {  # options of `cli train` -> fields of NetworkOptions
     "residual": "residual",
     "resize": "resize",
 }
+SHARE = click.FloatRange(0, 1)
 EXTENSIONS = click.Choice(["auto", "png", "jpg", "webp", "tiff"])
 METHODS = click.Choice(["network", "cielab", "ycbcr", "gamma"])
 DETAIL = click.Choice(["auto", "native", "carried", "mixed"])
@@ -544,6 +545,7 @@ def train(
 @click.option("--reference", type=FILE, help="Third in the comparison.")
 @setting("--method", RESTORE.method, "The network, or what came before it.", METHODS)
 @click.option("--threshold", type=float, help="Of cielab (L* 0-100) and ycbcr (Y' 0-255).")
+@click.option("--strength", type=SHARE, help="Share of the correction.  [default: as needed]")
 @setting("--detail", RESTORE.detail, "Of pictures larger than in training.", DETAIL)
 @setting("--runs", RESTORE.runs, "Where runs are.", FOLDER)
 @click.option("--run", default=RESTORE.run, help="A run, or a file of weights.  [default: newest]")
@@ -611,6 +613,7 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
 @click.option("--inception-weights", type=FILE, help="For KID.  [default: downloaded once]")
 @click.option("--out", type=FOLDER, help="Folder for a page with pictures, JSON and CSV.")
 @setting("--swept", EVALUATE.swept, "Pairs for the page's plot of thresholds.", AT_LEAST_0)
+@click.option("--strength", type=SHARE, help="Share of the correction.  [default: as needed]")
 @setting("--detail", EVALUATE.detail, "Of pictures larger than in training.", DETAIL)
 @setting("--runs", EVALUATE.runs, "Where runs are.", FOLDER)
 @click.option("--run", default=EVALUATE.run, help="A run, or a file of weights.  [default: newest]")

@@ -47,6 +47,7 @@ def main() -> None:
         runs = dict(each.split("=", 1) for each in arguments.run)
         runs = runs or train_presets(data, Path(folder) / "runs", arguments.steps)
         networks = {name: open_run(Path(run)) for name, run in runs.items()}
+        networks |= {f"{name}, in full": open_run(Path(run), 1.0) for name, run in runs.items()}
         pairs = spread(read_pairs(data / "pairs.csv"), arguments.frames)
         found = evaluate_pairs(pairs, {**networks, **METHODS}, ORACLES)
         print_table(found)
@@ -108,20 +109,20 @@ def train_presets(
     return {name: str(runs / name) for name in names}
 
 
-def open_run(run: Path) -> Restore:
+def open_run(run: Path, strength: float | None = None) -> Restore:
     """A run's folder, or a file of weights."""
     if run.is_dir():
-        return open_method(RestoreOptions(runs=run.parent, run=run.name))
-    return open_method(RestoreOptions(run=str(run)))
+        return open_method(RestoreOptions(runs=run.parent, run=run.name, strength=strength))
+    return open_method(RestoreOptions(run=str(run), strength=strength))
 
 
 def print_table(found: Evaluation) -> None:
     print(f"{len(found.pairs)} pairs; mean [95 % interval of the mean]")
-    print(f"{'':14}" + "".join(f"{name:>24}" for name in MEASURES))
+    print(f"{'':18}" + "".join(f"{name:>24}" for name in MEASURES))
     for method in found.found:
         cells = (found.interval(method, name) for name in MEASURES)
         texts = (f"{each.mean:.3f} [{each.low:.3f}, {each.high:.3f}]" for each in cells)
-        print(f"{method:14}" + "".join(f"{text:>24}" for text in texts), flush=True)
+        print(f"{method:18}" + "".join(f"{text:>24}" for text in texts), flush=True)
 
 
 def print_change(data: Path, methods: Mapping[str, Restore], frames: int) -> None:
@@ -134,7 +135,7 @@ def print_change(data: Path, methods: Mapping[str, Restore], frames: int) -> Non
             source = read_image(path)
             moved = well_exposed_change(to_image(method(to_pixels(source))), source)
             changes.append(np.median(moved))
-        print(f"{name:14}{np.median(changes):8.2f}", flush=True)
+        print(f"{name:18}{np.median(changes):8.2f}", flush=True)
 
 
 def show(found: Evaluation, networks: Mapping[str, Restore], folder: Path) -> None:

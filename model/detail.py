@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.pixels import Pixels, Restore
+from model.pixels import Pixels, Restore, Wrapped
 
-DEFAULT = "native"  # of the ways of ``Scaled``: best on true pairs, see docs/LOG.md
+DEFAULT = "carried"  # of the ways of ``Scaled``: best on true pairs, see docs/LOG.md
 LARGER = 1.25  # times the side of training: a picture up to here is restored as it is
 RADIUS = 4  # of a neighbourhood, pixels at the scale of training
 EPS = 1e-3  # variance, of values in [0, 1], below which a neighbourhood counts as flat
@@ -28,7 +28,7 @@ SOFT = 4.0  # standard deviation of the blur in ``mix``, pixels at the scale of 
 Plane = NDArray[np.float32]
 
 
-class Scaled:
+class Scaled(Wrapped):
     """Restores pictures that are larger than those that a network learned on.
 
     Parameters
@@ -44,18 +44,9 @@ class Scaled:
     """
 
     def __init__(self, run: Restore, side: int, way: str = "auto") -> None:
-        self.run, self.side = run, side
+        super().__init__(run)
+        self.side = side
         self.way = DEFAULT if way == "auto" else way
-
-    @property
-    def on_progress(self) -> object:
-        """What ``run`` calls with the share that is done; None where it tells nothing."""
-        return getattr(self.run, "on_progress", None)
-
-    @on_progress.setter
-    def on_progress(self, report: object) -> None:
-        if hasattr(self.run, "on_progress"):
-            self.run.on_progress = report
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Restore (H, W, 3) float32 in [0, 1], RGB, display-encoded, any size -> the same."""

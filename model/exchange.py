@@ -31,6 +31,7 @@ from model.checkpoint import (
     read_training_side,
 )
 from model.cyclegan import build_generator
+from model.exposure import Exposure, parse_exposure, read_exposure
 from model.networks import Discriminator, Generator
 from model.options import NetworkOptions
 from model.states import first_line, read_network_state
@@ -235,6 +236,21 @@ def training_side(runs: Path, run: str) -> int:
     if path.suffix == ".pth":
         return USUAL_SIDE
     return read_training_side(newest_run(runs, run))
+
+
+def learned_exposure(runs: Path, run: str) -> Exposure | None:
+    """How over-exposed pictures look, as a run learned it; None where it did not.
+
+    Parameters
+    ----------
+    runs, run
+        As for ``open_restorer``, which has read the file already.
+    """
+    path = Path(run)
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            return parse_exposure((file.metadata() or {}).get("exposure", ""))
+    return None if path.suffix == ".pth" else read_exposure(newest_run(runs, run))
 
 
 def open_restorer(runs: Path, run: str, device: torch.device) -> Generator:

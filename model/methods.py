@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataset.errors import UserError
 from model.baselines import METHODS, THRESHOLD_METHODS
 from model.detail import Scaled
+from model.exposure import Exposure, Measured, parse_exposure
 from model.onnx_run import open_onnx
 from model.options import RestoreOptions
 from model.pixels import Restore
@@ -49,15 +50,24 @@ def open_method(
         return METHODS[options.method]
     if options.onnx is not None:
         restorer = open_onnx(options.onnx, options.device)
-        return Scaled(restorer, int(restorer.facts.get("side", 0)), options.detail)
+        scaled = Scaled(restorer, int(restorer.facts.get("side", 0)), options.detail)
+        return measured(scaled, parse_exposure(restorer.facts.get("exposure", "")), options)
     return _open_network(options, on_share)
 
 
 def _open_network(options: RestoreOptions, on_share: Callable[[float], None] | None) -> Restore:
     from model.devices import pick_device
-    from model.exchange import open_restorer, training_side
+    from model.exchange import learned_exposure, open_restorer, training_side
     from model.whole import Restorer
 
     network = open_restorer(options.runs, options.run, pick_device(options.device))
     side = training_side(options.runs, options.run)
-    return Scaled(Restorer(network, on_share), side, options.detail)
+    scaled = Scaled(Restorer(network, on_share), side, options.detail)
+    return measured(scaled, learned_exposure(options.runs, options.run), options)
+
+
+def measured(restore: Restore, exposure: Exposure | None, options: RestoreOptions) -> Restore:
+    """As much of a correction as was asked for, or as a picture needs, where that was learned."""
+    if options.strength is not None:
+        return Measured(restore, options.strength)
+    return restore if exposure is None else Measured(restore, exposure)

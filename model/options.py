@@ -113,6 +113,7 @@ class RestoreOptions:
     reference: Path | None = None  # third in the comparison
     method: str = "network"  # or what came before: cielab, ycbcr, gamma
     threshold: float | None = None  # of cielab and ycbcr; None: as published
+    strength: float | None = None  # share of the correction, 0 to 1; None: as a picture needs
     detail: str = "auto"  # pictures larger than in training: native, carried, mixed (whole.py)
     runs: Path = Path("runs")  # folder of the runs
     run: str = ""  # name of the run, or a file of weights; empty: the newest with a checkpoint
@@ -134,6 +135,7 @@ class EvaluateOptions:
     run: str = ""  # name of the run, or a file of weights; empty: the newest
     device: str = "auto"  # auto, cpu, cuda, mps
     detail: str = "auto"  # as in RestoreOptions
+    strength: float | None = None  # as in RestoreOptions
     frames: int = 0  # at most so many pairs, and frames of each domain, evenly spread; 0: all
     inception_weights: Path | None = None  # for KID; None: torch-fidelity's download
     out: Path | None = None  # folder for page, JSON and CSV; None: nothing is written

@@ -13,6 +13,23 @@ Pixels = NDArray[np.float32]  # (H, W, 3) RGB, display-encoded, in [0, 1]
 Restore = Callable[[Pixels], Pixels]  # a way to restore: any size in, the same size out
 
 
+class Wrapped:
+    """A way to restore that is made of another."""
+
+    def __init__(self, run: Restore) -> None:
+        self.run = run
+
+    @property
+    def on_progress(self) -> object:
+        """What ``run`` calls with the share that is done; None where it tells nothing."""
+        return getattr(self.run, "on_progress", None)
+
+    @on_progress.setter
+    def on_progress(self, report: object) -> None:
+        if hasattr(self.run, "on_progress"):
+            self.run.on_progress = report
+
+
 def to_image(pixels: Pixels) -> Image:
     """Floats in [0, 1] -> the nearest uint8; what lies beyond is cut off."""
     return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)

@@ -27,6 +27,7 @@ from model.checkpoint import (
     read_training_side,
 )
 from model.cyclegan import build_generator
+from model.exposure import read_exposure
 from model.networks import Generator
 from model.onnx_export import write_onnx
 
@@ -85,6 +86,9 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
         "options": json.dumps(asdict(options)),
         "side": json.dumps(read_training_side(run)),
     }
+    exposure = read_exposure(run)
+    if exposure is not None:
+        facts["exposure"] = exposure.to_json()
     _write(out, generator, facts)
     return Release(out, network, run.name, averaged, steps)
 

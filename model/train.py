@@ -26,6 +26,7 @@ from model.data import Domains, find_frames, open_frames, steps_per_epoch, to_ra
 from model.desk import Desk, Progress
 from model.devices import pick_device
 from model.exchange import fill_from_cyclegan
+from model.exposure import learn_exposure, write_exposure
 from model.networks import count_parameters
 from model.options import TrainOptions
 from model.parallel import Group, join_group
@@ -134,6 +135,7 @@ def _train(
             # First, so that whatever has settings can be resumed; and a full disk shows at once.
             save_checkpoint(run, model, at)
             write_options(run, options, describe_machine(device, speed, measured, flops, ceilings))
+            write_exposure(run, learn_exposure(x, y))
         options = replace(options, epochs=at.epochs)
         on_message(
             f"{len(x)} X and {len(y)} Y frames on {device}, {speed}, {options.epochs} epochs of "

@@ -135,7 +135,11 @@ def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
     if not options.methods:
         raise UserError(f"No method to evaluate. There are: {', '.join(known)}.")
     settings = RestoreOptions(
-        runs=options.runs, run=options.run, device=options.device, detail=options.detail
+        runs=options.runs,
+        run=options.run,
+        device=options.device,
+        detail=options.detail,
+        strength=options.strength,
     )
     return {
         name: open_method(replace(settings, method=name)) for name in dict.fromkeys(options.methods)

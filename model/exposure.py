@@ -1,0 +1,134 @@
+"""How over-exposed a picture looks, learned from the two domains: 0 like X, 1 like Y.
+
+F darkens whatever it is given, also a picture that lacks nothing. How much of its correction is
+wanted is learned as all else is here, from frames that are over-exposed and frames that are not:
+there is no threshold to choose. A logistic regression on the distribution of max(R, G, B).
+
+References
+----------
+D. R. Cox, "The Regression Analysis of Binary Sequences", J. Royal Statistical Society B 20(2),
+1958.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from dataset.images import Image, write_whole
+from model.pixels import Pixels, Restore, Wrapped, to_pixels
+
+EXPOSURE_FILE = "exposure.json"
+EDGES = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98, 1.001])
+LOOKED_AT = 2**16  # pixels of a picture, evenly spread
+FRAMES = 2000  # of each domain, evenly spread
+PENALTY = 1e-3  # of the squared weights: keeps the step between the domains soft
+NOTHING = 1 / 512  # of a correction: under half a step of 8 bits wherever it acts
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A logistic regression: the weights of ``features``, and a constant."""
+
+    weights: tuple[float, ...]
+    constant: float
+
+    def __call__(self, pixels: Pixels) -> float:
+        """How over-exposed (H, W, 3) float32 in [0, 1] looks: 0 to 1."""
+        odds = float(features(pixels) @ np.array(self.weights)) + self.constant
+        return float(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
+
+    def to_json(self) -> str:
+        """As it stands in files."""
+        return json.dumps(asdict(self))
+
+
+class Measured(Wrapped):
+    """Restores as much as a picture needs, by how over-exposed it looks.
+
+    Parameters
+    ----------
+    run : callable
+        Restores in full.
+    strength : callable or float
+        The share of the correction: of each picture, or of all.
+    """
+
+    def __init__(self, run: Restore, strength: Exposure | float) -> None:
+        super().__init__(run)
+        self.strength = strength
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore (H, W, 3) float32 in [0, 1] -> the same; unchanged where nothing is lost."""
+        strength = self.strength
+        share = strength(pixels) if isinstance(strength, Exposure) else strength
+        if share < NOTHING:
+            return pixels
+        restored = self.run(pixels)
+        return pixels + np.float32(share) * (restored - pixels) if share < 1 else restored
+
+
+def features(pixels: Pixels) -> NDArray[np.float64]:
+    """Square roots of the shares of max(R, G, B) between ``EDGES``: (12,).
+
+    A root, because a hundredth that is clipped says more than a hundredth more of it.
+    """
+    height, width = pixels.shape[:2]
+    step = max(1, int(np.sqrt(height * width / LOOKED_AT)))
+    brightest = pixels[::step, ::step].max(2)
+    counts, _ = np.histogram(brightest, EDGES)
+    return np.sqrt(counts / brightest.size)
+
+
+def learn_exposure(x: Sequence[Image], y: Sequence[Image]) -> Exposure:
+    """Fit to frames of both domains, RGB uint8 (H, W, 3); the larger counts no more."""
+    halves = [
+        np.stack([features(to_pixels(frame)) for frame in spread_out(each)]) for each in (x, y)
+    ]
+    values = np.concatenate(halves)
+    signs = np.repeat([-1.0, 1.0], [len(half) for half in halves])
+    shares = np.repeat([0.5 / len(half) for half in halves], [len(half) for half in halves])
+
+    def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights = point[:-1]
+        margins = signs * (values @ weights + point[-1])
+        slopes = -shares * signs / (1 + np.exp(np.clip(margins, -500, 500)))
+        gradient = np.append(slopes @ values + 2 * PENALTY * weights, slopes.sum())
+        return float(shares @ np.logaddexp(0, -margins) + PENALTY * weights @ weights), gradient
+
+    found = minimize(loss, np.zeros(values.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    return Exposure(tuple(map(float, found[:-1])), float(found[-1]))
+
+
+def spread_out(frames: Sequence[Image]) -> list[Image]:
+    """At most ``FRAMES`` of them, evenly spread."""
+    return [frames[int(at)] for at in np.linspace(0, len(frames) - 1, min(FRAMES, len(frames)))]
+
+
+def write_exposure(run: Path, exposure: Exposure) -> None:
+    """Keep it with a run."""
+    write_whole(run / EXPOSURE_FILE, exposure.to_json().encode())
+
+
+def parse_exposure(text: str) -> Exposure | None:
+    """From ``to_json``; None where there is none, or it is of another kind."""
+    try:
+        facts = json.loads(text)
+        exposure = Exposure(tuple(map(float, facts["weights"])), float(facts["constant"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return exposure if len(exposure.weights) == len(EDGES) - 1 else None
+
+
+def read_exposure(run: Path) -> Exposure | None:
+    """That of a run; None where it was trained before there was one."""
+    try:
+        return parse_exposure((run / EXPOSURE_FILE).read_text(encoding="utf-8"))
+    except OSError:
+        return None
