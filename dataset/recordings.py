@@ -41,6 +41,10 @@ BT709, BT601 = 1, 5
 MATRICES = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}  # 7: SMPTE 240M, 9: BT.2020
 ACCURATE = 0x4 | 0x2000 | 0x40000  # swscale's BICUBIC, FULL_CHR_H_INT and ACCURATE_RND
 
+# Metadata may be no UTF-8. PyAV 19 takes it as it is, and has no such argument.
+TEXT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], np.int32)  # of ISO/IEC 14496-12
 
 
@@ -334,11 +338,7 @@ def _open(path: Path) -> InputContainer:
             raise UserError(f"{path} is empty (0 bytes). Leave it out or record it again.", 1)
         # "file:" keeps a name like "a:b.mkv" from being an address; a playlist in disguise can
         # open nothing but files.
-        return av.open(
-            f"file:{path}",
-            metadata_errors="replace",
-            container_options={"protocol_whitelist": "file"},
-        )
+        return av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, **TEXT)
     except (av.error.FFmpegError, OSError) as error:
         why = ""
         if path.suffix.lower() in (".mp4", ".mov", ".m4v"):

@@ -21,6 +21,7 @@ VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 WRITTEN_VIDEOS = (".mp4", ".mkv", ".mov")  # others become the first
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
 LONGEST_PART = 255  # bytes of one name
+COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
 LONGEST_NAME = LONGEST_PART - len(".") - len(".4194304.part")  # it is written under a longer one
 
 
@@ -165,8 +166,9 @@ def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
     sources = {path.with_suffix("") for path in readable}
 
     def is_result(path: Path) -> bool:
-        stem = path.stem.removesuffix(naming.suffix) if naming.suffix else path.stem
-        return stem not in ("", path.stem) and path.with_name(stem) in sources
+        bare = path.stem.removesuffix(COMPARED)
+        stem = bare.removesuffix(naming.suffix) if naming.suffix else bare
+        return stem not in ("", bare) and path.with_name(stem) in sources
 
     return sorted((path for path in readable if not is_result(path)), key=natural_key)
 

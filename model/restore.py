@@ -15,7 +15,7 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.images import Image, write_png
 from model.compare import compare
-from model.inputs import Job, Naming, plan_jobs
+from model.inputs import COMPARED, Job, Naming, plan_jobs
 from model.methods import open_method
 from model.options import RestoreOptions
 from model.picture import Picture, read_picture, write_picture
@@ -117,7 +117,7 @@ def panels(picture: Picture, restored: Picture, reference: Path | None) -> list[
 
 def compared_path(target: Path) -> Path:
     """Where ``--compare`` puts its picture: beside the result."""
-    return target.with_name(f"{target.stem}_compared.png")
+    return target.with_name(f"{target.stem}{COMPARED}.png")
 
 
 def check_compared(jobs: Sequence[Job], options: RestoreOptions) -> None:

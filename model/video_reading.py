@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -21,13 +20,19 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from dataset.errors import UserError
-from dataset.recordings import BT709, CUT_S, HDR, MATRICES, Recording, display_matrix, rgb, turn
+from dataset.recordings import (
+    BT709,
+    CUT_S,
+    HDR,
+    MATRICES,
+    TEXT,
+    Recording,
+    display_matrix,
+    rgb,
+    turn,
+)
 from model.pixels import Pixels
 
-# Metadata may be no UTF-8. PyAV 19 takes it as it is, and has no such argument.
-TEXT: dict[str, Any] = (
-    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-)
 UNSTATED = (0, 2)  # of ITU-T H.273's code points
 SD = 6  # its code point of SMPTE 170M, for primaries, curve and matrix
 HD_HEIGHT, HD_WIDTH = 577, 1280  # from either on, untagged colours are those of BT.709

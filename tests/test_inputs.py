@@ -103,7 +103,8 @@ def test_a_folder_means_its_pictures_and_videos_in_natural_order(tmp_path: Path)
 def test_results_of_earlier_runs_are_no_inputs(tmp_path: Path) -> None:
     make(tmp_path, "a.png", "a_restored.png", "b.bmp", "b_restored.png", "was_restored.png")
     make(tmp_path, "a_restored_restored.png", "out/a_restored.png", "clip.avi", "clip_restored.mp4")
-    kept = ["a.png", "b.bmp", "clip.avi", "was_restored.png"]
+    make(tmp_path, "a_restored_compared.png", "b_compared.png")  # the second is somebody's own
+    kept = ["a.png", "b.bmp", "b_compared.png", "clip.avi", "was_restored.png"]
     again = Naming(overwrite=True)
     assert names(plan_jobs([tmp_path], again), tmp_path) == kept
     assert names(plan_jobs([str(tmp_path / "*")], again), tmp_path) == kept
