@@ -42,7 +42,7 @@ class Rows(Protocol):
 class Budget:
     """What a picture may take."""
 
-    band_pixels: int  # of the picture, in one band
+    band_pixels: int  # of the picture, in one band; all of them: no bands are needed
     kept_bytes: int  # for the features that are kept; in half precision where fp32 takes more
 
 
@@ -194,6 +194,10 @@ class BandedGenerator:
             Called with the first row of a band and its pixels, (1, 3, rows, W) in [-1, 1], from
             the top to the bottom.
         """
+        if picture.shape[2] * picture.shape[3] <= self.budget.band_pixels:
+            write(0, self.network(picture))
+            self.report(1.0)
+            return
         layers = list(self.network.model)
         blocks = [layer for layer in layers if isinstance(layer, ResidualBlock)]
         self.height, self.width = picture.shape[2:]
