@@ -30,8 +30,8 @@ import torch
 
 from model.networks import Generator, initialize
 from model.onnx_export import write_onnx
-from model.onnx_run import open_onnx, pad_reflected
-from model.pixels import Pixels
+from model.onnx_run import open_onnx
+from model.pixels import Pixels, pad_reflected
 
 SIZES = {"256x256": (256, 256), "1280x720": (720, 1280)}  # height, width
 NETWORKS = {"paper": (False, False), "residual, resize": (True, True)}

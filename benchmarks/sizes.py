@@ -27,9 +27,9 @@ import numpy as np
 import torch
 
 from model.bands import BandedGenerator, Budget
-from model.networks import Generator, initialize
-from model.pixels import Pixels
-from model.whole import Restorer, pad_to_stride
+from model.networks import STRIDE, Generator, initialize
+from model.pixels import Pixels, pad_reflected
+from model.whole import Restorer
 
 ODD = ((389, 517), (771, 1023), (719, 1283))  # height, width
 LARGE = ("1280x720", "1920x1080", "3840x2160", "7680x4320")
@@ -80,7 +80,7 @@ def pictured(height: int, width: int) -> Pixels:
 
 def compare(network: Generator, height: int, width: int) -> float:
     """Largest difference of bands from the whole at once, in [0, 1]."""
-    pixels = pad_to_stride(pictured(height, width))
+    pixels = pad_reflected(pictured(height, width), STRIDE)
     picture = torch.from_numpy(pixels).permute(2, 0, 1)[None] * 2 - 1
     found = []
     with torch.inference_mode():

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from dataset.errors import UserError
-from model.pixels import Pixels
+from model.pixels import Pixels, pad_reflected
 
 INPUT, OUTPUT = "picture", "restored"  # names inside the file
-SMALLEST = 16  # pixels of a side: reflection padding and instance norm need a few
 PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
     "auto": ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider",),
@@ -132,12 +131,6 @@ def pick_providers(device: str) -> list[str]:
             "Leave it out to take what there is, or say --device cpu."
         )
     return list(dict.fromkeys([*found, "CPUExecutionProvider"]))
-
-
-def pad_reflected(pixels: Pixels, stride: int) -> Pixels:
-    """Mirror a picture beyond its lower right until its sides are multiples, 16 at least."""
-    bottom, right = (max(SMALLEST, -(-side // stride) * stride) - side for side in pixels.shape[:2])
-    return np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="reflect")
 
 
 def need_packages(*names: str) -> None:

@@ -12,6 +12,8 @@ from dataset.images import Image
 Pixels = NDArray[np.float32]  # (H, W, 3) RGB, display-encoded, in [0, 1]
 Restore = Callable[[Pixels], Pixels]  # a way to restore: any size in, the same size out
 
+SMALLEST = 16  # pixels of a side: reflection padding and instance norm need a few
+
 
 class Wrapped:
     """A way to restore that is made of another."""
@@ -28,6 +30,14 @@ class Wrapped:
     def on_progress(self, report: object) -> None:
         if hasattr(self.run, "on_progress"):
             self.run.on_progress = report
+
+
+def pad_reflected(pixels: Pixels, stride: int) -> Pixels:
+    """Mirror a picture beyond its lower right until its sides are multiples, 16 at least."""
+    bottom, right = (max(SMALLEST, -(-side // stride) * stride) - side for side in pixels.shape[:2])
+    if not bottom and not right:
+        return pixels
+    return np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="reflect")
 
 
 def to_image(pixels: Pixels) -> Image:

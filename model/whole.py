@@ -15,9 +15,8 @@ from dataset.images import Image
 from model.bands import BandedGenerator, Budget, Report
 from model.memory import free_bytes
 from model.networks import STRIDE, Generator
-from model.pixels import Pixels, to_image, to_pixels
+from model.pixels import Pixels, pad_reflected, to_image, to_pixels
 
-SMALLEST = 16  # pixels: the generator's reflection padding and instance norm need a few
 BAND_BYTES = {"cpu": 16 << 20}  # of one full-size layer's features in a band
 WHOLE_BYTES = 16  # a pixel and filter, measured: the peak of a plain pass, which is a tenth quicker
 MOST_WHOLE = 2 << 30  # bytes of a plain pass on a CPU, about 1920x1080 of the paper's generator
@@ -56,7 +55,7 @@ class Restorer:
             There is not enough memory.
         """
         height, width = pixels.shape[:2]
-        padded = pad_to_stride(pixels)
+        padded = pad_reflected(pixels, STRIDE)
         device = next(self.network.parameters()).device
         restored = np.empty_like(padded)
 
@@ -94,12 +93,3 @@ def plan(network: Generator, height: int, width: int, device: torch.device) -> B
 def restore(network: Generator, image: Image) -> Image:
     """Run F on one picture as it is: RGB uint8 (H, W, 3) of any size -> the same."""
     return to_image(Restorer(network)(to_pixels(image)))
-
-
-def pad_to_stride(pixels: Pixels) -> Pixels:
-    """Mirror a picture beyond its lower right until both sides are multiples of 4, 16 at least."""
-    sides = pixels.shape[:2]
-    bottom, right = (max(SMALLEST, -(-side // STRIDE) * STRIDE) - side for side in sides)
-    if not bottom and not right:
-        return pixels
-    return np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="reflect")

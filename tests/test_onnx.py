@@ -15,8 +15,8 @@ import torch
 from dataset.errors import UserError
 from model import onnx_export, onnx_run
 from model.networks import Generator, initialize
-from model.onnx_run import open_onnx, pad_reflected
-from model.pixels import Pixels
+from model.onnx_run import open_onnx
+from model.pixels import Pixels, pad_reflected
 
 onnx = pytest.importorskip("onnx", reason="pip install 'unclip[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install 'unclip[onnx]'")
