@@ -23,7 +23,7 @@ from model.networks import Generator, ResidualBlock, correct
 
 HEAD = 10  # layers before the residual blocks
 # Of the picture, in one band: a band also computes rows above and below, which are thrown away.
-LEAST_ROWS = 48
+LEAST_ROWS = 24
 
 Report = Callable[[float], None]  # called with the share that is done, 0..1
 
@@ -192,7 +192,7 @@ class BandedGenerator:
         picture : Tensor
         write : callable
             Called with the first row of a band and its pixels, (1, 3, rows, W) in [-1, 1], from
-            the top to the bottom.
+            the top to the bottom. It may write them over those of ``picture``.
         """
         if picture.shape[2] * picture.shape[3] <= self.budget.band_pixels:
             write(0, self.network(picture))
@@ -203,7 +203,8 @@ class BandedGenerator:
         self.height, self.width = picture.shape[2:]
         self.passes, self.done = 6 + 2 * len(blocks), 0
         features = self._halve(Kept(picture), layers[:HEAD])
-        self._refine(features, blocks)
+        for block in blocks:
+            self._refine(features, block)
         self._double(features, layers[HEAD + len(blocks) :], picture, write)
 
     def _halve(self, picture: Rows, layers: list[nn.Module]) -> Kept:
@@ -215,19 +216,17 @@ class BandedGenerator:
         self._over(Normed(raw, moments), raw, None)
         return raw
 
-    def _refine(self, features: Kept, blocks: list[ResidualBlock]) -> None:
-        """The residual blocks, written over what they read."""
-        for block in blocks:
-            layers = list(block.conv_block)
-            first = Convolved(Mirrored(features, 1), _conv(layers[1]))
-            between, moments = self._keep(first)
-            second = Convolved(Mirrored(Normed(between, moments), 1), _conv(layers[5]))
-            moments = Moments()
-            self._over(second, between, moments)
-            self._tick()
-            change = Normed(between, moments, relu=False)
-            for start, end in self._bands(features.height):
-                features.write(start, features.rows(start, end) + change.rows(start, end))
+    def _refine(self, features: Kept, block: ResidualBlock) -> None:
+        """One residual block, written over what it reads."""
+        layers = list(block.conv_block)
+        between, moments = self._keep(Convolved(Mirrored(features, 1), _conv(layers[1])))
+        second = Convolved(Mirrored(Normed(between, moments), 1), _conv(layers[5]))
+        moments = Moments()
+        self._over(second, between, moments)
+        self._tick()
+        change = Normed(between, moments, relu=False)
+        for start, end in self._bands(features.height):
+            features.write(start, features.rows(start, end) + change.rows(start, end))
 
     def _double(
         self, features: Kept, layers: list[nn.Module], picture: Tensor,

@@ -55,19 +55,20 @@ class Restorer:
             There is not enough memory.
         """
         height, width = pixels.shape[:2]
-        padded = pad_reflected(pixels, STRIDE)
+        values = pad_reflected(pixels, STRIDE) * np.float32(2)
+        values -= 1
         device = next(self.network.parameters()).device
-        restored = np.empty_like(padded)
+        picture = torch.from_numpy(values).permute(2, 0, 1)[None].to(device)
 
         def write(first: int, rows: Tensor) -> None:
-            values = rows[0].permute(1, 2, 0).float().add(1).div(2)
-            restored[first : first + rows.shape[2]] = values.cpu().numpy()
+            # Over the input, of which only these rows were still needed.
+            picture[:, :, first : first + rows.shape[2]] = rows
 
         with torch.inference_mode():
-            picture = torch.from_numpy(padded).permute(2, 0, 1)[None].to(device).mul(2).sub_(1)
-            budget = plan(self.network, padded.shape[0], padded.shape[1], device)
+            budget = plan(self.network, values.shape[0], values.shape[1], device)
             BandedGenerator(self.network, budget, self.on_progress)(picture, write)
-        return restored[:height, :width]
+            picture.add_(1).div_(2)
+        return picture[0].permute(1, 2, 0).cpu().numpy()[:height, :width]
 
 
 def plan(network: Generator, height: int, width: int, device: torch.device) -> Budget:
