@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsers import browser, open_page  # noqa: F401  # fixtures
 from hypothesis import HealthCheck, settings
 
 # Two-layer networks are quickest on one thread, and several test processes then share the cores.

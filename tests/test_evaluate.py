@@ -36,8 +36,6 @@ from model.train import train
 from model.unpaired import Unpaired, evaluate_unpaired, list_pictures
 from model.verdict import evaluate_run
 
-pytest_plugins = ["browsers"]
-
 QUICK: dict[str, Any] = {"methods": ("cielab", "gamma"), "oracles": False}  # no network
 
 

@@ -21,8 +21,6 @@ from dataset.options import LabelOptions
 from dataset.review_journal import JOURNAL
 from dataset.review_store import open_review
 
-pytest_plugins = ["browsers"]
-
 
 @pytest.fixture
 def captures(tmp_path: Path) -> Path:

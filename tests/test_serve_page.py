@@ -18,8 +18,6 @@ from model.exif import ORIENTATION
 from model.serve import bind_restorer
 from model.serve_queue import ServeLimits
 
-pytest_plugins = ["browsers"]
-
 WINDOW = {"width": 1000, "height": 700}
 BEFORE, AFTER = 200, 100  # grey of a flat picture, and what is restored of it
 
