@@ -8,7 +8,7 @@ frame, there is none.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fractions import Fraction
@@ -19,7 +19,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
@@ -268,18 +268,13 @@ class Reader:
         except av.error.FFmpegError:
             self._damaged += 1
 
+    def _break(self, why: str) -> None:
+        self._broken = why
+
     def _packets(self, container: InputContainer) -> Iterator[Packet]:
         """Packets of picture and sound; the sound too tells how far the recording goes."""
         streams = [each for each in container.streams if each.type in ("video", "audio")]
-        packets = container.demux(*streams)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError as error:
-                self._broken = str(error.strerror)
-                return
-            if packet is None:
-                return
+        for packet in packets_of(container, streams, self._break):
             if packet.pts is not None and packet.time_base is not None:
                 end_ns = round((packet.pts + (packet.duration or 0)) * packet.time_base * NS)
                 self._end_ns = max(self._end_ns, end_ns)
@@ -344,6 +339,22 @@ def _open(path: Path) -> InputContainer:
         if path.suffix.lower() in (".mp4", ".mov", ".m4v"):
             why = " One whose recorder was killed has lost its index: let OBS record to MKV."
         raise UserError(f"{path} is no readable recording: {error.strerror}.{why}", 1) from error
+
+
+def packets_of(
+    container: InputContainer, streams: Sequence[Stream], on_fault: Callable[[str], None]
+) -> Iterator[Packet]:
+    """All packets of some streams (of none: of all), up to a fault of the container, if any."""
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError as error:
+            on_fault(str(error.strerror))
+            return
+        if packet is None:
+            return
+        yield packet
 
 
 def _video(container: InputContainer, path: Path) -> VideoStream:

@@ -28,6 +28,7 @@ from dataset.recordings import (
     TEXT,
     Recording,
     display_matrix,
+    packets_of,
     rgb,
     turn,
 )
@@ -146,16 +147,11 @@ class Source:
         self._damaged += sum(frame.is_corrupt for frame in frames)
         return frames
 
+    def _break(self, why: str) -> None:
+        self._broken = why
+
     def _packets(self, container: InputContainer) -> Iterator[Packet]:
-        packets = container.demux()
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError as error:
-                self._broken = str(error.strerror)
-                return
-            if packet is None:
-                return
+        for packet in packets_of(container, [], self._break):
             if packet.pts is not None and packet.time_base is not None:
                 end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                 self._end_s = max(self._end_s, end_s)

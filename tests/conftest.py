@@ -44,3 +44,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``data`` and a run of two steps, for tests that only read them."""
+    from tiny_runs import make_data, tiny_options  # here, so that other tests load no torch
+
+    from model.train import train
+
+    root = tmp_path_factory.mktemp("trained")
+    make_data(root)
+    train(tiny_options(root, steps=2))
+    return root

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_runs import make_data, picture, tiny_options
+from tiny_runs import make_data, picture
 
 from dataset.errors import UserError
 from dataset.images import Image, read_image, write_png
@@ -32,19 +32,10 @@ from model.measures import Values
 from model.options import EvaluateOptions
 from model.pixels import Pixels, to_image, to_pixels
 from model.thresholds import RANGES, plot_thresholds, sweep_thresholds
-from model.train import train
 from model.unpaired import Unpaired, evaluate_unpaired, list_pictures
 from model.verdict import evaluate_run
 
 QUICK: dict[str, Any] = {"methods": ("cielab", "gamma"), "oracles": False}  # no network
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("trained")
-    make_data(root)
-    train(tiny_options(root, steps=2))
-    return root
 
 
 @pytest.fixture

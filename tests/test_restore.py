@@ -12,24 +12,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from tiny_runs import make_data, tiny_options
 
 import model.restore
 from dataset.errors import UserError
 from dataset.images import read_image, write_png
 from model.options import RestoreOptions
 from model.restore import Outcome, compared_path, restore_files
-from model.train import train
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("trained")
-    make_data(root)
-    train(tiny_options(root, steps=2))
-    return root
 
 
 def test_the_restored_picture_lies_beside_its_input(trained: Path, tmp_path: Path) -> None:
