@@ -33,6 +33,9 @@ class Commands(click.Group):
             return super().invoke(context)
         except UserError as error:
             raise Shown(error) from error
+        except KeyboardInterrupt:
+            stopped = UserError("Stopped. Run the same command again.", INTERRUPTED)
+            raise Shown(stopped) from None
 
 
 class Shown(click.ClickException):
@@ -540,6 +543,7 @@ def train(
 @setting("--suffix", RESTORE.suffix, "After the name of an input.")
 @setting("--ext", RESTORE.ext, "Format; auto: the input's.", EXTENSIONS)
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--skip-existing", is_flag=True, help="Go on: only what has no output yet.")
 @click.option("--recursive", is_flag=True, help="Folders with all that lies below them.")
 @click.option("--compare", is_flag=True, help="Also write input and output side by side.")
 @click.option("--reference", type=FILE, help="Third in the comparison.")
@@ -575,11 +579,20 @@ def restore(
         return
     from model.restore import restore_files
 
-    failed = 0
-    with progress("restoring", "file", leave=False) as update:
-        for outcome in restore_files(inputs, options, update):
-            failed += bool(outcome.fault)
-            say(f"Error: {outcome}" if outcome.fault else str(outcome), bool(outcome.fault))
+    done = failed = 0
+    try:
+        with progress("restoring", "file", leave=False) as update:
+            for outcome in restore_files(inputs, options, update):
+                done, failed = done + 1, failed + bool(outcome.fault)
+                say(f"Error: {outcome}" if outcome.fault else str(outcome), bool(outcome.fault))
+    except KeyboardInterrupt:
+        raise UserError(
+            f"Stopped: {done - failed} restored, none of them half. Go on with the same command "
+            "and --skip-existing.",
+            INTERRUPTED,
+        ) from None
+    if not done:
+        click.echo("Nothing to do: every result is there already.")
     if failed:
         sys.exit(1)
 

@@ -33,6 +33,7 @@ class Naming:
     suffix: str = "_restored"  # after the input's stem
     ext: str = "auto"  # of pictures, one of EXTENSIONS; auto: as the input
     overwrite: bool = False  # replace results that exist; an input is never replaced
+    skip_existing: bool = False  # leave out what has a result
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def plan_jobs(
     if not found:
         raise UserError("Nothing to restore: name a picture, a video or a folder of them.")
     jobs = [_plan(each, naming, len(found) > 1) for each in found]
+    if naming.skip_existing:
+        jobs = [job for job in jobs if not os.path.lexists(job.target)]
     _check_outputs(jobs, naming.overwrite)
     return jobs
 
@@ -261,7 +264,10 @@ def _check_name(target: Path) -> None:
 def _check_existing(existing: Sequence[Path], overwrite: bool) -> None:
     if existing and not overwrite:
         more = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
-        raise UserError(f"{existing[0]}{more}. Say --overwrite to replace, or choose another -o.")
+        raise UserError(
+            f"{existing[0]}{more}. Say --overwrite to replace, --skip-existing to restore only "
+            "what has no result yet, or choose another -o."
+        )
 
 
 def _check_folder(folder: Path) -> None:

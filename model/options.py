@@ -108,6 +108,7 @@ class RestoreOptions:
     suffix: str = "_restored"  # after the name of an input
     ext: str = "auto"  # auto: the input's format; png, jpg, webp, tiff
     overwrite: bool = False  # replace an output that exists; an input is never replaced
+    skip_existing: bool = False  # leave out inputs whose output exists
     recursive: bool = False  # folders with all that lies below them
     compare: bool = False  # also write input and output side by side
     reference: Path | None = None  # third in the comparison

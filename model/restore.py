@@ -60,8 +60,12 @@ def restore_files(
         No input, no run, or an output that exists or would replace an input. All of these are
         found before the first file is restored.
     """
-    naming = Naming(options.out, options.suffix, options.ext, options.overwrite)
+    naming = Naming(
+        options.out, options.suffix, options.ext, options.overwrite, options.skip_existing
+    )
     jobs = plan_jobs(inputs, naming, options.recursive)
+    if not jobs:  # all of them have been restored before
+        return
     check_compared(jobs, options)
     report = _Progress(on_progress, len(jobs))
     method = open_method(options, report.share)

@@ -161,6 +161,14 @@ def test_results_that_exist_are_replaced_only_if_asked(tmp_path: Path) -> None:
     assert len(plan_jobs([tmp_path], Naming(overwrite=True))) == 2
 
 
+def test_what_has_a_result_is_left_out_if_asked(tmp_path: Path) -> None:
+    make(tmp_path, "a.png", "a_restored.png", "b.png")
+    going_on = Naming(skip_existing=True)
+    assert names(plan_jobs([tmp_path], going_on), tmp_path) == ["b.png"]
+    make(tmp_path, "b_restored.png")
+    assert plan_jobs([tmp_path], going_on) == []
+
+
 def test_two_inputs_of_one_result_are_both_named(tmp_path: Path) -> None:
     make(tmp_path, "a.png", "a.jpg", "x/b.png", "y/b.png")
     with pytest.raises(UserError, match=r"a\.jpg and .*a\.png would both be written to .*a_restor"):
