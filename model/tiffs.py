@@ -165,7 +165,7 @@ def _tags_of(exif: bytes) -> dict[int, Any]:
                     tags[tag] = _writable(dict(block.get_ifd(tag)), tag)
         except DAMAGED:
             return {}
-    return _writable(tags)
+        return _writable(tags)
 
 
 def _writable(tags: dict[int, Any], group: int | None = None) -> dict[int, Any]:
@@ -174,9 +174,11 @@ def _writable(tags: dict[int, Any], group: int | None = None) -> dict[int, Any]:
     def is_fine(tag: int) -> bool:
         alone = ImageFileDirectory_v2(group=group)
         try:
-            alone[tag] = tags[tag]
-            return bool(alone.tobytes())
-        except DAMAGED:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of more values than the tag has room for
+                alone[tag] = tags[tag]
+                return bool(alone.tobytes())
+        except (*DAMAGED, Warning):
             return False
 
     return {tag: value for tag, value in tags.items() if is_fine(tag)}

@@ -71,6 +71,20 @@ def test_damage_is_refused_or_read_but_breaks_nothing(
             losses(picture, suffix)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff", ".bmp"])
+def test_a_damaged_tag_of_exif_is_left_out_in_silence(suffix: str, tmp_path: Path) -> None:
+    whole = FILES["jpeg"]
+    for place in range(20, 400):  # every byte of the block and of what stands before it
+        for value in (0, 255):
+            damaged = bytearray(whole)
+            damaged[place] = value
+            try:
+                picture = read(bytes(damaged), tmp_path)
+            except UserError:
+                continue
+            assert encode_picture(picture, suffix)
+
+
 def test_a_flipped_bit_in_a_png_is_noticed(tmp_path: Path) -> None:
     for data in (FILES["png"], FILES["png16"]):
         damaged = bytearray(data)
