@@ -3,7 +3,7 @@
 On true pairs of the embedded game at 1920x1080, with a network trained at 256: at native size, at
 the scale of training with the correction carried up, and a mixture. PSNR, SSIM, CIEDE2000, edges,
 and seconds. What is best here is the default of ``cli restore --detail auto``. Without ``--run`` a
-small network is trained first.
+small network is trained first. The ways are also compared pair by pair.
 
     python benchmarks/detail.py --run runs/NAME/checkpoints/latest_net_G_B.pth
 """
@@ -19,7 +19,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
 from made_pairs import make_pairs
 from methods import train_presets
 
@@ -27,7 +26,8 @@ from capture.game.pairs import Renderer
 from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.images import read_image, write_png
 from model.compare import compare as side_by_side
-from model.evaluate import INPUT, Pair, evaluate_pairs, read_pairs
+from model.evaluate import INPUT, Evaluation, Pair, evaluate_pairs, read_pairs
+from model.measures import mean_interval
 from model.methods import open_method
 from model.options import RestoreOptions
 from model.pixels import Pixels, Restore, to_image, to_pixels
@@ -50,11 +50,27 @@ def main() -> None:
         found = evaluate_pairs(pairs, methods)
         if arguments.pictures:
             show(pairs, methods, arguments.pictures)
-    print(f"{len(pairs)} pairs\n{'':10}" + "".join(f"{name:>16}" for name in (*MEASURES, "s")))
+    print_means(found, seconds)
+    print_apart(found)
+
+
+def print_means(found: Evaluation, seconds: dict[str, float]) -> None:
+    count = len(found.pairs)
+    print(f"{count} pairs\n{'':10}" + "".join(f"{name:>16}" for name in (*MEASURES, "s")))
     for way in (INPUT, *WAYS):
-        spent = seconds.get(way, 0) / len(pairs)
-        numbers = [np.nanmean(found.values(way, name)) for name in MEASURES]
-        print(f"{way:10}" + "".join(f"{number:16.3f}" for number in (*numbers, spent)))
+        numbers = [found.mean(way, name) for name in MEASURES] + [seconds.get(way, 0) / count]
+        print(f"{way:10}" + "".join(f"{number:16.3f}" for number in numbers))
+
+
+def print_apart(found: Evaluation) -> None:
+    """Each way less native on the same pairs: a pair's own difficulty cancels out."""
+    print("less native on the same pair; mean [95 % interval of the mean]")
+    for way in WAYS[1:]:
+        texts = []
+        for name in MEASURES:
+            apart = mean_interval(found.values(way, name) - found.values("native", name))
+            texts.append(f"{apart.mean:+.2f} [{apart.low:+.2f}, {apart.high:+.2f}]")
+        print(f"{way:10}" + "".join(f"{text:>24}" for text in texts))
 
 
 def train_small(folder: Path, steps: int) -> str:

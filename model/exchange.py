@@ -71,7 +71,8 @@ def load_cyclegan(
     if not found:
         raise UserError(
             f"{folder} has no checkpoint of CycleGAN: none of "
-            f"{', '.join(path.name for path in paths.values())} is there."
+            f"{', '.join(path.name for path in paths.values())} is there. Name the folder that "
+            "holds them: the checkpoints folder of a run."
         )
     return found
 
