@@ -1,10 +1,11 @@
-"""Which device there is to compute on."""
+"""Which device there is to compute on, and how much memory it has left."""
 
 from __future__ import annotations
 
 import torch
 
 from dataset.errors import UserError
+from model.memory import free_memory
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -28,3 +29,10 @@ def pick_device(wanted: str) -> torch.device:
             "or say --device cpu."
         ) from error
     return device
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device now, bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return free_memory()

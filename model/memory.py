@@ -1,20 +1,51 @@
-"""How much memory a picture may take on this machine, measured when it is asked for."""
+"""How much memory a picture may take on this machine, measured when it is asked for. No torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import torch
+
+from dataset.errors import UserError
 
 CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, which the machine's figure ignores
+USABLE = 0.9  # of what is free: others take some meanwhile
+SIGNS = ("allocate memory", "out of memory")  # in what torch and onnxruntime raise
+ADVICE = "Close other programs, make it smaller, or say --detail carried."
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device now, bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+def free_memory() -> int:
+    """Memory that is free now, bytes; a container's limit counts."""
     return min(int(psutil.virtual_memory().available), _free_in_container())
+
+
+@contextmanager
+def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
+    """Within it a picture is restored; too little memory, before or meanwhile, is a ``UserError``.
+
+    Parameters
+    ----------
+    width, height : int
+        Of the picture, pixels.
+    needed, free : int
+        Bytes that it takes at least, and that there are.
+    """
+    if needed > USABLE * free:
+        raise UserError(
+            f"A picture of {width}x{height} takes {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free. {ADVICE}",
+            1,
+        )
+    try:
+        yield
+    except Exception as error:  # neither has one type of error for this on all devices
+        if not any(sign in str(error) for sign in SIGNS):
+            raise
+        raise UserError(
+            f"A picture of {width}x{height} takes more memory than is free. {ADVICE}", 1
+        ) from error
 
 
 def _free_in_container() -> int:

@@ -6,6 +6,7 @@ by way of another module: a machine that only restores needs none.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dataset.errors import UserError
+from model.memory import free_memory, room_for
 from model.pixels import Pixels, pad_reflected
 
 INPUT, OUTPUT = "picture", "restored"  # names inside the file
@@ -23,6 +25,7 @@ PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
     "directml": ("DmlExecutionProvider",),
     "cpu": ("CPUExecutionProvider",),
 }
+TAKEN_BYTES = 30  # a pixel and filter, measured: the peak of onnxruntime on a CPU
 
 
 class OnnxRestorer:
@@ -45,9 +48,24 @@ class OnnxRestorer:
         self.facts = facts
         self.provider: str = session.get_providers()[0]
         self._session, self._stride = session, int(facts["stride"])
+        self._filters = int(json.loads(facts["options"])["generator_filters"])
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """Restore one picture, (H, W, 3) float32 in [0, 1], of any size; the same comes back."""
+        """Restore one picture, (H, W, 3) float32 in [0, 1], of any size; the same comes back.
+
+        Raises
+        ------
+        UserError
+            There is not enough memory.
+        """
+        height, width = pixels.shape[:2]
+        needed, free = 0, 0
+        if self.provider == "CPUExecutionProvider":  # what other devices have left is not told
+            needed, free = TAKEN_BYTES * self._filters * height * width, free_memory()
+        with room_for(width, height, needed, free):
+            return self._run(pixels)
+
+    def _run(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         padded = pad_reflected(pixels, self._stride)
         picture = np.ascontiguousarray((padded * 2 - 1).transpose(2, 0, 1)[None], np.float32)
@@ -102,7 +120,7 @@ def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only: what runs where is no news for a user
+    options.log_severity_level = 4  # none: its errors are raised too, where they can be told
     if "DmlExecutionProvider" in providers:  # DirectML runs in order and shares no memory plan
         options.enable_mem_pattern = False
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

@@ -32,7 +32,7 @@ VIEWS = ("before", "after", "thumbnail")
 END_S = 10.0  # how long the end waits for the picture in hand
 
 
-class Counter:
+class RestorePage:
     """What the addresses of the page answer."""
 
     def __init__(self, queue: RestoringQueue) -> None:
@@ -103,18 +103,18 @@ def _send(picture: Encoded | None) -> Response:
 
 def make_app(queue: RestoringQueue) -> Flask:
     """The WSGI application, without its guard."""
-    counter, limits = Counter(queue), queue.limits
+    page, limits = RestorePage(queue), queue.limits
     app = make_page("restore", PAGE, PAGE_FILES, limits.upload_bytes)
     app.register_error_handler(UserError, lambda error: (jsonify(error=str(error)), 415))
     app.register_error_handler(
         RequestEntityTooLarge, lambda _: (jsonify(error=_oversize(limits)), 413)
     )
     app.register_error_handler(HTTPException, _tell)
-    app.add_url_rule("/pictures", "pictures", counter.pictures)
-    app.add_url_rule("/pictures", "add", counter.add, methods=["POST"])
-    app.add_url_rule("/pictures/<id>", "remove", counter.remove, methods=["DELETE"])
-    app.add_url_rule("/pictures/<id>/<view>", "view", counter.view)
-    app.add_url_rule("/pictures/<id>/download", "download", counter.download)
+    app.add_url_rule("/pictures", "pictures", page.pictures)
+    app.add_url_rule("/pictures", "add", page.add, methods=["POST"])
+    app.add_url_rule("/pictures/<id>", "remove", page.remove, methods=["DELETE"])
+    app.add_url_rule("/pictures/<id>/<view>", "view", page.view)
+    app.add_url_rule("/pictures/<id>/download", "download", page.download)
     return app
 
 

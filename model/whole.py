@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.errors import UserError
 from dataset.images import Image
 from model.bands import BandedGenerator, Budget, Report
-from model.memory import free_bytes
+from model.devices import free_bytes
+from model.memory import room_for
 from model.networks import STRIDE, Generator
 from model.pixels import Pixels, pad_reflected, to_image, to_pixels
 
@@ -55,9 +55,15 @@ class Restorer:
             There is not enough memory.
         """
         height, width = pixels.shape[:2]
+        device = next(self.network.parameters()).device
+        free = free_bytes(device)
+        with room_for(width, height, least_bytes(self.network, height, width), free):
+            return self._run(pixels, device, free)
+
+    def _run(self, pixels: Pixels, device: torch.device, free: int) -> Pixels:
+        height, width = pixels.shape[:2]
         values = pad_reflected(pixels, STRIDE) * np.float32(2)
         values -= 1
-        device = next(self.network.parameters()).device
         picture = torch.from_numpy(values).permute(2, 0, 1)[None].to(device)
 
         def write(first: int, rows: Tensor) -> None:
@@ -65,25 +71,20 @@ class Restorer:
             picture[:, :, first : first + rows.shape[2]] = rows
 
         with torch.inference_mode():
-            budget = plan(self.network, values.shape[0], values.shape[1], device)
+            budget = plan(self.network, values.shape[0], values.shape[1], device, free)
             BandedGenerator(self.network, budget, self.on_progress)(picture, write)
             picture.add_(1).div_(2)
         return picture[0].permute(1, 2, 0).cpu().numpy()[:height, :width]
 
 
-def plan(network: Generator, height: int, width: int, device: torch.device) -> Budget:
-    """How a picture is divided; ``UserError`` where even half precision does not fit."""
-    filters = network.model[1].out_channels
-    assert isinstance(filters, int)
-    free = free_bytes(device)
-    needed = filters * height * width  # two maps of 4 filters, a quarter of each side, in fp16
-    if needed > free // 10 * 9:
-        raise UserError(
-            f"A picture of {width}x{height} takes {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free. Close other programs, make it smaller, or say "
-            "--detail carried.",
-            1,
-        )
+def least_bytes(network: Generator, height: int, width: int) -> int:
+    """What a picture takes in bands: two maps of 4 filters, a quarter of each side, fp16."""
+    return _filters(network) * height * width
+
+
+def plan(network: Generator, height: int, width: int, device: torch.device, free: int) -> Budget:
+    """How a picture is divided where so many bytes are free."""
+    filters = _filters(network)
     whole = WHOLE_BYTES * filters * height * width
     if whole <= (min(free // 2, MOST_WHOLE) if device.type == "cpu" else free // 2):
         return Budget(height * width, KEPT_BYTES)
@@ -94,3 +95,9 @@ def plan(network: Generator, height: int, width: int, device: torch.device) -> B
 def restore(network: Generator, image: Image) -> Image:
     """Run F on one picture as it is: RGB uint8 (H, W, 3) of any size -> the same."""
     return to_image(Restorer(network)(to_pixels(image)))
+
+
+def _filters(network: Generator) -> int:
+    filters = network.model[1].out_channels
+    assert isinstance(filters, int)
+    return filters

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from limited import fault_without_memory
 
 from dataset.errors import UserError
 from model import onnx_export, onnx_run
@@ -120,6 +121,24 @@ def test_running_needs_no_torch(small: Path) -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "(5, 7, 3) False\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")
+def test_memory_that_runs_out_meanwhile_is_told(small: Path) -> None:
+    code = f"""
+        from pathlib import Path
+        from model.onnx_run import open_onnx
+        restore = open_onnx(Path({str(small)!r}), "cpu", threads=1)
+    """
+    assert "takes more memory than is free" in fault_without_memory(code)
+
+
+def test_a_picture_too_large_for_memory_is_refused_before(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_run, "free_memory", lambda: 1 << 20)
+    with pytest.raises(UserError, match=r"100x90 takes .* --detail carried"):
+        open_onnx(small, "cpu")(random_pixels(90, 100))
 
 
 def test_existing_files_and_other_names_are_refused(small: Path, tmp_path: Path) -> None:

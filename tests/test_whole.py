@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from limited import fault_without_memory
 
 import model.whole
 from dataset.errors import UserError
@@ -45,11 +48,22 @@ def test_what_does_not_fit_into_memory_is_told(monkeypatch: pytest.MonkeyPatch) 
         Restorer(Generator(64, 1).eval())(np.zeros((400, 400, 3), np.float32))
 
 
-def test_large_features_are_kept_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.whole, "free_bytes", lambda device: 24 << 30)
-    network = Generator(64, 1)
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")
+def test_memory_that_runs_out_meanwhile_is_told() -> None:
+    code = """
+        import torch
+        from model.networks import Generator
+        from model.whole import Restorer
+        torch.set_num_threads(1)
+        restore = Restorer(Generator(64, 1).eval())
+    """
+    assert "takes more memory than is free" in fault_without_memory(code)
+
+
+def test_large_features_are_kept_in_half_precision() -> None:
+    network, cpu, free = Generator(64, 1), torch.device("cpu"), 24 << 30
     both = 2 * 4 * 256 * (4320 // 4) * (7680 // 4)  # 8K
-    budget = plan(network, 4320, 7680, torch.device("cpu"))
+    budget = plan(network, 4320, 7680, cpu, free)
     assert budget.kept_bytes < both
     assert 2 * budget.kept_bytes > both
-    assert plan(network, 2160, 3840, torch.device("cpu")).kept_bytes >= both / 4
+    assert plan(network, 2160, 3840, cpu, free).kept_bytes >= both / 4
