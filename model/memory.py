@@ -40,12 +40,17 @@ def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
         )
     try:
         yield
-    except Exception as error:  # neither has one type of error for this on all devices
-        if not any(sign in str(error) for sign in SIGNS):
+    except Exception as error:
+        if not ran_out(error):
             raise
         raise UserError(
             f"A picture of {width}x{height} takes more memory than is free. {ADVICE}", 1
         ) from error
+
+
+def ran_out(error: Exception | str) -> bool:
+    """Whether torch or onnxruntime failed for want of memory, which both raise in several ways."""
+    return any(sign in str(error) for sign in SIGNS)
 
 
 def _free_in_container() -> int:

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dataset.errors import UserError
 from model.cyclegan import CycleGAN
+from model.memory import ran_out
 from model.options import TrainOptions
 from model.parallel import Group
 
@@ -211,7 +213,7 @@ def pick_speed(
 
     Raises
     ------
-    RuntimeError
+    UserError
         None of the ways works.
     """
     plain = candidates(replace(options, graphs="off"), device, compiled=False)
@@ -227,8 +229,23 @@ def pick_speed(
         found += [measure(options, device, speed) for speed in more]
     found.sort(key=lambda each: each.seconds + each.startup / max(1, steps(each.seconds)))
     if found[0].failure:
-        raise RuntimeError(f"no way to train works on {device}: {found[0].failure}")
+        if any(ran_out(each.failure) for each in found):
+            raise UserError(lacks_memory(options), 1)
+        raise UserError(
+            f"No step can be run on {device}: {found[0].failure}. Say --device cpu, or leave "
+            "--precision, --memory-format, --compile and --graphs to be measured.",
+            1,
+        )
     return found[0].speed, found
+
+
+def lacks_memory(options: TrainOptions) -> str:
+    """What to do where a step does not fit, in words."""
+    return (
+        f"There is not enough memory for steps of {options.batch_size} frames of "
+        f"{options.size}x{options.size}. Close other programs, or say a smaller --batch-size, "
+        "--size or --filters."
+    )
 
 
 def tune_table(found: Sequence[Measured], flops: float, ceilings: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dataset.errors import UserError
 from model.checkpoint import (
     Position,
     has_checkpoint,
@@ -27,6 +28,7 @@ from model.desk import Desk, Progress
 from model.devices import pick_device
 from model.exchange import fill_from_cyclegan
 from model.exposure import learn_exposure, write_exposure
+from model.memory import ran_out
 from model.networks import count_parameters
 from model.options import TrainOptions
 from model.parallel import Group, join_group
@@ -45,6 +47,7 @@ from model.speed import (
     build_step,
     candidates,
     count_flops,
+    lacks_memory,
     matmul_ceilings,
     measure,
     pick_speed,
@@ -88,13 +91,18 @@ def train(
     Raises
     ------
     UserError
-        No data, no such device, a run that exists already, nothing to resume, or a loss that is
-        not a number.
+        No data, no such device, a run that exists already, nothing to resume, not enough memory,
+        or a loss that is not a number.
     """
     with join_group(pick_device(options.device)) as (group, device):
         if not group.leads:
             on_progress, on_message = None, lambda message: None
-        return _train(options, group, device, on_progress, on_message)
+        try:
+            return _train(options, group, device, on_progress, on_message)
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            raise UserError(lacks_memory(options), 1) from error
 
 
 def _train(

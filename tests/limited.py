@@ -1,4 +1,4 @@
-"""A process whose memory ends while a picture is being restored, for tests on Linux."""
+"""A process whose memory ends early, for tests on Linux."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 from textwrap import dedent
 
 ROOT = Path(__file__).parent.parent
-SPARE = 64 << 20  # bytes of address space: room for the picture, not for what becomes of it
-LIMITED = f"""
+SPARE = 64 << 20  # bytes of address space
+LIMITED = """
 import resource
 import numpy as np
 from dataset.errors import UserError
 pages = int(open("/proc/self/statm").read().split()[0])
-limit = pages * resource.getpagesize() + {SPARE}
+limit = pages * resource.getpagesize() + {spare}
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    restore(np.zeros((1000, 1000, 3), np.float32))
+    {then}
 except UserError as error:
     print(error)
 """
+RESTORE = "restore(np.zeros((1000, 1000, 3), np.float32))"
 
 
-def fault_without_memory(code: str) -> str:
-    """What is said of a picture of 1000x1000, by the ``restore`` that some code makes."""
-    done = subprocess.run(
-        [sys.executable, "-c", dedent(code) + LIMITED], cwd=ROOT, capture_output=True, text=True
-    )
+def fault_without_memory(code: str, then: str = RESTORE, spare: int = SPARE) -> str:
+    """What the error says of a statement that is run after some code, when memory is scarce."""
+    source = dedent(code) + LIMITED.format(then=then, spare=spare)
+    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

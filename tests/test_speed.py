@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dataset.errors import UserError
 from model import speed as speed_module
 from model.cyclegan import assert_learning
 from model.options import NetworkOptions, TrainOptions
@@ -117,6 +118,25 @@ def test_compilation_is_tried_only_where_a_run_is_long(monkeypatch: pytest.Monke
     assert not pick_speed(OPTIONS, CPU, lambda seconds: 100)[0].compiled
     assert not any(way.compiled for way in tried)
     assert pick_speed(OPTIONS, CPU, lambda seconds: 10_000)[0].compiled
+
+
+@pytest.mark.parametrize(
+    ("failure", "advice"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", "smaller --batch-size"),
+        ("no kernel image is available", r"no kernel image .* --device cpu"),
+    ],
+)
+def test_where_no_way_works_the_error_says_what_to_do(
+    failure: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        speed_module,
+        "measure",
+        lambda options, device, way: Measured(way, float("inf"), failure=failure),
+    )
+    with pytest.raises(UserError, match=advice):
+        pick_speed(OPTIONS, CPU, lambda seconds: 100)
 
 
 def test_start_up_counts_against_a_way(monkeypatch: pytest.MonkeyPatch) -> None:

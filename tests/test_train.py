@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from limited import fault_without_memory
 from tiny_runs import make_data, tiny_options
 
 from dataset.errors import UserError
@@ -186,6 +187,25 @@ def test_a_start_that_fails_leaves_no_run_behind(tmp_path: Path, fault: str) -> 
     init = tmp_path / "nowhere" if fault == "init" else None
     with pytest.raises(UserError, match="nowhere" if init else r"000\.png"):
         train(tiny_options(tmp_path, init=init))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")
+def test_steps_that_do_not_fit_into_memory_are_told(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    code = f"""
+        from pathlib import Path
+        import torch
+        from model.options import TrainOptions
+        from model.train import train
+        torch.set_num_threads(1)
+        options = TrainOptions(
+            data=Path({str(tmp_path / "data")!r}), runs=Path({str(tmp_path / "runs")!r}),
+            size=256, batch_size=4, device="cpu", precision="fp32", compile="off",
+        )
+    """
+    found = fault_without_memory(code, "train(options)", spare=512 << 20)
+    assert "smaller --batch-size" in found
     assert not (tmp_path / "runs").exists()
 
 
