@@ -5,7 +5,7 @@ the scale of training with the correction carried up, and a mixture. PSNR, SSIM,
 and seconds. What is best here is the default of ``cli restore --detail auto``. Without ``--run`` a
 small network is trained first. The ways are also compared pair by pair.
 
-    python benchmarks/detail.py --run runs/NAME/checkpoints/latest_net_G_B.pth
+    python benchmarks/detail.py --run NAME --frames 24
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -41,8 +42,9 @@ FIRST = 5000  # viewpoint: none that a training of ours has seen
 def main() -> None:
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory() as folder:
-        run = arguments.run or train_small(Path(folder), arguments.steps)
-        options = RestoreOptions(runs=arguments.runs, run=run, device=arguments.device)
+        options = RestoreOptions(runs=arguments.runs, run=arguments.run, device=arguments.device)
+        if not arguments.run:
+            options = replace(options, **train_small(Path(folder), arguments.steps))
         seconds = dict.fromkeys(WAYS, 0.0)
         methods = {way: timed(options, way, seconds) for way in WAYS}
         path = arguments.pairs or make_large_pairs(Path(folder), arguments.frames)
@@ -73,11 +75,11 @@ def print_apart(found: Evaluation) -> None:
         print(f"{way:10}" + "".join(f"{text:>24}" for text in texts))
 
 
-def train_small(folder: Path, steps: int) -> str:
-    """F of a short training on the embedded game at 256x256."""
+def train_small(folder: Path, steps: int) -> dict[str, Any]:
+    """Where the run of a short training on the embedded game at 256x256 lies."""
     data = make_pairs(folder / "data", train=200, test=1, side=256)
     train_presets(data, folder / "runs", steps, ["best"])
-    return str(folder / "runs" / "best" / "checkpoints" / "latest_ema_net_G_B.pth")
+    return {"runs": folder / "runs", "run": "best"}
 
 
 def timed(options: RestoreOptions, way: str, seconds: dict[str, float]) -> Restore:

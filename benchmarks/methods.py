@@ -37,6 +37,7 @@ from model.samples import spread
 from model.train import train
 
 TRAINED = ("paper", "best")
+SIDE = 256  # of the frames, pixels: those of a step together are as many as one frame has
 MEASURES = ("psnr", "psnr_inside", "ssim", "delta_e", "delta_e_inside", "edges")
 
 
@@ -73,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
 def prepare(data: Path, arguments: argparse.Namespace) -> Path:
     if arguments.flightgear:
         return flightgear_set(data, arguments.flightgear)
-    return make_pairs(data, arguments.train, arguments.frames, side=256)
+    return make_pairs(data, arguments.train, arguments.frames, SIDE)
 
 
 def flightgear_set(data: Path, source: Path) -> Path:
@@ -99,13 +100,14 @@ def flightgear_set(data: Path, source: Path) -> Path:
 def train_presets(
     data: Path, runs: Path, steps: int, names: Sequence[str] = TRAINED
 ) -> dict[str, str]:
-    """Train each preset for as many steps, with small networks and one frame in a step."""
-    epoch = len(list((data / "trainA").iterdir()))
+    """Train each preset for as many steps of as many pixels, with small networks."""
+    frames = len(list((data / "trainA").iterdir()))
     for name in names:
         options = PRESETS[name]()
+        batch = (SIDE // options.size) ** 2
         small = replace(options.network, generator_filters=16, discriminator_filters=32)
-        train(replace(options, data=data, runs=runs, run=name, batch_size=1, network=small,
-                      epochs=max(2, steps // epoch), steps=steps))  # fmt: skip
+        train(replace(options, data=data, runs=runs, run=name, batch_size=batch, network=small,
+                      epochs=max(2, steps * batch // frames), steps=steps))  # fmt: skip
     return {name: str(runs / name) for name in names}
 
 

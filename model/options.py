@@ -92,9 +92,15 @@ def cpu_preset() -> TrainOptions:
 
 
 def best_preset() -> TrainOptions:
-    """The paper's settings with the networks that restored best in trials (docs/LOG.md)."""
-    network = NetworkOptions(residual=True, resize=True)
-    return replace(TrainOptions(), ema=0.999, network=network)
+    """The paper's losses with the networks, squares and rate that restored best (docs/LOG.md)."""
+    return replace(
+        TrainOptions(),
+        size=128,
+        learning_rate=1e-4,
+        constant_share=0.25,
+        ema=0.999,
+        network=NetworkOptions(residual=True, resize=True),
+    )
 
 
 PRESETS = {"paper": paper_preset, "cpu": cpu_preset, "best": best_preset}

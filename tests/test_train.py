@@ -290,11 +290,11 @@ def test_the_defaults_are_the_papers() -> None:
     assert not paper.network.residual
 
 
-def test_best_is_the_paper_with_other_networks_and_an_average() -> None:
+def test_best_keeps_the_papers_losses_and_sizes_of_networks() -> None:
     best, paper = PRESETS["best"](), TrainOptions()
-    assert best.network.residual
-    assert best.network.resize
-    assert replace(best, network=paper.network, ema=paper.ema) == paper
+    assert best.network == replace(paper.network, residual=True, resize=True)
+    for name in ("gan", "minimax", "cycle_weight", "identity_weight", "pool_size", "epochs"):
+        assert getattr(best, name) == getattr(paper, name)
 
 
 def test_minutes_become_epochs_and_figure_3_fits_into_them() -> None:
