@@ -145,6 +145,8 @@ def _train(
             write_options(run, options, describe_machine(device, speed, measured, flops, ceilings))
             write_exposure(run, learn_exposure(x, y))
         options = replace(options, epochs=at.epochs)
+        # Also where no epoch is left: what is saved again has the rate of the last one.
+        model.set_learning_rate(decayed_rate(options, min(at.epoch, options.epochs)))
         on_message(
             f"{len(x)} X and {len(y)} Y frames on {device}, {speed}, {options.epochs} epochs of "
             f"{domains.steps_per_epoch} steps, run folder {run}\n"

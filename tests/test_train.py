@@ -82,6 +82,15 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path: Path, cut_at: int) ->
     assert state_of(whole.run) == state_of(resumed.run)
 
 
+def test_resuming_what_is_complete_changes_nothing(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    whole = train(tiny_options(tmp_path, epochs=3))
+    before = state_of(whole.run)
+    again = train(resumed_options(tmp_path / "runs", "tiny", {}))
+    assert again.steps == whole.steps
+    assert state_of(again.run) == before
+
+
 class Killed(Exception):
     """Stands in for the end of a process."""
 
