@@ -232,8 +232,8 @@ body { font: 16px/1.55 system-ui, sans-serif; max-width: 1280px; margin: 2rem au
 h1 { font-weight: 650; } h2 { margin-top: 2.4rem; font-size: 1.15rem; }
 img { max-width: 100%; height: auto; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; }
-th, td { padding: .3rem .4rem; text-align: right; vertical-align: bottom;
+table { border-collapse: collapse; font-size: .8rem; }
+th, td { padding: .3rem .25rem; text-align: right; vertical-align: bottom;
        border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; vertical-align: top; white-space: nowrap; }
 small { display: block; font-size: .72rem; color: #666; white-space: nowrap; }
