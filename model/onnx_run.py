@@ -108,7 +108,8 @@ def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestore
             "Leave it out to take what there is, or say --device cpu."
         )
     facts = dict(session.get_modelmeta().custom_metadata_map)
-    if not facts.get("written_by", "").startswith("unclip ") or not facts.get("stride"):
+    ours = facts.get("written_by", "").startswith("unclip ")
+    if not ours or not {"stride", "options"} <= facts.keys():
         raise UserError(f"{path} was not written by `cli export`. Name a file that was.")
     return OnnxRestorer(session, facts)
 
