@@ -66,8 +66,14 @@ def load_cyclegan(
     UserError
         There are none, or one is damaged or no such network.
     """
+    paths = find_cyclegan(folder, epoch)
+    return {name: read_network(path, device) for name, path in paths.items()}
+
+
+def find_cyclegan(folder: Path, epoch: str = "latest") -> dict[str, Path]:
+    """The files that `load_cyclegan` reads, by our names; ``UserError`` where there are none."""
     paths = {name: folder / f"{epoch}_{file}" for name, file in NETWORK_FILES.items()}
-    found = {name: read_network(path, device) for name, path in paths.items() if path.is_file()}
+    found = {name: path for name, path in paths.items() if path.is_file()}
     if not found:
         raise UserError(
             f"{folder} has no checkpoint of CycleGAN: none of "

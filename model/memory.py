@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,11 @@ from dataset.errors import UserError
 
 CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, which the machine's figure ignores
 USABLE = 0.9  # of what is free: others take some meanwhile
-SIGNS = ("allocate memory", "out of memory")  # in what torch and onnxruntime raise
+# In what torch and onnxruntime raise; oneDNN only says that it could not make what it needs.
+SIGNS = re.compile(
+    "allocate memory|out of memory|could not (create|execute) a primitive(?! desc)"
+    "|could not create a memory"
+)
 ADVICE = "Close other programs, make it smaller, or say --detail carried."
 
 
@@ -50,7 +55,7 @@ def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
 
 def ran_out(error: Exception | str) -> bool:
     """Whether torch or onnxruntime failed for want of memory, which both raise in several ways."""
-    return any(sign in str(error) for sign in SIGNS)
+    return SIGNS.search(str(error)) is not None
 
 
 def _free_in_container() -> int:

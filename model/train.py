@@ -26,7 +26,7 @@ from model.cyclegan import CycleGAN, assert_learning, decayed_rate
 from model.data import Domains, find_frames, open_frames, steps_per_epoch, to_range
 from model.desk import Desk, Progress
 from model.devices import pick_device
-from model.exchange import fill_from_cyclegan
+from model.exchange import fill_from_cyclegan, find_cyclegan
 from model.exposure import learn_exposure, write_exposure
 from model.memory import ran_out
 from model.networks import count_parameters
@@ -116,6 +116,8 @@ def _train(
     run = Path(group.agree(str(open_run(options)) if group.leads else ""))
     if restarted() and has_checkpoint(run):
         options = replace(options, resume=True)
+    if options.init is not None and not options.resume:
+        find_cyclegan(options.init)  # before minutes are spent on measuring
     x, y = (
         open_frames(options.data, folder, options.size, options.load_size)
         for folder in ("trainA", "trainB")

@@ -124,6 +124,8 @@ def test_compilation_is_tried_only_where_a_run_is_long(monkeypatch: pytest.Monke
     ("failure", "advice"),
     [
         ("CUDA out of memory. Tried to allocate 2.00 GiB", "smaller --batch-size"),
+        ("could not create a primitive", "smaller --batch-size"),
+        ("could not create a primitive descriptor for a convolution", "--device cpu"),
         ("no kernel image is available", r"no kernel image .* --device cpu"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from limited import fault_without_memory
 from tiny_runs import make_data, tiny_options
 
+import model.train
 from dataset.errors import UserError
 from dataset.images import read_image
 from model.checkpoint import STATE_FILE, Position, load_network, load_restorer
@@ -275,6 +277,24 @@ def test_a_run_starts_from_the_networks_of_another(tmp_path: Path) -> None:
     one, other = (load_restorer(run, torch.device("cpu")).state_dict() for run in (first, second))
     for name, value in one.items():
         torch.testing.assert_close(value, other[name], atol=2e-6, rtol=0)
+
+
+def test_a_run_goes_on_without_the_networks_that_it_started_from(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    first = train(tiny_options(tmp_path, run="first", steps=1)).run
+    train(tiny_options(tmp_path, run="second", init=first / "checkpoints", steps=1))
+    shutil.rmtree(first)
+    assert train(resumed_options(tmp_path / "runs", "second", {})).steps == 6
+
+
+def test_networks_to_start_from_are_missed_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_data(tmp_path)
+    monkeypatch.setattr(model.train, "agree_on_speed", lambda *_: pytest.fail("measured"))
+    with pytest.raises(UserError, match="checkpoints folder of a run"):
+        train(tiny_options(tmp_path, init=tmp_path))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_dry_run_describes_the_paper_and_writes_nothing(tmp_path: Path) -> None:
