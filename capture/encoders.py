@@ -14,8 +14,9 @@ from pathlib import Path
 
 from capture.workers import Job, Workers
 from dataset.errors import UserError
+from dataset.files import write_whole
 from dataset.hashing import phash, sha256
-from dataset.images import encode_png, resize_area, rgb_of, write_whole
+from dataset.images import encode_png, resize_area, rgb_of
 from dataset.manifest import Frame, ManifestWriter
 
 

@@ -7,7 +7,6 @@ on Windows.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import UserError
+from dataset.files import write_whole
 from dataset.png import encode_png
 
 Image = NDArray[np.uint8]
@@ -55,21 +55,6 @@ def read_image(path: str | Path) -> Image:
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     return decode(data, path)
-
-
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write a file so that its name only ever stands for the whole of it.
-
-    The bytes go to a neighbour with a temporary name, which is then renamed into place.
-    """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 
 
 def write_png(path: str | Path, image: Image) -> None:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from dataset.clipping import METHODS
 from dataset.errors import UserError
-from dataset.images import write_whole
+from dataset.files import write_whole
 from dataset.judging import (
     BY_HAND,
     DUPLICATE,

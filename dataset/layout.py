@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.errors import UserError
-from dataset.images import write_whole
+from dataset.files import write_whole
 from dataset.links import place_file
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")

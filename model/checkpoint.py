@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from dataset.errors import UserError
-from dataset.images import write_whole
+from dataset.files import write_whole
 from model.cyclegan import build_generator
 from model.networks import Generator
 from model.options import NetworkOptions, TrainOptions

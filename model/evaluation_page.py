@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from dataset.errors import UserError
-from dataset.images import Image, resize_area, write_png, write_whole
+from dataset.files import write_whole
+from dataset.images import Image, resize_area, write_png
 from model.evaluate import MEASURES, Evaluation
 
 PAGE_FILE, JSON_FILE, CSV_FILE = "index.html", "evaluation.json", "evaluation.csv"

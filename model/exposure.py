@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from dataset.images import Image, write_whole
+from dataset.files import write_whole
+from dataset.images import Image
 from model.pixels import Pixels, Restore, Wrapped, to_pixels
 
 EXPOSURE_FILE = "exposure.json"

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from dataset.errors import UserError
-from dataset.images import Image, write_png, write_whole
+from dataset.files import write_whole
+from dataset.images import Image, write_png
 from dataset.layout import FOLDERS, PAIRS_FILE
 from dataset.options import PAPER_COUNTS
 from model.checkpoint import (

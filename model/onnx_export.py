@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from dataset.errors import UserError
-from dataset.images import write_whole
+from dataset.files import write_whole
 from model.exchange import generator_options
 from model.networks import STRIDE, Generator
 from model.onnx_run import INPUT, OUTPUT, need_packages

@@ -23,7 +23,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from dataset.errors import UserError
-from dataset.images import write_whole
+from dataset.files import write_whole
 from model import bmps, pngs, tiffs
 from model.decoding import FAULTS, OPENERS, decoding, open_image, read_samples
 from model.exif import ORIENTATION, PREFIX, orientation_of, say_upright, swaps_sides, turn

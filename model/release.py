@@ -18,7 +18,7 @@ from pathlib import Path
 from safetensors.torch import save
 
 from dataset.errors import UserError
-from dataset.images import write_whole
+from dataset.files import write_whole
 from model.checkpoint import (
     NOTE_FILE,
     generator_path,

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from dataset.errors import UserError
-from dataset.images import Image, read_image, write_png, write_whole
+from dataset.files import write_whole
+from dataset.images import Image, read_image, write_png
 from dataset.report import contact_sheet
 from model.checkpoint import NETWORK_FILES, load_restorer, read_facts
 from model.data import find_frames

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from dataset.errors import UserError
-from dataset.images import Image, write_whole
+from dataset.files import write_whole
+from dataset.images import Image
 
 LOG_FILE = "log.jsonl"
 EVENTS_FOLDER = "tensorboard"

@@ -1,0 +1,334 @@
+"""Writing, moving and deleting files, and locks: one way for each, used by everything.
+
+A file's name only ever stands for the whole of it. Nothing is written or deleted through a link,
+nothing takes the place of a file that it was not meant for, and a folder is deleted only where
+this program left its mark in it. What the files hold is not known here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from dataset.errors import UserError
+from dataset.gate import refuse_links
+
+MARK = ".made-by-unclip"  # in a folder that may be deleted with all that is in it
+PART = ".part"  # the last suffix of files and folders that are not whole yet
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+NOREPLACE, EXCLUSIVE, HERE = 1, 4, -100  # renameat2(2), renamex_np(2), AT_FDCWD
+
+
+def part_of(path: Path) -> Path:
+    """Where a file or folder is made before it takes its name: beside it, hidden."""
+    return path.with_name(f".{path.name}.{os.getpid()}{PART}")
+
+
+@contextmanager
+def written_aside(
+    path: str | Path, replaces: bool = True, sync: bool = False
+) -> Iterator[BinaryIO]:
+    """A file that takes its name when it is whole, and leaves nothing behind when it is not.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where a link stands, the link is replaced, not what it leads to.
+    replaces : bool
+        Whether it takes the place of a file that is there; else ``FileExistsError``.
+    sync : bool
+        Whether it is on the disk, so that it outlasts a loss of power, before it has its name.
+
+    Yields
+    ------
+    binary file
+        Open for writing and reading.
+
+    Raises
+    ------
+    OSError
+    """
+    path = Path(path)
+    part = part_of(path)
+    with suppress(FileNotFoundError):  # of a process of this number that was killed
+        os.unlink(part)
+    try:
+        with open(
+            os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK | CLOSED), "w+b"
+        ) as file:
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        if replaces:
+            os.replace(part, path)
+        else:
+            move_new(part, path)
+        if sync:
+            sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def write_whole(path: str | Path, data: bytes, replaces: bool = True, sync: bool = False) -> None:
+    """Write a file so that its name only ever stands for the whole of it.
+
+    Raises
+    ------
+    UserError
+        The disk is full or cannot be written, or ``replaces`` is off and the file exists.
+    """
+    try:
+        with written_aside(path, replaces, sync) as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise UserError(f"{path} exists. Move it away, or choose another name.") from error
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
+
+
+def open_to_append(path: str | Path, new: bool = False, text: bool = False) -> IO[Any]:
+    """Open a file for appending; binary, or UTF-8 text with line ends as they are given.
+
+    Raises
+    ------
+    OSError
+        It is a link (ELOOP) or no regular file; ``FileExistsError`` where it must be new.
+    """
+    path = Path(path)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINK | CLOSED | getattr(os, "O_NONBLOCK", 0)
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link to another place", str(path))
+    number = os.open(path, flags | (os.O_EXCL if new else 0), 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if text:
+            return open(number, "a+", encoding="utf-8", newline="")
+        return open(number, "a+b")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def cut_file(path: str | Path, size: int) -> None:
+    """Shorten a file to so many bytes, if it is a regular file and no link; else ``OSError``."""
+    with open_to_append(path) as file:
+        file.truncate(size)
+
+
+def move_over(source: Path, target: Path) -> None:
+    """Give a file of ours its name, in place of an older one of ours; ``OSError``."""
+    os.replace(source, target)
+
+
+def move_new(source: Path, target: Path) -> None:
+    """Rename a file or folder, but never onto something that is there.
+
+    Raises
+    ------
+    FileExistsError
+        The target exists; the source stays where it is.
+    OSError
+    """
+    if sys.platform == "win32":
+        os.rename(source, target)  # refuses by itself
+        return
+    if _rename_exclusively(source, target):
+        return
+    if os.path.lexists(target):  # a file system that cannot do it at once
+        raise FileExistsError(
+            errno.EEXIST, os.strerror(errno.EEXIST), str(source), None, str(target)
+        )
+    os.rename(source, target)
+
+
+def _rename_exclusively(source: Path, target: Path) -> bool:
+    """Whether the system could; `FileExistsError` and the like where it could and refused."""
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(source), os.fsencode(target)
+    if sys.platform == "darwin":
+        failed = library.renamex_np(*names, EXCLUSIVE)
+    elif hasattr(library, "renameat2"):
+        failed = library.renameat2(HERE, names[0], HERE, names[1], NOREPLACE)
+    else:
+        return False
+    if not failed:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(source), None, str(target))
+
+
+def move_aside(source: Path, folder: Path, name: str | None = None) -> Path:
+    """Put a file into a folder under its name, with a number where that is taken; its new place."""
+    folder.mkdir(exist_ok=True)
+    refuse_links(folder, "where damaged files are set aside")
+    stem, suffix = Path(name or source.name).stem, Path(name or source.name).suffix
+    number = 1
+    while True:
+        target = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            move_new(source, target)
+            return target
+        except FileExistsError:
+            number += 1
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file of ours, or a link in its place; nothing where it is gone. ``OSError``."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder if nothing is in it."""
+    with suppress(OSError):  # missing, a link, or holds something
+        os.rmdir(folder)
+
+
+def remove_parts(folder: Path, name: str = "") -> int:
+    """Remove what killed processes were still writing in a folder; how many files.
+
+    Only regular files called ``.NAME.NUMBER.part`` count, as `part_of` names them, and none of a
+    process that is alive.
+    """
+    removed = 0
+    for each in folder.glob(f".{name}*{PART}"):
+        if each.is_file() and not each.is_symlink() and not _is_alive(each):
+            remove_file(each)
+            removed += 1
+    return removed
+
+
+def _is_alive(part: Path) -> bool:
+    """Whether the process that writes it may still be at work."""
+    number = part.name.removesuffix(PART).rpartition(".")[2]
+    if not number.isdecimal():
+        return False
+    if int(number) == os.getpid() or os.name != "posix":
+        return int(number) == os.getpid()
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def make_marked(folder: Path, note: str) -> None:
+    """Make a new folder that `remove_marked` may delete; ``OSError`` where it exists.
+
+    Parameters
+    ----------
+    folder : Path
+    note : str
+        What it is, for somebody who finds it.
+    """
+    folder.mkdir(parents=True)
+    write_whole(folder / MARK, f"{note}\n".encode())
+
+
+def remove_marked(folder: Path) -> None:
+    """Delete a folder with all that is in it, if it is one that `make_marked` made.
+
+    Links in it are removed, and what they lead to stays.
+
+    Raises
+    ------
+    UserError
+        It is a link or bears no mark; nothing was touched.
+    OSError
+        A part of it cannot be deleted.
+    """
+    if not os.path.lexists(folder):
+        return
+    mark = folder / MARK
+    if folder.is_symlink() or not folder.is_dir() or mark.is_symlink() or not mark.is_file():
+        raise UserError(f"{folder} was not made by this program, and was left as it is.")
+    # The mark goes last: what is interrupted can be taken up again.
+    with os.scandir(folder) as entries:
+        others = [each for each in entries if each.name != MARK]
+    for each in others:
+        if each.is_dir(follow_symlinks=False):
+            shutil.rmtree(each.path)
+        else:
+            os.unlink(each.path)
+    os.unlink(mark)
+    os.rmdir(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring renamings to the disk, so that they outlast a loss of power. Nothing on Windows."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+@contextmanager
+def hold_lock(path: Path, busy: str, patience_s: float = 0.5) -> Iterator[None]:
+    """Hold a lock, which the system lets go of when this process ends in whatever way.
+
+    Parameters
+    ----------
+    path : Path
+        The lock's file; its folder must be there.
+    busy : str
+        What to say where somebody else holds it: who that may be, and what to do.
+    patience_s : float
+        How long to wait for somebody else.
+
+    Raises
+    ------
+    UserError
+        Somebody else holds it, it is a link, or the folder cannot be written in.
+    """
+    lock = _lock_of(path, patience_s)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(busy, 1) from None
+    except OSError as error:
+        raise UserError(f"Cannot write in {path.parent}: {error.strerror}.", 1) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody else holds a lock; False where nobody can be asked."""
+    if not path.exists() or path.is_symlink():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # not ours to open
+        return False
+
+
+def _lock_of(path: Path, patience_s: float) -> FileLock:
+    refuse_links(path, "the file of a lock")
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{path}, the file of a lock, is no regular file. Remove it.")
+    return FileLock(path, timeout=patience_s)

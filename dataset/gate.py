@@ -1,0 +1,286 @@
+"""The gate: whatever comes from outside this process is checked here, before anything believes it.
+
+Files of sessions, data sets and runs may come from a friend, a crash or an editor. They are read
+only where they are regular files of a sensible size, and become typed values or a ``ValueError``
+in words; paths that they name stay inside the folder that they were found in. What the values
+mean, and what to tell the user, is up to the callers. Imports nothing of ours but errors.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+
+from dataset.errors import UserError
+
+MOST_SETTINGS = 16 << 20  # bytes of a file of settings: session.json, options.json
+MOST_SPLIT = 2 << 30  # bytes of split.json: a million files take 250 MB
+MOST_TABLE = 4 << 30  # bytes of a table or manifest: ten million lines
+MOST_LINE = 1 << 20  # bytes of one line of a manifest
+MOST_PICTURE = 1 << 30  # bytes of an encoded picture
+LONGEST_TEXT = 4096  # characters of a field: a light, a viewpoint, a label
+LONGEST_PATH = 1024  # characters of a path inside a folder
+
+Kind = TypeVar("Kind")
+
+# Fields of settings. JSON itself has no NaN and no infinity.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PATH)]
+
+# What a terminal acts on, or what makes text read backwards.
+CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+NOT_IN_PATHS = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def open_regular(path: str | Path, most: int) -> io.BufferedReader:
+    """Open a file for reading, if it is a regular file of at most so many bytes.
+
+    A pipe or a device would be waited for, or read, without end. Links are followed.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened; EINVAL where it is no regular file, EFBIG where it is too large. Its
+        ``strerror`` says so in words, ready for "Cannot read {path}: {strerror}.".
+    """
+    # Not to be waited for if it is a pipe without a writer; means nothing for regular files.
+    wait = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        number = os.open(path, os.O_RDONLY | wait)
+    except ValueError as error:  # a NUL or half a character in its name
+        raise OSError(errno.EINVAL, f"{error}", str(path)) from error
+    try:
+        about = os.fstat(number)
+        if not stat.S_ISREG(about.st_mode):
+            raise _refused(errno.EISDIR if stat.S_ISDIR(about.st_mode) else errno.EINVAL, path)
+        if about.st_size > most:
+            raise OSError(errno.EFBIG, f"it has more than {_size(most)}", str(path))
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """The bytes of a regular file of at most so many bytes; errors as of `open_regular`."""
+    with open_regular(path, most) as file:
+        data = file.read(most + 1)  # it may have grown since
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {_size(most)}", str(path))
+    return data
+
+
+def is_regular(path: str | Path) -> bool:
+    """Whether it is a file that can be read to its end; False for whatever cannot be asked."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def parse_json(data: bytes | str, kind: type[Kind] = object) -> Kind:  # type: ignore[assignment]
+    """JSON as typed values.
+
+    Parameters
+    ----------
+    data : bytes or str
+        UTF-8, with or without a byte order mark.
+    kind : type
+        What it must be: a ``msgspec.Struct``, a dataclass, ``dict[str, Any]``. Keys that it does
+        not name are passed over.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, of another kind, too deep, or has numbers beyond 64 bits; in one line.
+
+    Examples
+    --------
+    >>> parse_json(b'{"a": 1}', dict[str, int])
+    {'a': 1}
+    """
+    try:
+        text = data.removeprefix(b"\xef\xbb\xbf") if isinstance(data, bytes) else data
+        return cast(Kind, _decoder(cast(Any, kind)).decode(text))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def read_json(path: str | Path, kind: type[Kind] = object, most: int = MOST_SETTINGS) -> Kind:  # type: ignore[assignment]
+    """A file of JSON as typed values; errors as of `read_regular` and `parse_json`."""
+    return parse_json(read_regular(path, most), kind)
+
+
+def convert(values: Any, kind: type[Kind]) -> Kind:
+    """Plain values as typed ones, as `parse_json` does it; ``ValueError`` where they do not fit.
+
+    Examples
+    --------
+    >>> convert({"a": 1}, dict[str, int])
+    {'a': 1}
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def read_table(
+    path: str | Path, columns: Sequence[str], most: int = MOST_TABLE
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table (CSV, UTF-8): number of the line, and the fields of these columns.
+
+    Columns may stand in any order beside others; lines without a field are passed over.
+
+    Raises
+    ------
+    OSError
+        As of `open_regular`.
+    ValueError
+        It is no such table: another encoding, a column that is missing, a line that is too short,
+        or a field that never ends; in one line.
+    """
+    # utf-8-sig: a spreadsheet puts a byte order mark in front when it saves the file.
+    with io.TextIOWrapper(open_regular(path, most), encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=False)
+        try:
+            head = next(reader, [])
+            places = [_place(head, name) for name in columns]
+            for values in reader:
+                if not values:
+                    continue
+                if len(values) <= max(places):
+                    raise ValueError(f"line {reader.line_num} is too short")
+                yield reader.line_num, [values[at] for at in places]
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num + 1} is damaged: {error}") from error
+
+
+def _place(head: Sequence[str], name: str) -> int:
+    if name not in head:
+        raise ValueError(f"it has no column {name!r}")
+    return head.index(name)
+
+
+def check_path(name: str) -> str:
+    """A path inside a folder as a file names it: relative, with forward slashes, nothing odd.
+
+    Only its text is looked at; where it leads on this disk, `inside` tells.
+
+    Raises
+    ------
+    ValueError
+        It is empty, absolute, too long, leads upwards, or has characters that no name has.
+
+    Examples
+    --------
+    >>> check_path("frames/000000.png")
+    'frames/000000.png'
+    """
+    if not 0 < len(name) <= LONGEST_PATH:
+        raise ValueError("a path is empty or too long")
+    if NOT_IN_PATHS.search(name) or _DRIVE.match(name):
+        raise ValueError(f"{plain(name[:80])!r} is no path inside a folder")
+    if not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise ValueError(f"{plain(name[:80])!r} leads out of its folder")
+    return name
+
+
+def inside(root: str | Path, name: str) -> Path:
+    """A path below a folder, wherever links lead: the folder itself may be a link.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder.
+    name : str
+        As of `check_path`. The file need not be there.
+
+    Raises
+    ------
+    ValueError
+        As of `check_path`, or a link leads out of the folder.
+    """
+    place = Path(root) / check_path(name)
+    try:
+        leads_out = not place.resolve().is_relative_to(Path(root).resolve())
+    except (OSError, RuntimeError) as error:  # a link to itself
+        raise ValueError(f"{plain(name)!r} cannot be followed: {error}") from error
+    if leads_out:
+        raise ValueError(f"{plain(name)!r} leads out of its folder")
+    return place
+
+
+def regular_names(folder: str | Path, root: str | Path) -> set[str]:
+    """Names of the regular files in a folder below `root`; links count where they stay below it.
+
+    For very many files: each is asked for once. Empty where the folder is missing or leads out.
+    """
+    top = os.path.realpath(root)
+    if not _is_below(os.path.realpath(folder), top):
+        return set()
+    try:
+        with os.scandir(folder) as entries:
+            return {each.name for each in entries if _is_ours(each, top)}
+    except (OSError, ValueError):
+        return set()
+
+
+def _is_ours(entry: os.DirEntry[str], top: str) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file(follow_symlinks=False)
+    return entry.is_file() and _is_below(os.path.realpath(entry.path), top)
+
+
+def _is_below(path: str, top: str) -> bool:
+    return path == top or path.startswith(top.rstrip(os.sep) + os.sep)
+
+
+def plain(text: object) -> str:
+    """Text as it may be shown on a terminal: what would act on it is written as an escape.
+
+    Examples
+    --------
+    >>> plain("a\\x1b[2Jb"), plain("서울.png")
+    ('a\\\\x1b[2Jb', '서울.png')
+    """
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def refuse_links(path: Path, what: str) -> None:
+    """``UserError`` where something of ours is a link: what is behind it is somebody else's."""
+    if path.is_symlink():
+        raise UserError(
+            f"{path}, {what}, is a link to another place, which is not touched. Put a real one in "
+            "its place, or remove it."
+        )
+
+
+def _refused(number: int, path: str | Path) -> OSError:
+    words = {errno.EISDIR: "it is a folder", errno.EINVAL: "it is no regular file"}
+    return OSError(number, words[number], str(path))
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
+@lru_cache(maxsize=64)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
