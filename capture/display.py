@@ -1,23 +1,48 @@
-"""A display to draw on and record from: the user's own, or a virtual one (Xvfb)."""
+"""A display to draw on and record from: the user's own, or a virtual one (Xvfb).
+
+A virtual one is for this user alone: whoever does not know the cookie of its authority file can
+neither look at it nor press its keys.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import socket
+import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from dataset.errors import UserError
+from dataset.files import write_whole
 
 QUIET = ("-nolisten", "tcp", "-noreset", "-s", "0")  # local, lasting, without a screen saver
 SCREEN = "1280x800x24"  # width, height and colour depth of a virtual screen
+PROTOCOL = b"MIT-MAGIC-COOKIE-1"
+FAMILY_LOCAL, FAMILY_WILD = 256, 65535  # of addresses, as X's clients look them up
+# Runs a program until its own input says a word or ends, as it does however the process that holds
+# the other side ends, kill -9 included. Only the program keeps the output: that ends with it.
+KEEPER = """
+folder=$1; shift
+"$@" 2>/dev/null & child=$!
+exec >&-
+read -r _
+kill "$child" 2>/dev/null; wait "$child"
+rm -f "$folder/authority"; rmdir "$folder" 2>/dev/null
+"""
 
 
 @contextmanager
 def virtual_display() -> Iterator[str]:
     """Start Xvfb on a free number and point ``DISPLAY`` at it as long as the context lasts.
+
+    Only this process and those that it starts know its cookie, by ``XAUTHORITY``. It ends with
+    this process, however that ends.
 
     Yields
     ------
@@ -32,24 +57,45 @@ def virtual_display() -> Iterator[str]:
     server = shutil.which("Xvfb")
     if server is None:
         raise UserError("There is no display, and no Xvfb to make one: apt-get install xvfb.")
-    reader, writer = os.pipe()
-    process = subprocess.Popen(
-        [server, "-displayfd", str(writer), "-screen", "0", SCREEN, *QUIET],
-        pass_fds=[writer],
-        stderr=subprocess.DEVNULL,
+    folder = tempfile.mkdtemp(prefix="unclip-display-")  # 0700
+    authority = Path(folder, "authority")
+    write_whole(authority, make_authority(secrets.token_bytes(16)), mode=0o600)
+    command = [server, "-displayfd", "1", "-auth", str(authority), "-screen", "0", SCREEN, *QUIET]
+    keeper = subprocess.Popen(
+        ["/bin/sh", "-c", KEEPER, "sh", folder, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for us: windows are closed before their screen is
     )
-    os.close(writer)
-    changed = {"WAYLAND_DISPLAY": None, "XDG_SESSION_TYPE": "x11"}
+    assert keeper.stdout is not None
+    changed = {"WAYLAND_DISPLAY": None, "XDG_SESSION_TYPE": "x11", "XAUTHORITY": str(authority)}
     try:
-        with os.fdopen(reader) as answer:
-            number = answer.readline().strip()
+        number = keeper.stdout.readline().strip().decode()
         if not number:
             raise UserError("Xvfb did not start. Run it by hand to see why.", 1)
         with environment(DISPLAY=f":{number}", **changed):
             yield f":{number}"
     finally:
-        process.terminate()
-        process.wait(timeout=10)
+        # A word, because a forked process may still hold the input open.
+        keeper.communicate(b"\n", timeout=10)
+
+
+def make_authority(cookie: bytes) -> bytes:
+    """An Xauthority file that shows a cookie to whatever local display is asked for.
+
+    Two entries: python-xlib knows no wildcard, and the machine's name may change meanwhile.
+
+    References
+    ----------
+    xauth(1); Xauth.h of libXau: family, address, number, name, data, all but the first with their
+    length before them, numbers of 16 bits, big-endian.
+    """
+    places = [(FAMILY_LOCAL, os.fsencode(socket.gethostname())), (FAMILY_WILD, b"")]
+    return b"".join(
+        struct.pack(">H", family)
+        + b"".join(struct.pack(">H", len(each)) + each for each in (place, b"", PROTOCOL, cookie))
+        for family, place in places
+    )
 
 
 @contextmanager
