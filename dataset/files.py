@@ -37,7 +37,7 @@ def part_of(path: Path) -> Path:
 
 @contextmanager
 def written_aside(
-    path: str | Path, replaces: bool = True, sync: bool = False
+    path: str | Path, replaces: bool = True, sync: bool = False, mode: int = 0o666
 ) -> Iterator[BinaryIO]:
     """A file that takes its name when it is whole, and leaves nothing behind when it is not.
 
@@ -49,6 +49,8 @@ def written_aside(
         Whether it takes the place of a file that is there; else ``FileExistsError``.
     sync : bool
         Whether it is on the disk, so that it outlasts a loss of power, before it has its name.
+    mode : int
+        Who may read and write it, less what the umask takes away; 0o600: this user alone.
 
     Yields
     ------
@@ -65,7 +67,7 @@ def written_aside(
         os.unlink(part)
     try:
         with open(
-            os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK | CLOSED), "w+b"
+            os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK | CLOSED, mode), "w+b"
         ) as file:
             yield file
             file.flush()
@@ -83,7 +85,13 @@ def written_aside(
         raise
 
 
-def write_whole(path: str | Path, data: bytes, replaces: bool = True, sync: bool = False) -> None:
+def write_whole(
+    path: str | Path,
+    data: bytes,
+    replaces: bool = True,
+    sync: bool = False,
+    mode: int = 0o666,
+) -> None:
     """Write a file so that its name only ever stands for the whole of it.
 
     Raises
@@ -92,7 +100,7 @@ def write_whole(path: str | Path, data: bytes, replaces: bool = True, sync: bool
         The disk is full or cannot be written, or ``replaces`` is off and the file exists.
     """
     try:
-        with written_aside(path, replaces, sync) as file:
+        with written_aside(path, replaces, sync, mode) as file:
             file.write(data)
     except FileExistsError as error:
         raise UserError(f"{path} exists. Move it away, or choose another name.") from error
@@ -122,6 +130,59 @@ def open_to_append(path: str | Path, new: bool = False, text: bool = False) -> I
     except BaseException:
         os.close(number)
         raise
+
+
+class WholeLines:
+    """A file of lines that are appended whole or not at all. Not thread-safe.
+
+    What a full disk took of a line is cut off again, at once or before the next line.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    OSError
+        As of `open_to_append`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with open_to_append(path) as file:
+            self._file = open(os.dup(file.fileno()), "ab", buffering=0)  # noqa: SIM115
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    def append(self, lines: bytes) -> None:
+        """Hand all of it to the operating system; after an ``OSError`` nothing of it is there."""
+        self._cut()
+        try:
+            left = memoryview(lines)
+            while left:
+                left = left[self._file.write(left) or 0 :]
+        except OSError:
+            with suppress(OSError):
+                self._cut()
+            raise
+        self._size += len(lines)
+
+    def sync(self) -> None:
+        """Bring it to the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _cut(self) -> None:
+        if os.fstat(self._file.fileno()).st_size > self._size:
+            self._file.truncate(self._size)
+
+
+def ends_with_line(path: str | Path) -> bool:
+    """Whether the last byte of a file is a line's end; an empty file has nothing cut off."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        return file.read() in (b"", b"\n")
 
 
 def cut_file(path: str | Path, size: int) -> None:
