@@ -7,20 +7,21 @@ says where.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset import gate
 from dataset.errors import UserError
-from dataset.manifest import FRAMES_FILE, SPOOL, read_frames
+from dataset.gate import Count, Name, Nanoseconds, Text
+from dataset.manifest import FRAMES_FILE, SPOOL, Fingerprint, Hash, read_frames
 
-BLOCK = 16384  # lines parsed at a time
+BLOCK_BYTES = 8 << 20  # of lines parsed at a time
 NO_VIEWPOINT = -1
 
 Ints = NDArray[np.int64]
@@ -112,76 +113,105 @@ def columns_of(members: Sequence[Member]) -> Columns:
     )
 
 
+class _Line(msgspec.Struct, gc=False):
+    """What grouping needs of a line of a manifest; checked as `manifest.Frame` is."""
+
+    index: Count
+    file: Name
+    wall_ns: Nanoseconds
+    monotonic_ns: Nanoseconds
+    viewpoint: Text | None = None
+    light: Text | None = None
+    sha256: Fingerprint | None = None
+    phash: Hash | None = None
+
+
+_LINES = msgspec.json.Decoder(_Line)
+
+
 def read_columns(session: Path) -> SessionColumns:
     """The frames of a session as columns.
 
     Raises
     ------
     UserError
-        As of `manifest.read_frames`.
+        As of `manifest.read_frames`; two lines have one index, or name one file.
     """
     try:
         if (session / SPOOL).is_dir():
             raise ValueError("not PNG yet")
         found = _collect(_blocks(session / FRAMES_FILE))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (OSError, ValueError, RecursionError):
         found = _read_slowly(session)
     order = np.argsort(found.index, kind="stable")
     ordered = bool((order[1:] > order[:-1]).all())
-    return found if ordered else found.take(order)
+    found = found if ordered else found.take(order)
+    _refuse_repeats(session, found)
+    return found
 
 
 def _read_slowly(session: Path) -> SessionColumns:
     """Frame by frame, for the error that says which line is damaged."""
-    frames = list(read_frames(session))
-    try:
-        return _collect(iter([[vars(each) for each in frames]]))
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise UserError(f"{session / FRAMES_FILE} is damaged ({error}). Mend its lines.") from error
+    names = [each for each in _Line.__struct_fields__]
+    frames = (_Line(*(getattr(each, name) for name in names)) for each in read_frames(session))
+    return _collect(iter([list(frames)]))
 
 
-def _blocks(path: Path) -> Iterator[list[dict[str, Any]]]:
+def _refuse_repeats(session: Path, found: SessionColumns) -> None:
+    same = np.flatnonzero(found.index[1:] == found.index[:-1])
+    what = f"the index {found.index[same[0]]}" if len(same) else ""
+    if not what and len(set(found.file)) < len(found.file):
+        what = "one file"
+    if what:
+        raise UserError(
+            f"{session / FRAMES_FILE} is damaged: two lines have {what}. Remove one of them."
+        )
+
+
+def _blocks(path: Path) -> Iterator[list[_Line]]:
     """The lines of a manifest, parsed, without a cut-off last one."""
-    with path.open("rb") as file:
-        while block := list(islice(file, BLOCK)):
-            if not block[-1].endswith(b"\n") and not _is_whole(block[-1]):
-                block.pop()
-            lines = [line for line in block if not line.isspace()]
-            values = json.loads(b"[" + b",".join(lines) + b"]")
-            if len(values) != len(lines):
-                raise ValueError("a line holds more than one value")
-            yield values
+    mark = b"\xef\xbb\xbf"  # of byte order, by an editor
+    for block in gate.blocks_of(path, BLOCK_BYTES):
+        block, mark = block.removeprefix(mark), b""
+        if not block.endswith(b"\n"):
+            whole = block.rfind(b"\n") + 1
+            if not _is_whole(block[whole:]):
+                block = block[:whole]
+        values = _LINES.decode_lines(block)
+        if len(values) != block.count(b"\n") + (block[-1:] not in (b"", b"\n")):
+            raise ValueError("a line is empty, or holds more than one value")
+        yield values
 
 
 def _is_whole(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
+        _LINES.decode(line)
+        return True
+    except (ValueError, RecursionError):
         return False
 
 
-def _collect(blocks: Iterator[list[dict[str, Any]]]) -> SessionColumns:
+def _collect(blocks: Iterator[list[_Line]]) -> SessionColumns:
     """Blocks of parsed lines -> columns. The strings of a block die with it."""
     file: list[str] = []
     scenes: dict[str | None, int] = {None: NO_VIEWPOINT}
     parts: list[tuple[NDArray[Any], ...]] = [_arrays([], scenes)]
     for block in blocks:
-        file += [str(each["file"]) for each in block]
+        file += [gate.check_path(each.file) for each in block]
         parts.append(_arrays(block, scenes))
     return SessionColumns(file, *(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def _arrays(block: list[dict[str, Any]], scenes: dict[str | None, int]) -> tuple[NDArray[Any], ...]:
+def _arrays(block: list[_Line], scenes: dict[str | None, int]) -> tuple[NDArray[Any], ...]:
     """index, wall_ns, time_ns, viewpoint, reference, sha256, phash of some lines."""
-    viewpoints = (each.get("viewpoint") for each in block)
     return (
-        np.array([each["index"] for each in block], np.int64),
-        np.array([each["wall_ns"] for each in block], np.int64),
-        np.array([each["monotonic_ns"] for each in block], np.int64),
-        np.array([scenes.setdefault(each, len(scenes) - 1) for each in viewpoints], np.int64),
-        np.array(["reference" in (each.get("light") or "").lower() for each in block], np.bool_),
-        _fingerprints([each.get("sha256") for each in block]),
-        _hashes([each.get("phash") for each in block]),
+        np.array([each.index for each in block], np.int64),
+        np.array([each.wall_ns for each in block], np.int64),
+        np.array([each.monotonic_ns for each in block], np.int64),
+        np.array([scenes.setdefault(each.viewpoint, len(scenes) - 1) for each in block], np.int64),
+        np.array(["reference" in (each.light or "").lower() for each in block], np.bool_),
+        _fingerprints([each.sha256 for each in block]),
+        _hashes([each.phash for each in block]),
     )
 
 

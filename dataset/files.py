@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import shutil
 import stat
 import sys
@@ -25,6 +26,7 @@ from dataset.gate import refuse_links
 
 MARK = ".made-by-unclip"  # in a folder that may be deleted with all that is in it
 PART = ".part"  # the last suffix of files and folders that are not whole yet
+PART_NAME = re.compile(r"\..+\.[0-9]+\.part", re.DOTALL)  # as `part_of` names them
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NOREPLACE, EXCLUSIVE, HERE = 1, 4, -100  # renameat2(2), renamex_np(2), AT_FDCWD
@@ -262,15 +264,25 @@ def remove_empty(folder: Path) -> None:
         os.rmdir(folder)
 
 
-def remove_parts(folder: Path, name: str = "") -> int:
+def remove_parts(folder: Path, name: str = "", alive: bool = True) -> int:
     """Remove what killed processes were still writing in a folder; how many files.
 
-    Only regular files called ``.NAME.NUMBER.part`` count, as `part_of` names them, and none of a
-    process that is alive.
+    Only regular files called ``.NAME.NUMBER.part`` count, as `part_of` names them.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        How NAME begins.
+    alive : bool
+        Whether those of processes that are alive stay. Where a lock is held that every writer
+        holds, a process of that number is another one.
     """
     removed = 0
-    for each in folder.glob(f".{name}*{PART}"):
-        if each.is_file() and not each.is_symlink() and not _is_alive(each):
+    for each in folder.iterdir():
+        if not PART_NAME.fullmatch(each.name) or not each.name.startswith(f".{name}"):
+            continue
+        if each.is_file() and not each.is_symlink() and not (alive and _is_alive(each)):
             remove_file(each)
             removed += 1
     return removed
@@ -279,8 +291,6 @@ def remove_parts(folder: Path, name: str = "") -> int:
 def _is_alive(part: Path) -> bool:
     """Whether the process that writes it may still be at work."""
     number = part.name.removesuffix(PART).rpartition(".")[2]
-    if not number.isdecimal():
-        return False
     if int(number) == os.getpid() or os.name != "posix":
         return int(number) == os.getpid()
     try:
@@ -332,6 +342,32 @@ def remove_marked(folder: Path) -> None:
             os.unlink(each.path)
     os.unlink(mark)
     os.rmdir(folder)
+
+
+def move_finished(folder: Path, target: Path) -> None:
+    """Take the mark off a folder of `make_marked` and give it its name; errors as of `move_new`."""
+    os.unlink(folder / MARK)
+    try:
+        move_new(folder, target)
+    except BaseException:
+        write_whole(folder / MARK, b"It could not be given its name.\n")
+        raise
+
+
+def remove_part_folders(folder: Path) -> int:
+    """Remove folders that killed processes were still filling; how many.
+
+    Only those called as `part_of` names them that bear the mark of `make_marked` count, and none
+    of a process that is alive.
+    """
+    removed = 0
+    for each in folder.glob(f".*{PART}"):
+        ours = PART_NAME.fullmatch(each.name) and each.is_dir() and not each.is_symlink()
+        if ours and not _is_alive(each):
+            with suppress(UserError, OSError):  # without a mark, or not ours to delete
+                remove_marked(each)
+                removed += 1
+    return removed
 
 
 def sync_folder(folder: Path) -> None:

@@ -141,6 +141,52 @@ def convert(values: Any, kind: type[Kind]) -> Kind:
         raise ValueError("it is nested too deep") from None
 
 
+def lines_of(path: str | Path, most: int = MOST_TABLE) -> Iterator[bytes]:
+    """The lines of a file with their ends; only the last one may have none.
+
+    Raises
+    ------
+    OSError
+        As of `open_regular`; EFBIG where a line has more than `MOST_LINE` bytes.
+    """
+    with open_regular(path, most) as file:
+        while line := file.readline(MOST_LINE + 1):
+            if len(line) > MOST_LINE:
+                raise OSError(errno.EFBIG, f"a line has more than {_size(MOST_LINE)}", str(path))
+            yield line
+
+
+def blocks_of(path: str | Path, size: int, most: int = MOST_TABLE) -> Iterator[bytes]:
+    """The lines of a file, many at once, for what reads very many; errors as of `lines_of`.
+
+    Parameters
+    ----------
+    path : str or Path
+    size : int
+        Bytes of a block, at least `MOST_LINE`.
+    most : int
+        Bytes of the file.
+
+    Yields
+    ------
+    bytes
+        Whole lines; the last block may end without a line's end.
+    """
+    with open_regular(path, most) as file:
+        rest = b""
+        while data := file.read(size):
+            end = data.rfind(b"\n") + 1
+            if len(rest) + (end or len(data)) > size + MOST_LINE:
+                raise OSError(errno.EFBIG, f"a line has more than {_size(MOST_LINE)}", str(path))
+            if end:
+                yield rest + data[:end]
+                rest = data[end:]
+            else:
+                rest += data
+        if rest:
+            yield rest
+
+
 def read_table(
     path: str | Path, columns: Sequence[str], most: int = MOST_TABLE
 ) -> Iterator[tuple[int, list[str]]]:
@@ -154,7 +200,7 @@ def read_table(
         As of `open_regular`.
     ValueError
         It is no such table: another encoding, a column that is missing, a line that is too short,
-        or a field that never ends; in one line.
+        or a field that never ends; "line 3 is damaged: it is too short".
     """
     # utf-8-sig: a spreadsheet puts a byte order mark in front when it saves the file.
     with io.TextIOWrapper(open_regular(path, most), encoding="utf-8-sig", newline="") as file:
@@ -166,15 +212,17 @@ def read_table(
                 if not values:
                     continue
                 if len(values) <= max(places):
-                    raise ValueError(f"line {reader.line_num} is too short")
+                    raise ValueError(f"line {reader.line_num} is damaged: it is too short")
                 yield reader.line_num, [values[at] for at in places]
         except csv.Error as error:
-            raise ValueError(f"line {reader.line_num + 1} is damaged: {error}") from error
+            raise ValueError(f"line {reader.line_num} is damaged: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"line {reader.line_num + 1} is damaged: no UTF-8") from error
 
 
 def _place(head: Sequence[str], name: str) -> int:
     if name not in head:
-        raise ValueError(f"it has no column {name!r}")
+        raise ValueError(f"line 1 has no column {name!r}")
     return head.index(name)
 
 

@@ -5,8 +5,6 @@ Looks whether files are there, a folder at a time; opens none of them.
 
 from __future__ import annotations
 
-import csv
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,19 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset import gate
 from dataset.alike import near_pairs, starts_of_runs
 from dataset.columns import Bools, Columns, Ints, SessionColumns, read_columns
+from dataset.errors import UserError
+from dataset.judging import LABELS, SOURCES, UNREADABLE, options_used
 from dataset.labels import (
-    LABELS,
     LABELS_FILE,
-    UNREADABLE,
     Progress,
     label_captures,
-    options_used,
     read_labels,
     session_name,
 )
-from dataset.manifest import find_sessions, read_session
+from dataset.manifest import find_files, find_sessions, read_session
 from dataset.options import SplitOptions
 
 X, Y, UNSURE, DROP = range(4)  # positions in LABELS
@@ -43,8 +41,7 @@ class Labels:
 
     rows: dict[str, dict[str, int]]  # session -> file -> row
     label: NDArray[np.int8]  # position in LABELS
-    source: NDArray[np.int8]  # position in `sources`
-    sources: list[str]  # who decided: key, light, clipping, review
+    source: NDArray[np.int8]  # position in SOURCES
     unreadable: Bools
     p99: NDArray[np.float32]  # 0..255; NaN where nothing was measured
     fraction: NDArray[np.float32]  # clipped share, 0..1; NaN where nothing was measured
@@ -147,47 +144,38 @@ def read_label_columns(captures: Path) -> Labels:
         return _parse(captures / LABELS_FILE)
     except FileNotFoundError:
         return _no_labels()
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, KeyError) as error:
         read_labels(captures)  # says which line is damaged
-        raise
+        raise UserError(f"{captures / LABELS_FILE} cannot be read ({error}).") from error
 
 
 def _no_labels() -> Labels:
     nothing = np.zeros(0, np.int8)
     numbers = np.zeros(0, np.float32)
-    return Labels({}, nothing, nothing, [], nothing.astype(np.bool_), numbers, numbers)
+    return Labels({}, nothing, nothing, nothing.astype(np.bool_), numbers, numbers)
 
 
 def _parse(path: Path) -> Labels:
     rows: dict[str, dict[str, int]] = {}
     label, source, unreadable = bytearray(), bytearray(), bytearray()
-    p99, fraction = _Numbers(), _Numbers()
-    sources: dict[str, int] = {}
+    p99, fraction = _Numbers(255), _Numbers(1)
     code = {name: at for at, name in enumerate(LABELS)}
-    # utf-8-sig: a spreadsheet puts a byte order mark in front when it saves the file.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        place = {name: at for at, name in enumerate(next(reader, []))}
-        at_session, at_file, at_label = place["session"], place["file"], place["label"]
-        at_source, at_method = place["source"], place["method"]
-        at_p99, at_fraction = place["p99"], place["clipped_fraction"]
-        for values in reader:
-            if not values:
-                continue
-            inside = rows.get(values[at_session])
-            if inside is None:
-                inside = rows[values[at_session]] = {}
-            inside[values[at_file]] = len(label)
-            label.append(code[values[at_label]])
-            source.append(sources.setdefault(values[at_source], len(sources)))
-            unreadable.append(values[at_method] == UNREADABLE)
-            p99.append(values[at_p99])
-            fraction.append(values[at_fraction])
+    decided = {name: at for at, name in enumerate(SOURCES)}
+    names = ("session", "file", "label", "source", "method", "p99", "clipped_fraction")
+    for _, (session, file, word, by, method, level, share) in gate.read_table(path, names):
+        inside = rows.get(session)
+        if inside is None:
+            inside = rows[session] = {}
+        inside[file] = len(label)
+        label.append(code[word])
+        source.append(decided[by])
+        unreadable.append(method == UNREADABLE)
+        p99.append(level)
+        fraction.append(share)
     return Labels(
         rows,
         np.frombuffer(label, np.int8),
         np.frombuffer(source, np.int8),
-        list(sources),
         np.frombuffer(unreadable, np.bool_),
         p99.array(),
         fraction.array(),
@@ -197,18 +185,23 @@ def _parse(path: Path) -> Labels:
 class _Numbers:
     """Numbers from text, an empty one being NaN, packed a block at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: float) -> None:
+        self._most = most
         self._texts: list[str] = []
         self._parts: list[NDArray[np.float32]] = []
 
     def append(self, text: str) -> None:
-        self._texts.append(text or "nan")
+        self._texts.append(text)
         if len(self._texts) == 65536:
             self.array()
 
     def array(self) -> NDArray[np.float32]:
-        """All of them so far."""
-        self._parts.append(np.array([float(each) for each in self._texts], np.float32))
+        """All of them so far; ``ValueError`` for one that is under 0 or over the most."""
+        part = np.array([float(each or "nan") for each in self._texts], np.float32)
+        fits = int(((part >= 0) & (part <= self._most)).sum())
+        if fits + self._texts.count("") < len(part):
+            raise ValueError(f"a number is not between 0 and {self._most:g}")
+        self._parts.append(part)
         self._texts.clear()
         return np.concatenate(self._parts)
 
@@ -222,24 +215,11 @@ def _cover(labels: Labels, names: list[str], sessions: list[SessionColumns]) -> 
 
 
 def _present(folders: list[Path], sessions: list[SessionColumns]) -> Bools:
-    """Which frames have a file. A folder is listed once: a million questions take long."""
-    found: list[bool] = []
-    listed: dict[str, set[str]] = {}
-    for folder, session in zip(folders, sessions, strict=True):
-        for file in session.file:
-            inside, name = os.path.split(os.path.join(folder, file))
-            if inside not in listed:
-                listed[inside] = _files_in(inside)
-            found.append(name in listed[inside])
-    return np.array(found, np.bool_)
-
-
-def _files_in(folder: str) -> set[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return {each.name for each in entries if each.is_file()}
-    except OSError:
-        return set()
+    """Which frames have a file, in their own session's folder."""
+    pairs = zip(folders, sessions, strict=True)
+    return np.array(
+        [there for folder, each in pairs for there in find_files(folder, each.file)], np.bool_
+    )
 
 
 def _join(
@@ -271,7 +251,7 @@ def _join(
         keys,
         [file for each in sessions for file in each.file],
         labels.label[rows].astype(np.int64),
-        [labels.sources[at] for at in labels.source[rows].tolist()],
+        [SOURCES[at] for at in labels.source[rows].tolist()],
         labels.p99[rows],
         labels.fraction[rows],
         joined("reference"),

@@ -8,14 +8,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dataset.clipping import ClippingStatistics
+from dataset import gate
+from dataset.clipping import METHODS, ClippingStatistics
+from dataset.gate import Text
 from dataset.manifest import Frame
 from dataset.options import LabelOptions
 
 LABELS = ("X", "Y", "unsure", "drop")
+SOURCES = ("key", "light", "clipping", "review")  # who decided
 BY_HAND = ("key", "review")
 DUPLICATE = "duplicate"  # in the method column: the manifest says it repeats an earlier frame
 UNREADABLE = "unreadable"  # in the method column: the file is missing, broken or of another kind
@@ -107,17 +111,43 @@ def thresholds_text(options: LabelOptions) -> str:
 def options_used(rows: Sequence[LabelRow], source: Path) -> LabelOptions:
     """The method, limit, thresholds and lights that labelled these rows; else the defaults.
 
-    Frames that come later are labelled as the earlier ones were.
+    Frames that come later are labelled as the earlier ones were. Rows whose words make no sense
+    are passed over.
     """
     for row in rows:
-        method = re.fullmatch(r"(\w+)>=(\d+)(?: hud:\w+)?", row.method)
+        method = re.fullmatch(r"(\w+)>=(\d{1,3})(?: hud:\w+)?", row.method)
         threshold = re.fullmatch(r"X<=(\S+) Y>=(\S+) blob>=(\S+)(?: light:(.*))?", row.threshold)
         if method and threshold:
-            x, y, blob = map(float, threshold.groups()[:3])
-            lights = json.loads(threshold[4]) if threshold[4] else ("", "")
-            used = LabelOptions(source, int(method[2]), x, y, blob, method=method[1])
-            return replace(used, light_x=lights[0], light_y=lights[1])
+            with suppress(ValueError):
+                x, y, blob = map(float, threshold.groups()[:3])
+                lights = gate.parse_json(threshold[4] or '["", ""]', tuple[Text, Text])
+                used = LabelOptions(source, int(method[2]), x, y, blob, method=method[1])
+                used = replace(used, light_x=lights[0], light_y=lights[1])
+                if not fault_of(used):
+                    return used
     return LabelOptions(source)
+
+
+def fault_of(options: LabelOptions) -> str:
+    """What is wrong with a method, a limit or thresholds, in a sentence; empty: nothing.
+
+    Examples
+    --------
+    >>> fault_of(LabelOptions(y_blob=float("nan")))
+    '--y-blob nan is not between 0 and 1.'
+    """
+    if options.method not in METHODS:
+        return f"--method {options.method} is none of {', '.join(METHODS)}."
+    if not 1 <= options.limit <= 255:
+        return f"--limit {options.limit} is not between 1 and 255."
+    if not 0 <= options.x_fraction < options.y_fraction <= 1:
+        return (
+            f"The share for X ({options.x_fraction}) must lie under the share for Y "
+            f"({options.y_fraction}), both between 0 and 1."
+        )
+    if not 0 <= options.y_blob <= 1:
+        return f"--y-blob {options.y_blob} is not between 0 and 1."
+    return ""
 
 
 def label_frame(

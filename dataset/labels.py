@@ -15,27 +15,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from dataset.clipping import METHODS
+from dataset import gate
 from dataset.errors import UserError
-from dataset.files import write_whole
+from dataset.files import hold_lock, write_whole
 from dataset.judging import (
     BY_HAND,
     DUPLICATE,
     LABELS,
+    SOURCES,
     UNREADABLE,
     LabelRow,
+    fault_of,
     judge,
     label_frame,
     method_name,
     options_used,
 )
-from dataset.manifest import Frame, find_sessions, read_frames
+from dataset.manifest import Frame, find_files, find_sessions, read_frames
 from dataset.options import LabelOptions
 from dataset.review_journal import put_in_hand, read_journal
 from dataset.statistics import (
     HUD_MASK,
+    MISSING,
     Found,
     Job,
     Kept,
@@ -65,6 +66,7 @@ __all__ = [
 
 LABELS_FILE = "labels.csv"
 TABLE_LOCK = ".labels.lock"
+COLUMNS = tuple(each.name for each in fields(LabelRow))
 PATIENCE_S = 60.0  # for somebody else who writes the table, which takes seconds for a million rows
 
 Progress = Callable[[int, int], None]
@@ -110,51 +112,59 @@ def read_labels(captures: str | Path) -> list[LabelRow]:
         The file is there and is not ours, or was damaged by hand.
     """
     path = Path(captures) / LABELS_FILE
+    rows: list[LabelRow] = []
     try:
-        # utf-8-sig: a spreadsheet puts a byte order mark in front when it saves the file.
-        text = path.read_text(encoding="utf-8-sig")
+        for number, values in gate.read_table(path, COLUMNS):
+            try:
+                rows.append(_parse(values))
+            except ValueError as error:
+                raise UserError(
+                    f"{path}, line {number} is damaged ({error}). Mend or remove that line."
+                ) from error
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {path} ({error}). Save it as UTF-8, or remove it.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows = []
-    for values in reader:
-        try:
-            rows.append(_parse(values))
-        except (KeyError, ValueError, AttributeError) as error:
-            raise UserError(
-                f"{path}, line {reader.line_num} is damaged ({error}). Mend or remove that line."
-            ) from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(f"{path}, {error}. Mend that line, or remove the file.") from error
     return rows
 
 
-def _parse(values: dict[str, str]) -> LabelRow:
-    if values["label"] not in LABELS:
-        raise ValueError(f"label {values['label']!r} is none of {', '.join(LABELS)}")
-    fraction, blob, p99 = values["clipped_fraction"], values["largest_blob"], values["p99"]
+def _parse(values: Sequence[str]) -> LabelRow:
+    session, file, label, source, fraction, blob, p99, method, threshold = values
+    for what, value, known in (("label", label, LABELS), ("source", source, SOURCES)):
+        if value not in known:
+            raise ValueError(f"{what} {gate.plain(value[:40])!r} is none of {', '.join(known)}")
     return LabelRow(
-        values["session"],
-        values["file"],
-        values["label"],
-        values["source"],
-        float(fraction) if fraction else None,
-        float(blob) if blob else None,
-        int(p99) if p99 else None,
-        values["method"],
-        values["threshold"],
+        session,
+        file,
+        label,
+        source,
+        _number(fraction, 1),
+        _number(blob, 1),
+        None if not p99 else int(_number(p99, 255) or 0),
+        method,
+        threshold,
     )
+
+
+def _number(text: str, most: float) -> float | None:
+    if not text:
+        return None
+    value = float(text)
+    if not 0 <= value <= most:
+        raise ValueError(f"{text[:40]} is not between 0 and {most:g}")
+    return value
 
 
 def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
     """Write ``captures/labels.csv``, renamed into place; returns its path."""
-    names = [each.name for each in fields(LabelRow)]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(row, name) for name in names] for row in rows)
+    writer.writerow(COLUMNS)
+    writer.writerows([getattr(row, name) for name in COLUMNS] for row in rows)
     path = Path(captures) / LABELS_FILE
-    write_whole(path, text.getvalue().encode())
+    write_whole(path, text.getvalue().encode(errors="replace"))
     return path
 
 
@@ -167,21 +177,12 @@ def hold_table(captures: str | Path) -> Iterator[None]:
     UserError
         Somebody holds it for a minute, or the folder cannot be written in.
     """
-    lock = FileLock(Path(captures) / TABLE_LOCK, timeout=PATIENCE_S)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(
-            f"Another program has been writing {Path(captures) / LABELS_FILE} for a minute. End "
-            "it (`cli label` or `cli review`), then try again.",
-            1,
-        ) from None
-    except OSError as error:
-        raise UserError(f"Cannot write in {captures}: {error.strerror}.", 1) from error
-    try:
+    busy = (
+        f"Another program has been writing {Path(captures) / LABELS_FILE} for a minute. End it "
+        "(`cli label` or `cli review`), then try again."
+    )
+    with hold_lock(Path(captures) / TABLE_LOCK, busy, PATIENCE_S):
         yield
-    finally:
-        lock.release()
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ class _Item:
     frame: Frame
     method: str  # as `method_name` has it
     digest: str  # of the session's HUD mask
+    is_there: bool  # a regular file in the session's own folder
 
     @property
     def key(self) -> tuple[str, str]:
@@ -220,7 +222,8 @@ def label_captures(options: LabelOptions, on_progress: Progress | None = None) -
         Thresholds that contradict each other, an unknown method, no sessions, a damaged manifest,
         table, journal or HUD mask, no answer from the scheduler.
     """
-    _check(options)
+    if fault := fault_of(options):
+        raise UserError(fault)
     known = _known(options.source)
     items = _find_items(options)
     unfit: dict[tuple[str, str], str] = {}
@@ -234,6 +237,8 @@ def label_captures(options: LabelOptions, on_progress: Progress | None = None) -
             for item in items
             if item.frame.duplicate_of is None and kept.get(item.key, item.method) is None
         ]
+        unfit |= {item.key: MISSING for item in todo if not item.is_there}
+        todo = [item for item in todo if item.is_there]
         try:
             for measured, (item, found) in enumerate(
                 zip(todo, _measure(todo, options), strict=True), start=1
@@ -257,18 +262,6 @@ def label_captures(options: LabelOptions, on_progress: Progress | None = None) -
     )
 
 
-def _check(options: LabelOptions) -> None:
-    if options.method not in METHODS:
-        raise UserError(f"--method {options.method} is none of {', '.join(METHODS)}.")
-    if not 1 <= options.limit <= 255:
-        raise UserError(f"--limit {options.limit} is not between 1 and 255.")
-    if not 0 <= options.x_fraction < options.y_fraction <= 1:
-        raise UserError(
-            f"The share for X ({options.x_fraction}) must lie under the share for Y "
-            f"({options.y_fraction}), both between 0 and 1."
-        )
-
-
 def _find_items(options: LabelOptions) -> list[_Item]:
     """All frames of all sessions, in order."""
     items = []
@@ -276,7 +269,12 @@ def _find_items(options: LabelOptions) -> list[_Item]:
         digest = hud_digest(folder)
         method = method_name(options.limit, options.method, digest)
         name = session_name(folder)
-        items += [_Item(name, folder, frame, method, digest) for frame in read_frames(folder)]
+        frames = list(read_frames(folder))
+        there = find_files(folder, [frame.file for frame in frames])
+        items += [
+            _Item(name, folder, frame, method, digest, is_there)
+            for frame, is_there in zip(frames, there, strict=True)
+        ]
     return items
 
 

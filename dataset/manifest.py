@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+
+from dataset import gate
 from dataset.errors import UserError
+from dataset.files import cut_file, open_to_append, write_whole
+from dataset.gate import Count, Nanoseconds, Text
 
 FRAMES_FILE = "frames.jsonl"
 AMENDMENTS_FILE = "amendments.jsonl"
@@ -25,26 +29,29 @@ SESSION_FILE = "session.json"
 SPOOL = "spool"  # folder of a session whose frames are still to become PNG
 JOURNAL = "journal.jsonl"  # in it: a line for each of them
 
+Fingerprint = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{0,64}$")]
+Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{0,16}$")]
+
 
 @dataclass(frozen=True)
 class Frame:
     """One line of ``frames.jsonl``."""
 
-    index: int  # running number in the session, from 0
+    index: Count  # running number in the session, from 0
     file: str  # path relative to the session folder, with forward slashes
-    width: int  # pixels
-    height: int  # pixels
-    wall_ns: int  # time.time_ns() at the grab
-    monotonic_ns: int  # time.monotonic_ns() at the grab: intervals come from this one
-    missed_before: int = 0  # intervals skipped between the frame before and this one
-    duplicates_before: int = 0  # intervals whose picture was that of the frame before: no file
+    width: Count  # pixels
+    height: Count  # pixels
+    wall_ns: Nanoseconds  # time.time_ns() at the grab
+    monotonic_ns: Nanoseconds  # time.monotonic_ns() at the grab: intervals come from this one
+    missed_before: Count = 0  # intervals skipped between the frame before and this one
+    duplicates_before: Count = 0  # intervals whose picture was that of the frame before: no file
     snap: bool = False  # asked for by itself, between the intervals
-    duplicate_of: int | None = None  # index of a near-identical earlier frame
-    label: str | None = None  # "X" or "Y" when the player said so
-    light: str | None = None  # free text: state of the light source
-    viewpoint: str | None = None  # frames of one viewpoint differ in their light only
-    sha256: str | None = None  # of the file's bytes
-    phash: str | None = None  # perceptual hash, hexadecimal
+    duplicate_of: Count | None = None  # index of a near-identical earlier frame
+    label: Text | None = None  # "X" or "Y" when the player said so
+    light: Text | None = None  # free text: state of the light source
+    viewpoint: Text | None = None  # frames of one viewpoint differ in their light only
+    sha256: Fingerprint | None = None  # of the file's bytes
+    phash: Hash | None = None  # perceptual hash, hexadecimal
     extra: dict[str, Any] = field(default_factory=dict)  # keys that this version does not know
 
     def to_json(self) -> str:
@@ -54,16 +61,21 @@ class Frame:
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, line: str) -> Frame:
-        """Parse one line. ``ValueError`` if it is not an object with the required keys."""
-        values = json.loads(line)
-        if not isinstance(values, dict):
-            raise ValueError("not a JSON object")
+    def from_json(cls, line: str | bytes, name: str = FRAMES_FILE) -> Frame:
+        """Parse one line of a file of this name.
+
+        Raises
+        ------
+        ValueError
+            It is no object with the required keys, a value is of another type or out of range, or
+            the file that it names lies outside of the session.
+        """
+        values = gate.parse_json(line, dict[str, Any])
         extra = {key: values.pop(key) for key in values.keys() - KNOWN_KEYS}
-        try:
-            return cls(**values, extra=extra)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        frame = gate.convert(values, cls)
+        if frame.file or name != JOURNAL:  # those of the journal have no file yet
+            gate.check_path(frame.file)
+        return replace(frame, extra=extra)
 
 
 KNOWN_KEYS = frozenset(each.name for each in fields(Frame)) - {"extra"}
@@ -78,11 +90,12 @@ class ManifestWriter:
 
     def __init__(self, session: str | Path, name: str = FRAMES_FILE, resume: bool = False) -> None:
         self.path = Path(session) / name
-        self._file = open(self.path, "ab" if resume else "xb")  # noqa: SIM115 - closed by close()
+        self._file = open_to_append(self.path, new=not resume)
 
     def append(self, frame: Frame) -> None:
         """Write one frame's line and hand it to the operating system at once."""
-        self._file.write(frame.to_json().encode() + b"\n")
+        # Half a character, as file names may have, is no UTF-8.
+        self._file.write(frame.to_json().encode(errors="replace") + b"\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -130,66 +143,119 @@ def read_lines(folder: str | Path, name: str = FRAMES_FILE) -> Iterator[Frame]:
     """Yield the lines of a manifest as they stand there; errors as of `read_frames`."""
     path = Path(folder) / name
     try:
-        lines = path.read_bytes().split(b"\n")
+        for number, line in enumerate(gate.lines_of(path), start=1):
+            try:
+                if not line.isspace():
+                    yield Frame.from_json(line, name)
+            except ValueError as error:
+                if not line.endswith(b"\n"):  # cut off by a crash
+                    return
+                raise _damaged(path, number, error) from error
     except OSError as error:
-        raise UserError(f"{folder} is no capture session: cannot read {path.name}.") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield Frame.from_json(line.decode())
-        except ValueError as error:
-            if number == len(lines):
-                return
-            raise UserError(
-                f"{path}, line {number} is damaged ({error}). Remove that line."
-            ) from error
+        raise UserError(
+            f"{folder} is no capture session: cannot read {path.name} ({error.strerror})."
+        ) from error
+
+
+def _damaged(path: Path, number: int, error: ValueError) -> UserError:
+    return UserError(f"{path}, line {number} is damaged ({error}). Remove that line.")
+
+
+def find_files(session: str | Path, names: Sequence[str]) -> list[bool]:
+    """Which files that a manifest names are there: regular ones, in the session's own folder.
+
+    A folder is listed once: a million questions take long.
+    """
+    listed: dict[str, set[str]] = {}
+    found = []
+    for file in names:
+        inside, name = os.path.split(os.path.join(session, file))
+        if inside not in listed:
+            listed[inside] = gate.regular_names(inside, session)
+        found.append(name in listed[inside])
+    return found
 
 
 def cut_tail(folder: str | Path, name: str = FRAMES_FILE) -> int:
-    """Remove what stands behind the last whole line, so that lines can be appended; its bytes."""
-    with open(Path(folder) / name, "r+b") as file:
-        data = file.read()
+    """Remove what stands behind the last whole line, so that lines can be appended; its bytes.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read or written, or is a link.
+    """
+    path = Path(folder) / name
+    try:
+        data = gate.read_regular(path, gate.MOST_TABLE)
         whole = data.rfind(b"\n") + 1
-        file.truncate(whole)
+        if whole < len(data):
+            cut_file(path, whole)
+    except OSError as error:
+        raise UserError(f"Cannot mend {path}: {error.strerror}.", 1) from error
     return len(data) - whole
+
+
+@dataclass(frozen=True)
+class _Amendment:
+    """One line of ``amendments.jsonl``."""
+
+    first: Count
+    end: Count
+    label: Text | None
 
 
 def amend_labels(session: str | Path, first: int, end: int, label: str | None) -> None:
     """Note that the frames with ``first <= index < end`` have this label after all."""
     line = json.dumps({"first": first, "end": end, "label": label})
-    with open(Path(session) / AMENDMENTS_FILE, "ab") as file:
-        file.write(line.encode() + b"\n")
+    path = Path(session) / AMENDMENTS_FILE
+    try:
+        with open_to_append(path) as file:
+            file.write(line.encode() + b"\n")
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 
 
 def _read_amendments(session: Path) -> list[tuple[int, int, str | None]]:
+    path, found = session / AMENDMENTS_FILE, []
     try:
-        lines = (session / AMENDMENTS_FILE).read_bytes().splitlines()
-    except OSError:
+        for number, line in enumerate(gate.lines_of(path), start=1):
+            try:
+                values = gate.parse_json(line, _Amendment)
+            except ValueError as error:
+                if not line.endswith(b"\n"):  # cut off by a crash
+                    break
+                raise _damaged(path, number, error) from error
+            found.append((values.first, values.end, values.label))
+    except FileNotFoundError:
         return []
-    found = []
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):  # a line cut off by a crash
-            values = json.loads(line)
-            found.append((int(values["first"]), int(values["end"]), values["label"]))
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     return found
 
 
 def write_session(session: str | Path, settings: dict[str, Any]) -> None:
-    """Write ``session.json``, renamed into place."""
-    path = Path(session) / SESSION_FILE
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    """Write ``session.json``, renamed into place; ``UserError`` where that cannot be done."""
+    text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+    write_whole(Path(session) / SESSION_FILE, text.encode(errors="replace"))
 
 
 def read_session(session: str | Path) -> dict[str, Any]:
-    """The settings in ``session.json``; empty when there are none."""
+    """The settings in ``session.json``; empty when there are none.
+
+    Raises
+    ------
+    UserError
+        The file is there and cannot be read, or is damaged.
+    """
+    path = Path(session) / SESSION_FILE
     try:
-        values = json.loads((Path(session) / SESSION_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return gate.read_json(path, dict[str, Any])
+    except FileNotFoundError:
         return {}
-    return values if isinstance(values, dict) else {}
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}). Mend it, or remove it.") from error
 
 
 def find_sessions(captures: str | Path) -> list[Path]:
@@ -201,9 +267,10 @@ def find_sessions(captures: str | Path) -> list[Path]:
         The folder is missing or holds no session.
     """
     root = Path(captures)
-    if (root / FRAMES_FILE).is_file():
+    if gate.is_regular(root / FRAMES_FILE):
         return [root]
     found = sorted(path.parent for path in root.glob(f"*/{FRAMES_FILE}"))
+    found = [each for each in found if not each.name.startswith(".")]  # one that is being made
     if not found:
         raise UserError(
             f"No recorded frames under {root}. Record some with `cli capture --hotkey`, or bring "

@@ -7,18 +7,28 @@ review appends lines (`review_store.py`), and nothing here writes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dataset import gate
 from dataset.errors import UserError
+from dataset.gate import Name
 from dataset.judging import LABELS, LabelRow
 
 JOURNAL = "review.jsonl"
 
 Key = tuple[str, str]  # session, file
 Hand = dict[Key, str | None]  # the label of a frame; None: it was taken back
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One line: the label of a frame."""
+
+    session: Name
+    file: Name
+    label: str | None
 
 
 def read_journal(captures: str | Path) -> Hand:
@@ -32,23 +42,24 @@ def read_journal(captures: str | Path) -> Hand:
         A line is damaged, or the file cannot be read.
     """
     path = Path(captures) / JOURNAL
+    found: Hand = {}
     try:
-        data = path.read_bytes()
+        for number, line in enumerate(gate.lines_of(path), start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                values = gate.parse_json(line, _Given)
+                if values.label not in (*LABELS, None):
+                    raise ValueError(f"no label {gate.plain(values.label)!r}")
+            except ValueError as error:
+                raise UserError(
+                    f"{path}, line {number} is damaged ({error}). Remove that line."
+                ) from error
+            found[values.session, values.file] = values.label
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    found: Hand = {}
-    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
-        try:
-            values = json.loads(line)
-            if values["label"] not in (*LABELS, None):
-                raise ValueError(f"no label {values['label']!r}")
-            found[str(values["session"]), str(values["file"])] = values["label"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}, line {number} is damaged ({error}). Remove that line."
-            ) from error
     return found
 
 

@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from dataset.errors import UserError
+from dataset.files import WholeLines, hold_lock
 from dataset.judging import LABELS, LabelRow, label_frame, options_used
 from dataset.labels import (
     LABELS_FILE,
@@ -32,7 +31,7 @@ from dataset.labels import (
     session_name,
     write_labels,
 )
-from dataset.manifest import Frame, cut_tail, find_sessions, read_frames
+from dataset.manifest import Frame, cut_tail, find_files, find_sessions, read_frames
 from dataset.options import LabelOptions
 from dataset.review_journal import JOURNAL, Key, label_by_hand, read_journal
 
@@ -80,7 +79,7 @@ class ReviewStore:
         self._table = threading.Lock()  # labels.csv: one folding at a time
         self._hand = _mend_journal(source)
         self._by_key = {each.key: each.frame for each in self.frames}
-        self._journal = open(source / JOURNAL, "ab")  # noqa: SIM115 - closed by close()
+        self._journal = _open_journal(source)
         self._rows: dict[Key, LabelRow] = {}
         self._options = LabelOptions(source)
 
@@ -139,7 +138,7 @@ class ReviewStore:
                 folded = self._folded(known)
             if folded != known:
                 with suppress(OSError, ValueError):  # closed, or a disk without such a call
-                    os.fsync(self._journal.fileno())
+                    self._journal.sync()
                 write_labels(self.source, list(folded.values()))
                 with self._changes:
                     self._rows = folded
@@ -161,10 +160,10 @@ class ReviewStore:
             self._journal.close()
 
     def _append(self, lines: Iterator[dict[str, Any]]) -> None:
+        """Write all of the lines, or none of them: what was refused never counts later."""
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         try:
-            self._journal.write(text.encode())
-            self._journal.flush()
+            self._journal.append(text.encode())
         except OSError as error:
             raise UserError(
                 f"Cannot write {self.source / JOURNAL}: {error.strerror}.", 1
@@ -209,38 +208,36 @@ def open_review(source: Path) -> Iterator[ReviewStore]:
         Another review is at work on it, there are no sessions, or a file of theirs is damaged.
     """
     find_sessions(source)  # says so where there are none, before a lock is left there
-    lock = FileLock(source / LOCK, timeout=0.5)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(
-            f"Another review of {source} is running. End it with Ctrl-C in its terminal first."
-        ) from None
-    except OSError as error:
-        raise UserError(f"Cannot write in {source}: {error.strerror}.", 1) from error
-    try:
+    busy = f"Another review of {source} is running. End it with Ctrl-C in its terminal first."
+    with hold_lock(source / LOCK, busy):
         store = ReviewStore(source)
         try:
             store.fold()
             yield store
         finally:
             store.close()
-    finally:
-        lock.release()
+
+
+def _open_journal(source: Path) -> WholeLines:
+    try:
+        return WholeLines(source / JOURNAL)
+    except OSError as error:
+        raise UserError(f"Cannot write {source / JOURNAL}: {error.strerror}.", 1) from error
 
 
 def _find_frames(source: Path) -> Iterator[Reviewed]:
     """All frames in the order of their sessions, without those that lead out of their folder."""
     for folder in find_sessions(source):
-        root = folder.resolve()
-        for frame in read_frames(folder):
-            path = (root / frame.file).resolve()
-            if path.is_relative_to(root):
+        root, frames = folder.resolve(), list(read_frames(folder))
+        there = find_files(folder, [frame.file for frame in frames])
+        for frame, is_there in zip(frames, there, strict=True):
+            path = root / frame.file
+            if is_there or not os.path.lexists(path):
                 yield Reviewed(session_name(folder), frame, path, root)
 
 
 def _mend_journal(source: Path) -> dict[Key, str | None]:
     """What the journal says; a line cut off by a crash is removed, so that lines can follow."""
-    if (source / JOURNAL).exists():
+    if os.path.lexists(source / JOURNAL):
         cut_tail(source, JOURNAL)
     return read_journal(source)

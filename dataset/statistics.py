@@ -25,14 +25,17 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
+from dataset import gate
 from dataset.clipping import ClippingStatistics, Mask, measure_clipping
 from dataset.errors import UserError
+from dataset.files import ends_with_line, open_to_append
 from dataset.images import decode, read_image
 
 STATISTICS_FILE = "statistics.csv"
 HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
 COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
 MOST_PIXELS = 1 << 27  # of one frame, 134 million: more is a damaged or hostile header
+MISSING = "missing"  # why a frame has no statistics: no regular file of its session
 BLOCK = 16  # frames that a thread, or a worker of a cluster, measures in one go
 FLUSH_S = 0.2  # seconds between two flushes: one for each frame costs a fiftieth of the whole
 
@@ -67,19 +70,16 @@ class Kept:
 
     def _read(self) -> None:
         try:
-            file = open(self.path, encoding="utf-8", newline="")  # noqa: SIM115 - closed below
+            for line in gate.lines_of(self.path):
+                # A line that a crash cut off, or that is the heading, is no measurement.
+                with suppress(ValueError, csv.Error):
+                    key, method, found = _parse(line.decode())
+                    if method in self._methods:
+                        self._found[key, method] = found
         except FileNotFoundError:
             return
         except OSError as error:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
-        with file:
-            for values in csv.reader(file):
-                # A line that a crash cut off, or that is the heading, is no measurement.
-                with suppress(ValueError):
-                    session, name, method, fraction, blob, p99 = values
-                    if method in self._methods:
-                        found = ClippingStatistics(float(fraction), float(blob), int(p99))
-                        self._found[(session, name), method] = found
 
     def get(self, key: Key, method: str) -> ClippingStatistics | None:
         return self._found.get((key, method))
@@ -102,14 +102,12 @@ class Kept:
             raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
 
     def _open(self) -> IO[str]:
-        file = open(self.path, "a+", encoding="utf-8", newline="")  # noqa: SIM115 - kept open
-        if file.tell() == 0:
+        file = open_to_append(self.path, text=True)
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
             file.write(",".join(COLUMNS) + "\n")
-        else:
-            with open(self.path, "rb") as end:
-                end.seek(-1, os.SEEK_END)
-                if end.read() != b"\n":  # cut off by a crash: the next line starts afresh
-                    file.write("\n")
+        elif not ends_with_line(self.path):  # cut off by a crash: the next line starts afresh
+            file.write("\n")
         return file
 
     def __enter__(self) -> Kept:
@@ -129,19 +127,37 @@ class Kept:
             raise UserError(f"Cannot write {self.path}: {failure.strerror}.", 1) from failure
 
 
+def _parse(line: str) -> tuple[Key, str, ClippingStatistics]:
+    """A line by itself: a stray quote spoils no other. ``ValueError`` where it is none."""
+    (values,) = csv.reader([line])
+    session, name, method, fraction, blob, p99 = values
+    found = ClippingStatistics(float(fraction), float(blob), int(p99))
+    if not (0 <= found.clipped_fraction <= 1 and 0 <= found.largest_blob <= 1):
+        raise ValueError("no share")
+    if not 0 <= found.p99 <= 255:
+        raise ValueError("no level")
+    return (session, name), method, found
+
+
 def hud_digest(session: Path) -> str:
     """The first 8 hexadecimal digits of the SHA-256 of a session's HUD mask; empty without one.
 
     Raises
     ------
     UserError
-        The mask is no picture.
+        The mask is no picture, no regular file, or a link out of the session.
     """
     path = session / HUD_MASK
-    if not path.is_file():
+    if not os.path.lexists(path):
         return ""
-    read_image(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    try:
+        data = gate.read_regular(gate.inside(session, HUD_MASK), gate.MOST_PICTURE)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(f"The mask {path} cannot be used: {error}.") from error
+    decode(data, path)
+    return hashlib.sha256(data).hexdigest()[:8]
 
 
 def why_unfit(data: bytes) -> str:
@@ -183,11 +199,11 @@ def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
 
 
 def measure_file(job: Job) -> Found:
-    """The statistics of one file, or why it has none. Raises for no picture, however broken."""
+    """The statistics of one file, or why it has none. Never raises, however broken it is."""
     try:
-        data = Path(job.path).read_bytes()
+        data = gate.read_regular(job.path, gate.MOST_PICTURE)
     except OSError:
-        return "missing"
+        return MISSING
     reason = why_unfit(data)
     if reason:
         return reason

@@ -22,7 +22,7 @@ numbers = st.integers(0, 2**63)
 frames = st.builds(
     Frame,
     index=numbers,
-    file=st.text(string.ascii_letters + "/.한", min_size=1),
+    file=st.text(string.ascii_letters + ".한", min_size=1).map("frames/".__add__),
     width=numbers,
     height=numbers,
     wall_ns=numbers,
@@ -32,8 +32,8 @@ frames = st.builds(
     label=st.sampled_from([None, "X", "Y"]),
     light=texts,
     viewpoint=texts,
-    sha256=texts,
-    phash=texts,
+    sha256=st.none() | st.text(string.hexdigits, max_size=64),
+    phash=st.none() | st.text("0123456789abcdef", max_size=16),
     extra=st.dictionaries(st.text(min_size=1).map("later_".__add__), texts | numbers, max_size=3),
 )
 
