@@ -288,6 +288,17 @@ def remove_parts(folder: Path, name: str = "", alive: bool = True) -> int:
     return removed
 
 
+def is_being_written(path: Path) -> bool:
+    """Whether another process that is alive is making this file aside, as `written_aside` does."""
+    start, own = f".{path.name}.", part_of(path).name
+    try:
+        names = [each for each in os.listdir(path.parent) if each.startswith(start)]
+    except OSError:  # no folder yet
+        return False
+    ours = (each for each in names if PART_NAME.fullmatch(each) and each != own)
+    return any(_is_alive(path.with_name(each)) for each in ours)
+
+
 def _is_alive(part: Path) -> bool:
     """Whether the process that writes it may still be at work."""
     number = part.name.removesuffix(PART).rpartition(".")[2]

@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dataset.containers import RECORDINGS
 from dataset.errors import UserError
+from dataset.gate import open_regular
 from dataset.images import READABLE
-from dataset.recordings import RECORDINGS
+
+MOST_RECORDING = 1 << 50  # bytes: no limit, since it is read piece by piece
 
 
 def find_files(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -56,8 +59,11 @@ def _is_typescript(path: Path) -> bool:
     """Whether a ``.ts`` lacks the first byte of an MPEG transport stream."""
     if path.suffix.lower() != ".ts":
         return False
-    with path.open("rb") as file:
-        return file.read(1) not in (b"G", b"")
+    try:
+        with open_regular(path, MOST_RECORDING) as file:
+            return file.read(1) not in (b"G", b"")
+    except OSError:  # named when its turn comes
+        return False
 
 
 def _natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:

@@ -7,7 +7,9 @@ on Windows.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,11 +17,18 @@ from numpy.typing import NDArray
 
 from dataset.errors import UserError
 from dataset.files import write_whole
+from dataset.gate import MOST_PICTURE, read_regular
+from dataset.headers import HEAD, READERS, Header, format_of, read_header
+from dataset.limits import TooLarge, check_header
 from dataset.png import encode_png
 
 Image = NDArray[np.uint8]
 
 READABLE = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+
+# For a picture that could not be decoded while others were: once more, alone.
+_alone = threading.Lock()
 
 
 def decode(data: bytes, name: str | Path) -> Image:
@@ -34,24 +43,72 @@ def decode(data: bytes, name: str | Path) -> Image:
 
     Raises
     ------
+    TooLarge
+        It is beyond the limits of ``limits``, or the memory cannot hold it now.
     UserError
-        The bytes are not a whole picture that OpenCV can read.
+        The bytes are not a whole picture of a format of `READABLE`.
     """
     if not data:
         raise UserError(f"{name} is empty (0 bytes). Leave it out or record it again.", 1)
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:
-        picture = None
+    header = check_picture(data, name)
+    picture = _decoded(data)
+    if picture is None:
+        with _alone:
+            picture = _decoded(data)
+            if picture is None and header is not None and not _fits(header):
+                raise TooLarge(
+                    f"{name} takes more memory than is free. Close other programs, or make it "
+                    "smaller.",
+                    1,
+                )
     if picture is None:
         raise UserError(f"{name} is not a readable picture. Leave it out or convert it to PNG.", 1)
     return np.asarray(picture, dtype=np.uint8)
 
 
-def read_image(path: str | Path) -> Image:
-    """Read a picture file as RGB uint8 (H, W, 3); ``UserError`` where that cannot be done."""
+def check_picture(data: bytes, name: str | Path) -> Header | None:
+    """Refuse what `decode` would not read, or not in a sensible time, by its first bytes alone.
+
+    Returns
+    -------
+    Header or None
+        What the picture states of itself; None where it is damaged.
+
+    Raises
+    ------
+    TooLarge, UserError
+        As of `decode`.
+    """
+    kind = format_of(data[:HEAD])
+    if kind not in READERS:
+        what = f"is {kind}, not" if kind else "is not"
+        raise UserError(f"{name} {what} a readable picture. Leave it out or convert it to PNG.", 1)
+    header = read_header(data)
+    check_header(header, name)
+    return header
+
+
+def _decoded(data: bytes) -> Any:
     try:
-        data = Path(path).read_bytes()
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except (cv2.error, MemoryError):
+        return None
+
+
+def _fits(header: Header) -> bool:
+    """Whether there is room for what decoding takes: OpenCV does not say why it could not."""
+    width, height = header.size
+    try:
+        np.empty((2, height, width, 3), np.uint8)
+    except (MemoryError, ValueError):
+        return False
+    return True
+
+
+def read_image(path: str | Path) -> Image:
+    """Read a picture file as RGB uint8 (H, W, 3); errors as of `decode`, or it cannot be read."""
+    try:
+        data = read_regular(path, MOST_PICTURE)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     return decode(data, path)

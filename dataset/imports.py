@@ -6,32 +6,39 @@ times of one clock. `recordings` decodes.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from dataset.conversion import convert, frame_of
 from dataset.errors import UserError
+from dataset.files import (
+    make_marked,
+    move_finished,
+    move_over,
+    part_of,
+    remove_marked,
+    remove_part_folders,
+)
 from dataset.finding import find_files, is_recording
-from dataset.hashing import phash, sha256
-from dataset.images import Image, decode, encode_png, resize_area
+from dataset.gate import plain
+from dataset.images import encode_png, resize_area
+from dataset.limits import InFlight
 from dataset.manifest import Frame, ManifestWriter, write_session
 from dataset.recordings import NS, Reader, Recording, Shot, describe
 
-PNG_HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-RGB8 = b"\x08\x02"  # the bit depth and colour type of plain 8-bit RGB in a PNG header
 TIMES_OF_RECORDING = "recording"  # in session.json: the times are those of the pictures
-NOT_IN_NAMES = r'[<>:"/\\|?*\x00-\x1f]'
+NOT_IN_NAMES = r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]'
+NOTE = "An import that did not end. It is removed by the next one."
 
 Progress = Callable[[int, int], None]
 
@@ -212,23 +219,26 @@ def _exists(target: Path) -> str:
 
 def _build(target: Path, label: str | None, take: Callable[[Path], _Taken]) -> _Taken:
     """Make one session beside its place, and rename it there if it has frames."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    aside = part_of(target)
     try:
-        (aside / "frames").mkdir(parents=True)
+        remove_part_folders(target.parent)
+        make_marked(aside, NOTE)
+        (aside / "frames").mkdir()
         taken = take(aside)
         if taken.frames:
             with ManifestWriter(aside) as manifest:
                 for frame in taken.frames:
                     manifest.append(replace(frame, label=label))
             write_session(aside, _facts(target.name, taken))
-            os.rename(aside, target)
+            move_finished(aside, target)
         return taken
+    except FileExistsError as error:
+        raise UserError(_exists(target)) from error
     except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            raise UserError(_exists(target)) from error
         raise UserError(f"Cannot write {target}: {error.strerror}.", 1) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError, UserError):
+            remove_marked(aside)
 
 
 def _facts(name: str, taken: _Taken) -> dict[str, Any]:
@@ -239,7 +249,7 @@ def _facts(name: str, taken: _Taken) -> dict[str, Any]:
         "imported": True,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **taken.facts,
-        "skipped": taken.skipped,
+        "skipped": [plain(each) for each in taken.skipped],
     }
 
 
@@ -252,26 +262,27 @@ def _take_pictures(
 ) -> _Taken:
     """Put the readable pictures into ``frames/``."""
     # Their times are those of the files, which say when they were copied, if anything.
-    taken = _Taken(facts={"times": "files", "paths": [str(each.absolute()) for each in paths]})
+    taken = _Taken(facts={"times": "files", "paths": [plain(each.absolute()) for each in paths]})
+    in_flight = InFlight()
 
-    def convert(job: tuple[int, Path]) -> tuple[Path, Frame] | str:
+    def take(job: tuple[int, Path]) -> tuple[Path, Frame] | str:
         number, path = job
         aside = session / f"{number}.png"
         try:
-            frame = _convert(path, aside, size)
-            return aside, replace(frame, extra={"source": str(path)})
+            frame = convert(path, aside, size, in_flight)
+            return aside, replace(frame, extra={"source": plain(path)})
         except UserError as error:
             return str(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for done, result in enumerate(pool.map(convert, enumerate(files)), start=1):
+            for done, result in enumerate(pool.map(take, enumerate(files)), start=1):
                 if isinstance(result, str):
                     taken.skipped.append(result)
                 else:
                     aside, frame = result
                     index = len(taken.frames)
-                    os.replace(aside, session / _file(index))
+                    move_over(aside, session / _file(index))
                     taken.frames.append(replace(frame, index=index, file=_file(index)))
                 progress.at(done)
         except BaseException:
@@ -324,8 +335,8 @@ def _write_shots(
         image = shot.image if size is None else resize_area(shot.image, size)
         data = encode_png(image)
         (session / _file(index)).write_bytes(data)
-        extra = {"source": str(source), "source_s": shot.source_s}
-        frame = replace(_frame(image, data, shot.time_ns), index=index, file=_file(index))
+        extra = {"source": plain(source), "source_s": shot.source_s}
+        frame = replace(frame_of(image, data, shot.time_ns), index=index, file=_file(index))
         return replace(frame, missed_before=shot.missed_before, extra=extra)
 
     threads = min(os.cpu_count() or 1, 8)
@@ -341,48 +352,3 @@ def _write_shots(
 
 def _file(index: int) -> str:
     return f"frames/{index:06d}.png"
-
-
-def _convert(path: Path, target: Path, size: tuple[int, int] | None) -> Frame:
-    """Write one picture as PNG; its frame, still without index and file.
-
-    ``UserError`` where it cannot be read; ``OSError`` where it cannot be written.
-    """
-    try:
-        data = path.read_bytes()
-        modified_ns = path.stat().st_mtime_ns
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    image = decode(data, path)
-    if size is None and _is_plain_png(data):
-        _link(path, target)
-    else:
-        image = image if size is None else resize_area(image, size)
-        data = encode_png(image)
-        target.write_bytes(data)
-    return _frame(image, data, modified_ns)
-
-
-def _frame(image: Image, data: bytes, time_ns: int) -> Frame:
-    height, width = image.shape[:2]
-    return Frame(
-        index=0,
-        file="",
-        width=width,
-        height=height,
-        wall_ns=time_ns,
-        monotonic_ns=time_ns,
-        sha256=sha256(data),
-        phash=phash(image),
-    )
-
-
-def _is_plain_png(data: bytes) -> bool:
-    return data.startswith(PNG_HEADER) and data[24:26] == RGB8 and b"tRNS" not in data[:4096]
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # another disk, or a file system without links
-        shutil.copyfile(source, target)

@@ -25,6 +25,7 @@ except ImportError:  # no wheel for this processor
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RGB_8_BIT = bytes([8, 2, 0, 0, 0])  # depth, colour type, compression, filters, no interlace
+KEPT = 1 << 26  # bytes of filtered rows that a thread keeps for its next picture
 SUB = 1  # filter: each value minus that of the pixel to the left
 
 
@@ -60,8 +61,9 @@ def _filtered(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     rows = _scratch.rows
     if rows is None or rows.shape != (height, 1 + 3 * width):
-        rows = _scratch.rows = np.empty((height, 1 + 3 * width), np.uint8)
+        rows = np.empty((height, 1 + 3 * width), np.uint8)
         rows[:, 0] = SUB
+        _scratch.rows = rows if rows.nbytes <= KEPT else None
     values = image.reshape(height, 3 * width)
     rows[:, 1:4] = values[:, :3]
     np.subtract(values[:, 3:], values[:, :-3], out=rows[:, 4:])

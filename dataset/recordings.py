@@ -1,4 +1,4 @@
-"""A recording's frames with their own times: the only import of PyAV here. Writes nothing.
+"""A recording's frames with their own times. Writes nothing.
 
 A recording is decoded from its first packet to its last without seeking, and one frame of each
 interval of an absolute grid is turned into RGB. Nothing is made up: where the recording has no
@@ -25,12 +25,13 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from dataset.containers import limit_size, open_recording
 from dataset.errors import UserError
+from dataset.gate import plain
 from dataset.images import Image
 
 Matrix = NDArray[np.int32]  # a display matrix, (9,)
 
-RECORDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".flv", ".m4v", ".ts", ".m2ts")
 NS = 1_000_000_000  # nanoseconds in a second
 ROUNDING_NS = 1_000_000  # Matroska and FLV round times to a millisecond
 CUT_S = 1.0  # a recording that ends so much before its stated length was cut off
@@ -40,11 +41,6 @@ HDR = {16: "PQ", 18: "HLG"}
 BT709, BT601 = 1, 5
 MATRICES = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}  # 7: SMPTE 240M, 9: BT.2020
 ACCURATE = 0x4 | 0x2000 | 0x40000  # swscale's BICUBIC, FULL_CHR_H_INT and ACCURATE_RND
-
-# Metadata may be no UTF-8. PyAV 19 takes it as it is, and has no such argument.
-TEXT: dict[str, Any] = (
-    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-)
 UPRIGHT = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], np.int32)  # of ISO/IEC 14496-12
 
 
@@ -125,7 +121,7 @@ def describe(path: Path) -> Recording:
     UserError
         The file cannot be read, has no moving picture, or is HDR.
     """
-    with _open(path) as container:
+    with open_recording(path) as container:
         stream = _video(container, path)
         return Recording(
             path,
@@ -180,7 +176,7 @@ class Reader:
         UserError
             Not one frame can be decoded, it is encrypted, or it turns out to be HDR.
         """
-        with _open(self.recording.path) as container:
+        with open_recording(self.recording.path) as container:
             stream = _video(container, self.recording.path)
             stream.thread_type = "AUTO"
             for frame in self._frames(container, stream):
@@ -212,7 +208,7 @@ class Reader:
         """What is known of the recording once it has been read, for ``session.json``."""
         fps = self.average_fps
         return {
-            "path": str(self.recording.path.absolute()),
+            "path": plain(self.recording.path.absolute()),
             "container": self.recording.container,
             "codec": self.recording.codec,
             "size": self.size,
@@ -327,20 +323,6 @@ def turn(image: Image, matrix: Matrix) -> Image:
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _open(path: Path) -> InputContainer:
-    try:
-        if not path.stat().st_size:
-            raise UserError(f"{path} is empty (0 bytes). Leave it out or record it again.", 1)
-        # "file:" keeps a name like "a:b.mkv" from being an address; a playlist in disguise can
-        # open nothing but files.
-        return av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, **TEXT)
-    except (av.error.FFmpegError, OSError) as error:
-        why = ""
-        if path.suffix.lower() in (".mp4", ".mov", ".m4v"):
-            why = " One whose recorder was killed has lost its index: let OBS record to MKV."
-        raise UserError(f"{path} is no readable recording: {error.strerror}.{why}", 1) from error
-
-
 def packets_of(
     container: InputContainer, streams: Sequence[Stream], on_fault: Callable[[str], None]
 ) -> Iterator[Packet]:
@@ -365,6 +347,7 @@ def _video(container: InputContainer, path: Path) -> VideoStream:
     if stream.codec_context is None:
         raise UserError(f"No decoder for {path}. Convert it to H.264 first.", 1)
     _refuse_hdr(stream, path)
+    limit_size(stream, path)
     return stream
 
 

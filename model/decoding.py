@@ -27,11 +27,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from dataset.errors import UserError
+from dataset.headers import Header, read_header
+from dataset.limits import MOST_PIXELS, check_header
 from model import pngs, tiffs
+from model.memory import check_room, free_memory
 from model.pngs import Samples
 
-MOST_PIXELS = 400_000_000  # 5 GB once they are float32
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # or Pillow refuses some formats earlier
+TAKEN_BYTES = 16  # a pixel: three channels as float32, and as they are decoded
 
 # Not by Pillow's `open`, which refuses what is too large without telling its size.
 OPENERS: dict[str, Any] = {
@@ -99,16 +102,15 @@ def open_image(data: bytes, name: str, path: Path) -> ImageFile:
     Raises
     ------
     UserError
-        It has more than `MOST_PIXELS`, or several pages or frames.
+        It is beyond the limits of ``dataset/limits.py`` or of the memory that is free, or has
+        several pages or frames.
     """
+    check_header(read_header(data), path)
     image: ImageFile = OPENERS[name](io.BytesIO(data))
     width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise UserError(
-            f"{path} has {width}x{height} pixels, over {MOST_PIXELS // 10**6} million. "
-            "Cut it into parts, or make it smaller.",
-            1,
-        )
+    # What Pillow found, too: it may read a damaged file otherwise.
+    check_header(Header(name, image.size), path)
+    check_room(width, height, TAKEN_BYTES * width * height, free_memory())
     if isinstance(image, TiffImageFile):
         count, what = tiffs.pages_of(image), "pages"
     else:

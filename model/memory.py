@@ -37,12 +37,7 @@ def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
     needed, free : int
         Bytes that it takes at least, and that there are.
     """
-    if needed > USABLE * free:
-        raise UserError(
-            f"A picture of {width}x{height} takes {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free. {ADVICE}",
-            1,
-        )
+    check_room(width, height, needed, free)
     try:
         yield
     except Exception as error:
@@ -51,6 +46,16 @@ def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
         raise UserError(
             f"A picture of {width}x{height} takes more memory than is free. {ADVICE}", 1
         ) from error
+
+
+def check_room(width: int, height: int, needed: int, free: int) -> None:
+    """``UserError`` where a picture takes more memory than there is; as for `room_for`."""
+    if needed > USABLE * free:
+        raise UserError(
+            f"A picture of {width}x{height} takes {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free. {ADVICE}",
+            1,
+        )
 
 
 def ran_out(error: Exception | str) -> bool:

@@ -10,6 +10,7 @@ are in ``video.py``.
 from __future__ import annotations
 
 import io
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from dataset.errors import UserError
 from dataset.files import write_whole
+from dataset.gate import MOST_PICTURE, is_regular, open_regular
 from model import bmps, pngs, tiffs
 from model.decoding import FAULTS, OPENERS, decoding, open_image, read_samples
 from model.exif import ORIENTATION, PREFIX, orientation_of, say_upright, swaps_sides, turn
@@ -141,13 +143,14 @@ def write_picture(path: str | Path, picture: Picture) -> tuple[str, ...]:
 def _load(path: Path) -> bytes:
     """A file's bytes; turned away by the first ones where it has no format that is read."""
     try:
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path} is not a file. Name a picture.", 1)
-        with path.open("rb") as file:
+        with open_regular(path, MOST_PICTURE) as file:
             head = file.read(HEAD)
             _readable(head, path)
-            return head + file.read()
+            file.seek(0)
+            return file.read(MOST_PICTURE)
     except OSError as error:
+        if os.path.exists(path) and not is_regular(path):
+            raise UserError(f"{path} is not a file. Name a picture.", 1) from error
         raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
 
 

@@ -19,13 +19,13 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from dataset.containers import limit_size, open_recording
 from dataset.errors import UserError
 from dataset.recordings import (
     BT709,
     CUT_S,
     HDR,
     MATRICES,
-    TEXT,
     Recording,
     display_matrix,
     packets_of,
@@ -45,7 +45,7 @@ class Source:
     def __init__(self, recording: Recording) -> None:
         self.recording, self.path = recording, recording.path
         self._reformatter = VideoReformatter()
-        with _open(self.path) as container:  # of its own, as a frame cannot be given back
+        with open_recording(self.path) as container:  # of its own, as a frame cannot be given back
             self._begin()
             stream = _moving(container, self.path)
             first = next(self._decoded(container, stream, _ignore), None)
@@ -57,7 +57,7 @@ class Source:
             self.colours = _colours(stream, first, self.path)
             self.has_alpha = any(part.is_alpha for part in first.format.components)
         self._begin()
-        self.container = _open(self.path)
+        self.container = open_recording(self.path)
         self.stream = _moving(self.container, self.path)
         self.stream.thread_type = "AUTO"
 
@@ -176,13 +176,9 @@ def _colours(stream: VideoStream, frame: VideoFrame, path: Path) -> tuple[int, i
     )
 
 
-def _open(path: Path) -> InputContainer:
-    """A video whose header `describe` has read; names may hold colons, and open nothing else."""
-    return av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, **TEXT)
-
-
 def _moving(container: InputContainer, path: Path) -> VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise UserError(f"{path} has no moving picture. Leave it out.", 1)
+    limit_size(stream, path)
     return stream
