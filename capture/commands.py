@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from dataset.gate import CONTROLS, LONGEST_TEXT
+
 NAMES = (
     "status",  # answer only
     "start",  # record from now on
@@ -21,7 +23,7 @@ NAMES = (
     "light",  # free text on the light (the value), kept with the frames from now on
     "light-step",  # the light was moved once more: "step 1", "step 2" and so on
     "stop",  # end the session
-    "interrupt",  # end the session: Ctrl-C or SIGTERM
+    "interrupt",  # end the session: Ctrl-C, SIGTERM, or a closed terminal
 )
 LABELS = ("X", "Y")
 
@@ -48,10 +50,22 @@ class Command:
             raise ValueError(f"unknown command {self.name!r}: there are {', '.join(NAMES)}")
         if self.name == "label" and self.value not in LABELS:
             raise ValueError(f"a label is X or Y, not {self.value!r}")
-        if self.name == "light" and not isinstance(self.value, str):
-            raise ValueError("light needs a text")
+        if self.name == "light":
+            _check_text(self.value)
         if self.name not in ("label", "light") and self.value is not None:
             raise ValueError(f"{self.name} takes no value")
+
+
+def _check_text(value: object) -> None:
+    if not isinstance(value, str):
+        raise ValueError("light needs a text")
+    if len(value) > LONGEST_TEXT:
+        raise ValueError(f"the text on the light has more than {LONGEST_TEXT} characters")
+    if CONTROLS.search(value):
+        raise ValueError(
+            "the text on the light has control characters, or bytes of another encoding than the "
+            "terminal's"
+        )
 
 
 Commands = queue.SimpleQueue[Command]

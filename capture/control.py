@@ -23,9 +23,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from capture.commands import Command, Commands, Reply
 from capture.places import Place, is_recording, place_file, read_place, running_places, write_place
 from dataset.errors import UserError
+from dataset.files import remove_file
+from dataset.gate import parse_json
 
 LINE_BYTES = 4096  # longest request
 ANSWER_BYTES = 1 << 20  # longest answer
@@ -56,14 +60,14 @@ def control_channel(out: Path, commands: Commands, unix: bool = UNIX) -> Iterato
     """
     note = place_file(out)
     path = note.with_suffix(".sock")
-    path.unlink(missing_ok=True)  # stale: we hold the lock
     token = None if unix else secrets.token_hex(32)
     try:
+        remove_file(path)  # stale: we hold the lock
         server = _Server(path if unix else None, commands, token)
     except OSError as error:
         raise UserError(f"Cannot open the control channel {path}: {error}", 1) from error
     where: dict[str, Any] = {"socket": str(path)} if unix else {"port": server.server_address[1]}
-    place = Place(str(out.resolve()), os.getpid(), token=token, **where)
+    place = Place(os.path.realpath(out), os.getpid(), token=token, **where)
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="control", daemon=True)
     thread.start()
     try:
@@ -73,8 +77,25 @@ def control_channel(out: Path, commands: Commands, unix: bool = UNIX) -> Iterato
         server.shutdown()
         server.server_close()
         thread.join()
-        note.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # who holds the lock clears them away
+            remove_file(note)
+            remove_file(path)
+
+
+class _Request(msgspec.Struct):
+    """What a client asks for."""
+
+    command: str
+    value: str | None = None
+    token: Any = None
+
+
+class _Answer(msgspec.Struct):
+    """What it is told."""
+
+    ok: bool = False
+    error: str = "the recorder could not do it"
+    status: dict[str, Any] = {}
 
 
 class _Clients(socketserver.StreamRequestHandler):
@@ -87,7 +108,7 @@ class _Clients(socketserver.StreamRequestHandler):
         with suppress(OSError):
             while line := self.rfile.readline(LINE_BYTES + 1):
                 answer = self._answer(line)
-                self.wfile.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+                self.wfile.write(_line(answer))
                 if not answer["ok"] and answer.get("final"):
                     return
 
@@ -99,16 +120,13 @@ class _Clients(socketserver.StreamRequestHandler):
         if len(line) > LINE_BYTES:
             return {"ok": False, "error": "the request is too long", "final": True}
         try:
-            request = json.loads(line)
-            if not isinstance(request, dict):
-                raise ValueError("a request is a JSON object")
-            self._check_token(request.get("token"))
+            request = parse_json(line, _Request)
+            self._check_token(request.token)
             reply: Future[Reply] = Future()
-            name, value = str(request.get("command")), request.get("value")
-            command = Command(name, value, by="control", reply=reply)
+            command = Command(request.command, request.value, by="control", reply=reply)
         except PermissionError as error:
             return {"ok": False, "error": str(error), "final": True}
-        except (ValueError, TypeError, RecursionError) as error:
+        except ValueError as error:
             return {"ok": False, "error": str(error)}
         self.server.commands.put(command)
         try:
@@ -168,20 +186,29 @@ def tell(place: Place, name: str, value: str | None = None) -> Reply:
     UserError
         It cannot be reached, or could not do it.
     """
+    try:
+        Command(name, value)
+    except ValueError as error:
+        raise UserError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     request = {"command": name, "value": value, "token": place.token}
     try:
         with _connect(place) as connection, connection.makefile("rwb") as stream:
-            stream.write(json.dumps(request).encode() + b"\n")
+            stream.write(_line(request))
             stream.flush()
-            answer = json.loads(stream.readline(ANSWER_BYTES))
+            answer = parse_json(stream.readline(ANSWER_BYTES), _Answer)
     except (OSError, ValueError) as error:
         raise UserError(
             f"The recorder (process {place.pid}) gives no answer; it may be ending ({error}).",
             1,
         ) from error
-    if not answer.get("ok"):
-        raise UserError(str(answer.get("error", "the recorder could not do it")), 1)
-    return dict(answer)
+    if not answer.ok:
+        raise UserError(answer.error, 1)
+    return {"ok": True, "status": answer.status}
+
+
+def _line(values: Reply) -> bytes:
+    """One line of JSON. The names of folders need not be UTF-8."""
+    return json.dumps(values, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
 def find_recorder(out: Path | None, default: Path) -> Place:

@@ -6,6 +6,7 @@ when is decided in ``recorder.py``.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -18,7 +19,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import msgspec
 
 from capture.commands import Command, Commands, Reply
 from capture.control import control_channel, tell
@@ -27,18 +31,22 @@ from capture.doctor import warnings_at_start
 from capture.hotkeys import Hotkeys, keys_of
 from capture.loop import obey, record
 from capture.options import CaptureOptions
-from capture.places import only_recorder, only_writer, read_place
+from capture.places import only_recorder, read_place
 from capture.recorder import Recorder
 from capture.screen import open_screen
+from capture.session import check_texts
 from capture.signals import signals_into
-from capture.status import Status, Summary
+from capture.status import Status, Summary, while_heard
+from dataset import gate
 from dataset.errors import UserError
+from dataset.files import open_to_append
 from dataset.manifest import SPOOL
 
 LOG = logging.getLogger("unclip.capture")
 LOG_FILE = "recorder.log"  # in the folder of sessions
 LOG_BYTES, LOG_FILES = 1 << 20, 3  # a log of before is kept so often
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
+LOG_MOST = 64 << 20  # bytes of a log that is read for its last words
 START_S = 20.0  # longest wait for a recorder in the background to answer
 
 OnStatus = Callable[[Status], None]
@@ -50,13 +58,13 @@ def run_capture(
     on_status: OnStatus | None = None,
     on_progress: OnProgress | None = None,
 ) -> Summary:
-    """Record one session until a key, a command, a limit, Ctrl-C or SIGTERM ends it.
+    """Record one session until a key, a command, a limit, a signal or a closed terminal ends it.
 
     Parameters
     ----------
     options : CaptureOptions
     on_status : callable
-        Told the status a few times a second.
+        Told the status a few times a second, until that fails: recording goes on.
     on_progress : callable
         Called with (done, total) frames while a lossless video becomes PNG.
 
@@ -77,8 +85,8 @@ def run_capture(
             watch = None
             if options.hotkey:
                 watch = stack.enter_context(Hotkeys(commands, keys_of(options))).watch
-            recorder = stack.enter_context(Recorder(options, screen))
-            held.enter_context(only_writer(recorder.path))
+            # The session's lock outlasts the recorder: its frames are still to become PNG.
+            recorder = stack.enter_context(Recorder(options, screen, held))
             if options.start:
                 recorder.start()
             try:
@@ -132,7 +140,7 @@ def developed(
         development = Development(
             summary.session,
             options.disk_floor_bytes,
-            on_progress or (lambda done, total: None),
+            while_heard(on_progress or (lambda done, total: None)),
             stop=lambda: _asked_to_stop(commands),
         )
         return replace(summary, undeveloped=development.run())
@@ -158,17 +166,13 @@ def start_in_background(options: CaptureOptions) -> dict[str, Any]:
     UserError
         It ended at once: with the reason that it gave.
     """
-    options.out.mkdir(parents=True, exist_ok=True)
+    check_texts(options)
     with only_recorder(options.out):
         pass  # a second recorder is refused here, where somebody can read why
-    values = {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in asdict(options).items()
-    }
-    with open(options.out / LOG_FILE, "ab") as log:
-        said_before = log.tell()
+    with _open_log(options.out / LOG_FILE) as log:
+        said_before = log.seek(0, os.SEEK_END)
         child = subprocess.Popen(
-            [sys.executable, "-m", "capture.daemon", json.dumps(values)],
+            [sys.executable, "-m", "capture.daemon", _written(options)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -189,21 +193,42 @@ def start_in_background(options: CaptureOptions) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """The process in the background: record by the settings given as JSON; its exit code."""
-    values = json.loads(arguments[0])
-    for each in fields(CaptureOptions):
-        if values.get(each.name) is not None:
-            if "Path" in str(each.type):
-                values[each.name] = Path(values[each.name])
-            elif isinstance(values[each.name], list):
-                values[each.name] = tuple(values[each.name])
-    options = CaptureOptions(**values)
+    code = 0
     try:
-        summary = run_capture(options)
+        said, to = str(run_capture(_read_options(arguments[0]))), sys.stdout
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(summary)
-    return 0
+        said, to, code = f"Error: {error}", sys.stderr, error.exit_code
+    with suppress(OSError, UnicodeError):  # the log's disk is full: the session is whole
+        print(said, file=to, flush=True)
+    return code
+
+
+def _written(options: CaptureOptions) -> str:
+    """Settings as JSON. Paths need not be UTF-8, and are written as in addresses."""
+    return json.dumps(
+        {
+            key: quote_from_bytes(os.fsencode(value)) if isinstance(value, Path) else value
+            for key, value in asdict(options).items()
+        }
+    )
+
+
+def _read_options(text: str) -> CaptureOptions:
+    """What `_written` wrote; ``UserError`` where it is something else."""
+    kinds = get_type_hints(CaptureOptions)
+    paths = {name for name, kind in kinds.items() if kind in (Path, Path | None)}
+    kinds.update(dict.fromkeys(paths, str | None))
+    settings = msgspec.defstruct(
+        "Settings", [(each.name, kinds[each.name]) for each in fields(CaptureOptions)]
+    )
+    try:
+        values = msgspec.structs.asdict(gate.parse_json(text, settings))
+    except ValueError as error:
+        raise UserError(f"These are no settings of a recording: {error}.") from error
+    for name in paths:
+        if values[name] is not None:
+            values[name] = Path(os.fsdecode(unquote_to_bytes(values[name])))
+    return CaptureOptions(**values)
 
 
 def _environment() -> dict[str, str]:
@@ -222,15 +247,37 @@ def _detached() -> dict[str, Any]:
 
 def _last_words(log: Path, said_before: int) -> str:
     """The error with which a recorder ended, behind so many bytes of its log."""
-    said = log.read_bytes()[said_before:].decode("utf-8", "replace")
+    try:
+        said = gate.read_regular(log, LOG_MOST)[said_before:].decode("utf-8", "replace")
+    except OSError as error:
+        return f"The recorder did not start, and {log} cannot be read: {error.strerror}."
     _, found, error = said.rpartition("Error: ")
     return error.strip() if found else f"The recorder did not start; see {log}."
+
+
+class _Log(RotatingFileHandler):
+    """A log that is written through no link, and whose full disk is no fault of a recording."""
+
+    def _open(self) -> io.TextIOWrapper:
+        return open_to_append(self.baseFilename, text=True)  # type: ignore[return-value]
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """What cannot be logged is left out."""
+
+
+def _open_log(path: Path) -> Any:
+    gate.refuse_links(path, "the recorders' log")
+    try:
+        return open_to_append(path)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     """Append what recorders do to a file that is renamed away when it has grown."""
-    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    _open_log(path).close()  # says why it cannot be opened
+    handler = _Log(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
     level = LOG.level
     LOG.addHandler(handler)

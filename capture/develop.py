@@ -1,7 +1,8 @@
 """Turns the lossless video of a session into PNG files and lines of its manifest.
 
 Can be cut off anywhere and called again: what the manifest has is not done twice, and a segment
-is deleted only when all of its frames are in the manifest.
+is deleted only when all of its frames are in the manifest. Whatever else lies in the spool is not
+ours, or of no known frame, and is set aside.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from capture.encoders import Encoders
-from capture.spool import Damaged, journal_of, read_segment
+from capture.encoders import DAMAGED, Encoders
+from capture.spool import SEGMENT_NAME, Damaged, journal_of, packet_of, read_segment
 from capture.workers import Job
 from dataset.errors import UserError
-from dataset.manifest import SPOOL, Frame, cut_tail, read_lines
+from dataset.files import move_aside, remove_empty, remove_file
+from dataset.gate import plain, refuse_links
+from dataset.manifest import JOURNAL, SPOOL, Frame, cut_tail, read_lines
 
 WAITING = 4  # decoded frames that may wait for an encoder
-DAMAGED = "damaged"  # folder of a session for segments that could not be read to their end
 
 
 @dataclass
@@ -43,19 +45,34 @@ class Development:
         ------
         UserError
             The disk is full, or a segment is damaged; all before it is PNG, and nothing is lost.
+            Or a folder of the session is a link, and nothing was touched.
         """
+        refuse_linked_folders(self.session)
+        try:
+            return self._run()
+        except OSError as error:
+            raise UserError(f"Cannot write in {self.session}: {error.strerror}.", 1) from error
+
+    def _run(self) -> int:
         journal = journal_of(self.session)
         cut_tail(self.session)
-        for name, group in groupby(journal, key=lambda frame: str(frame.extra["segment"])):
+        done = self._done()
+        for name, group in groupby(journal, key=lambda frame: packet_of(frame).segment):
             frames = list(group)
-            first = _next_index(self.session)
-            if first <= frames[-1].index and not self._segment(name, frames, first, len(journal)):
-                return sum(1 for frame in journal if frame.index >= _next_index(self.session))
-            (self.session / SPOOL / name).unlink(missing_ok=True)
-        shutil.rmtree(self.session / SPOOL, ignore_errors=True)
+            missing = not done.issuperset(frame.index for frame in frames)
+            if missing and not self._segment(name, frames, done, len(journal)):
+                done = self._done()
+                return sum(frame.index not in done for frame in journal)
+            if is_own_file(self.session / SPOOL / name):
+                remove_file(self.session / SPOOL / name)
+        self._clear()
         return 0
 
-    def _segment(self, name: str, frames: list[Frame], first: int, total: int) -> bool:
+    def _done(self) -> set[int]:
+        """Indices of the frames that are in the manifest."""
+        return {frame.index for frame in read_lines(self.session)}
+
+    def _segment(self, name: str, frames: list[Frame], done: set[int], total: int) -> bool:
         """Develop what is left of one segment; whether it was done to the end."""
         encoders = Encoders(self.session, os.cpu_count() or 1, WAITING, resume=True)
         path = self.session / SPOOL / name
@@ -63,7 +80,7 @@ class Development:
             for frame, image in read_segment(path, frames):
                 if self.stop():
                     return False
-                if frame.index >= first:
+                if frame.index not in done:
                     self._check_disk()
                     encoders.put(Job(frame, image))
                     self.on_progress(frame.index, total)
@@ -71,13 +88,33 @@ class Development:
             if self.on_damage is None:
                 raise
             self.on_damage(str(error))
-            _set_aside(path, self.session / DAMAGED)
+            if os.path.lexists(path):
+                move_aside(path, self.session / DAMAGED)
         finally:
             encoders.close()
         if encoders.error is not None:
             raise encoders.error
         self.on_progress(frames[-1].index + 1, total)
         return True
+
+    def _clear(self) -> None:
+        """Remove the empty spool; what no line of the journal names is set aside before."""
+        spool = self.session / SPOOL
+        for each in sorted(spool.iterdir()) if spool.is_dir() else []:
+            if not is_own_file(each):
+                self._set_aside(each)
+            elif SEGMENT_NAME.fullmatch(each.name) and each.stat().st_size == 0:
+                remove_file(each)  # of a recorder that was killed before its first frame
+            elif each.name != JOURNAL:
+                self._set_aside(each)
+        remove_file(spool / JOURNAL)  # the last one: it says what the segments are
+        remove_empty(spool)
+
+    def _set_aside(self, path: Path) -> None:
+        move_aside(path, self.session / DAMAGED)
+        if self.on_damage is not None:
+            name = plain(path.name)
+            self.on_damage(f"{name} in {SPOOL} has no line: it was set aside in {DAMAGED}")
 
     def _check_disk(self) -> None:
         if shutil.disk_usage(self.session).free < self.disk_floor_bytes:
@@ -89,12 +126,20 @@ class Development:
             )
 
 
-def _next_index(session: Path) -> int:
-    """The index after the last one in the manifest."""
-    return max((frame.index for frame in read_lines(session)), default=-1) + 1
+def refuse_linked_folders(session: Path) -> None:
+    """``UserError`` where a part of a session that is written to leads to another place."""
+    for name, what in (
+        ("frames", "the folder of its frames"),
+        (SPOOL, "the folder of its video"),
+        (f"{SPOOL}/{JOURNAL}", "the journal of its video"),
+        (DAMAGED, "where damaged files are set aside"),
+    ):
+        refuse_links(session / name, what)
+    for name in ("frames", SPOOL, DAMAGED):
+        if os.path.lexists(session / name) and not (session / name).is_dir():
+            raise UserError(f"{session / name} is no folder. Move it away.")
 
 
-def _set_aside(path: Path, folder: Path) -> None:
-    if path.exists():
-        folder.mkdir(exist_ok=True)
-        os.replace(path, folder / path.name)
+def is_own_file(path: Path) -> bool:
+    """Whether a file of a session is one that a recorder may have written: no link, no device."""
+    return path.is_file() and not path.is_symlink()

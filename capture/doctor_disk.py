@@ -45,4 +45,4 @@ def write_speed(folder: Path) -> float:
 def _there(folder: Path) -> Path:
     """The folder, or the nearest one above it that there is."""
     folder = folder.absolute()
-    return next(each for each in (folder, *folder.parents) if each.exists())
+    return next(each for each in (folder, *folder.parents) if os.path.exists(each))

@@ -39,7 +39,9 @@ def _session_locked() -> bool | None:
         return None
     command = ["loginctl", "show-session", session, "-p", "LockedHint", "-p", "Display"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=ASK_S
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     facts = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)

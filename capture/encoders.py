@@ -6,6 +6,7 @@ file was renamed into place. When to grab is decided elsewhere.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from dataclasses import replace
@@ -14,10 +15,13 @@ from pathlib import Path
 
 from capture.workers import Job, Workers
 from dataset.errors import UserError
-from dataset.files import write_whole
+from dataset.files import move_aside, remove_file, write_whole
+from dataset.gate import MOST_PICTURE, is_regular, read_regular
 from dataset.hashing import phash, sha256
 from dataset.images import encode_png, resize_area, rgb_of
 from dataset.manifest import Frame, ManifestWriter
+
+DAMAGED = "damaged"  # folder of a session for what is not as it was written, or not ours
 
 
 def frame_file(index: int) -> str:
@@ -39,7 +43,7 @@ class Encoders:
     size : (int, int) or None
         Width and height to resize to.
     resume : bool
-        The manifest is there and is continued.
+        The manifest is there and is continued; so may be files of frames without a line.
     """
 
     note = "png"
@@ -56,6 +60,7 @@ class Encoders:
         self._failed: Exception | None = None  # beside the workers' own
         self._session = session
         self._size = size
+        self._resume = resume
         self._manifest = ManifestWriter(session, resume=resume)
         self._lock = threading.Lock()
         self._turns: deque[int] = deque()  # indices without a line, in the order they came
@@ -87,7 +92,7 @@ class Encoders:
         # After a failed frame there are no lines. The frame whose own line failed stays: part of
         # that line may be in the manifest.
         for index in self._finished.keys() - set(islice(self._turns, 1)):
-            (self._session / frame_file(index)).unlink(missing_ok=True)
+            remove_file(self._session / frame_file(index))
         self._finished.clear()
 
     def _write(self, job: Job) -> None:
@@ -95,7 +100,7 @@ class Encoders:
         if self._size is not None:
             image = resize_area(image, self._size)
         data = encode_png(image)
-        write_whole(self._session / frame_file(job.frame.index), data)
+        self._keep(self._session / frame_file(job.frame.index), data)
         height, width = image.shape[:2]
         self._enter(
             replace(
@@ -107,6 +112,14 @@ class Encoders:
                 phash=phash(image),
             )
         )
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        """Write a frame's file; one of its name is the same, or goes out of the way."""
+        if self._resume and os.path.lexists(path):
+            if _holds(path, data):
+                return
+            move_aside(path, self._session / DAMAGED)
+        write_whole(path, data, replaces=False)
 
     def _enter(self, frame: Frame) -> None:
         """Write the lines whose turn has come."""
@@ -121,3 +134,10 @@ class Encoders:
                     ) from error
                 del self._finished[self._turns.popleft()]
                 self.written += 1
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file of this session is the frame already."""
+    if path.is_symlink() or not is_regular(path):
+        return False
+    return read_regular(path, MOST_PICTURE) == data

@@ -34,6 +34,7 @@ MEASURING = 0.5  # exposure at which nothing is clipped: the others follow from 
 UNBURNT = 0.002  # fraction of the picture, such as the sun's disc, that step 0 may clip
 WEAKEST, STRONGEST = 1.6, 8.0  # bounds of the last exposure as a multiple of the first
 FEET_PER_M = 1 / 0.3048
+MOST_ANSWER = 64 << 10  # bytes of one property
 EARTH_RADIUS_M = 6303363.7  # as the game has it in Environment/local-weather-rules.xml
 
 Picture = NDArray[np.uint8]
@@ -94,7 +95,7 @@ class PropertyServer:
         self._place = f"{host}:{port}"
         try:
             self._socket = socket.create_connection((host, port), timeout=timeout_s)
-        except OSError as error:
+        except (OSError, UnicodeError, OverflowError) as error:  # no name of a host, no port
             raise UserError(
                 f"No FlightGear answers at {self._place} ({error}). Start it, in the folder of "
                 f"this project, with `{START.format(port=port)}` and wait until it shows the "
@@ -108,7 +109,7 @@ class PropertyServer:
         """The value as text; empty where there is no such property."""
         self._send(f"get {path}")
         try:
-            line = self._answers.readline()
+            line = self._answers.readline(MOST_ANSWER)
         except OSError as error:
             raise self._gone(error) from error
         if not line:
@@ -116,11 +117,12 @@ class PropertyServer:
         return line.decode("utf-8", "replace").strip()
 
     def number(self, path: str) -> float:
-        """The value as a number; NaN where it is none."""
+        """The value as a number; NaN where it is none, or has no end."""
         try:
-            return float(self.get(path))
+            value = float(self.get(path))
         except ValueError:
             return math.nan
+        return value if math.isfinite(value) else math.nan
 
     def set(self, settings: Settings) -> None:
         """Send values; the game takes them over when it next draws."""
@@ -350,7 +352,10 @@ class FlightGear:
                     "(~/.fgfs, on Windows %APPDATA%\\flightgear.org) and start the game again."
                 )
             time.sleep(0.1)
-        self._wait_frames(max(1, self._patience.start_frames - int(self._game.number(FRAME))))
+        # NaN where the counter holds a text.
+        drawn = self._game.number(FRAME)
+        waiting = self._patience.start_frames - (0 if math.isnan(drawn) else int(drawn))
+        self._wait_frames(max(1, waiting))
 
     def _picture(self) -> Picture:
         """The window now, its colours only: uint8 (H, W, 3)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
+from dataset.gate import Count
 from dataset.manifest import Frame
 
 
@@ -16,14 +17,14 @@ from dataset.manifest import Frame
 class Counts:
     """frames + duplicates + missed = intervals; snaps came on top, between the intervals."""
 
-    lines: int = 0  # in the manifest: frames + snaps + marked duplicates
-    frames: int = 0  # intervals that gave a new picture
-    duplicates: int = 0  # intervals whose picture was that of a frame before: marked or skipped
-    missed: int = 0  # intervals without a picture
-    intervals: int = 0
-    snaps: int = 0  # single frames, asked for by key or command
-    skipped_at_end: int = 0  # duplicates without a line after the last line
-    missed_at_end: int = 0  # misses after the last line
+    lines: Count = 0  # in the manifest: frames + snaps + marked duplicates
+    frames: Count = 0  # intervals that gave a new picture
+    duplicates: Count = 0  # intervals whose picture was that of a frame before: marked or skipped
+    missed: Count = 0  # intervals without a picture
+    intervals: Count = 0
+    snaps: Count = 0  # single frames, asked for by key or command
+    skipped_at_end: Count = 0  # duplicates without a line after the last line
+    missed_at_end: Count = 0  # misses after the last line
 
     def as_dict(self) -> dict[str, int]:
         """For ``session.json``."""
@@ -59,10 +60,10 @@ class Ledger:
         self._missed += intervals
         self.missed_before += intervals
 
-    def skip(self) -> None:
-        """An interval's picture was there already and was not written again."""
-        self._duplicates += 1
-        self.duplicates_before += 1
+    def skip(self, intervals: int = 1) -> None:
+        """The picture of so many intervals was there already and was not written again."""
+        self._duplicates += intervals
+        self.duplicates_before += intervals
 
     def counts(self) -> Counts:
         """The account so far."""
@@ -87,8 +88,7 @@ def count_lines(frames: Iterable[Frame]) -> Counts:
     ledger = Ledger()
     for frame in frames:
         ledger.miss(frame.missed_before)
-        for _ in range(frame.duplicates_before):
-            ledger.skip()
+        ledger.skip(frame.duplicates_before)
         if frame.snap:
             ledger.snap()
         else:
@@ -98,10 +98,10 @@ def count_lines(frames: Iterable[Frame]) -> Counts:
 
 def settle(asked: Counts, written: Counts) -> Counts:
     """The account after a failure: every interval without a line in the manifest was missed."""
-    lost = asked.intervals - written.intervals
+    lost = max(0, asked.intervals - written.intervals)  # frames may have been added since
     return replace(
         written,
         missed=written.missed + lost,
         missed_at_end=lost,
-        intervals=asked.intervals,
+        intervals=written.intervals + lost,
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from capture.commands import Command, Commands, Reply
 from capture.recorder import IDLE_S, Recorder
-from capture.status import Status
+from capture.status import Status, while_heard
 from dataset.errors import UserError
 
 STATUS_S = 0.25  # between two reports of the status
@@ -34,7 +34,7 @@ def record(
     recorder : Recorder
     commands : queue of Command
     on_status : callable
-        Told the status a few times a second and after each command.
+        Told the status a few times a second and after each command, until that fails.
     watch : callable
         Called as often, to look after other things.
 
@@ -44,22 +44,23 @@ def record(
         The frames cannot be written any more, or there was nothing to record.
     """
     told_s = -math.inf
+    tell = None if on_status is None else while_heard(on_status)
     while recorder.reason is None:
         wait_s = recorder.step()
         if time.monotonic() - told_s >= STATUS_S:
             told_s = time.monotonic()
             if watch is not None:
                 watch()
-            if on_status is not None:
-                on_status(recorder.status())
+            if tell is not None:
+                tell(recorder.status())
         try:
             command = commands.get(timeout=min(wait_s, IDLE_S))
         except queue.Empty:
             continue
         obey(recorder, command)
         told_s = -math.inf
-    if on_status is not None:
-        on_status(recorder.status())
+    if tell is not None:
+        tell(recorder.status())
 
 
 def obey(recorder: Recorder, command: Command) -> Reply:

@@ -14,26 +14,32 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from filelock import FileLock, Timeout
+import msgspec
 
+from dataset import gate
 from dataset.errors import UserError
+from dataset.files import hold_lock, is_held, remove_file, write_whole
+from dataset.gate import Count, Text
 
 LOCK = ".recorder.lock"  # in the folder of sessions, and in a session
+MOST_NOTE = 64 << 10  # bytes of a note
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a running recorder can be reached."""
 
-    out: str  # its folder of sessions, absolute
-    pid: int
-    socket: str | None = None  # path of a Unix socket
-    port: int | None = None  # else a port of the loopback interface
-    token: str | None = None  # which the port's clients must show
+    out: Text  # its folder of sessions, absolute
+    pid: Count
+    socket: Text | None = None  # path of a Unix socket
+    port: Port | None = None  # else a port of the loopback interface
+    token: Text | None = None  # which the port's clients must show
 
 
 def runtime_folder() -> Path:
@@ -42,7 +48,7 @@ def runtime_folder() -> Path:
     Raises
     ------
     UserError
-        It belongs to somebody else, or others can enter it.
+        It belongs to somebody else, is a link, or others can enter it.
     """
     folder = _runtime_path()
     try:
@@ -73,75 +79,51 @@ def _runtime_path() -> Path:
 
 def place_file(out: Path) -> Path:
     """The note of the recorder of a folder of sessions."""
-    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(out))).hexdigest()[:16]
     return runtime_folder() / f"{name}.json"
 
 
 @contextmanager
 def only_recorder(out: Path) -> Iterator[None]:
-    """Hold the lock of a folder of sessions; ``UserError`` where another recorder has it."""
+    """Hold the lock of a folder of sessions, which is made; ``UserError`` where that cannot be."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _held(out / LOCK):
-            yield
-    except Timeout:
-        place = read_place(out)
-        who = f" (process {place.pid})" if place else ""
-        raise UserError(
-            f"Another recorder{who} is recording to {out}. Stop it with `cli capture stop "
-            f"--out {out}`, or record to another folder with --out."
-        ) from None
+    except OSError as error:
+        raise UserError(f"Cannot make {out}: {error.strerror}.") from error
+    place = read_place(out)
+    who = f" (process {place.pid})" if place else ""
+    busy = (
+        f"Another recorder{who} is recording to {out}. Stop it with `cli capture stop "
+        f"--out {out}`, or record to another folder with --out."
+    )
+    with hold_lock(out / LOCK, busy):
+        yield
 
 
 @contextmanager
 def only_writer(session: Path) -> Iterator[None]:
     """Hold the lock of a session; ``UserError`` where a recorder or a repair is at work on it."""
-    try:
-        with _held(session / LOCK):
-            yield
-    except Timeout:
-        raise UserError(
-            f"Somebody is at work on {session}: wait until it is done, or stop the recorder with "
-            f"`cli capture stop --out {session.parent}`.",
-            1,
-        ) from None
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    lock = FileLock(path, timeout=0.5)  # somebody may just be asking who is at work
-    try:
-        lock.acquire()
-    except Timeout:
-        raise  # an OSError, too
-    except OSError as error:
-        raise UserError(f"Cannot write in {path.parent}: {error.strerror}.", 1) from error
-    try:
+    busy = (
+        f"Somebody is at work on {session}: wait until it is done, or stop the recorder with "
+        f"`cli capture stop --out {session.parent}`."
+    )
+    with hold_lock(session / LOCK, busy):
         yield
-    finally:
-        lock.release()
 
 
 def is_recording(out: Path) -> bool:
     """Whether a recorder is at work on a folder of sessions."""
-    if not (out / LOCK).exists():
-        return False
-    try:
-        with FileLock(out / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # not ours to open
-        return False
+    return is_held(out / LOCK)
 
 
 def write_place(place: Place) -> Path:
     """Leave the note on a recorder, readable by this user only."""
     path = place_file(Path(place.out))
-    aside = path.with_suffix(f".{os.getpid()}.part")
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(asdict(place), file)
-    os.replace(aside, path)
+    values: dict[str, Any] = asdict(place)
+    out = place.out.encode(errors="replace").decode()
+    if out != place.out:  # a folder's name need not be UTF-8, but JSON is
+        values.update(out=out, out_bytes=os.fsencode(place.out).hex())
+    write_whole(path, json.dumps(values).encode(), mode=0o600)
     return path
 
 
@@ -157,14 +139,18 @@ def running_places() -> list[Place]:
         place = _read(path)
         if place is not None and is_recording(Path(place.out)):
             found.append(place)
-        else:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".sock").unlink(missing_ok=True)
+            continue
+        for stale in (path, path.with_suffix(".sock")):
+            with suppress(OSError):  # no file, and so none of ours
+                remove_file(stale)
     return sorted(found, key=lambda place: place.out)
 
 
 def _read(path: Path) -> Place | None:
     try:
-        return Place(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        values = gate.read_json(path, dict[str, Any], MOST_NOTE)
+        if "out_bytes" in values:
+            values["out"] = os.fsdecode(bytes.fromhex(gate.convert(values["out_bytes"], str)))
+        return gate.convert(values, Place)
+    except (OSError, ValueError):
         return None

@@ -10,17 +10,19 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from capture.guards import Guard, Thumbnail, differs, thumbnail
-from capture.ledger import Ledger, count_lines, settle
+from capture.ledger import Counts, Ledger, count_lines, settle
 from capture.marks import Marks
 from capture.notify import notify
 from capture.options import CaptureOptions
 from capture.pacing import NS, PacingClock, Stopwatch
+from capture.places import only_writer
 from capture.session import Session, check_options, low_disk
 from capture.source import Pixels, Source
 from capture.status import Status, Summary
@@ -44,6 +46,9 @@ class Recorder:
     options : CaptureOptions
     screen : Source
         Usually a `Screen`. Grabbed from, and left open when the recorder is closed.
+    held : ExitStack or None
+        What holds the session's lock from its first file on; None: the recorder, until it is
+        closed.
 
     Raises
     ------
@@ -51,7 +56,9 @@ class Recorder:
         An option makes no sense, the session's name is taken, or the disk is full already.
     """
 
-    def __init__(self, options: CaptureOptions, screen: Source) -> None:
+    def __init__(
+        self, options: CaptureOptions, screen: Source, held: ExitStack | None = None
+    ) -> None:
         check_options(options)
         self.reason: str | None = None  # why it ended; None while it goes on
         self.notice = _hint(options)  # what the player should know
@@ -68,10 +75,15 @@ class Recorder:
         self._kept: tuple[int, Thumbnail] | None = None  # the frame that duplicates are of
         self._clipped: float | None = None
         about = screen.describe()
-        self._session = Session(options, about)
-        self.path = self._session.path
-        self._store = open_store(options, self.path, about)
-        self.note(encoding=self._store.note)
+        with ExitStack() as own:
+            stack = own if held is None else held
+            self._session = Session(
+                options, about, lambda path: stack.enter_context(only_writer(path))
+            )
+            self.path = self._session.path
+            self._store = open_store(options, self.path, about)
+            self.note(encoding=self._store.note)
+            self._own = own.pop_all()  # let go of in `close`
         self._closed = False
 
     def __enter__(self) -> Recorder:
@@ -234,18 +246,8 @@ class Recorder:
         counts = self._ledger.counts()
         if not self._closed:
             self._closed = True
-            self._store.close()
-            error = self._store.error
-            self.reason = str(error or self.reason)
-            if error is not None:
-                counts = settle(counts, count_lines(written_lines(self.path)))
-            self.note(runs_monotonic_ns=self._runs_ns)
-            self._session.finish(
-                self.reason, {**counts.as_dict(), "seconds": round(self.seconds(), 3)}
-            )
-            self._announce(f"ended: {self.reason}")
-            if error is not None:
-                raise error
+            with self._own:
+                counts = self._finish(counts)
         return Summary(
             self.path,
             self._store.written,
@@ -254,6 +256,20 @@ class Recorder:
             str(self.reason),
             counts.duplicates,
         )
+
+    def _finish(self, counts: Counts) -> Counts:
+        """Empty the store and write the account; raises what the store failed with."""
+        self._store.close()
+        error = self._store.error
+        self.reason = str(error or self.reason)
+        if error is not None:
+            counts = settle(counts, count_lines(written_lines(self.path)))
+        self.note(runs_monotonic_ns=self._runs_ns)
+        self._session.finish(self.reason, {**counts.as_dict(), "seconds": round(self.seconds(), 3)})
+        self._announce(f"ended: {self.reason}")
+        if error is not None:
+            raise error
+        return counts
 
     def _serve(self, now_ns: int) -> None:
         """Turn the newest interval that is due into a frame, a duplicate or a miss."""

@@ -5,26 +5,37 @@ Nothing is thrown away: what does not fit is set aside in the session's ``damage
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from bisect import bisect
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import count
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from capture.commands import Commands
-from capture.develop import DAMAGED, Development
-from capture.encoders import frame_file
+from capture.develop import Development, is_own_file, refuse_linked_folders
+from capture.encoders import DAMAGED
 from capture.ledger import Counts, count_lines, settle
 from capture.places import only_writer
 from capture.signals import signals_into
+from capture.status import while_heard
+from dataset import gate
 from dataset.errors import UserError
+from dataset.files import move_aside, open_to_append, remove_file, remove_parts, written_aside
 from dataset.hashing import phash, sha256
 from dataset.images import Image, decode
+from dataset.limits import TooLarge
 from dataset.manifest import (
     FRAMES_FILE,
     JOURNAL,
+    SESSION_FILE,
     SPOOL,
     Frame,
     ManifestWriter,
@@ -34,7 +45,10 @@ from dataset.manifest import (
     write_session,
 )
 
-PARTIAL = re.compile(r"\..*\.part$")  # a file that was being written
+ORPHAN = re.compile(r"([0-9]+)\.png")  # in frames/: as recorders name them
+MOST = 2**53  # of an index or a count that can be read again
+MOST_NS = 2**62  # of a time
+STOPPED = 130  # the exit code of a program ended by Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -94,155 +108,241 @@ def repair_session(
             f"{session} is no capture session: it has no folder `frames`. Name one session, such "
             "as captures/NAME."
         )
-    with only_writer(session):
-        return _repair(session, disk_floor_bytes, on_progress)
+    _refuse_links(session)
+    asked: Commands = queue.SimpleQueue()
+    with only_writer(session), signals_into(asked):
+        try:
+            return _Repair(session, while_heard(on_progress), lambda: not asked.empty()).run(
+                disk_floor_bytes
+            )
+        except OSError as error:
+            raise UserError(f"Cannot mend {session}: {error.strerror}.", 1) from error
 
 
-def _repair(
-    session: Path, disk_floor_bytes: int, on_progress: Callable[[int, int], None]
-) -> Repaired:
-    if not (session / FRAMES_FILE).is_file():
-        ManifestWriter(session).close()
-    cut = int(cut_tail(session) > 0)
-    partial = _remove_partial(session)
-    problems: list[str] = []
-    before, left = sum(1 for _ in read_lines(session)), 0
-    if (session / SPOOL).is_dir():
-        if (session / SPOOL / JOURNAL).is_file():
-            cut += int(cut_tail(session / SPOOL, JOURNAL) > 0)
-        asked: Commands = queue.SimpleQueue()
-        with signals_into(asked):
-            left = Development(
-                session, disk_floor_bytes, on_progress, lambda: not asked.empty(), problems.append
-            ).run()
-    frames = list(read_lines(session))
-    developed = len(frames) - before
-    whole, missing, damaged = _sort_out(session, frames, on_progress)
-    if missing or damaged:
-        _set_aside(session, frames, missing, damaged)
-    adopted = [] if left else _adopt(session, whole)
-    if missing or damaged or adopted:
-        _rewrite(session, whole + adopted)
-    _finish(session, whole + adopted)
-    return Repaired(
-        session,
-        len(whole + adopted),
-        developed,
-        left,
-        cut,
-        partial,
-        tuple(missing),
-        tuple(damaged),
-        tuple(each.file for each in adopted),
-        tuple(problems),
-    )
+def _refuse_links(session: Path) -> None:
+    """``UserError`` before anything is written, where a part of the session is elsewhere."""
+    refuse_linked_folders(session)
+    for name, what in ((FRAMES_FILE, "the manifest"), (SESSION_FILE, "the facts of the session")):
+        gate.refuse_links(session / name, what)
+        if os.path.lexists(session / name) and not gate.is_regular(session / name):
+            raise UserError(f"{session / name}, {what}, is no regular file. Move it away.")
+    gate.refuse_links(session / DAMAGED / FRAMES_FILE, "the lines that were set aside")
 
 
-def _remove_partial(session: Path) -> int:
-    found = [each for folder in (session, session / "frames") for each in folder.iterdir()]
-    found = [each for each in found if PARTIAL.fullmatch(each.name)]
+class _Repair:
+    """One repair of one session, whose lock is held."""
+
+    def __init__(
+        self, session: Path, on_progress: Callable[[int, int], None], stop: Callable[[], bool]
+    ) -> None:
+        self._session, self._aside = session, session / DAMAGED
+        self._on_progress, self._stop = on_progress, stop
+        self._problems: list[str] = []
+
+    def run(self, disk_floor_bytes: int) -> Repaired:
+        session = self._session
+        facts = read_session(session)  # before anything is changed: it may be damaged
+        if not (session / FRAMES_FILE).is_file():
+            ManifestWriter(session).close()
+        cut = _mend_tail(session, FRAMES_FILE)
+        # Nobody else is at work here: a process of that number is not the one that wrote it.
+        partial = sum(remove_parts(each, alive=False) for each in (session, session / "frames"))
+        partial += _remove_old_parts(session)
+        before, left = sum(1 for _ in read_lines(session)), 0
+        if (session / SPOOL).is_dir():
+            if (session / SPOOL / JOURNAL).is_file():
+                cut += _mend_tail(session / SPOOL, JOURNAL)
+            left = self._develop(disk_floor_bytes)
+        frames = list(read_lines(session))
+        whole, missing, damaged = self._sort_out(frames)
+        adopted = [] if left else self._adopt(frames, whole)
+        if missing or damaged:
+            self._set_aside([*missing, *damaged], damaged, {frame.file for frame in whole})
+        if missing or damaged or adopted:
+            whole = _merged(whole, adopted)
+            _rewrite(session, whole)
+        _finish(session, facts, whole)
+        return Repaired(
+            session,
+            len(whole),
+            len(frames) - before,
+            left,
+            cut,
+            partial,
+            tuple(frame.file for frame in missing),
+            tuple(frame.file for frame in damaged),
+            tuple(frame.file for frame in adopted),
+            tuple(self._problems),
+        )
+
+    def _develop(self, disk_floor_bytes: int) -> int:
+        """Turn the lossless video into PNG; frames that are left for another time."""
+        return Development(
+            self._session, disk_floor_bytes, self._on_progress, self._stop, self._problems.append
+        ).run()
+
+    def _sort_out(self, frames: list[Frame]) -> tuple[list[Frame], list[Frame], list[Frame]]:
+        """Frames whose files are as they were written; whose are gone; whose differ."""
+        sorted_out: tuple[list[Frame], list[Frame], list[Frame]] = ([], [], [])
+        for done, frame in enumerate(frames, start=1):
+            self._check_stop()
+            sorted_out[self._state(frame)].append(frame)
+            self._on_progress(done, len(frames))
+        return sorted_out
+
+    def _state(self, frame: Frame) -> int:
+        """0 where the file is as it was written, 1 where there is none, 2 where it differs."""
+        try:
+            path = gate.inside(self._session, frame.file)
+        except ValueError:  # a link leads out of the session: no file of it
+            return 1
+        if not gate.is_regular(path):
+            return 1
+        try:
+            data = gate.read_regular(path, gate.MOST_PICTURE)
+        except OSError as error:
+            if error.errno in (errno.EFBIG, errno.EIO):
+                return 2
+            raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
+        return 0 if frame.sha256 in (None, sha256(data)) else 2
+
+    def _adopt(self, frames: list[Frame], whole: list[Frame]) -> list[Frame]:
+        """Lines for whole frames that have none: renamed into place, but not yet entered.
+
+        No file is renamed. A frame has the number of its file, where no other has it.
+        """
+        named = {frame.file for frame in frames}
+        found = [
+            path
+            for path in sorted((self._session / "frames").iterdir())
+            if f"frames/{path.name}" not in named
+            and ORPHAN.fullmatch(path.name)
+            and is_own_file(path)
+        ]
+        numbers = _numbers((int(path.stem) for path in found), {frame.index for frame in whole})
+        adopted = []
+        for path, number in zip(found, numbers, strict=True):
+            self._check_stop()
+            try:
+                data = gate.read_regular(path, gate.MOST_PICTURE)
+                image = decode(data, path)
+            except OSError as error:
+                self._problems.append(f"{path} was left as it is: {error.strerror}")
+            except TooLarge as error:
+                self._problems.append(f"{path} was left as it is: {error}")
+            except UserError:
+                move_aside(path, self._aside)
+                self._problems.append(f"{path} is no whole picture: set aside in {DAMAGED}")
+            else:
+                adopted.append(_line_of(path, number, data, image, whole))
+        return adopted
+
+    def _set_aside(self, lines: list[Frame], damaged: list[Frame], kept: set[str]) -> None:
+        """Keep what leaves the manifest: its lines, and the damaged files that are its own."""
+        self._aside.mkdir(exist_ok=True)
+        with open_to_append(self._aside / FRAMES_FILE) as file:
+            file.writelines(frame.to_json().encode() + b"\n" for frame in lines)
+        for name in sorted({frame.file for frame in damaged} - kept):
+            path = self._session / name
+            if path.parent == self._session / "frames" and is_own_file(path):
+                move_aside(path, self._aside)
+
+    def _check_stop(self) -> None:
+        if self._stop():
+            raise UserError("Stopped. Run the same command again.", STOPPED)
+
+
+def _remove_old_parts(session: Path) -> int:
+    """Remove what a recorder of an earlier version was writing when it was killed."""
+    found = [session / f".{name}.part" for name in (SESSION_FILE, FRAMES_FILE)]
+    found = [each for each in found if is_own_file(each)]
     for each in found:
-        each.unlink()
+        remove_file(each)
     return len(found)
 
 
-def _sort_out(
-    session: Path, frames: list[Frame], on_progress: Callable[[int, int], None]
-) -> tuple[list[Frame], list[str], list[str]]:
-    """Frames whose files are as they were written; files that are gone, and that differ."""
-    whole: list[Frame] = []
-    missing: list[str] = []
-    damaged: list[str] = []
-    for done, frame in enumerate(frames, start=1):
-        try:
-            data = (session / frame.file).read_bytes()
-        except OSError:
-            missing.append(frame.file)
-        else:
-            if frame.sha256 in (None, sha256(data)):
-                whole.append(frame)
-            else:
-                damaged.append(frame.file)
-        on_progress(done, len(frames))
-    return whole, missing, damaged
+def _mend_tail(folder: Path, name: str) -> int:
+    """End the last line, or remove it where it was cut off; how many were removed."""
+    try:
+        (tail,) = deque(gate.lines_of(folder / name), maxlen=1) or [b"\n"]
+        if not tail.endswith(b"\n"):
+            Frame.from_json(tail, name)  # whole, but for its end: as editors leave it
+            with open_to_append(folder / name) as file:
+                file.write(b"\n")
+        return 0
+    except ValueError:
+        return int(cut_tail(folder, name) > 0)
 
 
-def _adopt(session: Path, frames: list[Frame]) -> list[Frame]:
-    """Lines for whole frames that have none: renamed into place, but not yet entered."""
-    named = {frame.file for frame in frames}
-    found = sorted((session / "frames").glob("*.png"))
-    next_index = max((frame.index for frame in frames), default=-1) + 1
-    adopted: list[Frame] = []
-    for path in found:
-        if f"frames/{path.name}" in named or not path.stem.isdecimal():
-            continue
-        data = path.read_bytes()
-        try:
-            image = decode(data, path)
-        except UserError:
-            os.replace(path, _aside(session) / path.name)
-            continue
-        index = next_index + len(adopted)
-        os.replace(path, session / frame_file(index))
-        adopted.append(_line_of(session, index, data, image, frames[-1] if frames else None))
-    return adopted
+def _numbers(wanted: Iterable[int], used: set[int]) -> list[int]:
+    """An index for each frame: the one that it wants where that is free, else a new one."""
+    wishes, taken = list(wanted), set(used)
+    taken.update(wish for wish in wishes if wish < MOST)
+    last = max(taken, default=-1)
+    others = (each for each in count(last + 1 if last < MOST // 2 else 0) if each not in taken)
+    given: set[int] = set()
+    numbers = []
+    for wish in wishes:
+        own = wish < MOST and wish not in used and wish not in given
+        numbers.append(wish if own else next(others))
+        given.add(numbers[-1])
+    return numbers
 
 
-def _line_of(session: Path, index: int, data: bytes, image: Image, newest: Frame | None) -> Frame:
-    """A line for a frame whose own was lost: label and light as of the newest, times of writing."""
-    written_ns = (session / frame_file(index)).stat().st_mtime_ns
+def _line_of(path: Path, number: int, data: bytes, image: Image, whole: list[Frame]) -> Frame:
+    """A line for a frame whose own was lost.
+
+    Label and light are those of the frame before it; the times are those of writing.
+    """
+    written_ns = _clamped(path.stat().st_mtime_ns, MOST_NS)
+    at = bisect(whole, number, key=attrgetter("index"))
+    before = whole[at - 1] if at else None
+    near = before or (whole[0] if whole else None)
     return Frame(
-        index=index,
-        file=frame_file(index),
+        index=number,
+        file=f"frames/{path.name}",
         width=image.shape[1],
         height=image.shape[0],
         wall_ns=written_ns,
-        monotonic_ns=newest.monotonic_ns + written_ns - newest.wall_ns if newest else 0,
-        label=newest.label if newest else None,
-        light=newest.light if newest else None,
+        monotonic_ns=_clamped(near.monotonic_ns + written_ns - near.wall_ns, MOST_NS)
+        if near
+        else 0,
+        label=before.label if before else None,
+        light=before.light if before else None,
         sha256=sha256(data),
         phash=phash(image),
         extra={"adopted": True},
     )
 
 
-def _set_aside(session: Path, frames: list[Frame], missing: list[str], damaged: list[str]) -> None:
-    """Keep what leaves the manifest: its lines, and the damaged files."""
-    gone = {*missing, *damaged}
-    with open(_aside(session) / FRAMES_FILE, "ab") as file:
-        for frame in frames:
-            if frame.file in gone:
-                file.write(frame.to_json().encode() + b"\n")
-    for name in damaged:
-        os.replace(session / name, _aside(session) / Path(name).name)
+def _merged(whole: list[Frame], adopted: list[Frame]) -> list[Frame]:
+    """All frames, the adopted ones at their places; the others stay in their order."""
+    return sorted([*whole, *adopted], key=attrgetter("index")) if adopted else whole
 
 
 def _rewrite(session: Path, frames: list[Frame]) -> None:
     """Put a new manifest in the place of the old one, whole or not at all."""
-    aside = session / f".{FRAMES_FILE}.part"
-    aside.unlink(missing_ok=True)
-    with ManifestWriter(session, aside.name) as manifest:
-        for frame in frames:
-            manifest.append(frame)
-    os.replace(aside, session / FRAMES_FILE)
+    with written_aside(session / FRAMES_FILE, sync=True) as file:
+        file.writelines(frame.to_json().encode() + b"\n" for frame in frames)
 
 
-def _finish(session: Path, frames: list[Frame]) -> None:
+def _finish(session: Path, facts: dict[str, Any], frames: list[Frame]) -> None:
     """Let ``session.json`` say what the manifest says, where no recorder did."""
-    facts = read_session(session)
-    counts = count_lines(frames)
+    counts, said = count_lines(frames), facts.get("counts")
     if facts.get("state") == "recording":
         facts["reason"] = "cut off"
-    elif "counts" in facts:  # of a recording that ended: what it lost since then is missed
-        names = {field.name for field in fields(Counts)}
-        asked = {key: each for key, each in facts["counts"].items() if key in names}
-        counts = settle(Counts(**asked), counts)
+    elif said is not None:  # of a recording that ended: what it lost since then is missed
+        try:
+            counts = settle(gate.convert(said, Counts), counts)
+        except ValueError:  # no account of ours
+            said = None
+    kept = said if isinstance(said, dict) else {}
+    mended = {name: _clamped(value, MOST) for name, value in counts.as_dict().items()}
     facts.setdefault("session", session.name)
-    facts.update(counts={**facts.get("counts", {}), **counts.as_dict()}, state="ended")
+    facts.update(counts={**kept, **mended}, state="ended")
     write_session(session, {**facts, "repaired": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
 
-def _aside(session: Path) -> Path:
-    folder = session / DAMAGED
-    folder.mkdir(exist_ok=True)
-    return folder
+def _clamped(value: int, most: int) -> int:
+    """What can be read again, also where a file's time or a count makes no sense."""
+    return max(-most, min(most, value))

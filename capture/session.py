@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shutil
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from capture.options import CHOICES, CaptureOptions
 from dataset.errors import UserError
+from dataset.files import write_whole
+from dataset.gate import CONTROLS, LONGEST_TEXT, MOST_PICTURE, plain, read_regular
 from dataset.images import read_image
 from dataset.manifest import write_session
 
@@ -22,14 +26,26 @@ FORMAT = 1  # raised when a reader of before would misunderstand
 class Session:
     """A new session folder with an empty ``frames/``.
 
+    Parameters
+    ----------
+    options : CaptureOptions
+    screen : dict
+        What is recorded and through what.
+    claim : callable
+        Called with the folder before anything is written in it: takes its lock.
+
     Raises
     ------
     UserError
         The name is taken or no file name, or the folder cannot be made.
     """
 
-    def __init__(self, options: CaptureOptions, screen: dict[str, Any]) -> None:
+    def __init__(
+        self, options: CaptureOptions, screen: dict[str, Any], claim: Callable[[Path], object]
+    ) -> None:
+        mask = None if options.hud_mask is None else _read_mask(options.hud_mask)
         self.path = create_session(options.out, options.session)
+        claim(self.path)
         self._facts: dict[str, Any] = {
             "format": FORMAT,
             "session": self.path.name,
@@ -44,12 +60,12 @@ class Session:
             },
             "screen": screen,
             "options": {
-                key: str(value) if isinstance(value, Path) else value
+                key: plain(value) if isinstance(value, Path) else value
                 for key, value in asdict(options).items()
             },
         }
-        if options.hud_mask is not None:
-            shutil.copyfile(options.hud_mask, self.path / HUD_MASK)
+        if mask is not None:
+            write_whole(self.path / HUD_MASK, mask)
             self._facts["hud_mask"] = HUD_MASK
         self._write()
 
@@ -63,10 +79,14 @@ class Session:
         self.note(state="ended", ended=_now(), reason=reason, counts=counts)
 
     def _write(self) -> None:
-        try:
-            write_session(self.path, self._facts)
-        except OSError as error:
-            raise UserError(f"Cannot write in {self.path}: {error.strerror}.", 1) from error
+        write_session(self.path, self._facts)
+
+
+def _read_mask(path: Path) -> bytes:
+    try:
+        return read_regular(path, MOST_PICTURE)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def create_session(out: Path, name: str | None) -> Path:
@@ -77,8 +97,11 @@ def create_session(out: Path, name: str | None) -> Path:
     UserError
         The name is taken or no file name, or the folder cannot be made.
     """
-    if name is not None and (not name.strip(" .") or re.search(r'[<>:"/\\|?*\x00-\x1f]', name)):
-        raise UserError(f"{name!r} cannot be the name of a session: give a plain folder name.")
+    odd = name is not None and (re.search(r'[<>:"/\\|?*]', name) or CONTROLS.search(name))
+    if name is not None and (odd or not name.strip(" .")):
+        raise UserError(
+            f"{plain(name)!r} cannot be the name of a session: give a plain folder name."
+        )
     stem = name or time.strftime("%Y%m%d-%H%M%S")
     number = 1
     while True:
@@ -99,6 +122,7 @@ def create_session(out: Path, name: str | None) -> Path:
 
 def check_options(options: CaptureOptions) -> None:
     """``UserError`` where an option makes no sense or the disk is full already."""
+    check_texts(options)
     if not 0 < options.fps <= 1000:
         raise UserError(f"--fps must be over 0 and at most 1000, not {options.fps:g}.")
     if options.label not in (None, "X", "Y"):
@@ -111,11 +135,28 @@ def check_options(options: CaptureOptions) -> None:
     if options.hud_mask is not None:
         read_image(options.hud_mask)  # says itself what is wrong
     out = options.out.absolute()
-    there = next(each for each in (out, *out.parents) if each.exists())
+    there = next(each for each in (out, *out.parents) if os.path.exists(each))
     if shutil.disk_usage(there).free < options.disk_floor_bytes:
         raise UserError(
             f"{low_disk(options)} Make room there, or record to another disk with --out.", 1
         )
+
+
+def check_texts(options: Any) -> None:
+    """``UserError`` where a text among some options cannot be written down as it is.
+
+    Parameters
+    ----------
+    options : dataclass
+        Its fields have the names of the command line's options.
+    """
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if isinstance(value, str) and (len(value) > LONGEST_TEXT or CONTROLS.search(value)):
+            raise UserError(
+                f"--{each.name.replace('_', '-')} is too long, or has control characters or bytes "
+                f"of another encoding than the terminal's: {plain(value[:80])!r}. Type it again."
+            )
 
 
 def low_disk(options: CaptureOptions, reserve_bytes: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM become a command on the recorder's queue: they cut through no write."""
+"""Ctrl-C, SIGTERM and a closed terminal become a command on a queue: they cut through no write."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from types import FrameType
 
 from capture.commands import Command, Commands
 
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; not there on Windows
+
 
 @contextmanager
 def signals_into(commands: Commands) -> Iterator[None]:
     """Catch the first signal while entered; a second one does what it did before.
 
-    Outside the main thread, where no handler can be set, nothing is caught.
+    A closed terminal may tell of it twice, by itself and through its shell, and both are the same
+    wish; where ``nohup`` says that it is of no concern, it is none. Outside the main thread, where
+    no handler can be set, nothing is caught.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _ending()}
 
     def receive(number: int, _: FrameType | None) -> None:
         commands.put(Command("interrupt", by="signal"))
-        signal.signal(number, before[signal.Signals(number)])
+        if number != HANGUP:
+            signal.signal(number, before[signal.Signals(number)])
 
     try:
         for number in before:
@@ -33,3 +38,11 @@ def signals_into(commands: Commands) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _ending() -> list[signal.Signals]:
+    """The signals that want this process to end."""
+    asking = [signal.SIGINT, signal.SIGTERM]
+    if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
+        asking.append(HANGUP)
+    return asking

@@ -9,25 +9,31 @@ recordings that are imported, that uses PyAV.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import av
 import cv2
+import msgspec
 import numpy as np
 
 from capture.source import Pixels
 from capture.workers import Job, Workers
+from dataset import gate
 from dataset.errors import UserError
+from dataset.files import open_to_append
 from dataset.images import encode_png, resize_area, rgb_of
+from dataset.limits import MOST_FILM_PIXELS
 from dataset.manifest import JOURNAL, SPOOL, Frame, ManifestWriter, read_lines
 
 SEGMENT_FRAMES = 600  # most frames of a segment: what a damaged one can cost
 SEGMENT_BYTES = 256 << 20  # a segment is closed beyond this: what developing frees at a time
+MOST_PACKET = 512 << 20  # bytes of one frame: half as large again as noise of the most pixels
 CODEC = "libx264rgb"
 THREADS = 2  # slices of a frame: zooming pictures take longer than a frame on one
 # The cheapest of benchmarks/lossless.py. Zero latency: a packet for each frame, so that none is
@@ -35,8 +41,19 @@ THREADS = 2  # slices of a frame: zooming pictures take longer than a frame on o
 SETTINGS = {"preset": "ultrafast", "tune": "zerolatency", "qp": "0", "g": str(SEGMENT_FRAMES)}
 
 
+SEGMENT_NAME = re.compile(r"([0-9]{4,9})\.h264")
+
+
 class Damaged(UserError):
     """A segment that cannot be read to its end."""
+
+
+class Packet(msgspec.Struct):
+    """Where a frame lies in the spool: beside its line's own fields in the journal."""
+
+    segment: str  # a `SEGMENT_NAME`
+    offset: gate.Count
+    bytes: Annotated[int, msgspec.Meta(ge=1, le=MOST_PACKET)]
 
 
 class Spool:
@@ -88,10 +105,10 @@ class Spool:
 
     def reserve_bytes(self) -> int:
         """What the PNG files will take, and what the waiting frames' video can take: noise is
-        half as large again as its PNG.
+        half as large again as its PNG. One frame more is taken before somebody asks again.
         """
-        waiting = self._handed - self.written
-        return (self._handed + 2 * waiting) * self._png_bytes
+        waiting = self._handed + 1 - self.written
+        return (self._handed + 1 + 2 * waiting) * self._png_bytes
 
     def close(self) -> None:
         """Write what was handed over. May be called twice."""
@@ -135,7 +152,7 @@ class _Segment:
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.path, self.shape, self.frames = path, shape, 0
-        self._file: FileIO = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close()
+        self._file: FileIO = open_to_append(path, new=True).detach()  # type: ignore[attr-defined]
         self._offset = 0
         codec: Any = av.CodecContext.create(CODEC, "w")
         codec.height, codec.width = shape[:2]
@@ -172,9 +189,37 @@ class _Segment:
 
 
 def journal_of(session: Path) -> list[Frame]:
-    """Frames of the spool, in order; none where there is no spool."""
-    folder = session / SPOOL
-    return list(read_lines(folder, JOURNAL)) if (folder / JOURNAL).is_file() else []
+    """Frames of the spool, in order; none where there is no spool.
+
+    Raises
+    ------
+    UserError
+        A line cannot be parsed, names no segment, or stands out of its order.
+    """
+    path = session / SPOOL / JOURNAL
+    frames = list(read_lines(path.parent, JOURNAL)) if gate.is_regular(path) else []
+    before = (-1, -1)
+    for frame in frames:
+        try:
+            here = int(packet_of(frame).segment.partition(".")[0]), frame.index
+        except ValueError as error:
+            raise _damaged(path, frame, str(error)) from error
+        if here[0] < before[0] or here[1] <= before[1]:
+            raise _damaged(path, frame, "it comes after a later one")
+        before = here
+    return frames
+
+
+def _damaged(path: Path, frame: Frame, why: str) -> UserError:
+    return UserError(f"{path}: the line of frame {frame.index} is damaged ({why}). Remove it.")
+
+
+def packet_of(frame: Frame) -> Packet:
+    """Where a frame of the journal lies; ``ValueError`` where its line makes no sense."""
+    packet = gate.convert(frame.extra, Packet)
+    if not SEGMENT_NAME.fullmatch(packet.segment):
+        raise ValueError(f"{gate.plain(packet.segment[:80])!r} is no segment of a video")
+    return packet
 
 
 def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, Pixels]]:
@@ -183,26 +228,45 @@ def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, Pixel
     Raises
     ------
     Damaged
-        The file is shorter than the journal says, or cannot be decoded.
+        The file is no video of ours, is shorter than the journal says, cannot be decoded, or the
+        journal lacks a frame that the next ones build upon.
     """
     codec: Any = av.CodecContext.create("h264", "r")
     codec.thread_count = 1  # one packet in, one picture out
+    size, end = (frames[0].width, frames[0].height), 0
     try:
-        with open(path, "rb") as file:
+        codec.options = {"max_pixels": str(_coded_pixels(*size))}
+        if path.is_symlink():
+            raise ValueError("it is a link to another place")
+        with gate.open_regular(path, gate.MOST_TABLE) as file:
             for frame in frames:
-                (picture,) = codec.decode(av.Packet(_packet(file, frame)))
+                packet = packet_of(frame)
+                if packet.offset != end:
+                    raise ValueError(f"the journal lacks what stands before frame {frame.index}")
+                (picture,) = codec.decode(av.Packet(_read(file, packet, frame.index)))
+                if (picture.format.name, picture.width, picture.height) != ("gbrp", *size):
+                    raise ValueError(f"frame {frame.index} is another one than the journal says")
+                end += packet.bytes
                 extra = {key: value for key, value in frame.extra.items() if key not in _PLACE}
                 yield replace(frame, extra=extra), _bgrx_of(picture)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise Damaged(f"{path} cannot be read to its end: {error}", 1) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Damaged(f"{path} cannot be read to its end: {why}", 1) from error
 
 
-def _packet(file: BinaryIO, frame: Frame) -> bytes:
+def _coded_pixels(width: int, height: int) -> int:
+    """What the decoder may allocate for a picture of this size, whole blocks of 16x16."""
+    if not 0 < width * height <= MOST_FILM_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are no picture of a screen")
+    return (width + 31) * (height + 31)
+
+
+def _read(file: BinaryIO, packet: Packet, index: int) -> bytes:
     """The bytes of one frame; ``ValueError`` where the file ends before they do."""
-    file.seek(frame.extra["offset"])
-    data = file.read(frame.extra["bytes"])
-    if len(data) < frame.extra["bytes"]:
-        raise ValueError(f"it ends before frame {frame.index}")
+    file.seek(packet.offset)
+    data = file.read(packet.bytes)
+    if len(data) < packet.bytes:
+        raise ValueError(f"it ends before frame {index}")
     return data
 
 

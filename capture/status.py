@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,20 @@ def format_status(status: Status) -> str:
     if status.notice:
         parts.append(status.notice)
     return " | ".join(parts)
+
+
+def while_heard(tell: Callable[..., None]) -> Callable[..., None]:
+    """The same, until it cannot be told any more: a closed terminal or a full disk behind it
+    ends no recording.
+    """
+    heard = True
+
+    def quietly(*news: Any) -> None:
+        nonlocal heard
+        if heard:
+            try:
+                tell(*news)
+            except (OSError, ValueError):  # a file that was closed says ValueError
+                heard = False
+
+    return quietly

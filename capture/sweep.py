@@ -20,11 +20,11 @@ from capture.flightgear import FlightGear, NotDrawn
 from capture.guards import Thumbnail, differs, thumbnail
 from capture.loop import obey
 from capture.options import CaptureOptions, SweepOptions
-from capture.places import only_writer
 from capture.recorder import Recorder
 from capture.screen import open_screen
+from capture.session import check_texts
 from capture.source import Source
-from capture.status import Summary
+from capture.status import Summary, while_heard
 from capture.taps import Taps
 from capture.target import NothingToSee, Window
 from dataset.errors import UserError
@@ -188,6 +188,8 @@ def run_sweep(
     """
     if sweep.steps < 1 or sweep.viewpoints < 1 or sweep.taps < 1:
         raise UserError("--steps, --viewpoints and --taps must be at least 1.")
+    check_texts(sweep)
+    on_progress = while_heard(on_progress)
     with running(capture) as commands, ExitStack() as stack:
 
         def check() -> None:
@@ -209,7 +211,6 @@ def run_sweep(
             driver.prepare()
         # Nothing here is in a hurry: no video that would have to become PNG afterwards.
         recorder = stack.enter_context(Recorder(replace(capture, codec="png"), screen))
-        stack.enter_context(only_writer(recorder.path))
         recorder.note(sweep=asdict(sweep))
         try:
             if taps is not None:

@@ -22,6 +22,7 @@ from capture.target import (  # noqa: E402
     shared_fraction,
 )
 from dataset.errors import UserError  # noqa: E402
+from dataset.gate import LONGEST_TEXT, plain  # noqa: E402
 
 DWMWA_EXTENDED_FRAME_BOUNDS = 9  # the frame as it is drawn, without the invisible border
 DWMWA_CLOAKED = 14  # set for windows that exist but are not shown, as suspended store apps
@@ -152,7 +153,7 @@ def _frame(handle: int) -> Rectangle:
 def _title(handle: int) -> str:
     text = ctypes.create_unicode_buffer(user32.GetWindowTextLengthW(handle) + 1)
     user32.GetWindowTextW(handle, text, len(text))
-    return text.value
+    return plain(text.value[:LONGEST_TEXT])  # whatever a program calls its window
 
 
 def _is_cloaked(handle: int) -> bool:

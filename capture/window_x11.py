@@ -21,6 +21,7 @@ from capture.target import (
     shared_fraction,
 )
 from dataset.errors import UserError
+from dataset.gate import LONGEST_TEXT, plain
 
 LOST = (error.ConnectionClosedError, OSError)  # what a dead server makes of any question
 NAMES = ("_NET_WM_NAME", "WM_NAME")  # properties that hold a title, the better one first
@@ -273,7 +274,8 @@ def _title(window: Any, names: list[int]) -> str:
         found = window.get_full_property(name, X.AnyPropertyType)
         if found is not None and found.value:
             value = found.value
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            return plain(text[:LONGEST_TEXT])  # whatever a program calls its window
     return ""
 
 

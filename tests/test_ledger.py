@@ -77,7 +77,9 @@ def test_undoing_everything_leaves_no_frame_with_a_label(pressed: list[str]) -> 
         with ManifestWriter(session) as manifest:
             for key in [*pressed, *["undo"] * len(pressed)]:
                 if key == "frame":
-                    manifest.append(Frame(index, "", 1, 1, 0, 0, label=now.label))
+                    manifest.append(
+                        Frame(index, f"frames/{index}.png", 1, 1, 0, 0, label=now.label)
+                    )
                     index += 1
                 elif key != "undo":
                     now.mark(key, index)

@@ -158,9 +158,9 @@ def test_a_snap_waits_for_slow_encoders(
 ) -> None:
     whole = capture.encoders.write_whole
 
-    def slow(path: Path, data: bytes) -> None:
+    def slow(path: Path, data: bytes, replaces: bool) -> None:
         time.sleep(0.02)
-        whole(path, data)
+        whole(path, data, replaces)
 
     monkeypatch.setattr(capture.encoders, "write_whole", slow)
     with Recorder(replace(options, encoders=3, queue_frames=1), Noise()) as recorder:
@@ -320,10 +320,10 @@ def test_a_write_failure_leaves_everything_before_it_whole(
 ) -> None:
     whole = capture.encoders.write_whole
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, data: bytes, replaces: bool) -> None:
         if path.name >= "000005.png":
             raise UserError("Cannot write: No space left on device.", 1)
-        whole(path, data)
+        whole(path, data, replaces)
 
     monkeypatch.setattr(capture.encoders, "write_whole", full)
     with pytest.raises(UserError, match="No space left"), Recorder(options, Noise()) as recorder:
