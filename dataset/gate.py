@@ -28,6 +28,7 @@ MOST_SPLIT = 2 << 30  # bytes of split.json: a million files take 250 MB
 MOST_TABLE = 4 << 30  # bytes of a table or manifest: ten million lines
 MOST_LINE = 1 << 20  # bytes of one line of a manifest
 MOST_PICTURE = 1 << 30  # bytes of an encoded picture
+MOST_DEPTH = 64  # of what is kept as it is: keys of another version
 LONGEST_TEXT = 4096  # characters of a field: a light, a viewpoint, a label
 LONGEST_PATH = 1024  # characters of a path inside a folder
 
@@ -139,6 +140,21 @@ def convert(values: Any, kind: type[Kind]) -> Kind:
         return msgspec.convert(values, kind)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def check_depth(values: Any, most: int = MOST_DEPTH) -> None:
+    """``ValueError`` where free values are nested so deep that they cannot be written again."""
+    level = [values]
+    for _ in range(most):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise ValueError("it is nested too deep")
 
 
 def lines_of(path: str | Path, most: int = MOST_TABLE) -> Iterator[bytes]:

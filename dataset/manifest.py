@@ -72,6 +72,7 @@ class Frame:
         """
         values = gate.parse_json(line, dict[str, Any])
         extra = {key: values.pop(key) for key in values.keys() - KNOWN_KEYS}
+        gate.check_depth(extra)
         frame = gate.convert(values, cls)
         if frame.file or name != JOURNAL:  # those of the journal have no file yet
             gate.check_path(frame.file)
