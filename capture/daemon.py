@@ -251,8 +251,8 @@ def _last_words(log: Path, said_before: int) -> str:
         said = gate.read_regular(log, LOG_MOST)[said_before:].decode("utf-8", "replace")
     except OSError as error:
         return f"The recorder did not start, and {log} cannot be read: {error.strerror}."
-    _, found, error = said.rpartition("Error: ")
-    return error.strip() if found else f"The recorder did not start; see {log}."
+    _, found, words = said.rpartition("Error: ")
+    return words.strip() if found else f"The recorder did not start; see {log}."
 
 
 class _Log(RotatingFileHandler):

@@ -141,7 +141,7 @@ class _Repair:
 
     def run(self, disk_floor_bytes: int) -> Repaired:
         session = self._session
-        facts = read_session(session)  # before anything is changed: it may be damaged
+        facts = _facts_of(session)  # before anything is changed: it may be damaged
         if not (session / FRAMES_FILE).is_file():
             ManifestWriter(session).close()
         cut = _mend_tail(session, FRAMES_FILE)
@@ -157,7 +157,7 @@ class _Repair:
         whole, missing, damaged = self._sort_out(frames)
         adopted = [] if left else self._adopt(frames, whole)
         if missing or damaged:
-            self._set_aside([*missing, *damaged], damaged, {frame.file for frame in whole})
+            self._set_aside([*missing, *damaged], [frame.file for frame in damaged])
         if missing or damaged or adopted:
             whole = _merged(whole, adopted)
             _rewrite(session, whole)
@@ -188,7 +188,18 @@ class _Repair:
             self._check_stop()
             sorted_out[self._state(frame)].append(frame)
             self._on_progress(done, len(frames))
-        return sorted_out
+        whole, missing, differing = sorted_out
+        # A file that another line has, or that no recorder wrote, is not to be moved.
+        kept = {frame.file for frame in whole}
+        damaged = []
+        for each in differing:
+            ours = each.file not in kept and self._is_frame(each)
+            (damaged if ours else missing).append(each)
+        return whole, missing, damaged
+
+    def _is_frame(self, frame: Frame) -> bool:
+        path = self._session / frame.file
+        return path.parent == self._session / "frames" and is_own_file(path)
 
     def _state(self, frame: Frame) -> int:
         """0 where the file is as it was written, 1 where there is none, 2 where it differs."""
@@ -237,19 +248,27 @@ class _Repair:
                 adopted.append(_line_of(path, number, data, image, whole))
         return adopted
 
-    def _set_aside(self, lines: list[Frame], damaged: list[Frame], kept: set[str]) -> None:
-        """Keep what leaves the manifest: its lines, and the damaged files that are its own."""
+    def _set_aside(self, lines: list[Frame], files: list[str]) -> None:
+        """Keep what leaves the manifest: its lines, and the damaged files."""
         self._aside.mkdir(exist_ok=True)
         with open_to_append(self._aside / FRAMES_FILE) as file:
             file.writelines(frame.to_json().encode() + b"\n" for frame in lines)
-        for name in sorted({frame.file for frame in damaged} - kept):
-            path = self._session / name
-            if path.parent == self._session / "frames" and is_own_file(path):
-                move_aside(path, self._aside)
+        for name in sorted({*files}):
+            move_aside(self._session / name, self._aside)
 
     def _check_stop(self) -> None:
         if self._stop():
             raise UserError("Stopped. Run the same command again.", STOPPED)
+
+
+def _facts_of(session: Path) -> dict[str, Any]:
+    """``session.json`` as it can be written again; ``UserError`` where it cannot."""
+    facts = read_session(session)
+    try:
+        gate.check_depth(facts)
+    except ValueError as error:
+        raise UserError(f"{session / SESSION_FILE}: {error}. Mend it, or remove it.") from error
+    return facts
 
 
 def _remove_old_parts(session: Path) -> int:

@@ -23,12 +23,11 @@ import msgspec
 import numpy as np
 
 from capture.source import Pixels
-from capture.workers import Job, Workers
+from capture.workers import MOST_VIDEO_PIXELS, Job, Workers
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import open_to_append
 from dataset.images import encode_png, resize_area, rgb_of
-from dataset.limits import MOST_FILM_PIXELS
 from dataset.manifest import JOURNAL, SPOOL, Frame, ManifestWriter, read_lines
 
 SEGMENT_FRAMES = 600  # most frames of a segment: what a damaged one can cost
@@ -151,6 +150,11 @@ class _Segment:
     """One H.264 stream of frames of one size, beginning with a key frame."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        if shape[0] * shape[1] > MOST_VIDEO_PIXELS:
+            raise UserError(
+                f"{shape[1]}x{shape[0]} pixels are too many for the lossless video: record with "
+                "--codec png, or make frames smaller with --size."
+            )
         self.path, self.shape, self.frames = path, shape, 0
         self._file: FileIO = open_to_append(path, new=True).detach()  # type: ignore[attr-defined]
         self._offset = 0
@@ -256,7 +260,7 @@ def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, Pixel
 
 def _coded_pixels(width: int, height: int) -> int:
     """What the decoder may allocate for a picture of this size, whole blocks of 16x16."""
-    if not 0 < width * height <= MOST_FILM_PIXELS:
+    if not 0 < width * height <= MOST_VIDEO_PIXELS:
         raise ValueError(f"{width}x{height} pixels are no picture of a screen")
     return (width + 31) * (height + 31)
 

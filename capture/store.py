@@ -7,7 +7,7 @@ from typing import Any
 
 from capture.encoders import Encoders
 from capture.options import CaptureOptions
-from capture.workers import Store
+from capture.workers import MOST_VIDEO_PIXELS, Store
 from dataset.errors import UserError
 from dataset.manifest import JOURNAL, SPOOL, Frame, read_lines
 
@@ -32,7 +32,9 @@ def open_store(options: CaptureOptions, session: Path, about: dict[str, Any]) ->
     """
     if options.codec == "h264":
         return _spool(options, session)
-    if options.codec == "auto" and options.fps * _pixels(options, about) > PNG_PIXELS_PER_S:
+    pixels = _pixels(options, about)
+    quick = options.fps * pixels > PNG_PIXELS_PER_S and pixels <= MOST_VIDEO_PIXELS
+    if options.codec == "auto" and quick:
         try:
             return _spool(options, session)
         except UserError:

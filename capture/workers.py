@@ -14,6 +14,7 @@ from typing import Protocol
 from capture.source import Pixels
 from dataset.manifest import Frame
 
+MOST_VIDEO_PIXELS = 36_000_000  # of a frame of the lossless video: 8K; a decoder may keep 17
 NICE = 5  # of workers, 0 to 19: a frame can wait in the queue, an interval cannot
 WAIT_S = 0.1  # how soon a blocked `put` notices that the workers gave up
 
