@@ -48,13 +48,22 @@ def decode(data: bytes, name: str | Path) -> Image:
     UserError
         The bytes are not a whole picture of a format of `READABLE`.
     """
+    return np.asarray(_decode(data, name, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
+
+
+def decode_unchanged(data: bytes, name: str | Path) -> NDArray[Any]:
+    """Decode to what the file holds: any depth and number of channels; errors as of `decode`."""
+    return np.asarray(_decode(data, name, cv2.IMREAD_UNCHANGED))
+
+
+def _decode(data: bytes, name: str | Path, how: int) -> Any:
     if not data:
         raise UserError(f"{name} is empty (0 bytes). Leave it out or record it again.", 1)
     header = check_picture(data, name)
-    picture = _decoded(data)
+    picture = _decoded(data, how)
     if picture is None:
         with _alone:
-            picture = _decoded(data)
+            picture = _decoded(data, how)
             if picture is None and header is not None and not _fits(header):
                 raise TooLarge(
                     f"{name} takes more memory than is free. Close other programs, or make it "
@@ -63,7 +72,7 @@ def decode(data: bytes, name: str | Path) -> Image:
                 )
     if picture is None:
         raise UserError(f"{name} is not a readable picture. Leave it out or convert it to PNG.", 1)
-    return np.asarray(picture, dtype=np.uint8)
+    return picture
 
 
 def check_picture(data: bytes, name: str | Path) -> Header | None:
@@ -88,9 +97,9 @@ def check_picture(data: bytes, name: str | Path) -> Header | None:
     return header
 
 
-def _decoded(data: bytes) -> Any:
+def _decoded(data: bytes, how: int) -> Any:
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except (cv2.error, MemoryError):
         return None
 

@@ -15,6 +15,7 @@ from dataset.errors import UserError
 from dataset.headers import Header
 
 MOST_PIXELS = 400_000_000  # of a picture: 5 GB once they are float32
+MOST_FRAME_PIXELS = 1 << 27  # of a frame of a session, 134 million: several are measured at once
 MOST_FILM_PIXELS = 1 << 26  # of a frame of a recording, 67 million; 8K has 33
 MOST_PAGES = 100  # directories of a TIFF: more than one picture is refused anyway
 MOST_SCANS = 200  # of a JPEG; encoders make 1 to 20

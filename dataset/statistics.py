@@ -29,13 +29,16 @@ from dataset import gate
 from dataset.clipping import ClippingStatistics, Mask, measure_clipping
 from dataset.errors import UserError
 from dataset.files import ends_with_line, open_to_append
-from dataset.images import decode, read_image
+from dataset.images import check_picture, decode, decode_unchanged, read_image
+from dataset.limits import MOST_FRAME_PIXELS, TooLarge
+from dataset.png import SIGNATURE
 
 STATISTICS_FILE = "statistics.csv"
 HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
 COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
-MOST_PIXELS = 1 << 27  # of one frame, 134 million: more is a damaged or hostile header
-MISSING = "missing"  # why a frame has no statistics: no regular file of its session
+# Why a frame has no statistics.
+MISSING = "missing"  # no regular file of its session
+HUGE, BROKEN = "huge", "broken"
 BLOCK = 16  # frames that a thread, or a worker of a cluster, measures in one go
 FLUSH_S = 0.2  # seconds between two flushes: one for each frame costs a fiftieth of the whole
 
@@ -166,6 +169,11 @@ def why_unfit(data: bytes) -> str:
     A recorder and an import write 8-bit RGB only, and so a data set is read alike by everybody.
     PNG is judged by its header, anything else by decoding it.
 
+    Raises
+    ------
+    TooLarge
+        The memory cannot hold it now, which is no fault of the frame's.
+
     Examples
     --------
     >>> why_unfit(b"")
@@ -173,19 +181,25 @@ def why_unfit(data: bytes) -> str:
     """
     if not data:
         return "empty"
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) > 26:
-        if int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big") > MOST_PIXELS:
-            return "huge"
+    try:
+        header = check_picture(data, "a frame")
+    except TooLarge:
+        return HUGE
+    except UserError:
+        return BROKEN
+    if header is not None and header.size[0] * header.size[1] > MOST_FRAME_PIXELS:
+        return HUGE
+    if data.startswith(SIGNATURE) and len(data) > 26:
         if b"IEND" not in data[-64:]:
             return "truncated"
         kind = {0: "grey", 4: "alpha", 6: "alpha"}.get(data[25], "")
         return "16-bit" if data[24] == 16 else kind
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return "broken"
-    if picture is None:
-        return "broken"
+        picture = decode_unchanged(data, "a frame")
+    except TooLarge:
+        raise
+    except UserError:
+        return BROKEN
     if picture.dtype != np.uint8:
         return "16-bit"
     return "grey" if picture.ndim == 2 else "alpha" if picture.shape[2] == 4 else ""
@@ -199,7 +213,13 @@ def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
 
 
 def measure_file(job: Job) -> Found:
-    """The statistics of one file, or why it has none. Never raises, however broken it is."""
+    """The statistics of one file, or why it has none, however broken it is.
+
+    Raises
+    ------
+    TooLarge
+        The memory cannot hold it now, which is no fault of the frame's.
+    """
     try:
         data = gate.read_regular(job.path, gate.MOST_PICTURE)
     except OSError:
@@ -212,10 +232,15 @@ def measure_file(job: Job) -> Found:
         size = image.shape[1], image.shape[0]
         ignore = _ignored(job.hud, job.hud_digest, *size) if job.hud else None
         return measure_clipping(image, job.limit, job.method, ignore)
+    except TooLarge:
+        raise
     except UserError:
-        return "broken"
-    except MemoryError:
-        return "huge"
+        return BROKEN
+    except (MemoryError, cv2.error) as error:
+        raise TooLarge(
+            f"There is not enough memory to measure {job.path}. Close other programs, then go on.",
+            1,
+        ) from error
 
 
 def measure_block(jobs: Sequence[Job]) -> list[Found]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from limited import fault_without_memory
 from made_sessions import frame, make_session, picture
 
 from dataset.errors import UserError
@@ -189,3 +190,21 @@ def test_a_scheduler_needs_its_package(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_pictures_of_the_helper_are_fit() -> None:
     assert why_unfit(encode_png(picture(0.5))) == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process's memory as Linux does")
+def test_too_little_memory_stops_labelling_and_drops_no_frame(tmp_path: Path) -> None:
+    captures = tmp_path / "captures"
+    make_session(captures, "flight", [frame(0, 0)], [0.1])
+    write_png(captures / "flight" / "frames" / "000000.png", np.zeros((6000, 6000, 3), np.uint8))
+    code = f"""
+        from pathlib import Path
+        from dataset.labels import label_captures
+        from dataset.options import LabelOptions
+        label = lambda: print(label_captures(LabelOptions(Path({str(captures)!r}), workers=1)))
+    """
+    said = fault_without_memory(code, "label()")
+    assert "memory" in said
+    assert "drop" not in said
+    label_captures(LabelOptions(captures))
+    assert [row.label for row in read_labels(captures)] == ["X"]
