@@ -81,9 +81,11 @@ def open_regular(path: str | Path, most: int) -> io.BufferedReader:
 def read_regular(path: str | Path, most: int) -> bytes:
     """The bytes of a regular file of at most so many bytes; errors as of `open_regular`."""
     with open_regular(path, most) as file:
-        data = file.read(most + 1)  # it may have grown since
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"it has more than {_size(most)}", str(path))
+        data = file.read(os.fstat(file.fileno()).st_size + 1)
+        while more := file.read(1 << 20):  # it has grown since
+            data += more
+            if len(data) > most:
+                raise OSError(errno.EFBIG, f"it has more than {_size(most)}", str(path))
     return data
 
 
