@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import secrets
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 from flask import Flask, Response, abort, jsonify, request
-from werkzeug.serving import BaseWSGIServer
 
+from dataset import gate
 from dataset.clipping import Mask
 from dataset.errors import UserError
 from dataset.images import Image, read_image
 from dataset.judging import DUPLICATE, LABELS, UNREADABLE, LabelRow
-from dataset.local_page import bind_page, make_page
+from dataset.local_page import Guard, bind_page, make_page, serve_page
+from dataset.local_server import PageServer
 from dataset.options import PAPER_COUNTS, ReviewOptions
 from dataset.review_pictures import (
     Kept,
@@ -40,7 +41,22 @@ PAGE_FILES = {"/": "index.html"} | {
 }
 SOURCES = ("key", "light", "clipping", "review")
 REQUEST_BYTES = 16_000_000  # a label for each of 500,000 frames
+MOST_CHANGES = 500_000  # in one request
 KEEP = "private, max-age=86400, immutable"  # for addresses that hold the mark of this run
+
+Kind = TypeVar("Kind")
+
+
+class Changes(msgspec.Struct):
+    """Labels set by hand."""
+
+    changes: Annotated[list[Change], msgspec.Meta(max_length=MOST_CHANGES)]
+
+
+class Thresholds(msgspec.Struct):
+    """Shares of a frame at which it is X, may be Y, and is Y by one connected area."""
+
+    thresholds: tuple[gate.Share, gate.Share, gate.Share]
 
 
 class Review:
@@ -75,8 +91,8 @@ class Review:
 
     def labels(self) -> Response:
         """Set labels by hand: ``{"changes": [[number, label or null], ...]}``."""
+        changes = _asked(Changes).changes
         try:
-            changes = list(_parse_changes(request.get_json()))
             rows = self.store.set_labels(changes)
         except ValueError as error:
             abort(400, str(error))
@@ -86,30 +102,25 @@ class Review:
 
     def apply(self) -> Response:
         """Judge anew by other thresholds: ``{"thresholds": [x_fraction, y_fraction, y_blob]}``."""
-        try:
-            values = [float(value) for value in request.get_json()["thresholds"]]
-            x_fraction, y_fraction, y_blob = values
-        except (ValueError, TypeError, KeyError):
-            abort(400, "three thresholds are needed")
-        self.store.apply_thresholds(x_fraction, y_fraction, y_blob)
+        self.store.apply_thresholds(*_asked(Thresholds).thresholds)
         return jsonify(**self._label_columns())
 
     def thumbnail(self, number: str) -> Response:
         painted, shown = "clipped" in request.args, self._find(number)
         picture = self._thumbnails.get((shown.path, painted))
         if picture is None:
-            image = read_image(shown.path)
+            image = read_image(_place(shown))
             clipped = self._clipped(image, shown) if painted else None
             picture = make_thumbnail(image, self.options.thumbnail_px, clipped)
             self._thumbnails.put((shown.path, painted), picture)
         return _picture(picture, "image/jpeg")
 
     def frame(self, number: str) -> Response:
-        return _picture(*whole_picture(self._find(number).path))
+        return _picture(*whole_picture(_place(self._find(number))))
 
     def overlay(self, number: str) -> Response:
         shown = self._find(number)
-        return _picture(make_overlay(self._clipped(read_image(shown.path), shown)), "image/png")
+        return _picture(make_overlay(self._clipped(read_image(_place(shown)), shown)), "image/png")
 
     def _clipped(self, image: Image, shown: Reviewed) -> Mask:
         return find_clipped(image, shown.folder, self.store.label_options)
@@ -135,13 +146,20 @@ def _codes(row: LabelRow | None) -> tuple[int, int]:
     return LABELS.index(row.label) + 1, source
 
 
-def _parse_changes(body: Any) -> Iterator[Change]:
-    """``ValueError`` for anything but pairs of a number and a text or null."""
-    changes = body.get("changes") if isinstance(body, dict) else None
-    for change in changes if isinstance(changes, list) else [None]:
-        if not isinstance(change, list) or len(change) != 2 or type(change[0]) is not int:
-            raise ValueError("changes must be pairs of a number and a label or null")
-        yield change[0], change[1]
+def _asked(kind: type[Kind]) -> Kind:
+    """What a request holds, as typed values; 400 in words where it holds something else."""
+    try:
+        return gate.parse_json(request.get_data(cache=False), kind)
+    except ValueError as error:
+        abort(400, f"This request cannot be understood: {error}.")
+
+
+def _place(shown: Reviewed) -> Path:
+    """Where a frame lies now; 404 where a link leads out of its session since the review began."""
+    try:
+        return gate.inside(shown.folder, shown.frame.file)
+    except ValueError as error:
+        abort(404, str(error))
 
 
 def _picture(data: bytes, media_type: str) -> Response:
@@ -165,8 +183,8 @@ def make_app(store: ReviewStore, options: ReviewOptions) -> Flask:
 
 
 @contextmanager
-def serve_review(options: ReviewOptions) -> Iterator[tuple[BaseWSGIServer, str, ReviewStore]]:
-    """A server that is bound but does not answer yet, its address with the token, and the store.
+def serve_review(options: ReviewOptions) -> Iterator[tuple[PageServer, Guard, ReviewStore]]:
+    """A server that is bound but does not answer yet, the guard of its page, and the store.
 
     Raises
     ------
@@ -175,8 +193,8 @@ def serve_review(options: ReviewOptions) -> Iterator[tuple[BaseWSGIServer, str, 
     """
     with open_review(options.source) as store:
         app = make_app(store, options)
-        with bind_page(app, options.port) as (server, address):
-            yield server, address, store
+        with bind_page(app, options.port) as (server, guard):
+            yield server, guard, store
 
 
 def run_review(options: ReviewOptions, say: Callable[[str], Any]) -> ReviewSummary:
@@ -189,16 +207,12 @@ def run_review(options: ReviewOptions, say: Callable[[str], Any]) -> ReviewSumma
         Called with the address of the page, once it can be opened.
     """
     ended = threading.Event()
-    with serve_review(options) as (server, address, store):
+    with serve_review(options) as (server, guard, store):
         folding = threading.Thread(target=_fold_now_and_then, args=(store, options.fold_s, ended))
         folding.start()
         try:
-            say(f"Review of {options.source}, Ctrl-C ends it: {address}")
-            if options.browser:
-                webbrowser.open(address)
-            server.serve_forever()  # returns at Ctrl-C
-        except KeyboardInterrupt:  # before it served
-            pass
+            say(f"Review of {options.source}, Ctrl-C ends it: {guard.address}")
+            serve_page(server, guard, options.browser)
         finally:
             ended.set()
             folding.join()

@@ -5,6 +5,7 @@ Array in, bytes of an encoded picture out. Which file may be shown is decided el
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -13,8 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dataset import gate
 from dataset.clipping import Mask, clipped_mask
-from dataset.images import Image, encode_png, read_image, resize_area
+from dataset.errors import UserError
+from dataset.images import Image, decode, encode_png, read_image, resize_area
 from dataset.options import LabelOptions
 from dataset.png import SIGNATURE
 from dataset.statistics import HUD_MASK
@@ -57,13 +60,25 @@ def find_clipped(image: Image, folder: Path, options: LabelOptions) -> Mask:
         Of its session, which may hold a mask of the HUD.
     options : LabelOptions
         Limit and method.
+
+    Raises
+    ------
+    UserError
+        The mask of the HUD is no picture, or a link out of the session.
     """
     ignore = None
-    if (folder / HUD_MASK).is_file():
+    if os.path.lexists(folder / HUD_MASK):
         size = image.shape[1], image.shape[0]
-        hud = cv2.resize(read_image(folder / HUD_MASK), size, interpolation=cv2.INTER_NEAREST)
+        hud = cv2.resize(_read_hud(folder), size, interpolation=cv2.INTER_NEAREST)
         ignore = np.asarray(hud.max(axis=2) >= 128)
     return clipped_mask(image, options.limit, options.method, ignore)
+
+
+def _read_hud(folder: Path) -> Image:
+    try:
+        return read_image(gate.inside(folder, HUD_MASK))
+    except ValueError as error:
+        raise UserError(f"The mask {folder / HUD_MASK} cannot be used: {error}.") from error
 
 
 def make_thumbnail(image: Image, longer_px: int, clipped: Mask | None = None) -> bytes:
@@ -89,15 +104,18 @@ def make_overlay(clipped: Mask) -> bytes:
 def whole_picture(path: Path) -> tuple[bytes, str]:
     """A frame as a browser can show it, and its media type.
 
-    PNG and JPEG go out as they are, after they were decoded once: what is no picture stays here.
+    PNG and JPEG go out as they are, once they were decoded: what is no picture stays here.
 
     Raises
     ------
     UserError
         The file cannot be read as a picture.
     """
-    image = read_image(path)
-    data = path.read_bytes()
+    try:
+        data = gate.read_regular(path, gate.MOST_PICTURE)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    image = decode(data, path)
     if data.startswith(SIGNATURE):
         return data, "image/png"
     if data.startswith(JPEG_START):

@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.serving import BaseWSGIServer
 
 from dataset.errors import UserError
-from dataset.local_page import bind_page, make_page
+from dataset.local_page import Guard, bind_page, make_page, serve_page
+from dataset.local_server import PageServer
 from model.formats import SUFFIXES
 from model.pixels import Pixels
 from model.serve_queue import Encoded, Full, Job, RestoringQueue, ServeLimits
@@ -134,8 +134,8 @@ def _tell(error: HTTPException) -> Any:
 @contextmanager
 def bind_restorer(
     restore: Callable[[Pixels], Pixels], port: int = 0, limits: ServeLimits | None = None
-) -> Iterator[tuple[BaseWSGIServer, str, RestoringQueue]]:
-    """A server that is bound but does not answer yet, its address with the token, and its queue.
+) -> Iterator[tuple[PageServer, Guard, RestoringQueue]]:
+    """A server that is bound but does not answer yet, the guard of its page, and its queue.
 
     Pictures are restored from now on, one at a time, in a thread of their own.
 
@@ -145,12 +145,12 @@ def bind_restorer(
         The port is taken.
     """
     queue = RestoringQueue(restore, limits or ServeLimits())
-    with bind_page(make_app(queue), port) as (server, address):
+    with bind_page(make_app(queue), port) as (server, guard):
         # A daemon, because a large picture would hold the end of the command up for minutes.
         worker = threading.Thread(target=queue.work, name="restoring", daemon=True)
         worker.start()
         try:
-            yield server, address, queue
+            yield server, guard, queue
         finally:
             queue.close()
             worker.join(END_S)
@@ -161,6 +161,7 @@ def serve_restorer(
     port: int = 0,
     on_ready: Callable[[str], object] = print,
     limits: ServeLimits | None = None,
+    browser: bool = False,
 ) -> int:
     """Serve the page until Ctrl-C.
 
@@ -176,6 +177,8 @@ def serve_restorer(
         Called with the address of the page, token included, once it can be opened.
     limits : ServeLimits, optional
         How much the page takes and keeps.
+    browser : bool
+        Whether to open the page in the user's browser.
 
     Returns
     -------
@@ -187,10 +190,7 @@ def serve_restorer(
     UserError
         The port is taken.
     """
-    with bind_restorer(restore, port, limits) as (server, address, queue):
-        try:
-            on_ready(address)
-            server.serve_forever()  # returns at Ctrl-C
-        except KeyboardInterrupt:  # before it served
-            pass
+    with bind_restorer(restore, port, limits) as (server, guard, queue):
+        on_ready(guard.address)
+        serve_page(server, guard, browser)
     return queue.restored

@@ -23,7 +23,8 @@ from dataset.errors import UserError
 from dataset.review_pictures import make_thumbnail
 from model.decoding import OPENERS, decoding, open_image
 from model.formats import HEAD, SUFFIXES, format_for, format_of
-from model.picture import Picture, Pixels, decode_picture, encode_picture, losses
+from model.picture import Picture, decode_picture, encode_picture, losses
+from model.pixels import Pixels, check_finite
 
 MEDIA_TYPES = {  # by format; browsers show all of them but TIFF
     "PNG": "image/png",
@@ -227,8 +228,12 @@ class RestoringQueue:
             picture = decode_picture(job.data, job.name)
         job.size, job.thumbnail = picture.size, thumbnail(picture)
         job.before = shown_before(picture, job.data)
-        pixels = self._restore(picture.pixels)
-        assert pixels.shape == picture.pixels.shape
+        pixels = check_finite(self._restore(picture.pixels))
+        if pixels.shape != picture.pixels.shape:
+            raise UserError(
+                f"The network makes {pixels.shape[1]}x{pixels.shape[0]} pixels of a picture of "
+                f"{picture.size[0]}x{picture.size[1]}. Choose another with --run."
+            )
         restored = replace(picture, pixels=pixels)
         suffix = suffix_for(job.name, picture.format)
         job.notes = picture.notes + losses(restored, suffix)

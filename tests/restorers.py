@@ -99,11 +99,11 @@ def serving(
     restore: Callable[[Pixels], Pixels] = darken, limits: ServeLimits | None = None
 ) -> Iterator[Guest]:
     """The page, answering in another thread."""
-    with bind_restorer(restore, 0, limits) as (server, address, _):
+    with bind_restorer(restore, 0, limits) as (server, guard, _):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield Guest(address)
+            yield Guest(guard.address)
         finally:
             server.shutdown()
             thread.join()

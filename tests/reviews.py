@@ -36,8 +36,10 @@ class Client:
 
     def __init__(self, address: str, page: str = "review") -> None:
         place, token = address.removeprefix("http://").split("/?token=")
-        self.address, self.place, self.token = address, place, token
-        self.cookie = f"unclip_{page}_{place.split(':')[1]}={token}"
+        self.address, self.place, self.token, self.cookie = address, place, token, ""
+        cookie = str(self.ask(f"/?token={token}")[2]["Set-Cookie"]).split(";")[0]
+        assert cookie.startswith(f"unclip_{page}_{place.split(':')[1]}=")
+        self.cookie = cookie
 
     def ask(
         self, path: str, body: Any = None, method: str = "GET", **headers: str
@@ -66,11 +68,11 @@ class Client:
 @contextmanager
 def serving(captures: Path) -> Iterator[Client]:
     """A review of these captures, answering in another thread."""
-    with serve_review(ReviewOptions(captures)) as (server, address, _):
+    with serve_review(ReviewOptions(captures)) as (server, guard, _):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield Client(address)
+            yield Client(guard.address)
         finally:
             server.shutdown()
             thread.join()

@@ -343,10 +343,10 @@ def test_a_picture_that_was_forgotten_can_be_restored_again(open_page: Callable[
 def test_a_server_that_has_ended_is_said(browser: Any) -> None:
     gate = Gate()
     page = browser.new_page()
-    with bind_restorer(gate) as (server, address, _):
+    with bind_restorer(gate) as (server, guard, _):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        page.goto(address)
+        page.goto(guard.address)
         page.wait_for_selector("#takes:has-text('PNG')")
         choose(page, file("a.png", flat()))
         page.wait_for_selector("#busy-text:has-text('Restoring')")
