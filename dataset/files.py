@@ -356,13 +356,9 @@ def remove_marked(folder: Path) -> None:
 
 
 def move_finished(folder: Path, target: Path) -> None:
-    """Take the mark off a folder of `make_marked` and give it its name; errors as of `move_new`."""
-    os.unlink(folder / MARK)
-    try:
-        move_new(folder, target)
-    except BaseException:
-        write_whole(folder / MARK, b"It could not be given its name.\n")
-        raise
+    """Give a folder of `make_marked` its name, and take the mark off; errors as of `move_new`."""
+    move_new(folder, target)
+    os.unlink(target / MARK)
 
 
 def remove_part_folders(folder: Path) -> int:

@@ -81,8 +81,9 @@ def open_regular(path: str | Path, most: int) -> io.BufferedReader:
 def read_regular(path: str | Path, most: int) -> bytes:
     """The bytes of a regular file of at most so many bytes; errors as of `open_regular`."""
     with open_regular(path, most) as file:
-        data = file.read(os.fstat(file.fileno()).st_size + 1)
-        while more := file.read(1 << 20):  # it has grown since
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1)
+        while len(data) > size and (more := file.read(1 << 20)):  # it has grown since
             data += more
             if len(data) > most:
                 raise OSError(errno.EFBIG, f"it has more than {_size(most)}", str(path))
@@ -311,7 +312,7 @@ def regular_names(folder: str | Path, root: str | Path) -> set[str]:
 def _is_ours(entry: os.DirEntry[str], top: str) -> bool:
     if not entry.is_symlink():
         return entry.is_file(follow_symlinks=False)
-    return entry.is_file() and _is_below(os.path.realpath(entry.path), top)
+    return is_regular(entry.path) and _is_below(os.path.realpath(entry.path), top)
 
 
 def _is_below(path: str, top: str) -> bool:

@@ -1,0 +1,135 @@
+"""What comes from outside: read to a limit, typed, and kept inside its folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from helpers.limits import within
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset import gate
+
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices of POSIX")
+
+
+class Named(msgspec.Struct):
+    name: gate.Name
+    share: gate.Share = 0.0
+
+
+@needs_posix
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/tty"), tmp_path):
+        with within(5), pytest.raises(OSError, match=r"regular|folder|such device"):
+            gate.read_regular(path, 1000)
+        assert not gate.is_regular(path)
+    (tmp_path / "file").write_bytes(b"text")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert gate.read_regular(tmp_path / "link", 4) == b"text"
+
+
+def test_a_file_over_its_limit_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a hole, which takes no disk
+    with pytest.raises(OSError, match="more than 1 MB"):
+        gate.read_regular(path, 10**6)
+
+
+def test_names_that_no_file_can_have_are_an_os_error() -> None:
+    with pytest.raises(OSError, match="null"):
+        gate.read_regular("a\0b", 10)
+    assert not gate.is_regular("a\0b")
+
+
+def test_a_file_that_states_no_size_is_read_to_its_end() -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc")
+    assert b"Name:" in gate.read_regular("/proc/self/status", 1 << 20)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_whatever_is_no_json_is_a_value_error(data: bytes) -> None:
+    said = ""
+    try:
+        gate.parse_json(data, Named)
+    except ValueError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 10**6, '{"name": ""}', '{"name": "a", "share": NaN}', '{"name": "a", "share": 2}', "3"],
+)
+def test_json_of_another_kind_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        gate.parse_json(text, Named)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "/etc", "a/../b", "a//b", "a/", "./a", "C:a", "a\\b", "a\nb", "a\0", "\udcff"],
+)
+def test_paths_that_are_none_inside_a_folder_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"path|leads out"):
+        gate.check_path(name)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)))
+def test_a_path_that_is_let_through_stays_below_its_folder(parts: list[str]) -> None:
+    name = "/".join(parts)
+    try:
+        gate.check_path(name)
+    except ValueError:
+        return
+    assert Path(os.path.normpath(Path("/root", name))).is_relative_to("/root")
+
+
+def test_links_count_where_they_stay_below_their_folder(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "session", tmp_path / "outside"
+    (inside / "frames").mkdir(parents=True)
+    outside.mkdir()
+    (inside / "real").write_text("1")
+    (outside / "mine").write_text("2")
+    (inside / "frames" / "near").symlink_to(inside / "real")
+    (inside / "frames" / "far").symlink_to(outside / "mine")
+    (inside / "frames" / "loop").symlink_to(inside / "frames" / "loop")
+    (inside / "away").symlink_to(outside)
+    assert gate.regular_names(inside / "frames", inside) == {"near"}
+    assert gate.regular_names(inside / "away", inside) == set()
+    assert gate.inside(inside, "frames/near").read_text() == "1"
+    for name in ("frames/far", "away/mine", "frames/loop"):
+        with pytest.raises(ValueError, match=r"leads out|followed"):
+            gate.inside(inside, name)
+    (tmp_path / "linked").symlink_to(inside)
+    assert gate.regular_names(tmp_path / "linked", tmp_path / "linked") == {"real"}
+    assert gate.inside(tmp_path / "linked", "real").read_text() == "1"
+
+
+def test_nothing_that_a_terminal_acts_on_is_shown() -> None:
+    shown = gate.plain("a\x1b]0;title\x07\x9b2J\r\n\u202egnp.exe\udcff 비행")
+    assert shown == "a\\x1b]0;title\\x07\\x9b2J\\r\\n\\u202egnp.exe\\udcff 비행"
+    shown.encode()
+
+
+def test_a_table_is_read_whatever_the_order_of_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("c,b,a\n1,2,3\n\n4,5,6\n", encoding="utf-8-sig")
+    assert list(gate.read_table(path, ("a", "c"))) == [(2, ["3", "1"]), (4, ["6", "4"])]
+
+
+def test_lines_and_blocks_of_a_file_are_the_same_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    for data in (b"", b"a\n", b"a\nb", b"\n\n", b"x" * 100 + b"\n" + b"y" * 50):
+        path.write_bytes(data)
+        assert b"".join(gate.lines_of(path)) == data
+        blocks = list(gate.blocks_of(path, 64))
+        assert b"".join(blocks) == data
+        assert all(each.endswith(b"\n") for each in blocks[:-1])
