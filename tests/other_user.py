@@ -11,7 +11,7 @@ import pytest
 NOBODY = 65534
 # What a script may need is imported while it can still be read.
 BECOME = f"""
-import glob, http.client, os, re, socket, sys, urllib.request
+import encodings.idna, glob, http.client, os, re, socket, sys, urllib.request
 script = sys.argv.pop(1)
 os.setgroups([])
 os.setgid({NOBODY})
