@@ -287,7 +287,8 @@ def _log_to(path: Path) -> Iterator[None]:
     finally:
         LOG.setLevel(level)
         LOG.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what a full disk has no room for
+            handler.close()
 
 
 def _turn_away(commands: Commands) -> None:

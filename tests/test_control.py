@@ -21,7 +21,16 @@ import pytest
 
 from capture.commands import Command, Commands
 from capture.control import CLIENTS, LINE_BYTES, control_channel, find_recorder, tell
-from capture.places import Place, only_recorder, read_place, running_places, runtime_folder
+from capture.places import (
+    Place,
+    is_recording,
+    only_recorder,
+    only_writer,
+    place_file,
+    read_place,
+    running_places,
+    runtime_folder,
+)
 from dataset.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -100,13 +109,20 @@ def test_a_command_is_done_and_answered(channel: Channel) -> None:
         b'{"command": "label", "value": "Z"}\n',
         b'{"command": "snap", "value": "X"}\n',
         b'{"command": "light"}\n',
+        b'{"command": "light", "value": 5}\n',
+        b'{"command": "light", "value": "\\udcb3\\udcb7"}\n',
+        b'{"command": "light", "value": "noon\\u001b[2J"}\n',
+        b'{"command": "light", "value": "noon\\nfake line of the log"}\n',
+        b'{"command": ["snap"]}\n',
+        b'{"command": "snap", "value": NaN}\n',
+        b'{"command": "snap", "value": 1e999}\n',
         b"[" * 4000 + b"\n",
     ],
 )
 def test_nonsense_is_answered_with_an_error_and_does_nothing(channel: Channel, line: bytes) -> None:
     place, done = channel
     if place.token and line.startswith(b"{"):
-        line = json.dumps({**json.loads(line), "token": place.token}).encode() + b"\n"
+        line = line[:-2] + f', "token": "{place.token}"}}\n'.encode()
     answer = json.loads(say(place, line))
     assert answer["ok"] is False
     assert answer["error"]
@@ -138,6 +154,33 @@ def test_clients_that_say_nothing_are_counted_and_others_turned_away(channel: Ch
         each.close()
     time.sleep(0.3)
     assert tell(place, "status")["ok"]
+
+
+@pytest.mark.parametrize("text", [os.fsdecode(b"\xb3\xb7"), "noon\x1b[2J", "x\n", "x" * 5000])
+def test_a_text_that_cannot_be_written_down_is_refused_before_it_is_sent(
+    channel: Channel, text: str
+) -> None:
+    place, done = channel
+    with pytest.raises(UserError, match="The text on the light has") as found:
+        tell(place, "light", text)
+    assert found.value.exit_code == 2
+    assert done == []
+    assert tell(place, "light", "태양 20°")["ok"]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"[1]\n", b"{}\n", b'{"ok": "yes"}\n', b"[" * 9999 + b"\n", b""]
+)
+def test_an_answer_that_is_none_becomes_words(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        monkeypatch.setattr("capture.control._connect", lambda place: ours)
+        theirs.sendall(answer)
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(UserError, match=r"no answer|could not do it"):
+            tell(Place("captures", 1), "status")
 
 
 def test_two_clients_at_once_are_both_served(channel: Channel) -> None:
@@ -226,6 +269,69 @@ def test_a_folder_that_others_can_enter_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "run" / "unclip").mkdir(mode=0o755)
     with pytest.raises(UserError, match="only you can enter"):
         runtime_folder()
+
+
+def test_a_runtime_folder_that_is_a_link_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "run" / "unclip").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="only you can enter"):
+        runtime_folder()
+
+
+def test_a_note_is_written_through_no_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    note = place_file(tmp_path / "captures")
+    note.symlink_to(victim)
+    with obedient(tmp_path / "captures") as (place, _):
+        assert not note.is_symlink()
+        assert tell(place, "status")["ok"]
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[" * 100_000, '{"out": 7, "pid": 1}', '{"out": "x", "pid": -1}',
+     '{"out": "x", "pid": 1, "port": 70000}', '{"out": "\\u0000", "pid": 1}',
+     '{"out": "x", "pid": 1, "out_bytes": "zz"}', '{"out": "x", "pid": 1, "out_bytes": 5}'],
+)  # fmt: skip
+def test_a_note_that_makes_no_sense_is_cleared_away(tmp_path: Path, text: str) -> None:
+    note = place_file(tmp_path)
+    note.write_text(text)
+    os.mkfifo(note.with_name("pipe.json"))
+    note.with_name("folder.json").mkdir()
+    with pytest.raises(UserError, match="No recorder is running"):
+        find_recorder(None, tmp_path)
+    assert [path.name for path in runtime_folder().iterdir()] == ["folder.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text on Windows")
+def test_a_folder_whose_name_is_not_utf_8_has_a_recorder_like_any_other(tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"\xb3\xb7\xc8\xad")
+    with obedient(out) as (place, _):
+        assert find_recorder(out, out) == place
+        assert find_recorder(None, tmp_path) == place
+        assert tell(place, "status")["ok"]
+
+
+@pytest.mark.parametrize("name", ["captures", "s"])
+def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / ".recorder.lock").symlink_to(victim)
+    lock = only_recorder if name == "captures" else only_writer
+    with pytest.raises(UserError, match="is a link to another place"), lock(folder):
+        pass
+    assert not is_recording(folder)
+    assert victim.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="Cannot make"), only_recorder(tmp_path / "file" / "out"):
+        pass
 
 
 def test_a_second_recorder_on_the_same_folder_is_refused(tmp_path: Path) -> None:
