@@ -16,34 +16,40 @@ of other programs and files to give away are the affair of ``exchange``.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+import msgspec
 import torch
 from torch import nn
 
+from dataset import gate
 from dataset.errors import UserError
-from dataset.files import write_whole
+from dataset.files import move_aside, remove_file, remove_parts, write_whole
 from model.cyclegan import build_generator
+from model.facts import RunOptions, Settings
 from model.networks import Generator
 from model.options import NetworkOptions, TrainOptions
 from model.states import (
     bare_state,
+    check_finite,
     first_line,
     is_whole,
     random_state,
     read_network_state,
     read_state,
-    remove_strays,
     set_random_state,
     write_state,
 )
 
 OPTIONS_FILE = "options.json"
 STATE_FILE = "latest_state.pth"
+MISFITS = (  # what comes of values of other kinds or sizes
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError),
+    ValueError,
+)
 STATE_FILES = (STATE_FILE, "previous_state.pth", *(f"previous_{n}_state.pth" for n in range(2, 10)))
 FORMAT = 2  # of the state files
 NOTE_FILE = "latest_networks.json"
@@ -53,6 +59,9 @@ NETWORK_FILES = {  # CycleGAN: A = X, B = Y, G_A = G, G_B = F, D_A = D_Y, D_B = 
     "D_Y": "net_D_A.pth",
     "D_X": "net_D_B.pth",
 }
+
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Trainable(Protocol):
@@ -89,11 +98,11 @@ class Trainable(Protocol):
 class Position:
     """Where a run goes on."""
 
-    epoch: int  # that comes next, from 1
-    step: int  # in it that comes next, from 0
-    done: int  # steps so far, of all epochs
-    epochs: int  # planned in all; a run planned by minutes changes it
-    seconds: float  # trained so far, by all processes
+    epoch: gate.Count  # that comes next, from 1
+    step: gate.Count  # in it that comes next, from 0
+    done: gate.Count  # steps so far, of all epochs
+    epochs: gate.Count  # planned in all; a run planned by minutes changes it
+    seconds: Seconds  # trained so far, by all processes
 
 
 def write_options(run: Path, options: TrainOptions, facts: dict[str, Any]) -> None:
@@ -104,7 +113,11 @@ def write_options(run: Path, options: TrainOptions, facts: dict[str, Any]) -> No
 
 def read_facts(run: Path) -> dict[str, Any]:
     """What ``write_options`` noted beside the settings: machine and versions."""
-    values = json.loads((run / OPTIONS_FILE).read_text(encoding="utf-8"))
+    path = run / OPTIONS_FILE
+    try:
+        values = gate.read_json(path, dict[str, Any])
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
     return {key: value for key, value in values.items() if key != "options"}
 
 
@@ -116,25 +129,28 @@ def read_network_options(run: Path) -> NetworkOptions:
     UserError
         ``options.json`` is missing or not ours.
     """
-    return NetworkOptions(**_read_settings(run)["network"])
+    return _read_settings(run).network.options()
 
 
 def read_training_side(run: Path) -> int:
     """Shorter side of the frames of a run, pixels; 0 where they were taken as recorded."""
-    return int(_read_settings(run)["load_size"])
+    return _read_settings(run).load_size
 
 
-def _read_settings(run: Path) -> dict[str, Any]:
+def _read_settings(run: Path) -> Settings:
     path = run / OPTIONS_FILE
     try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["options"]
-        NetworkOptions(**settings["network"]), int(settings["load_size"])
-        return settings
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is missing or not written by `cli train`, so the shape of the networks is "
-            "unknown. Name a run of yours with --run."
-        ) from error
+        return gate.read_json(path, RunOptions).options
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    why = error.strerror if isinstance(error, OSError) else first_line(error)
+    return UserError(
+        f"{path} is missing or not written by `cli train`, so the shape of the networks is "
+        f"unknown ({why}). Name a run of yours with --run."
+    )
 
 
 def save_checkpoint(
@@ -162,7 +178,7 @@ def save_checkpoint(
     """
     folder = run / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
-    remove_strays(folder)
+    remove_parts(folder)
     state = {
         "format": FORMAT,
         "position": asdict(position),
@@ -182,7 +198,7 @@ def _save_networks(folder: Path, model: Trainable, steps: int) -> None:
         if average is not network:
             write_state([path], bare_state(average.state_dict()))
         else:  # one of a run that went on without averages would be taken for the newest
-            path.unlink(missing_ok=True)
+            remove_file(path)
     write_whole(folder / NOTE_FILE, (json.dumps({"steps": steps}) + "\n").encode())
 
 
@@ -228,10 +244,12 @@ def load_checkpoint(
             "its networks still restore pictures. Start a new run with another --run."
         )
     try:
-        position = Position(**state["position"])
+        position = gate.convert(state["position"], Position)
+        for name, values in state["model"]["networks"].items():
+            check_finite(path, {f"{name}.{key}": value for key, value in values.items()})
         model.load_train_state(state["model"])
         set_random_state(state["random"])
-    except (KeyError, RuntimeError, TypeError, ValueError, AssertionError) as error:
+    except MISFITS as error:
         raise UserError(
             f"{path} does not fit these settings ({first_line(error)}). Resume with the settings "
             "in the run's options.json, or start a new run with another --run."
@@ -260,7 +278,10 @@ def _newest_state(folder: Path, on_message: Callable[[str], None]) -> Path:
     if newest.name != STATE_FILE and newest == there[0]:
         on_message(f"{folder / STATE_FILE} is missing; going on from {newest.name} before it")
     for path in there[: there.index(newest)]:
-        os.replace(path, path.with_suffix(".damaged"))
+        try:
+            move_aside(path, folder, f"{path.stem}.damaged")
+        except OSError as error:
+            raise UserError(f"Cannot set {path} aside: {error.strerror}.", 1) from error
         on_message(f"{path} is damaged and was set aside; going on from {newest.name} before it")
     return newest
 
@@ -282,7 +303,8 @@ def load_restorer(run: Path, device: torch.device, epoch: int | None = None) -> 
     UserError
         The checkpoint is missing, damaged, not ours, or of another shape.
     """
-    network = build_generator(read_network_options(run))
+    with torch.device("meta"):  # memory is taken by what the file holds, not by what it states
+        network = build_generator(read_network_options(run))
     load_network(network, generator_path(run, "F", epoch))
     return network.to(device).eval()
 
@@ -297,9 +319,13 @@ def generator_path(run: Path, name: str, epoch: int | None = None) -> Path:
 
 
 def load_network(network: nn.Module, path: Path) -> None:
-    """Fill a network from a bare state dict, ours or CycleGAN's; ``UserError`` where it misfits."""
+    """Fill a network from a bare state dict, ours or CycleGAN's; ``UserError`` where it misfits.
+
+    One on the device ``meta`` takes over the tensors as they were read.
+    """
+    state = read_network_state(path)
     try:
-        network.load_state_dict(read_network_state(path))
+        network.load_state_dict(state, assign=any(each.is_meta for each in network.parameters()))
     except RuntimeError as error:
         raise UserError(
             f"{path} holds a network of another shape than the run's options.json says "

@@ -2,26 +2,24 @@
 
 CycleGAN's files are bare state dicts without a word on their shape, so the shape is told from keys
 and sizes. A release is one safetensors file that holds G or F and what it takes to build it. What
-resuming needs is the affair of ``checkpoint``.
+resuming needs is the affair of ``checkpoint``, and reading a release that of ``released``.
 
 References
 ----------
 J.-Y. Zhu et al., pytorch-CycleGAN-and-pix2pix: ``N_net_G_A.pth`` and the like.
-Hugging Face, safetensors: a header in JSON, then the tensors' bytes; no code can hide in it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from dataset import gate
 from dataset.errors import UserError
 from model.checkpoint import (
     NETWORK_FILES,
@@ -31,13 +29,14 @@ from model.checkpoint import (
     read_training_side,
 )
 from model.cyclegan import build_generator
-from model.exposure import Exposure, parse_exposure, read_exposure
+from model.exposure import Exposure, read_exposure
+from model.facts import USUAL_SIDE, Shape
 from model.networks import Discriminator, Generator
 from model.options import NetworkOptions
-from model.states import first_line, read_network_state
+from model.released import load_release, release_facts
+from model.states import read_network_state
 
 FIRST_BLOCK = 10  # place of a generator's first residual block
-USUAL_SIDE = 256  # of frames that CycleGAN learns on, pixels
 SHOWN = 3  # differences that an error names
 
 
@@ -93,11 +92,15 @@ def read_network(path: Path, device: torch.device) -> Generator | Discriminator:
         otherwise: the error names what is different.
     """
     state = read_network_state(path)
-    network = shape_network(state)
+    try:
+        network = shape_network(state)
+    except ValueError as error:
+        raise UserError(f"{path} holds a network of a size that is not read: {error}.") from error
     if network is None:
+        first = gate.plain(next(iter(state))[:80])
         raise UserError(
             f"{path} holds neither a ResNet generator nor a PatchGAN of CycleGAN: it starts with "
-            f"{next(iter(state))}. Only networks of --netG resnet_* and --netD basic can be read."
+            f"{first}. Only networks of --netG resnet_* and --netD basic can be read."
         )
     check_fit(path, state, network)
     network.load_state_dict(state, assign=True)
@@ -139,14 +142,22 @@ def fill_from_cyclegan(model: Trainable, folder: Path, epoch: str = "latest") ->
 
 
 def shape_network(state: Mapping[str, Tensor]) -> Generator | Discriminator | None:
-    """A network without values whose size follows from a state dict; None if it is neither kind."""
+    """A network without values whose size follows from a state dict; None if it is neither kind.
+
+    ``ValueError`` where it is larger than networks may be.
+    """
     generator, discriminator = state.get("model.1.weight"), state.get("model.0.weight")
     with torch.device("meta"):
         if generator is not None and generator.ndim == 4:
-            return build_generator(generator_options(state))
+            return build_generator(_limited(generator_options(state)))
         if discriminator is not None and discriminator.ndim == 4:
-            return Discriminator(discriminator.shape[0])
+            options = _limited(NetworkOptions(discriminator_filters=discriminator.shape[0]))
+            return Discriminator(options.discriminator_filters)
     return None
+
+
+def _limited(options: NetworkOptions) -> NetworkOptions:
+    return gate.convert(asdict(options), Shape).options()
 
 
 def generator_options(state: Mapping[str, Tensor]) -> NetworkOptions:
@@ -188,7 +199,7 @@ def differences(state: Mapping[str, Tensor], network: torch.nn.Module) -> Iterat
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     for key, value in state.items():
         if key not in wanted:
-            yield f"it has {key} as well"
+            yield f"it has {gate.plain(key[:80])} as well"
         elif tuple(value.shape) != wanted[key]:
             yield f"{key} is {_sides(value.shape)} instead of {_sides(wanted[key])}"
     yield from (f"it lacks {key}" for key in wanted if key not in state)
@@ -196,35 +207,6 @@ def differences(state: Mapping[str, Tensor], network: torch.nn.Module) -> Iterat
 
 def _sides(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
-
-
-def load_release(path: Path, device: torch.device) -> Generator:
-    """The generator in a file that ``save_release`` wrote, in evaluation mode.
-
-    Raises
-    ------
-    UserError
-        The file is missing, damaged, or not written by us.
-    """
-    if not path.is_file():
-        raise UserError(f"No such file: {path}. `cli export` writes one.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path} is damaged or not a safetensors file ({first_line(error)}). Copy it again."
-        ) from error
-    try:
-        network = build_generator(NetworkOptions(**json.loads(facts["options"])))
-        network.load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"{path} was not written by `cli export`: it does not say how its network is built, "
-            f"or holds another ({first_line(error)})."
-        ) from error
-    return network.to(device).eval()
 
 
 def training_side(runs: Path, run: str) -> int:
@@ -238,8 +220,7 @@ def training_side(runs: Path, run: str) -> int:
     """
     path = Path(run)
     if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            return int(json.loads((file.metadata() or {}).get("side", str(USUAL_SIDE))))
+        return release_facts(path).side
     if path.suffix == ".pth":
         return USUAL_SIDE
     return read_training_side(newest_run(runs, run))
@@ -255,8 +236,7 @@ def learned_exposure(runs: Path, run: str) -> Exposure | None:
     """
     path = Path(run)
     if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            return parse_exposure((file.metadata() or {}).get("exposure", ""))
+        return release_facts(path).exposure
     return None if path.suffix == ".pth" else read_exposure(newest_run(runs, run))
 
 

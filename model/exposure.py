@@ -16,11 +16,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from dataset import gate
+from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.images import Image
 from model.pixels import Pixels, Restore, Wrapped, to_pixels
@@ -31,6 +35,12 @@ LOOKED_AT = 2**16  # pixels of a picture, evenly spread
 FRAMES = 2000  # of each domain, evenly spread
 PENALTY = 1e-3  # of the squared weights: keeps the step between the domains soft
 NOTHING = 1 / 512  # of a correction: under half a step of 8 bits wherever it acts
+MOST_WEIGHT = 1e6  # fits to real frames stay under 100
+
+Weight = Annotated[float, msgspec.Meta(ge=-MOST_WEIGHT, le=MOST_WEIGHT)]
+Weights = Annotated[
+    list[Weight], msgspec.Meta(min_length=len(EDGES) - 1, max_length=len(EDGES) - 1)
+]
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,13 @@ class Exposure:
     def to_json(self) -> str:
         """As it stands in files."""
         return json.dumps(asdict(self))
+
+
+class _Written(msgspec.Struct):
+    """`Exposure` as it stands in files."""
+
+    weights: Weights
+    constant: Weight
 
 
 class Measured(Wrapped):
@@ -117,19 +134,38 @@ def write_exposure(run: Path, exposure: Exposure) -> None:
     write_whole(run / EXPOSURE_FILE, exposure.to_json().encode())
 
 
-def parse_exposure(text: str) -> Exposure | None:
-    """From ``to_json``; None where there is none, or it is of another kind."""
-    try:
-        facts = json.loads(text)
-        exposure = Exposure(tuple(map(float, facts["weights"])), float(facts["constant"]))
-    except (ValueError, KeyError, TypeError):
+def parse_exposure(text: str | bytes, source: Path) -> Exposure | None:
+    """From ``to_json``; None where the text is empty, as of networks trained before there was one.
+
+    Raises
+    ------
+    UserError
+        It is something else; the source is what to call it.
+    """
+    if not text:
         return None
-    return exposure if len(exposure.weights) == len(EDGES) - 1 else None
+    try:
+        found = gate.parse_json(text, _Written)
+    except ValueError as error:
+        raise UserError(
+            f"What {source} says of how over-exposed pictures look is damaged ({error}). Copy the "
+            "file again, or say how much to restore with --strength."
+        ) from error
+    return Exposure(tuple(found.weights), found.constant)
 
 
 def read_exposure(run: Path) -> Exposure | None:
-    """That of a run; None where it was trained before there was one."""
+    """That of a run; None where it was trained before there was one. Errors as of `parse_exposure`.
+
+    Raises
+    ------
+    UserError
+        It cannot be read.
+    """
+    path = run / EXPOSURE_FILE
     try:
-        return parse_exposure((run / EXPOSURE_FILE).read_text(encoding="utf-8"))
-    except OSError:
+        return parse_exposure(gate.read_regular(path, gate.MOST_SETTINGS), path)
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error

@@ -20,6 +20,7 @@ import torch
 from dataset.errors import UserError
 from dataset.images import Image
 from model.measures import Values
+from model.tensor_files import STATE, load_tensors
 
 LAYER = "2048"  # the last pooled features, as in the publication of KID
 REMEDY = "Download it yourself and name the file with --inception-weights, or do without KID."
@@ -75,8 +76,8 @@ def open_features(
 
 def _read(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return load_tensors(path, STATE, torch.device("cpu"))
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise UserError(f"Cannot read Inception's weights from {path}. {REMEDY}") from error
 
 

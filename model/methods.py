@@ -6,6 +6,7 @@ torch is asked for, so that a machine with onnxruntime alone can restore.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from dataset.errors import UserError
@@ -38,6 +39,9 @@ def open_method(
     UserError
         No such run, file or device; a threshold for a method that has none.
     """
+    for flag, value in (("--threshold", options.threshold), ("--strength", options.strength)):
+        if value is not None and not math.isfinite(value):
+            raise UserError(f"{flag} {value} is no number to compute with. Choose a finite one.")
     if options.threshold is not None and options.method not in THRESHOLD_METHODS:
         raise UserError(
             f"--threshold belongs to --method {' or '.join(THRESHOLD_METHODS)}; the network has "
@@ -50,8 +54,8 @@ def open_method(
         return METHODS[options.method]
     if options.onnx is not None:
         restorer = open_onnx(options.onnx, options.device)
-        scaled = Scaled(restorer, int(restorer.facts.get("side", 0)), options.detail)
-        return measured(scaled, parse_exposure(restorer.facts.get("exposure", "")), options)
+        exposure = parse_exposure(restorer.facts.get("exposure", ""), options.onnx)
+        return measured(Scaled(restorer, restorer.side, options.detail), exposure, options)
     return _open_network(options, on_share)
 
 

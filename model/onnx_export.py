@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -56,13 +57,13 @@ def write_onnx(out: Path, network: Generator, facts: Mapping[str, str] | None = 
     """
     if out.suffix != ".onnx":
         raise UserError(f"{out}: this network is written as ONNX. Name it .onnx.")
-    if out.exists():
+    if os.path.lexists(out):
         raise UserError(f"{out} exists. Remove it, or choose another -o.")
     need_packages("onnx", "onnxscript")
     model = to_onnx(network)
-    for key, value in {**network_facts(network), **(facts or {})}.items():
+    for key, value in sorted({**network_facts(network), **(facts or {})}.items()):
         model.metadata_props.add(key=key, value=value)
-    write_whole(out, model.SerializeToString())
+    write_whole(out, model.SerializeToString(deterministic=True), replaces=False)
 
 
 def to_onnx(network: Generator) -> Any:

@@ -6,17 +6,20 @@ by way of another module: a machine that only restores needs none.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import numpy as np
 
+from dataset import gate
 from dataset.errors import UserError
-from model.memory import free_memory, room_for
-from model.pixels import Pixels, pad_reflected
+from model.facts import parse_shape, parse_side, parse_stride
+from model.memory import free_memory, ran_out, room_for
+from model.onnx_graph import check_graph
+from model.pixels import Pixels, check_finite, pad_reflected
 
 INPUT, OUTPUT = "picture", "restored"  # names inside the file
 PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
@@ -26,6 +29,10 @@ PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
     "cpu": ("CPUExecutionProvider",),
 }
 TAKEN_BYTES = 30  # a pixel and filter, measured: the peak of onnxruntime on a CPU
+MOST_FILE = 1 << 31  # bytes: ONNX files cannot have more
+PATIENCE_S = 5.0  # how long to wait for onnxruntime to stop
+
+Result = TypeVar("Result")
 
 
 class OnnxRestorer:
@@ -37,18 +44,34 @@ class OnnxRestorer:
         (1, 3, H, W) fp32 in [-1, 1] -> the same.
     facts : dict
         The file's ``metadata_props``.
+    path : Path
+        What to call it in errors.
 
     Attributes
     ----------
     provider : str
         What onnxruntime computes on: ``CPUExecutionProvider`` and the like.
+    side : int
+        Shorter side of the frames that it learned on, pixels; 0: any.
+
+    Raises
+    ------
+    UserError
+        The facts are not those of a network of ours.
     """
 
-    def __init__(self, session: Any, facts: dict[str, str]) -> None:
-        self.facts = facts
+    def __init__(self, session: Any, facts: dict[str, str], path: Path) -> None:
+        self.facts, self.path = facts, path
         self.provider: str = session.get_providers()[0]
-        self._session, self._stride = session, int(facts["stride"])
-        self._filters = int(json.loads(facts["options"])["generator_filters"])
+        self._session = session
+        try:
+            self._stride = parse_stride(facts["stride"])
+            self._filters = parse_shape(facts["options"]).generator_filters
+            self.side = parse_side(facts.get("side", "0"))
+        except ValueError as error:
+            raise UserError(
+                f"{path} does not say properly how it is run ({gate.plain(error)}). Export it anew."
+            ) from error
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Restore one picture, (H, W, 3) float32 in [0, 1], of any size; the same comes back.
@@ -56,7 +79,7 @@ class OnnxRestorer:
         Raises
         ------
         UserError
-            There is not enough memory.
+            There is not enough memory, or what comes out is no picture of this size.
         """
         height, width = pixels.shape[:2]
         needed, free = 0, 0
@@ -69,9 +92,41 @@ class OnnxRestorer:
         height, width = pixels.shape[:2]
         padded = pad_reflected(pixels, self._stride)
         picture = np.ascontiguousarray((padded * 2 - 1).transpose(2, 0, 1)[None], np.float32)
-        restored = self._session.run([OUTPUT], {INPUT: picture})[0][0]
+        restored = self._checked(self._infer(picture), picture.shape)[0]
         cropped = restored[:, :height, :width].transpose(1, 2, 0)
-        return np.ascontiguousarray(((cropped + 1) / 2).clip(0, 1), np.float32)
+        result = np.ascontiguousarray(((cropped + 1) / 2).clip(0, 1), np.float32)
+        return check_finite(result, str(self.path))
+
+    def _infer(self, picture: Any) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+
+        def stop() -> None:
+            options.terminate = True
+
+        try:
+            return interruptible(
+                lambda: self._session.run([OUTPUT], {INPUT: picture}, options)[0], stop
+            )
+        except _faults() as error:
+            if ran_out(error):
+                raise
+            raise UserError(
+                f"{self.path} cannot be run on a picture ({_short(error)}). Export it anew.", 1
+            ) from error
+
+    def _checked(self, found: Any, shape: tuple[int, ...]) -> Any:
+        """What came out, if it is a picture of the size of what went in."""
+        if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.shape != shape:
+            sides = "x".join(map(str, getattr(found, "shape", ()))) or "a single value"
+            wanted = "x".join(map(str, shape))
+            raise UserError(
+                f"{self.path} is no network of ours: it makes {sides} of a picture of {wanted}. "
+                "Name a file of `cli export`.",
+                1,
+            )
+        return found
 
 
 def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestorer:
@@ -98,8 +153,6 @@ def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestore
         device.
     """
     need_packages("onnxruntime")
-    if not path.is_file():
-        raise UserError(f"No such file: {path}. `cli export` writes one.")
     providers = pick_providers(device)
     session = open_session(path, providers, threads)
     if device != "auto" and session.get_providers()[0] != providers[0]:
@@ -111,13 +164,24 @@ def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestore
     ours = facts.get("written_by", "").startswith("unclip ")
     if not ours or not {"stride", "options"} <= facts.keys():
         raise UserError(f"{path} was not written by `cli export`. Name a file that was.")
-    return OnnxRestorer(session, facts)
+    _check_ends(session, path)
+    return OnnxRestorer(session, facts, path)
+
+
+def _check_ends(session: Any, path: Path) -> None:
+    """Refuse a network whose input and output are not one picture each."""
+    inputs = [(each.name, each.type) for each in session.get_inputs()]
+    outputs = [(each.name, each.type) for each in session.get_outputs()]
+    if inputs != [(INPUT, "tensor(float)")] or outputs != [(OUTPUT, "tensor(float)")]:
+        raise UserError(
+            f"{path} is no network of ours: it does not make one picture, {OUTPUT}, of another, "
+            f"{INPUT}. Name a file of `cli export`."
+        )
 
 
 def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
-    """An onnxruntime session; ``UserError`` where the file is damaged."""
+    """An onnxruntime session; ``UserError`` where the file is missing, damaged, or no chain."""
     import onnxruntime  # optional: pip install 'unclip[onnx]'
-    from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -125,16 +189,69 @@ def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
     if "DmlExecutionProvider" in providers:  # DirectML runs in order and shares no memory plan
         options.enable_mem_pattern = False
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    damage = (OSError, faults.InvalidProtobuf, faults.InvalidArgument, faults.InvalidGraph,
-              faults.NotImplemented, faults.Fail)  # fmt: skip
     try:
+        data = gate.read_regular(path, MOST_FILE)
+        check_graph(data)
         # As bytes, so that names in any script work, and a file cannot point to other files.
-        return onnxruntime.InferenceSession(path.read_bytes(), options, list(providers))
-    except damage as error:
+        return interruptible(
+            lambda: onnxruntime.InferenceSession(data, options, list(providers)), lambda: None
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"No such file: {path}. `cli export` writes one.") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, *_faults()) as error:
         raise UserError(
             f"{path} is damaged or no ONNX file that this onnxruntime can read "
-            f"({str(error)[:160]}). Export it again, or update onnxruntime."
+            f"({_short(error)}). Export it again, or update onnxruntime."
         ) from error
+
+
+def interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Result:
+    """Do something in another thread, so that Ctrl-C ends the waiting for it.
+
+    While onnxruntime computes, Python cannot act on a signal.
+
+    Parameters
+    ----------
+    work : callable
+        What to do.
+    stop : callable
+        Called on Ctrl-C; the work then has a few seconds to end.
+    """
+    done: list[Result] = []
+    failed: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # raised where it is waited for
+            failed.append(error)
+
+    thread = Thread(target=attempt, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.5)  # without a limit, Windows would not wake up for Ctrl-C
+    except BaseException:
+        stop()
+        thread.join(PATIENCE_S)
+        raise
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """All that onnxruntime raises."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = [each for each in vars(state).values() if isinstance(each, type)]
+    return (*(each for each in kinds if issubclass(each, Exception)), RuntimeError)
+
+
+def _short(error: Exception) -> str:
+    return gate.plain(str(error)[:160])
 
 
 def pick_providers(device: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.errors import UserError
 from dataset.images import Image
 
 Pixels = NDArray[np.float32]  # (H, W, 3) RGB, display-encoded, in [0, 1]
@@ -38,6 +39,23 @@ def pad_reflected(pixels: Pixels, stride: int) -> Pixels:
     if not bottom and not right:
         return pixels
     return np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="reflect")
+
+
+def check_finite(pixels: Pixels, source: str = "the network") -> Pixels:
+    """What a network gave, if it is finite: NaN would be written as black without a word.
+
+    Raises
+    ------
+    UserError
+        It is not; the source is what to call the network.
+    """
+    if not np.isfinite(pixels.sum(dtype=np.float64)):  # adding takes no memory, asking each does
+        raise UserError(
+            f"What {source} makes of a picture is not finite (NaN or infinity): its weights are "
+            "damaged, or its training diverged. Choose another with --run.",
+            1,
+        )
+    return pixels
 
 
 def to_image(pixels: Pixels) -> Image:

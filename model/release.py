@@ -11,12 +11,18 @@ Hugging Face, safetensors: a header in JSON, then the tensors' bytes; no code ca
 from __future__ import annotations
 
 import json
+import os
+import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from safetensors.torch import save
+import torch
+from torch import Tensor
 
+from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
 from model.checkpoint import (
@@ -28,8 +34,10 @@ from model.checkpoint import (
 )
 from model.cyclegan import build_generator
 from model.exposure import read_exposure
+from model.facts import Note
 from model.networks import Generator
 from model.onnx_export import write_onnx
+from model.states import bare_state
 
 SUFFIXES = (".safetensors", ".onnx")
 
@@ -71,10 +79,12 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
     out = out or Path(f"{run.name}_{network}.safetensors")
     if out.suffix not in SUFFIXES:
         raise UserError(f"{out}: a network is written as {' or '.join(SUFFIXES)}. Name it so.")
-    if out.exists():
+    if os.path.lexists(out):
         raise UserError(f"{out} exists. Remove it, or choose another -o.")
     options = read_network_options(run)
-    path, generator = generator_path(run, network), build_generator(options)
+    path = generator_path(run, network)
+    with torch.device("meta"):
+        generator = build_generator(options)
     load_network(generator, path)
     averaged, steps = path.name.startswith("latest_ema"), _steps(run)
     facts = {
@@ -97,13 +107,32 @@ def _write(out: Path, generator: Generator, facts: dict[str, str]) -> None:
     if out.suffix == ".onnx":
         write_onnx(out, generator, facts)
     else:
-        write_whole(out, save(dict(generator.state_dict()), {"format": "pt", **facts}))
+        write_whole(
+            out, pack(bare_state(generator.state_dict()), {"format": "pt", **facts}), replaces=False
+        )
+
+
+def pack(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
+    """A safetensors file of fp32 tensors on the CPU and of text; the same of both, the same bytes.
+
+    The package safetensors writes the text in an order that changes from run to run.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(sorted(facts.items()))}
+    blocks, end = [], 0
+    for key in sorted(state):
+        values = state[key].numpy().astype("<f4", copy=False).tobytes()
+        blocks.append(values)
+        begin, end = end, end + len(values)
+        shape = list(state[key].shape)
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors are aligned
+    return b"".join((struct.pack("<Q", len(text)), text, *blocks))
 
 
 def _steps(run: Path) -> int | None:
     """Steps after which a run's network files were written; None where it does not say."""
     try:
-        note = json.loads((run / "checkpoints" / NOTE_FILE).read_text(encoding="utf-8"))
-        return int(note["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return gate.read_json(run / "checkpoints" / NOTE_FILE, Note).steps
+    except (OSError, ValueError):
         return None

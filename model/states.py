@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import random
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dataset import gate
 from dataset.errors import UserError
+from dataset.files import move_over, written_aside
+from model.tensor_files import (
+    NETWORK,
+    STATE,
+    Limits,
+    check_directory,
+    check_weights,
+    load_tensors,
+)
 
 # Buffers that older CycleGAN checkpoints carry although instance norm does not use them.
 UNUSED_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -40,51 +51,35 @@ def write_state(names: Sequence[Path], state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(on_cpu(state), buffer)
-    path = names[0]
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(aside, "wb") as file:
+        with written_aside(names[0], sync=True) as file:
             file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        for newer, older in reversed(list(pairwise(names))):
-            if newer.is_file():
-                os.replace(newer, older)
-        os.replace(aside, path)
-        sync_folder(path.parent)
+            if len(names) > 1:  # on the disk before the older ones give up their names
+                file.flush()
+                os.fsync(file.fileno())
+            for newer, older in reversed(list(pairwise(names))):
+                if newer.is_file():
+                    move_over(newer, older)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
+        raise UserError(f"Cannot write {names[0]}: {error.strerror}.", 1) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring renamings to the disk, so that they outlast a loss of power. Nothing on Windows."""
-    if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-
-
-def remove_strays(folder: Path) -> None:
-    """Remove what a process left that was killed while it wrote a state here."""
-    for stray in folder.glob(".*.part"):
-        stray.unlink(missing_ok=True)
-
-
-def read_state(path: Path, device: torch.device) -> dict[str, Any]:
+def read_state(path: Path, device: torch.device, limits: Limits = STATE) -> dict[str, Any]:
     """Read tensors and plain values only; ``UserError`` where the file is missing or not ours."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise UserError(
             f"No checkpoint {path}. Train first (`cli train`), or name another run with --run."
         )
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = load_tensors(path, limits, device)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or first_line(error)}.") from error
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        # What torch says of pickled objects is how to run them.
+        objects = isinstance(error, pickle.UnpicklingError)
+        why = "it holds more than tensors and plain values" if objects else first_line(error)
         raise UserError(
-            f"{path} is damaged or not a checkpoint ({first_line(error)}). "
-            "Copy it again or train again."
+            f"{path} is damaged or not a checkpoint ({why}). Copy it again or train again."
         ) from error
     if not isinstance(state, dict):
         raise UserError(f"{path} is not a checkpoint: it holds a {type(state).__name__}.")
@@ -97,6 +92,7 @@ def is_whole(path: Path) -> bool:
     ``torch.load`` sees that a file ends too early, but looks at no checksum.
     """
     try:
+        check_directory(path, STATE)
         with zipfile.ZipFile(path) as file:
             return file.testzip() is None
     except Exception:  # zipfile raises many kinds for a damaged or foreign file
@@ -109,12 +105,32 @@ def read_network_state(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     UserError
-        The file is missing, damaged, or not that of one network.
+        The file is missing, damaged, or not that of one network; or its weights are not finite.
     """
-    state = read_state(path, torch.device("cpu"))
+    state = read_state(path, torch.device("cpu"), NETWORK)
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path} is not the file of one network: it holds other things as well.")
-    return bare_state(state)
+    if not all(isinstance(key, str) and key for key in state):
+        raise UserError(f"{path} is not the file of one network: not all that it holds has a name.")
+    bare = {key: value for key, value in state.items() if _last(key) not in UNUSED_BUFFERS}
+    check_finite(path, bare)
+    return bare_state(bare)
+
+
+def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    """``UserError`` where weights are no finite floating-point numbers: it names file and place."""
+    try:
+        for key, value in state.items():
+            check_weights(key, value)
+    except ValueError as error:
+        raise UserError(
+            f"{path} cannot be used: {gate.plain(error)}. Take an earlier checkpoint, copy the "
+            "file again, or train again."
+        ) from error
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def bare_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -221,6 +237,6 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, 160 characters at most."""
+    """The first line of what an error says, 160 characters at most, as a terminal may show it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:160]
+    return gate.plain((lines[0] if lines else type(error).__name__)[:160])

@@ -15,7 +15,7 @@ from model.bands import BandedGenerator, Budget, Report
 from model.devices import free_bytes
 from model.memory import room_for
 from model.networks import STRIDE, Generator
-from model.pixels import Pixels, pad_reflected, to_image, to_pixels
+from model.pixels import Pixels, check_finite, pad_reflected, to_image, to_pixels
 
 BAND_BYTES = {"cpu": 16 << 20}  # of one full-size layer's features in a band
 WHOLE_BYTES = 16  # a pixel and filter, measured: the peak of a plain pass, which is a tenth quicker
@@ -52,13 +52,13 @@ class Restorer:
         Raises
         ------
         UserError
-            There is not enough memory.
+            There is not enough memory, or what comes out are no finite numbers.
         """
         height, width = pixels.shape[:2]
         device = next(self.network.parameters()).device
         free = free_bytes(device)
         with room_for(width, height, least_bytes(self.network, height, width), free):
-            return self._run(pixels, device, free)
+            return check_finite(self._run(pixels, device, free))
 
     def _run(self, pixels: Pixels, device: torch.device, free: int) -> Pixels:
         height, width = pixels.shape[:2]

@@ -22,13 +22,13 @@ from model.exchange import (
     fill_from_cyclegan,
     generator_options,
     load_cyclegan,
-    load_release,
     open_restorer,
     read_network,
 )
 from model.networks import Discriminator, Generator
 from model.options import NetworkOptions, TrainOptions
 from model.release import save_release
+from model.released import load_release
 from model.states import bare_state, fingerprint
 
 CPU = torch.device("cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from tiny_runs import picture
 
+from dataset.errors import UserError
 from dataset.images import Image
 from model.exposure import (
     EDGES,
+    EXPOSURE_FILE,
     Exposure,
     Measured,
     features,
     learn_exposure,
     parse_exposure,
+    read_exposure,
 )
 from model.pixels import Pixels, to_pixels
 
@@ -99,6 +103,27 @@ def test_what_needs_nothing_is_not_touched() -> None:
 
 
 def test_it_comes_back_from_its_file_and_nothing_else_does(learned: Exposure) -> None:
-    assert parse_exposure(learned.to_json()) == learned
-    for text in ("", "{}", "[1]", json.dumps({"weights": [1, 2], "constant": 0})):
-        assert parse_exposure(text) is None
+    source = Path("night.safetensors")
+    assert parse_exposure(learned.to_json(), source) == learned
+    assert parse_exposure("", source) is None
+    twelve = [0.0] * 12
+    for text in (
+        *("{}", "[1]", "5", "[" * 100_000, json.dumps({"weights": [1, 2], "constant": 0})),
+        json.dumps({"weights": [float("nan")] * 12, "constant": 0}),
+        json.dumps({"weights": [10**400] * 12, "constant": 0}),
+        json.dumps({"weights": twelve, "constant": float("inf")}),
+        json.dumps({"weights": twelve, "constant": 1e300}),
+    ):
+        with pytest.raises(UserError, match=r"night\.safetensors .* is damaged"):
+            parse_exposure(text, source)
+
+
+def test_a_runs_own_is_optional_but_never_damaged(tmp_path: Path) -> None:
+    assert read_exposure(tmp_path) is None
+    (tmp_path / EXPOSURE_FILE).write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"exposure\.json .* is damaged"):
+        read_exposure(tmp_path)
+    (tmp_path / EXPOSURE_FILE).unlink()
+    (tmp_path / EXPOSURE_FILE).mkdir()
+    with pytest.raises(UserError, match=r"Cannot read .*exposure\.json"):
+        read_exposure(tmp_path)
