@@ -126,6 +126,42 @@ def test_what_is_no_change_is_refused_whole(client: Client, captures: Path, body
     assert (captures / JOURNAL).read_bytes() == b""
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/apply", b'{"thresholds": [NaN, 0.1, 0]}'),
+        ("/apply", b'{"thresholds": [-5, 0.1, 0]}'),
+        ("/apply", b'{"thresholds": [0, 0.1, 1e400]}'),
+        ("/apply", b'{"thresholds": [0, 0.1, 2]}'),
+        ("/apply", b'{"thresholds": ["0", 0.1, 0]}'),
+        ("/apply", b'{"thresholds": [0, 0.1]}'),
+        ("/apply", b'{"thresholds": [0, 0.1, 0, 0]}'),
+        ("/apply", b'{"thresholds": null}'),
+        ("/apply", b"[" * 100_000),
+        ("/apply", b'{"thresholds": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        ("/apply", b"\xff\xfe"),
+        ("/apply", b""),
+        ("/labels", b'{"changes": ' + b'{"a": ' * 100_000),
+        ("/labels", b'{"changes": [[1' + b"0" * 5000 + b', "X"]]}'),
+        ("/labels", b'{"changes": [[0, "X\\u0000"]]}'),
+        ("/labels", b'{"changes": [[0.5, "X"]]}'),
+        ("/labels", b'{"changes": [[0, "X", 1]]}'),
+        ("/labels", b'{"changes": [' + b"[0,null]," * 500_000 + b"[0,null]]}"),
+    ],
+    ids=range(18),
+)
+def test_hostile_requests_are_answered_in_words(
+    client: Client, captures: Path, path: str, body: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = in_table(captures)
+    status, told, _ = client.ask(path, body)
+    assert status == 400
+    assert b"annot be understood" in told or b"no frame" in told
+    assert capfd.readouterr().err == ""
+    assert (captures / JOURNAL).read_bytes() == b""
+    assert in_table(captures) == before
+
+
 def test_pictures_are_small_whole_or_marked(client: Client, captures: Path) -> None:
     status, whole, headers = client.ask("/frame/2")
     assert (status, headers["Content-Type"]) == (200, "image/png")
@@ -154,6 +190,32 @@ def test_a_frame_that_is_no_picture_is_not_sent(client: Client, captures: Path) 
     for kind in ("frame", "thumbnail", "overlay"):
         status, body, _ = client.ask(f"/{kind}/1")
         assert (status, b"secret" in body) == (409, False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes as POSIX has them")
+def test_what_takes_a_frames_place_meanwhile_is_not_followed(
+    client: Client, captures: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.png"
+    write_png(secret, np.zeros((20, 20, 3), np.uint8))
+    frames = captures / "day" / "frames"
+    for name in ("000000.png", "000001.png", "000002.png"):
+        (frames / name).unlink()
+    (frames / "000000.png").symlink_to(secret)
+    os.mkfifo(frames / "000001.png")
+    (frames / "000002.png").symlink_to("/dev/zero")
+    for kind in ("frame", "thumbnail", "overlay"):
+        assert [client.ask(f"/{kind}/{at}")[0] for at in range(3)] == [404, 409, 404]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links as POSIX has them")
+def test_a_mask_of_the_hud_from_elsewhere_is_refused(
+    client: Client, captures: Path, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "secret.png", np.zeros((20, 20, 3), np.uint8))
+    (captures / "day" / "hud_mask.png").symlink_to(tmp_path / "secret.png")
+    status, told, _ = client.ask("/overlay/2")
+    assert (status, b"cannot be used" in told) == (409, True)
 
 
 def test_the_cache_forgets_the_oldest() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from reviews import Client, in_table, make_captures, serving
 from dataset.clipping import ClippingStatistics
 from dataset.judging import DUPLICATE, LABELS, UNREADABLE, judge
 from dataset.labels import label_captures, read_labels
-from dataset.options import LabelOptions
+from dataset.local_page import OPENING
+from dataset.options import LabelOptions, ReviewOptions
+from dataset.review import serve_review
 from dataset.review_journal import JOURNAL
 from dataset.review_store import open_review
 
@@ -75,6 +78,27 @@ def test_keys_label_undo_and_redo(page: Any, client: Client, captures: Path) -> 
     assert lines[0]["label"] == "Y"
     assert lines[-1].keys() == {"session", "file", "label", "wall_ns"}
     assert lines[-1]["label"] is None
+
+
+def test_the_file_for_the_browser_opens_the_page_and_it_can_be_reloaded(
+    captures: Path, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    with serve_review(ReviewOptions(captures)) as (server, guard, _):
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            file, used = tmp_path / "open.html", threading.Event()
+            file.write_text(OPENING.format(address=guard.invite(used.set)))
+            page = open_page(file.as_uri())
+            for _ in range(2):
+                page.wait_for_selector(".cell.cursor")
+                assert page.url == guard.address.split("?")[0]
+                page.reload()
+            assert used.is_set()
+            page.context.close()
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_range_is_labelled_at_once_and_a_filter_finds_it(page: Any) -> None:

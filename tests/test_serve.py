@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from PIL import Image as Pillow
 from restorers import Gate, Guest, darken, decode, encode, files_below, noise, serving
 
 from dataset.errors import UserError
@@ -370,6 +372,50 @@ def test_a_fault_ends_one_picture_and_not_the_page(capfd: pytest.CaptureFixture[
     assert told[3] == "Restoring failed (ZeroDivisionError). The terminal shows where."
     assert told[4] == ""
     assert "ZeroDivisionError: secret" in capfd.readouterr().err
+
+
+def test_what_is_no_picture_of_the_same_size_is_no_result(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    broken = iter([np.nan, np.inf, None])
+
+    def restore(pixels: Pixels) -> Pixels:
+        value = next(broken)
+        return pixels[::2] if value is None else np.full_like(pixels, value)
+
+    with serving(restore) as guest:
+        found = [guest.restore(encode(noise(40, 60))) for _ in range(3)]
+        assert guest.ask(f"/pictures/{found[0]['id']}/download")[0] == 404
+    assert [each["state"] for each in found] == ["failed"] * 3
+    assert ["not finite" in each["message"] for each in found] == [True, True, False]
+    assert "60x20 pixels of a picture of 60x40" in found[2]["message"]
+    assert capfd.readouterr().err == ""
+
+
+def make_tiff(pages: int) -> bytes:
+    """Many pages of one pixel."""
+    data = io.BytesIO()
+    page = Pillow.new("RGB", (1, 1))
+    page.save(data, "TIFF", save_all=True, append_images=[page] * (pages - 1))
+    return data.getvalue()
+
+
+def make_jpeg(scans: int) -> bytes:
+    """A progressive JPEG whose last scan is said over and over."""
+    data = io.BytesIO()
+    Pillow.fromarray(noise(16, 16)).save(data, "JPEG", progressive=True)
+    whole = data.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    return whole[:last] + whole[last:-2] * scans + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("name", ["pages.tif", "scans.jpg"])
+def test_pages_and_scans_without_end_are_refused(name: str) -> None:
+    data = make_tiff(300) if name == "pages.tif" else make_jpeg(3000)
+    with serving() as guest:
+        status, told = guest.hand_in(data, name)
+        message = told["error"] if status == 415 else guest.wait_for(told["id"])["message"]
+    assert "pages" in message or "scans" in message
 
 
 SERVE = """
