@@ -103,9 +103,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     made: Any = session_lines(asked.lines, True, ["0" * 16], random)
     lines = [json.dumps(line).encode() for line, _ in made]
-    print(
-        f"{len(lines):,} lines, msgspec {msgspec.__version__}, Python {platform.python_version()}"
-    )
+    print(f"{len(lines):,} lines, Python {platform.python_version()}")
     ways = {
         "msgspec": by_msgspec,
         "by hand": by_hand,
