@@ -110,8 +110,21 @@ def write_whole(
         raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 
 
-def open_to_append(path: str | Path, new: bool = False, text: bool = False) -> IO[Any]:
-    """Open a file for appending; binary, or UTF-8 text with line ends as they are given.
+def open_to_append(
+    path: str | Path, new: bool = False, raw: bool = False, text: bool = False
+) -> IO[Any]:
+    """Open a file for appending and reading.
+
+    Parameters
+    ----------
+    path : str or Path
+    new : bool
+        Whether it must not be there yet.
+    raw : bool
+        Whether each write goes to the operating system by itself, and so stays in one piece where
+        others append to the file too.
+    text : bool
+        UTF-8 with line ends as they are given, instead of bytes.
 
     Raises
     ------
@@ -128,14 +141,14 @@ def open_to_append(path: str | Path, new: bool = False, text: bool = False) -> I
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         if text:
             return open(number, "a+", encoding="utf-8", newline="")
-        return open(number, "a+b")
+        return open(number, "a+b", buffering=0) if raw else open(number, "a+b")
     except BaseException:
         os.close(number)
         raise
 
 
 class WholeLines:
-    """A file of lines that are appended whole or not at all. Not thread-safe.
+    """A file of lines that are appended whole or not at all, by one writer. Not thread-safe.
 
     What a full disk took of a line is cut off again, at once or before the next line.
 
@@ -150,8 +163,7 @@ class WholeLines:
     """
 
     def __init__(self, path: Path) -> None:
-        with open_to_append(path) as file:
-            self._file = open(os.dup(file.fileno()), "ab", buffering=0)  # noqa: SIM115
+        self._file = open_to_append(path, raw=True)
         self._size = os.fstat(self._file.fileno()).st_size
 
     def append(self, lines: bytes) -> None:

@@ -8,7 +8,9 @@ Nothing here decides a label.
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
+import io
 import os
 import time
 from collections import deque
@@ -67,7 +69,8 @@ class Kept:
         self.path = Path(captures) / STATISTICS_FILE
         self._methods = set(methods)
         self._found: dict[tuple[Key, str], ClippingStatistics] = {}
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
+        self._waiting: list[str] = []  # lines
         self._flushed = 0.0  # time.monotonic()
         self._read()
 
@@ -95,22 +98,30 @@ class Kept:
         """Keep a measurement, and hand its line to the operating system within `FLUSH_S`."""
         self._found[key, method] = found
         row = (*key, method, found.clipped_fraction, found.largest_blob, found.p99)
+        self._waiting.append(_line(row))
+        if time.monotonic() - self._flushed > FLUSH_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write whole lines at once, so that two who measure do not cut into each other's."""
         try:
             self._file = self._file or self._open()
-            csv.writer(self._file, lineterminator="\n").writerow(row)
-            if time.monotonic() - self._flushed > FLUSH_S:
-                self._file.flush()
-                self._flushed = time.monotonic()
+            data = "".join(self._waiting).encode(errors="replace")
+            written = self._file.write(data)
+            if written < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
+        finally:
+            self._waiting.clear()
+            self._flushed = time.monotonic()
 
-    def _open(self) -> IO[str]:
-        file = open_to_append(self.path, text=True)
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            file.write(",".join(COLUMNS) + "\n")
+    def _open(self) -> IO[bytes]:
+        file = open_to_append(self.path, raw=True)
+        if file.seek(0, os.SEEK_END) == 0:
+            self._waiting.insert(0, _line(COLUMNS))
         elif not ends_with_line(self.path):  # cut off by a crash: the next line starts afresh
-            file.write("\n")
+            self._waiting.insert(0, "\n")
         return file
 
     def __enter__(self) -> Kept:
@@ -122,12 +133,18 @@ class Kept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is None:
-            return
         try:
-            self._file.close()
-        except OSError as failure:
-            raise UserError(f"Cannot write {self.path}: {failure.strerror}.", 1) from failure
+            if self._waiting:
+                self._flush()
+        finally:
+            if self._file is not None:
+                self._file.close()
+
+
+def _line(row: Iterable[object]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(row)
+    return text.getvalue()
 
 
 def _parse(line: str) -> tuple[Key, str, ClippingStatistics]:

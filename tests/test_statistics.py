@@ -20,7 +20,9 @@ from dataset.errors import UserError
 from dataset.images import encode_png, write_png
 from dataset.labels import label_captures, options_used, read_labels, write_labels
 from dataset.options import LabelOptions
-from dataset.statistics import Job, measure_file, why_unfit
+from dataset.statistics import STATISTICS_FILE, Job, measure_file, why_unfit
+
+ROOT = Path(__file__).parent.parent
 
 
 def three_frames(captures: Path, name: str = "flight", **values: object) -> Path:
@@ -208,3 +210,23 @@ def test_too_little_memory_stops_labelling_and_drops_no_frame(tmp_path: Path) ->
     assert "drop" not in said
     label_captures(LabelOptions(captures))
     assert [row.label for row in read_labels(captures)] == ["X"]
+
+
+def test_two_who_measure_at_once_spoil_no_line_of_each_other(tmp_path: Path) -> None:
+    names = [f"frames/{at:06d}.png" for at in range(4000)]
+    code = (
+        "import sys\nfrom dataset.clipping import ClippingStatistics\n"
+        "from dataset import statistics\nstatistics.FLUSH_S = 0.001\n"
+        "with statistics.Kept(sys.argv[1], ['m>=250']) as kept:\n"
+        "    for at in range(4000):\n"
+        "        found = ClippingStatistics(0.123456789, 0.0123456789, 123)\n"
+        "        kept.append(('flight', f'frames/{at:06d}.png'), 'm>=250', found)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    for each in [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]:
+        assert each.wait(60) == 0
+    lines = (tmp_path / STATISTICS_FILE).read_text().splitlines()
+    measured = [each for each in lines if not each.startswith("session,")]
+    assert sorted(measured) == sorted(
+        f"flight,{name},m>=250,0.123456789,0.0123456789,123" for name in 3 * names
+    )
