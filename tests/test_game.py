@@ -218,7 +218,7 @@ def test_a_real_key_press_moves_the_sun(display):
     game = subprocess.Popen(words, cwd=ROOT, env=environment(None), stderr=subprocess.DEVNULL)
     try:
         xdotool("search", "--sync", "--name", "^key test$", "windowfocus")
-        time.sleep(1.0)
+        assert wait_for(lambda: grab(size=(128, 128)).mean() > 5, 20), "it drew nothing"
         before = grab(size=(128, 128))
         xdotool("key", "--delay", "40", *["bracketleft"] * 12)
         changed = wait_for(lambda: np.abs(grab(size=(128, 128)).astype(int) - before).mean() > 5)
