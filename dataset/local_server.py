@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
@@ -27,10 +28,21 @@ class _Quiet(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def run_wsgi(self) -> None:
+        try:
+            urlsplit(self.path)
+        except ValueError:  # werkzeug would raise it once more
+            self.send_error(400)
+        else:
+            super().run_wsgi()
+
     def version_string(self) -> str:
         return "unclip"
 
     def log(self, type: str, message: str, *args: Any) -> None:
+        pass
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
 

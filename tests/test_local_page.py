@@ -244,6 +244,36 @@ def test_a_crowd_of_idle_connections_does_not_keep_the_user_out(said: str) -> No
         assert threading.active_count() < 200
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET http://[ HTTP/1.1",
+        b"GET //[ HTTP/1.1",
+        b"GET /\xff%00%ff HTTP/1.1",
+        b"GET /?token=%00%ed%a0%80 HTTP/1.1",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1",
+        b"__class__ / HTTP/1.1",
+        b"POST / HTTP/1.1\r\nContent-Length: -1",
+        b"POST / HTTP/1.1\r\nContent-Length: 1" + b"0" * 5000,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked",
+        b"GET / HTTP/1.1" + b"\r\nA: b" * 200,
+        b"GET / HTTP/1.1\r\nCookie: \xff=\x00",
+        b"\x16\x03\x01\x00",
+        b"GET",
+    ],
+    ids=range(13),
+)
+def test_what_is_no_request_of_ours_is_refused_without_a_word_in_the_terminal(
+    line: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Slow() as page, page.connect() as door:
+        door.sendall(line + f"\r\nHost: {page.client.place}\r\n\r\nzz\r\n".encode())
+        door.shutdown(socket.SHUT_WR)
+        said = heard(door)
+    assert re.search(rb"\b4\d\d\b", said)
+    assert capfd.readouterr().err == ""
+
+
 def test_who_does_not_show_the_token_has_little_time() -> None:
     with Slow(stranger_s=0.2) as page, ExitStack() as doors:
         assert heard(doors.enter_context(page.connect())) == b""
@@ -279,6 +309,7 @@ def test_a_body_over_the_limit_is_refused_before_it_comes() -> None:
 
 def test_where_all_connections_are_the_users_one_more_is_turned_away() -> None:
     with Slow(most=2) as page, ExitStack() as doors:
+        assert soon(lambda: not page.server._trusted)  # that of the client's first request is gone
         for _ in range(2):
             page.begun.clear()
             doors.enter_context(page.begin_body(3, page.client.cookie))
