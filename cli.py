@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,18 @@ import click
 from capture.game.options import GameOptions
 from capture.options import CHOICES, GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
+from dataset.gate import plain
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
+from dataset.terminal import (
+    OutputGone,
+    echo,
+    guarded_output,
+    lasting,
+    progress,
+    say,
+    status_line,
+    to_json,
+)
 from model.options import PRESETS, EvaluateOptions, RestoreOptions, TrainOptions
 
 CAPTURE, LABEL, SPLIT = CaptureOptions(), LabelOptions(), SplitOptions()
@@ -28,6 +37,14 @@ INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
 class Commands(click.Group):
     """Shows a ``UserError`` as one message with its exit code; all else keeps its traceback."""
 
+    def main(self, *words: Any, **settings: Any) -> Any:
+        with guarded_output():
+            try:
+                return super().main(*words, **settings)
+            except OutputGone as error:
+                echo(f"Error: Cannot write the output: {error.strerror}.", error=True)
+                sys.exit(1)
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
@@ -36,13 +53,16 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             stopped = UserError("Stopped. Run the same command again.", INTERRUPTED)
             raise Shown(stopped) from None
+        except click.UsageError as error:
+            error.message = plain(error.message)
+            raise
 
 
 class Shown(click.ClickException):
     """A ``UserError`` as click shows it."""
 
     def __init__(self, error: UserError) -> None:
-        super().__init__(str(error))
+        super().__init__(plain(error))
         self.exit_code = error.exit_code  # type: ignore[misc]
 
 
@@ -206,21 +226,21 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
     if list_keys:
         from capture.hotkeys import keys_of
 
-        click.echo("\n".join(f"{key:16} {command}" for command, key in keys_of(options).items()))
+        echo("\n".join(f"{key:16} {command}" for command, key in keys_of(options).items()))
     elif options.background:
         from capture.daemon import start_in_background
 
-        click.echo(describe_status(start_in_background(options)))
+        echo(describe_status(start_in_background(options)))
     else:
         from capture.daemon import run_capture
         from capture.doctor import format_findings, warnings_at_start
         from capture.status import format_status
 
         for finding in warnings_at_start(options):
-            click.echo(format_findings([finding]), err=True)
+            echo(format_findings([finding]), error=True)
         with status_line() as show, progress("making PNG", "frame") as update:
             summary = run_capture(options, lambda status: show(format_status(status)), update)
-        click.echo(summary)
+        echo(summary)
 
 
 def capture_options(settings: dict[str, Any]) -> CaptureOptions:
@@ -236,7 +256,7 @@ def control_command(name: str, help_text: str, value: click.Argument | None = No
         from capture.control import find_recorder, tell
 
         answer = tell(find_recorder(out, CAPTURE.out), name, value)
-        click.echo(json.dumps(answer["status"]) if as_json else describe_status(answer["status"]))
+        echo(to_json(answer["status"], None) if as_json else describe_status(answer["status"]))
 
     options: list[click.Parameter] = [
         click.Option(["--out"], type=FOLDER, help="The recorder's folder, if several are running."),
@@ -306,7 +326,7 @@ def sweep(**settings: Any) -> None:
     names = {field.name for field in fields(SweepOptions)}
     how = SweepOptions(**{name: settings.pop(name) for name in names})
     with progress("sweeping", "frame") as update:
-        click.echo(run_sweep(capture_options(settings), how, update))
+        echo(run_sweep(capture_options(settings), how, update))
 
 
 @capture.command()
@@ -338,9 +358,9 @@ def doctor(as_json: bool, **settings: Any) -> None:
 
     findings = examine(capture_options(settings))
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in findings], indent=2, ensure_ascii=False))
+        echo(to_json([asdict(each) for each in findings]))
     else:
-        click.echo(format_findings(findings))
+        echo(format_findings(findings))
     if any(each.level == "fault" for each in findings):
         sys.exit(1)
 
@@ -366,9 +386,9 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
     with progress("importing", "frame") as update:
         summary = import_files(list(paths), **settings, on_progress=update)
     for reason in summary.skipped:
-        click.echo(f"skipped: {reason}", err=True)
+        say(f"skipped: {reason}", error=True)
     for each in summary.sessions:
-        click.echo(str(each))
+        echo(str(each))
 
 
 @main.command()
@@ -412,7 +432,7 @@ def review(**settings: Any) -> None:
     """
     from dataset.review import run_review
 
-    click.echo(run_review(ReviewOptions(**settings), click.echo))
+    echo(run_review(ReviewOptions(**settings), echo))
 
 
 @main.command()
@@ -522,17 +542,18 @@ def train(
 
     options = train_options(preset, runs, run, resume, settings)
     if tune or dry_run:
-        click.echo(tune_here(options, click.echo) if tune else describe_plan(options))
+        echo(tune_here(options, echo) if tune else describe_plan(options))
         return
-    with progress("training", "step") as update:
-        summary = train(options, lambda now: update(now.done, now.total, describe(now)), click.echo)
-    if summary.interrupted:
-        click.echo(
-            f"Stopped in epoch {summary.epoch} after {summary.step} of its steps; all is saved.\n"
-            f"Go on with: cli train --runs {runs} --run {summary.run.name} --resume"
-        )
-        sys.exit(INTERRUPTED)
-    click.echo(f"{summary.steps} steps, {summary.seconds / 60:.1f} min: {summary.run}")
+    with lasting():
+        with progress("training", "step") as update:
+            summary = train(options, lambda now: update(now.done, now.total, describe(now)), echo)
+        if summary.interrupted:
+            echo(
+                f"Stopped in epoch {summary.epoch} after {summary.step} of its steps; all is "
+                f"saved.\nGo on with: cli train --runs {runs} --run {summary.run.name} --resume"
+            )
+            sys.exit(INTERRUPTED)
+        echo(f"{summary.steps} steps, {summary.seconds / 60:.1f} min: {summary.run}")
 
 
 @main.command()
@@ -592,25 +613,21 @@ def restore(
             INTERRUPTED,
         ) from None
     if not done:
-        click.echo("Nothing to do: every result is there already.")
+        echo("Nothing to do: every result is there already.")
     if failed:
         sys.exit(1)
 
 
 def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     """The page of ``cli restore --serve``, until Ctrl-C."""
-    import webbrowser
-
     from model.methods import open_method
     from model.serve import serve_restorer
 
     def ready(address: str) -> None:
-        click.echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
-        if browser:
-            webbrowser.open(address)
+        echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
 
-    done = serve_restorer(open_method(options), port, ready)
-    click.echo(f"{done} pictures restored")
+    done = serve_restorer(open_method(options), port, ready, browser=browser)
+    echo(f"{done} pictures restored")
 
 
 @main.command()
@@ -646,7 +663,7 @@ def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
     if as_json:
         echo_result(found.summary(), as_json)
     else:
-        click.echo(str(found))
+        echo(str(found))
 
 
 @main.command()
@@ -663,7 +680,7 @@ def export(runs: Path, run: str, out: Path | None, network: str) -> None:
     from model.checkpoint import newest_run
     from model.release import save_release
 
-    click.echo(str(save_release(newest_run(runs, run), out, network)))
+    echo(str(save_release(newest_run(runs, run), out, network)))
 
 
 @main.command()
@@ -682,7 +699,7 @@ def figures(**settings: Any) -> None:
 
     with progress("drawing", "figure") as update:
         summary = make_figures(**settings, on_progress=update)
-    click.echo(str(summary))
+    echo(str(summary))
 
 
 @main.command()
@@ -718,21 +735,30 @@ def demo(minutes: float, out: Path, seed: int) -> None:
     \b
     Example: cli demo --minutes 12
     """
+    from model.demo_folder import hold_demo
+
+    with lasting(), hold_demo(out) as finished:
+        make_demo(minutes, out, seed)
+        finished()
+        echo(f"open {out / 'index.html'}")
+
+
+def make_demo(minutes: float, out: Path, seed: int) -> None:
+    """All steps of a demo, each of which takes what the one before has written."""
     from capture.stage import record_game
     from dataset.labels import label_captures
     from dataset.split import split_captures
-    from model.showcase import Story, clear_showcase, write_showcase
+    from model.showcase import Story, write_showcase
     from model.train import train
 
     begin = time.monotonic()
-    clear_showcase(out)
     with progress("recording", "frame") as update:
         stage = replace(STAGE, out=out / "captures", seed=seed, minutes=minutes / 4)
         recorded = record_game(stage, update)
     with progress("labelling", "frame") as update:
         labels = label_captures(LabelOptions(source=stage.out), update)
     divided = split_captures(SplitOptions(source=stage.out, out=out / "data", fit=True, seed=seed))
-    click.echo(f"{recorded} frames recorded; {labels}\n{divided}")
+    echo(f"{recorded} frames recorded; {labels}\n{divided}")
     left = 0.85 * (minutes - (time.monotonic() - begin) / 60)
     settings = replace(
         PRESETS["cpu"](),
@@ -743,9 +769,7 @@ def demo(minutes: float, out: Path, seed: int) -> None:
         seed=seed,
     )
     with progress("training", "step") as update:
-        trained = train(
-            settings, lambda now: update(now.done, now.total, describe(now)), click.echo
-        )
+        trained = train(settings, lambda now: update(now.done, now.total, describe(now)), echo)
     if trained.interrupted:
         raise UserError(
             f"Stopped. What was recorded and trained lies in {out}; the next demo starts afresh.",
@@ -769,7 +793,6 @@ def demo(minutes: float, out: Path, seed: int) -> None:
             update,
         )
     echo_result({key: value for key, value in result.items() if key != "methods"}, as_json=False)
-    click.echo(f"open {out / 'index.html'}")
 
 
 def train_options(
@@ -778,9 +801,9 @@ def train_options(
     """The preset with what was asked to be different; a resumed run keeps its own settings."""
     asked = {key: value for key, value in settings.items() if value is not None}
     if resume:
-        from model.runs import resumed_options
+        from model.resuming import resumed_options
 
-        allowed = {"epochs", "steps", "device", "checkpoint_every", "checkpoint_minutes"}
+        allowed = {"data", "epochs", "steps", "device", "checkpoint_every", "checkpoint_minutes"}
         explicit = {key for key in asked if given(key)}
         if explicit - allowed:
             names = ", ".join(sorted("--" + key.replace("_", "-") for key in explicit - allowed))
@@ -790,7 +813,7 @@ def train_options(
         from model.devices import pick_device
 
         preset = "cpu" if pick_device(settings["device"] or "auto").type == "cpu" else "paper"
-        click.echo(f"preset {preset} (choose with --preset)")
+        echo(f"preset {preset} (choose with --preset)")
     options = PRESETS[preset]()
     shape = {NETWORK_WISHES[key]: asked.pop(key) for key in NETWORK_WISHES.keys() & asked.keys()}
     network = replace(options.network, **shape)
@@ -801,52 +824,6 @@ def given(name: str) -> bool:
     """Whether the user wrote this option, rather than its default standing in."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
-
-
-@contextmanager
-def progress(what: str, unit: str, leave: bool = True) -> Iterator[Callable[..., None]]:
-    """A progress bar with rate and time left: call it with (done, total[, a word on the state])."""
-    from tqdm import tqdm
-
-    rewritten = sys.stderr.isatty()
-    often = 0.2 if rewritten else 10
-    with tqdm(desc=what, unit=unit, mininterval=often, delay=0.5, leave=leave) as bar:
-
-        def update(done: int, total: int, state: str = "") -> None:
-            bar.total = total
-            bar.set_postfix_str(state, refresh=False)
-            bar.update(done - bar.n)
-
-        yield update
-
-
-def say(line: str, error: bool = False) -> None:
-    """Print a line while a progress bar stands below."""
-    from tqdm import tqdm
-
-    with tqdm.external_write_mode():
-        click.echo(line, err=error)
-
-
-@contextmanager
-def status_line() -> Iterator[Callable[[str], None]]:
-    """One line that is rewritten on a terminal, and printed every ten seconds elsewhere."""
-    rewritten = sys.stderr.isatty()
-    printed = -10.0
-
-    def show(line: str) -> None:
-        nonlocal printed
-        if rewritten:
-            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
-        elif time.monotonic() - printed >= 10:
-            printed = time.monotonic()
-            click.echo(line, err=True)
-
-    try:
-        yield show
-    finally:
-        if rewritten:
-            click.echo(err=True)
 
 
 def describe_status(status: dict[str, Any]) -> str:
@@ -872,11 +849,11 @@ def echo_result(result: Any, as_json: bool) -> None:
     """Print a summary for a person, or as JSON for a script."""
     values = result if isinstance(result, dict) else asdict(result)
     if as_json:
-        click.echo(json.dumps(values, indent=2, ensure_ascii=False, default=str))
+        echo(to_json(values))
     elif isinstance(result, dict):
-        click.echo("\n".join(f"{key}: {value}" for key, value in values.items()))
+        echo("\n".join(f"{key}: {value}" for key, value in values.items()))
     else:
-        click.echo(str(result))
+        echo(str(result))
 
 
 if __name__ == "__main__":

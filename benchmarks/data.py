@@ -34,8 +34,9 @@ import torchvision
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from dataset.data_set import find_frames
 from dataset.images import Image, write_png
-from model.cache import Frames, find_frames, open_frames
+from model.cache import Frames, open_frames
 from model.data import Domains, to_range
 
 Pair = tuple[Tensor, Tensor]

@@ -25,9 +25,10 @@ from methods import train_presets
 
 from capture.game.pairs import Renderer
 from capture.game.viewpoints import over_exposed_light, reference_light
+from dataset.data_set import Pair, read_pairs
 from dataset.images import read_image, write_png
 from model.compare import compare as side_by_side
-from model.evaluate import INPUT, Evaluation, Pair, evaluate_pairs, read_pairs
+from model.evaluate import INPUT, Evaluation, evaluate_pairs
 from model.measures import mean_interval
 from model.methods import open_method
 from model.options import RestoreOptions

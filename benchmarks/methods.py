@@ -25,10 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from made_pairs import make_pairs
 
+from dataset.data_set import read_pairs
 from dataset.images import read_image, write_png
 from model.baselines import METHODS, ORACLES
 from model.compare import compare
-from model.evaluate import INPUT, Evaluation, evaluate_pairs, read_pairs
+from model.evaluate import INPUT, Evaluation, evaluate_pairs
 from model.measures import well_exposed_change
 from model.methods import open_method
 from model.options import PRESETS, RestoreOptions

@@ -24,11 +24,11 @@ import torch
 from made_pairs import make_pairs
 from torch.nn import functional
 
+from dataset.data_set import read_pairs
 from dataset.images import read_image
 from model.checkpoint import load_restorer
 from model.cyclegan import build_networks, decayed_rate
 from model.data import open_frames, to_range
-from model.evaluate import read_pairs
 from model.measures import measure_quality
 from model.networks import Generator
 from model.options import NetworkOptions, TrainOptions, cpu_preset

@@ -2,34 +2,61 @@
 
 ``split.json`` is also the journal: it names every file before the first is made and stays
 ``"complete": false`` until the last is there, so that the next run can clear up after any stop.
-Nothing that it does not name is ever removed or replaced.
+Nothing that it does not name is ever removed or replaced, and nothing behind a link. One process
+at a time works in the folder. What readers know of it is in ``data_set``.
 """
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dataset.data_set import (
+    CACHE_FOLDER,
+    FOLDERS,
+    LOCK_FILE,
+    PICTURE_FOLDERS,
+    SPLIT_FILE,
+    SplitRecord,
+    read_split,
+)
 from dataset.errors import UserError
-from dataset.files import write_whole
+from dataset.files import PART_NAME, remove_empty, remove_file, remove_parts, write_whole
+from dataset.gate import check_path, refuse_links
+from dataset.holding import hold_folder
+from dataset.images import READABLE
 from dataset.links import place_file
 
-FOLDERS = ("trainA", "trainB", "testA", "testB")
-LAYOUTS = {  # training X, Y, test X, Y
-    "cyclegan": FOLDERS,
-    "imagefolder": ("train/X", "train/Y", "test/X", "test/Y"),
-}
-PICTURE_FOLDERS = {folder for folders in LAYOUTS.values() for folder in folders}
-SPLIT_FILE, CARD_FILE, PAIRS_FILE = "split.json", "README.md", "pairs.csv"
 CROISSANT_FILE, METADATA_FILE = "croissant.json", "metadata.csv"
 REPORT = ("leaks.png", "clipped.png", "sheet_X.png", "sheet_Y.png")  # in report/
 EXTRAS = {f"report/{name}" for name in REPORT} | {
     f"{side}/{METADATA_FILE}" for side in ("train", "test")
 }
+OUR_FOLDERS = sorted(PICTURE_FOLDERS | {"train", "test", "report"})
 VERSION = 2
+
+
+@contextmanager
+def hold_out(out: Path) -> Iterator[None]:
+    """The folder of a data set for this process alone, from a look at what it holds.
+
+    Raises
+    ------
+    UserError
+        As of `check_out`; or another process makes a data set there.
+    """
+    check_out(out)
+    with hold_folder(out, LOCK_FILE, f"Another `cli split` is at work in {out}. Wait for it."):
+        check_out(out)  # it may have been another's meanwhile
+        for folder in (out, *(out / each for each in OUR_FOLDERS)):
+            if folder.is_dir():
+                remove_parts(folder, alive=False)
+        yield
 
 
 def check_out(out: Path) -> None:
@@ -38,17 +65,25 @@ def check_out(out: Path) -> None:
     Raises
     ------
     UserError
-        It is no folder, or neither empty nor ours.
+        It is no folder, neither empty nor ours, or a folder in it is a link.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file. Name another folder with --out.")
-    # Frames that a training has decoded are made again whenever they are wanted.
-    others = out.is_dir() and any(entry.name != ".cache" for entry in out.iterdir())
-    if others and _read_journal(out) is None:
+    others = out.is_dir() and any(not _is_passing(each.name) for each in out.iterdir())
+    if others and _own_record(out) is None:
         raise UserError(
             f"{out} already holds something that `cli split` did not write. Nothing was touched; "
             "name another folder with --out, or move that one away."
         )
+    for folder in OUR_FOLDERS:
+        refuse_links(out / folder, "a folder of the data set")
+
+
+def _is_passing(name: str) -> bool:
+    """Whether a file says nothing about whose folder it is."""
+    return name in (CACHE_FOLDER, LOCK_FILE) or (
+        name.startswith(f".{SPLIT_FILE}.") and PART_NAME.fullmatch(name) is not None
+    )
 
 
 def write_data_set(
@@ -60,7 +95,7 @@ def write_data_set(
     on_progress: Callable[[int, int], None] | None = None,
     folders: Sequence[str] = FOLDERS,
 ) -> int:
-    """Replace an earlier split of ours by this one.
+    """Replace an earlier split of ours by this one; `hold_out` is held meanwhile.
 
     Parameters
     ----------
@@ -86,13 +121,10 @@ def write_data_set(
     Raises
     ------
     UserError
-        The folder is not ours, or something cannot be written.
+        Something cannot be written, or is in the way.
     """
-    check_out(out)
     old = _listed(out)
     try:
-        for folder in folders:
-            (out / folder).mkdir(parents=True, exist_ok=True)
         head = {"tool": "unclip", "version": VERSION}
         extras = sorted(EXTRAS & texts.keys())
         started = sorted(old | {*files, *extras})
@@ -101,8 +133,10 @@ def write_data_set(
             head | {"complete": False, "files": [{"path": each} for each in started]},
         )
         for name in old:
-            (out / name).unlink(missing_ok=True)
+            remove_file(out / name)
         _remove_empty(out, {*PICTURE_FOLDERS} - {*folders})
+        for folder in folders:
+            (out / folder).mkdir(parents=True, exist_ok=True)
         copied = 0
         for done, (name, frame) in enumerate(files.items(), start=1):
             copied += place_file(frame.resolve(), out / name, link)
@@ -122,8 +156,8 @@ def write_data_set(
 def _write_texts(out: Path, texts: Mapping[str, str | bytes]) -> None:
     for name, text in texts.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        if name in EXTRAS and (out / name).exists():
-            raise FileExistsError(17, "File exists", str(out / name))
+        if name in EXTRAS and os.path.lexists(out / name):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(out / name))
         write_whole(out / name, text.encode() if isinstance(text, str) else text)
 
 
@@ -131,30 +165,30 @@ def _remove_empty(out: Path, folders: set[str]) -> None:
     """Folders of another layout, if nothing is left in them."""
     parents = {folder.split("/")[0] for folder in folders if "/" in folder}
     for folder in (*folders, *parents):
-        with suppress(OSError):  # missing, or holds something
-            (out / folder).rmdir()
+        remove_empty(out / folder)
 
 
-def _read_journal(out: Path) -> dict[str, Any] | None:
+def _own_record(out: Path) -> SplitRecord | None:
     """The ``split.json`` of an earlier run; None where there is none of ours."""
     try:
-        values = json.loads((out / SPLIT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_split(out)
+    except UserError:
         return None
-    return values if isinstance(values, dict) and values.get("tool") == "unclip" else None
 
 
 def _listed(out: Path) -> set[str]:
-    """Files that an earlier run made. Anything outside the known folders is passed over."""
-    journal = _read_journal(out) or {}
-    entries: Sequence[dict[str, str]] = journal.get("files", [])
-    paths = {entry["path"] for entry in entries} | {*journal.get("extras", [])}
+    """Files that an earlier run made. Anything but pictures in the known folders is passed over."""
+    record = _own_record(out) or SplitRecord()
+    paths = {each.path for each in record.files} | {*record.extras}
     return {path for path in paths if path in EXTRAS or _is_picture(path)}
 
 
 def _is_picture(path: str) -> bool:
-    folder, _, name = path.rpartition("/")
-    return folder in PICTURE_FOLDERS and "\\" not in name and name not in ("", ".", "..")
+    try:
+        place = PurePosixPath(check_path(path))
+    except ValueError:
+        return False
+    return str(place.parent) in PICTURE_FOLDERS and place.suffix.lower() in READABLE
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import sys
@@ -10,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from dataset.errors import UserError
+from dataset.files import written_aside
+from dataset.gate import MOST_PICTURE, open_regular
 
 WAYS = ("hard", "reflink", "symlink", "copy")
 FICLONE = 0x40049409  # Linux, ioctl_ficlone(2): _IOW(0x94, 9, int)
@@ -38,8 +41,8 @@ def place_file(source: Path, target: Path, way: str) -> bool:
         Symbolic links are not allowed here.
     FileExistsError, OSError
     """
-    if target.is_symlink() or target.exists():
-        raise FileExistsError(17, "File exists", str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     if way == "symlink":
         _symlink(source, target)
         return False
@@ -49,7 +52,8 @@ def place_file(source: Path, target: Path, way: str) -> bool:
             return False
     if way == "reflink" and _reflink(source, target):
         return False
-    shutil.copyfile(source, target)
+    with open_regular(source, MOST_PICTURE) as whole, written_aside(target, False) as copy:
+        shutil.copyfileobj(whole, copy)
     return True
 
 
@@ -75,11 +79,10 @@ def _reflink(source: Path, target: Path) -> bool:
     import fcntl  # not there on Windows
 
     try:
-        with source.open("rb") as whole, target.open("xb") as empty:
+        with open_regular(source, MOST_PICTURE) as whole, written_aside(target, False) as empty:
             fcntl.ioctl(empty.fileno(), FICLONE, whole.fileno())
     except FileExistsError:
         raise
     except OSError:  # btrfs, XFS and a few others can do it, and only within themselves
-        target.unlink(missing_ok=True)
         return False
     return True

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dataset.data_set import LAYOUTS
 from dataset.gather import Table
-from dataset.layout import LAYOUTS
 from dataset.leaks import Near
 from dataset.options import SplitOptions
 from dataset.plan import Plan, Pool

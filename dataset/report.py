@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from dataset.data_set import FOLDERS
 from dataset.images import Image, resize_area
-from dataset.layout import FOLDERS
 from dataset.leaks import describe_near
 
 

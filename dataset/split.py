@@ -19,6 +19,7 @@ from dataset import layout
 from dataset.alike import starts_of_runs
 from dataset.columns import Ints
 from dataset.croissant import croissant
+from dataset.data_set import CARD_FILE, LAYOUTS, PAIRS_FILE
 from dataset.errors import UserError
 from dataset.gather import Table, gather_frames
 from dataset.groups import Neighbours, group_frames
@@ -126,13 +127,18 @@ def split_captures(options: SplitOptions, on_progress: Progress | None = None) -
     Raises
     ------
     UserError
-        Too few frames or groups for the counts, or a folder `out` that is not ours.
+        Too few frames or groups for the counts, or a folder `out` that is not ours, or that
+        another process works in.
     """
     _check(options)
-    layout.check_out(options.out)
-    planned = plan_captures(options, on_progress)
+    with layout.hold_out(options.out):
+        return _write(plan_captures(options, on_progress), options, on_progress)
+
+
+def _write(planned: Planned, options: SplitOptions, on_progress: Progress | None) -> SplitSummary:
+    """Carry a plan out."""
     table, plan, used = planned.table, planned.plan, planned.options
-    folders = layout.LAYOUTS[options.layout]
+    folders = LAYOUTS[options.layout]
     paths = name_files(table, plan, folders)
     record = record_split(
         table, planned.pool, plan, paths, used, planned.left_out, planned.leaks, planned.nearest
@@ -188,7 +194,7 @@ def _check(options: SplitOptions) -> None:
         raise UserError("--counts takes four numbers: TRAIN_X,TRAIN_Y,TEST_X,TEST_Y.")
     for name, value, known in (
         ("link", options.link, WAYS),
-        ("layout", options.layout, tuple(layout.LAYOUTS)),
+        ("layout", options.layout, tuple(LAYOUTS)),
         ("duplicates", options.duplicates, ("drop", "keep")),
     ):
         if value not in known:
@@ -290,12 +296,12 @@ def _texts(
 ) -> dict[str, str | bytes]:
     """Tables, card and metadata by name."""
     table, plan, options = planned.table, planned.plan, planned.options
-    folders = layout.LAYOUTS[options.layout]
+    folders = LAYOUTS[options.layout]
     sources = Counter(table.source[at] for at in paths)
     pairs = sorted((paths[over], paths[clear]) for over, clear in planned.pairs)
     texts: dict[str, str | bytes] = {
-        layout.PAIRS_FILE: "over_exposed,reference\n" + "".join(f"{a},{b}\n" for a, b in pairs),
-        layout.CARD_FILE: data_card(
+        PAIRS_FILE: "over_exposed,reference\n" + "".join(f"{a},{b}\n" for a, b in pairs),
+        CARD_FILE: data_card(
             plan.counts, options.counts, dict(sorted(sources.items())), leaks, options.seed, folders
         ),
         layout.CROISSANT_FILE: croissant(

@@ -1,9 +1,9 @@
 """From a folder of pictures to frames, decoded once for many runs and memory-mapped.
 
 ``data/.cache/`` holds the pixels of a folder's frames one after another, and an index with the
-shape and the offset of each. Their name is a digest of the pictures and of how they were resized,
-so a changed data set is decoded anew. What batches are made of the frames is not known here, nor
-is torch.
+shape and the offset of each, and the SHA-256 of its file. Their name is a digest of the pictures
+and of how they were resized, so a changed data set is decoded anew. What batches are made of the
+frames is not known here, nor is torch.
 """
 
 from __future__ import annotations
@@ -11,61 +11,47 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import numpy as np
-from filelock import FileLock
 
+from dataset.data_set import CACHE_FOLDER, find_frames
 from dataset.errors import UserError
-from dataset.images import READABLE, Image, read_image, resize_area
-from dataset.layout import LAYOUTS
+from dataset.files import hold_lock, remove_file, written_aside
+from dataset.gate import (
+    MOST_PICTURE,
+    MOST_TABLE,
+    Count,
+    is_regular,
+    read_json,
+    read_regular,
+    refuse_links,
+)
+from dataset.images import Image, decode, resize_area
 
-CACHE = ".cache"
-FORMAT = 1  # of the two files; another number makes older ones stale
+FORMAT = 2  # of the two files; another number makes older ones stale
+FOR_EVER = -1.0  # seconds to wait for another process that decodes the same
 
 Progress = Callable[[int, int], None]
+Decoded = tuple[Image, str]  # RGB uint8 (H, W, 3), and the SHA-256 of its file
 
 
-def find_frames(data: str | Path, folder: str) -> list[Path]:
-    """The pictures of ``data/folder`` by name.
+class Index(msgspec.Struct):
+    """What stands beside the pixels of a folder."""
 
-    Parameters
-    ----------
-    data : str or Path
-        The data set.
-    folder : str
-        trainA (X), trainB (Y), testA or testB. Where it has no pictures, the folder of the
-        imagefolder layout that holds the same: train/X for trainA.
-
-    Raises
-    ------
-    UserError
-        The folder is missing or empty.
-    """
-    root = Path(data)
-    alike = dict(zip(LAYOUTS["cyclegan"], LAYOUTS["imagefolder"], strict=True))
-    for name in (folder, alike.get(folder)):
-        found = [] if name is None else _pictures(root / name)
-        if found:
-            return found
-    raise UserError(
-        f"No pictures in {root / folder}. Make the data set first: record frames "
-        "(`cli capture --hotkey`), then `cli split`; or name its folder with --data."
-    )
-
-
-def _pictures(folder: Path) -> list[Path]:
-    found = (path for path in folder.glob("*") if path.suffix.lower() in READABLE)
-    # By name, not by path: Windows compares paths without regard to case.
-    return sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
+    format: int
+    frames: list[tuple[Count, Count, Count]]  # height, width, offset
+    sha256: list[str]  # of their files
 
 
 def decode_frames(
@@ -96,8 +82,15 @@ def decode_frames(
     UserError
         A picture cannot be read.
     """
+    for frame, _ in _decode_all(paths, size, load_size, on_progress):
+        yield frame
+
+
+def _decode_all(
+    paths: Sequence[Path], size: int, load_size: int, on_progress: Progress | None = None
+) -> Iterator[Decoded]:
     workers, left = os.cpu_count() or 1, iter(paths)
-    waiting: deque[Future[Image]] = deque()
+    waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for done in range(len(paths)):
@@ -112,15 +105,18 @@ def decode_frames(
                 each.cancel()
 
 
-def _load(path: Path, size: int, load_size: int) -> Image:
-    image = read_image(path)
+def _load(path: Path, size: int, load_size: int) -> Decoded:
+    try:
+        data = read_regular(path, MOST_PICTURE)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    image = decode(data, path)
     height, width = image.shape[:2]
     shorter = min(height, width)
     wanted = max(size, load_size or shorter)
     scale = wanted / shorter
-    return resize_area(
-        image, (max(wanted, round(width * scale)), max(wanted, round(height * scale)))
-    )
+    sides = max(wanted, round(width * scale)), max(wanted, round(height * scale))
+    return resize_area(image, sides), hashlib.sha256(data).hexdigest()
 
 
 def load_frames(
@@ -140,11 +136,19 @@ class Frames(list[Image]):
     ----------
     file : Path or None
         The file that they are mapped from; None: they are in memory.
+    sha256 : dict of str
+        Name of the file of each -> its SHA-256, in the same order.
     """
 
-    def __init__(self, pictures: Iterable[Image], file: Path | None = None) -> None:
+    def __init__(
+        self,
+        pictures: Iterable[Image],
+        file: Path | None = None,
+        sha256: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(pictures)
         self.file = file
+        self.sha256 = dict(sha256 or {})
 
 
 def open_frames(
@@ -185,21 +189,33 @@ def open_frames(
     """
     paths = find_frames(data, folder)
     name = f"{folder}-{_digest(paths, size, load_size)}"
-    places = [Path(data) / CACHE, spare or _temporary(Path(data))]
-    decode = partial(decode_frames, paths, size, load_size, on_progress)
-    ready = partial(_read, name=name, count=len(paths), on_progress=on_progress)
+    places = [Path(data) / CACHE_FOLDER, spare or _temporary(Path(data))]
+    decode = partial(_decode_all, paths, size, load_size, on_progress)
+    ready = partial(_read, name=name, paths=paths, on_progress=on_progress)
     for place in places:
         frames = ready(place)
         if frames is not None:
             return frames
     for place in places:
-        # Not writable, or a file system without locks: the other place may do.
-        with suppress(OSError, NotImplementedError), _locked(place, folder):
-            frames = ready(place) or _make(place, folder, name, decode)
+        with ExitStack() as held:
+            try:
+                held.enter_context(_locked(place, folder))
+            except (OSError, UserError, NotImplementedError):
+                continue  # not writable, or a file system without locks: the other place may do
+            frames = ready(place)
+            if frames is None:
+                if not _make(place, folder, name, decode):
+                    break
+                if f"{folder}-{_digest(paths, size, load_size)}" != name:
+                    _clear(place, folder)
+                    raise UserError(f"{data} was changed while it was read. Run it again.", 1)
+                frames = _read(place, name, paths)
             if frames is not None:
                 return frames
-            break
-    return Frames(decode())
+    pictures = list(decode())
+    names = (path.name for path in paths)
+    sums = dict(zip(names, (each for _, each in pictures), strict=True))
+    return Frames((frame for frame, _ in pictures), sha256=sums)
 
 
 def _digest(paths: Sequence[Path], size: int, load_size: int) -> str:
@@ -229,90 +245,80 @@ def _temporary(data: Path) -> Path:
 
 @contextmanager
 def _locked(place: Path, folder: str) -> Iterator[None]:
-    """Make a place and hold its lock; OSError where that cannot be done."""
-    if place.name != CACHE:
+    """Make a place and hold its lock; OSError or UserError where that cannot be done."""
+    if place.name != CACHE_FOLDER:
         place.parent.mkdir(mode=0o700, exist_ok=True)
+    refuse_links(place, "the cache of decoded frames")
     place.mkdir(exist_ok=True)
     if not _is_ours(place):
         raise PermissionError(f"{place.parent} belongs to somebody else")
-    with FileLock(place / f"{folder}.lock"):
+    with hold_lock(place / f"{folder}.lock", "", FOR_EVER):
         yield
 
 
 def _is_ours(place: Path) -> bool:
     """Whether nobody else can have put frames there: in a temporary folder, others could."""
-    shared = place.name != CACHE and place.parent.parent == Path(tempfile.gettempdir())
+    shared = place.name != CACHE_FOLDER and place.parent.parent == Path(tempfile.gettempdir())
     if not shared or not hasattr(os, "getuid"):
         return True
     about = place.parent.lstat()
     return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
 
 
-def _make(
-    place: Path, folder: str, name: str, decode: Callable[[], Iterator[Image]]
-) -> Frames | None:
-    """Write a cache, with the lock held; None where the disk is full."""
-    _clear(place, folder)
+def _make(place: Path, folder: str, name: str, decode: Callable[[], Iterator[Decoded]]) -> bool:
+    """Write a cache, with the lock held; False where the disk is full."""
     try:
-        count = _write(place, name, decode())
+        _clear(place, folder)
+        _write(place, name, decode())
     except OSError:
-        return None
-    return _read(place, name, count)
+        return False
+    return True
 
 
 def _clear(place: Path, folder: str) -> None:
     """Remove stale files of a folder, and what a killed process left of one."""
+    ours = re.compile(rf"\.?{re.escape(folder)}-[0-9a-f]{{16}}\.(frames|json)(\.[0-9]+)?(\.part)?")
     for path in place.iterdir():
-        if path.name.startswith((f"{folder}-", f".{folder}-")):
+        if ours.fullmatch(path.name):
             with suppress(OSError):  # still mapped, on Windows
-                path.unlink()
+                remove_file(path)
 
 
-def _write(place: Path, name: str, frames: Iterable[Image]) -> int:
+def _write(place: Path, name: str, frames: Iterable[Decoded]) -> None:
     """Write both files, the index last: it only ever stands for whole frames."""
-    index: list[tuple[int, int, int]] = []  # height, width, offset
-
-    def pixels() -> Iterator[memoryview]:
-        offset = 0
-        for frame in frames:
-            index.append((frame.shape[0], frame.shape[1], offset))
+    index = Index(FORMAT, [], [])
+    offset = 0
+    # After a loss of power a file may have its length but no pixels, so both go to the disk.
+    with written_aside(place / f"{name}.frames", sync=True) as file:
+        for frame, sha256 in frames:
+            file.write(np.ascontiguousarray(frame).data)
+            index.frames.append((frame.shape[0], frame.shape[1], offset))
+            index.sha256.append(sha256)
             offset += frame.size
-            yield np.ascontiguousarray(frame).data
-
-    _replace(place / f"{name}.frames", pixels())
-    text = json.dumps({"format": FORMAT, "frames": index})
-    _replace(place / f"{name}.json", [text.encode()])
-    return len(index)
+    with written_aside(place / f"{name}.json", sync=True) as file:
+        file.write(msgspec.json.encode(index))
 
 
-def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        with open(aside, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())  # after a power cut a file may have its length but no pixels
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _read(place: Path, name: str, count: int, on_progress: Progress | None = None) -> Frames | None:
+def _read(
+    place: Path, name: str, paths: Sequence[Path], on_progress: Progress | None = None
+) -> Frames | None:
     """Map what was written; None where there is nothing, or not the whole of it."""
     file = place / f"{name}.frames"
     try:
-        if not _is_ours(place):
+        if not _is_ours(place) or not is_regular(file):
             return None
-        index = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))["frames"]
+        index = read_json(place / f"{name}.json", Index, MOST_TABLE)
         flat = np.asarray(np.memmap(file, np.uint8, "r"))
         frames = [
             flat[offset : offset + height * width * 3].reshape(height, width, 3)
-            for height, width, offset in index
+            for height, width, offset in index.frames
         ]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
-    whole = len(frames) == count and sum(frame.size for frame in frames) == flat.size
-    if whole and on_progress:
-        on_progress(count, count)
-    return Frames(frames, file) if whole else None
+    whole = sum(frame.size for frame in frames) == flat.size
+    if not whole or not len(frames) == len(index.sha256) == len(paths):
+        return None
+    if on_progress:
+        on_progress(len(paths), len(paths))
+    names = (path.name for path in paths)
+    return Frames(frames, file, dict(zip(names, index.sha256, strict=True)))

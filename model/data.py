@@ -18,13 +18,12 @@ from torch import Tensor
 
 from dataset.errors import UserError
 from dataset.images import Image
-from model.cache import Frames, find_frames, load_frames, open_frames
+from model.cache import Frames, load_frames, open_frames
 from model.sampling import Draw, Sampler, cut_squares, shuffled_index, steps_per_epoch
 
 __all__ = [
     "Domains",
     "Frames",
-    "find_frames",
     "load_frames",
     "open_frames",
     "shuffled_index",

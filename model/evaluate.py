@@ -8,14 +8,13 @@ needed before that.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dataset.data_set import Pair
 from dataset.errors import UserError
 from dataset.images import Image, read_image
 from model.measures import Comparison, Interval, Values, compare, mean_interval
@@ -27,14 +26,6 @@ SPREAD = ("psnr", "ssim", "edges")  # those whose means stand at the top of a su
 
 Progress = Callable[[int, int], None]
 Oracle = Callable[[Pixels, Pixels], Pixels]  # may look at the reference, its second argument
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two files of one viewpoint."""
-
-    over_exposed: Path
-    reference: Path
 
 
 @dataclass(frozen=True)
@@ -101,45 +92,6 @@ class Evaluation:
             "restored_by": self.restored,
             "methods": methods,
         }
-
-
-def list_pairs(path: str | Path) -> list[Pair]:
-    """Read ``over_exposed,reference``; relative paths count from the file's folder.
-
-    Raises
-    ------
-    UserError
-        The list is missing, has other columns, or holds no pair.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(
-            f"No list of pairs {path}. `cli split` writes one where viewpoints were recorded under "
-            "several lights; or name your own with --pairs."
-        )
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        pairs = [
-            Pair(path.parent / row["over_exposed"], path.parent / row["reference"]) for row in rows
-        ]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(
-            f"{path} is no list of pairs: it needs the columns over_exposed,reference."
-        ) from error
-    if not pairs:
-        raise UserError(f"{path} lists no pair. Record viewpoints under two lights first.")
-    return pairs
-
-
-def read_pairs(path: str | Path) -> list[Pair]:
-    """`list_pairs`, all of whose files are there; ``UserError`` names one that is not."""
-    pairs = list_pairs(path)
-    for pair in pairs:
-        for picture in (pair.over_exposed, pair.reference):
-            if not picture.is_file():
-                raise UserError(f"{path} names {picture}, which is not there.")
-    return pairs
 
 
 def evaluate_pairs(

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.images import Image, resize_area, write_png
 from model.evaluate import MEASURES, Evaluation
+from model.page_folder import PAGE_FILE, begin_page, check_folder, mark_of
 
-PAGE_FILE, JSON_FILE, CSV_FILE = "index.html", "evaluation.json", "evaluation.csv"
+JSON_FILE, CSV_FILE = "evaluation.json", "evaluation.csv"
 THRESHOLDS_FILE = "thresholds.png"
-MARK = '<meta name="generator" content="unclip evaluation">'
+MARK = mark_of("evaluation")
+SHOWN = ("best", "median", "worst")  # what the files of shown frames begin with
 HIGHEST = 480  # pixels of a shown frame
 NAMES = {
     "input": "input",
@@ -61,11 +62,10 @@ UNPAIRED = {
 Columns = Mapping[str, tuple[str, int, int]]
 
 
-def check_folder(out: Path) -> None:
-    """Refuse a folder with a page that is not ours, before hours of work."""
-    page = out / PAGE_FILE
-    if page.is_file() and MARK not in page.read_text(encoding="utf-8", errors="replace"):
-        raise UserError(f"{page} is no page of `cli evaluate`. Choose another --out.")
+def check_out(out: Path) -> None:
+    """Refuse a folder with a page or files that are not ours, before hours of work."""
+    pictures = [f"{title}_{name}.png" for title in SHOWN for name in NAMES]
+    check_folder(out, MARK, [JSON_FILE, CSV_FILE, THRESHOLDS_FILE, *pictures], "cli evaluate")
 
 
 def write_evaluation(
@@ -98,11 +98,8 @@ def write_evaluation(
     UserError
         The folder cannot be written, or holds another page.
     """
-    check_folder(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot make {out}: {error.strerror}. Choose another --out.") from error
+    check_out(out)
+    begin_page(out, MARK)
     text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     write_whole(out / JSON_FILE, text.encode())
     if paired:

@@ -9,19 +9,20 @@ Nothing is measured here: that is ``evaluate``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
+from dataset.data_set import FOLDERS, PAIRS_FILE, check_whole, find_frames, read_pairs
 from dataset.errors import UserError
 from dataset.files import write_whole
+from dataset.gate import Count, Text, read_json, refuse_links
 from dataset.images import Image, write_png
-from dataset.layout import FOLDERS, PAIRS_FILE
 from dataset.options import PAPER_COUNTS
 from model.checkpoint import (
     NETWORK_FILES,
@@ -33,13 +34,14 @@ from model.checkpoint import (
     read_network_options,
 )
 from model.cyclegan import build_generator
-from model.data import find_frames, load_frames
+from model.data import load_frames
 from model.devices import pick_device
 from model.diagram import Cycle, figure1
-from model.evaluate import read_pairs
-from model.gallery import PAGE_FILE, is_foreign, render_gallery
+from model.facts import Side
+from model.gallery import HEADINGS, MARK, render_gallery
 from model.networks import Generator
 from model.options import TrainOptions
+from model.page_folder import PAGE_FILE, begin_page, check_folder
 from model.plots import plot_curves
 from model.samples import spread
 from model.strips import add_caption, fit_height, join_row, stack_rows
@@ -95,9 +97,11 @@ def make_figures(
         What cannot be made while other figures can stands in the summary instead.
     """
     folder = newest_run(runs, run)
-    out = out or folder / "figures"
-    if is_foreign(out / PAGE_FILE):
-        raise UserError(f"{out / PAGE_FILE} is no page of `cli figures`. Choose another --out.")
+    check_whole(data)
+    if out is None:
+        out = folder / "figures"
+        refuse_links(out, "where the figures of a run go")
+    check_folder(out, MARK, HEADINGS, "cli figures")
     works = Studio(data, folder, pick_device(device)).works()
     made: dict[str, bytes | Image] = {}
     missing: dict[str, str] = {}
@@ -118,15 +122,25 @@ def write_figures(
     out: Path, made: dict[str, bytes | Image], missing: dict[str, str], run: str
 ) -> None:
     """Write pictures and texts by name, and the page around them."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot make {out}: {error.strerror}. Choose another --out.") from error
+    check_folder(out, MARK, HEADINGS, "cli figures")
+    begin_page(out, MARK)
     for name, content in made.items():
         write_whole(out / name, content) if isinstance(content, bytes) else write_png(
             out / name, content
         )
     write_whole(out / PAGE_FILE, render_gallery(out, list(made), missing, run).encode())
+
+
+class DrawnSettings(msgspec.Struct):
+    """What of a run's settings counts for its figures."""
+
+    gan: Text = "log"
+    load_size: Side = 0
+    keep_epochs: tuple[Count, ...] = TrainOptions().keep_epochs
+
+
+class _Written(msgspec.Struct):
+    options: DrawnSettings
 
 
 @dataclass
@@ -136,7 +150,7 @@ class Studio:
     data: Path
     run: Path
     device: torch.device
-    _settings: dict[str, Any] = field(init=False)
+    _settings: DrawnSettings = field(init=False)
 
     def __post_init__(self) -> None:
         self._settings = read_settings(self.run)
@@ -178,7 +192,7 @@ class Studio:
 
     def draw_figure3(self) -> Image:
         """One test input by F of the kept epochs, then of the newest checkpoint if it is later."""
-        epochs = shown_epochs(kept_epochs(self.run), self._settings)
+        epochs = shown_epochs(kept_epochs(self.run), self._settings.keep_epochs)
         if not epochs:
             raise UserError(
                 f"No epoch is kept in {self.run / 'checkpoints'} yet: `cli train` keeps F of some "
@@ -196,7 +210,7 @@ class Studio:
 
     def draw_losses(self) -> Image:
         """The curves of the log."""
-        return plot_curves(read_log(self.run), str(self._settings.get("gan", "log")))
+        return plot_curves(read_log(self.run), self._settings.gan)
 
     def _generator(self) -> Generator:
         network = build_generator(read_network_options(self.run))
@@ -219,7 +233,7 @@ class Studio:
         return [(pair.over_exposed, pair.reference) for pair in pairs]
 
     def _load(self, paths: Sequence[Path]) -> list[Image]:
-        return load_frames(paths, SMALLEST, int(self._settings.get("load_size", 0)))
+        return load_frames(paths, SMALLEST, self._settings.load_size)
 
 
 def figure2(
@@ -259,22 +273,24 @@ def figure3(source: Image, outputs: Sequence[tuple[str, Image]], cell: int = 256
 
 def kept_epochs(run: Path) -> list[int]:
     """The epochs whose F a run has kept, in order."""
-    names = (run / "checkpoints").glob(f"[0-9]*_{NETWORK_FILES['F']}")
-    return sorted(int(path.name.split("_")[0]) for path in names)
+    files = (run / "checkpoints").glob(f"[0-9]*_{NETWORK_FILES['F']}")
+    names = (path.name.split("_")[0] for path in files)
+    return sorted(int(name) for name in names if name.isdecimal() and len(name) < 16)
 
 
-def shown_epochs(kept: Sequence[int], settings: dict[str, Any]) -> list[int]:
+def shown_epochs(
+    kept: Sequence[int], wanted: Sequence[int] = TrainOptions().keep_epochs
+) -> list[int]:
     """The epochs of Figure 3: those that the run's settings name, or as many of what there is.
 
     Examples
     --------
-    >>> shown_epochs([1, 5, 10, 14, 18, 50, 100], {})
+    >>> shown_epochs([1, 5, 10, 14, 18, 50, 100])
     [1, 5, 10, 14, 18]
-    >>> shown_epochs([1, 3, 7], {})
+    >>> shown_epochs([1, 3, 7])
     [1, 3, 7]
     """
-    wanted = list(settings.get("keep_epochs", TrainOptions().keep_epochs))
-    return wanted if set(wanted) <= set(kept) else spread(kept, max(1, len(wanted)))
+    return list(wanted) if set(wanted) <= set(kept) else spread(kept, max(1, len(wanted)))
 
 
 def count_frames(data: Path) -> tuple[int, int, int, int]:
@@ -319,13 +335,12 @@ def table1_beside_paper(counts: Sequence[int]) -> str:
     return "\n".join((head, rule, *lines))
 
 
-def read_settings(run: Path) -> dict[str, Any]:
-    """The settings in a run's ``options.json``; none where it cannot be read."""
+def read_settings(run: Path) -> DrawnSettings:
+    """The settings in a run's ``options.json``; the usual ones where it cannot be read."""
     try:
-        settings = json.loads((run / OPTIONS_FILE).read_text(encoding="utf-8"))["options"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return settings if isinstance(settings, dict) else {}
+        return read_json(run / OPTIONS_FILE, _Written).options
+    except (OSError, ValueError):
+        return DrawnSettings()
 
 
 def _middle(items: Sequence[Any]) -> Any:

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-PAGE_FILE = "index.html"
-MARK = '<meta name="generator" content="unclip figures">'
+from dataset.gate import MOST_PICTURE, read_regular
+from model.page_folder import mark_of
+
+MARK = mark_of("figures")
 HEADINGS = {
     "figure1.png": (
         "Figure 1: from the game to the training cycle",
@@ -34,11 +36,6 @@ HEADINGS = {
     ),
     "table1.md": ("Table 1: frames per domain", "Beside those of the paper."),
 }
-
-
-def is_foreign(page: Path) -> bool:
-    """Whether a page is there that was not written here."""
-    return page.is_file() and MARK not in page.read_text(encoding="utf-8", errors="replace")
 
 
 def render_gallery(out: Path, made: Sequence[str], missing: Mapping[str, str], run: str) -> str:
@@ -71,13 +68,13 @@ def render_gallery(out: Path, made: Sequence[str], missing: Mapping[str, str], r
 
 
 def _picture(path: Path, meaning: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
+    data = base64.b64encode(read_regular(path, MOST_PICTURE)).decode()
     return f'<img alt="{html.escape(meaning)}" src="data:image/png;base64,{data}">'
 
 
 def _table(path: Path) -> str:
     """A Markdown table as HTML: the first line is the head, the second the rule."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_regular(path, MOST_PICTURE).decode().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in rows[0])
     body = (

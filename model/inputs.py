@@ -10,10 +10,11 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset.errors import UserError
+from dataset.gate import MOST_TABLE, open_regular
 from model.formats import HEAD, SUFFIXES, format_for, format_of
 
 PICTURES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
@@ -43,6 +44,7 @@ class Job:
     source: Path
     target: Path
     is_video: bool
+    fault: str = ""  # why it cannot be restored; empty: nothing is known against it
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ def plan_jobs(
     jobs = [_plan(each, naming, len(found) > 1) for each in found]
     if naming.skip_existing:
         jobs = [job for job in jobs if not os.path.lexists(job.target)]
-    _check_outputs(jobs, naming.overwrite)
+    jobs = [replace(job, fault=_fault_of(job.target)) for job in jobs]
+    if len(jobs) == 1 and jobs[0].fault:
+        raise UserError(jobs[0].fault)
+    _check_outputs([job for job in jobs if not job.fault], naming.overwrite)
     return jobs
 
 
@@ -224,7 +229,7 @@ def _extension(source: Path, ext: str) -> str:
 def _format_in(source: Path) -> str | None:
     """The format by content, if it is one that is written."""
     try:
-        with source.open("rb") as file:
+        with open_regular(source, MOST_TABLE) as file:
             found = format_of(file.read(HEAD))
     except OSError:  # told when its turn comes
         return None
@@ -247,18 +252,19 @@ def _check_outputs(jobs: Sequence[Job], overwrite: bool) -> None:
                 f"{other} and {source} would both be written to {target}. Restore them one by "
                 "one, or say --recursive with the folder that holds both."
             )
-        _check_name(target)
     _check_existing([job.target for job in jobs if os.path.lexists(job.target)], overwrite)
     for folder in sorted({job.target.parent for job in jobs}):
         _check_folder(folder)
 
 
-def _check_name(target: Path) -> None:
+def _fault_of(target: Path) -> str:
+    """Why a file cannot have this name, in a sentence; no other file is concerned."""
     *folders, name = (len(os.fsencode(part)) for part in target.parts)
     if name > LONGEST_NAME or max(folders, default=0) > LONGEST_PART:
-        raise UserError(f"{target} is too long for a file. Choose a shorter name with -o.")
+        return f"{target} is too long for a file. Choose a shorter name with -o."
     if os.path.isdir(target):
-        raise UserError(f"{target}, where a result would go, is a folder. Choose another -o.")
+        return f"{target}, where a result would go, is a folder. Choose another -o."
+    return ""
 
 
 def _check_existing(existing: Sequence[Path], overwrite: bool) -> None:

@@ -127,8 +127,15 @@ def losses(picture: Picture, suffix: str) -> tuple[str, ...]:
     return tuple(f"{what}, as {name} has no room for it" for what, is_so in found.items() if is_so)
 
 
-def write_picture(path: str | Path, picture: Picture) -> tuple[str, ...]:
+def write_picture(path: str | Path, picture: Picture, replaces: bool = True) -> tuple[str, ...]:
     """Write a picture in the format of the path's suffix; its name only ever stands for all of it.
+
+    Parameters
+    ----------
+    path : str or Path
+    picture : Picture
+    replaces : bool
+        Whether it takes the place of a file that is there; else ``UserError``.
 
     Returns
     -------
@@ -136,7 +143,7 @@ def write_picture(path: str | Path, picture: Picture) -> tuple[str, ...]:
         What the owner should know: the picture's notes, and its `losses`.
     """
     path = Path(path)
-    write_whole(path, encode_picture(picture, path.suffix))
+    write_whole(path, encode_picture(picture, path.suffix), replaces)
     return picture.notes + losses(picture, path.suffix)
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.images import Image, write_png
+from dataset.files import is_being_written, remove_parts, write_whole
+from dataset.images import Image
+from dataset.png import encode_png
 from model.compare import compare
 from model.inputs import COMPARED, Job, Naming, plan_jobs
 from model.methods import open_method
@@ -78,10 +80,13 @@ def restore_files(
 def attempt(job: Job, method: Restore, options: RestoreOptions, report: _Progress) -> Outcome:
     """Restore one file; what is wrong with it becomes its outcome's fault."""
     begin = time.perf_counter()
+    if job.fault:
+        return Outcome(job.source, job.target, fault=job.fault)
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
+        _claim(job.target)
         done = (
-            _restore_video(job, method, report)
+            _restore_video(job, method, options, report)
             if job.is_video
             else _restore_picture(job, method, options)
         )
@@ -94,19 +99,29 @@ def attempt(job: Job, method: Restore, options: RestoreOptions, report: _Progres
     return replace(done, seconds=time.perf_counter() - begin)
 
 
+def _claim(target: Path) -> None:
+    """Remove what a killed process left of a result; refuse one that another is writing."""
+    remove_parts(target.parent, f"{target.name}.")
+    if is_being_written(target):
+        raise UserError(f"{target} is being written by another process. Wait for it.", 1)
+
+
 def _restore_picture(job: Job, method: Restore, options: RestoreOptions) -> Outcome:
     picture = read_picture(job.source)
     restored = replace(picture, pixels=method(picture.pixels))
-    notes = write_picture(job.target, restored)
+    notes = write_picture(job.target, restored, options.overwrite)
     if options.compare:
         path = compared_path(job.target)
-        write_png(path, compare(panels(picture, restored, options.reference)))
+        shown = compare(panels(picture, restored, options.reference))
+        write_whole(path, encode_png(shown), options.overwrite)
         notes += (f"compared in {path.name}",)
     return Outcome(job.source, job.target, picture.size, notes=notes)
 
 
-def _restore_video(job: Job, method: Restore, report: _Progress) -> Outcome:
-    done = restore_video(job.source, job.target, method, report.frames)
+def _restore_video(
+    job: Job, method: Restore, options: RestoreOptions, report: _Progress
+) -> Outcome:
+    done = restore_video(job.source, job.target, method, report.frames, options.overwrite)
     size = done.width, done.height
     return Outcome(job.source, job.target, size, done.frames, notes=done.notes)
 

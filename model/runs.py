@@ -1,85 +1,79 @@
 """A run's folder and its plan: opened or found again, its epochs planned and kept.
 
-No network is built here and no step is taken.
+One process at a time trains in a folder. No network is built here and no step is taken.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
-from dataclasses import asdict, fields, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
 
+from dataset.data_set import find_frames
 from dataset.errors import UserError
-from model.cache import find_frames
+from dataset.files import is_held, remove_parts
+from dataset.holding import hold_folder
 from model.checkpoint import OPTIONS_FILE, has_checkpoint, newest_run
-from model.options import NetworkOptions, TrainOptions
-from model.speed import Measured, Speed, speed_of
+from model.options import TrainOptions
+from model.speed import Measured, Speed
+
+LOCK_FILE = ".lock"  # of a run's folder, held while it is trained
 
 
-def open_run(options: TrainOptions) -> Path:
-    """The folder of the run: new, or the one to resume. ``UserError`` where that clashes."""
-    run = options.runs / (options.run or time.strftime("%Y%m%d-%H%M%S"))
-    if options.resume:
-        run = newest_run(options.runs, options.run)
-        if not has_checkpoint(run):
-            raise UserError(f"{run} has no checkpoint to resume from. Train it without --resume.")
-        return run
-    if (run / OPTIONS_FILE).exists() and not restarted():
-        raise UserError(
-            f"The run {run} exists already. Go on with it by --resume, or choose another --run."
-        )
-    find_frames(options.data, "trainA")  # said at once where there is nothing to learn
-    return run  # made with its first checkpoint: a start that fails leaves nothing behind
+@contextmanager
+def open_run(options: TrainOptions) -> Iterator[Path]:
+    """The folder of the run for this process alone: new, or the one to resume.
 
-
-def restarted() -> bool:
-    """Whether torchrun started this process again after one of the group had ended."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def resumed_options(runs: Path, run: str, changed: dict[str, Any]) -> TrainOptions:
-    """The settings a run was started with, with what the user asks to be different.
-
-    ``epochs`` is 0 unless asked for: the checkpoint knows how many are planned by now.
+    Where nothing else comes into a new one, it goes again.
 
     Raises
     ------
     UserError
-        No such run, or its settings cannot be read.
+        The run exists, cannot be resumed, or another process trains it; or there are no frames.
     """
-    folder = newest_run(runs, run)
-    try:
-        written = json.loads((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
-        known = {field.name for field in fields(TrainOptions)}
-        values = {key: value for key, value in written["options"].items() if key in known}
-        values |= as_settings(speed_of(written["speed"]))  # what was measured then, not anew
-        values["network"] = NetworkOptions(**values["network"])
-        values |= {"data": Path(values["data"]), "keep_epochs": tuple(values["keep_epochs"])}
-        values["init"] = None  # the checkpoint has what became of it
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    find_frames(options.data, "trainA")  # said at once where there is nothing to learn
+    run = newest_run(options.runs, options.run) if options.resume else _new_run(options)
+    busy = f"{run} is being trained by another process. Wait for it, or choose another --run."
+    with hold_folder(run, LOCK_FILE, busy):
+        _check_run(run, options)
+        remove_parts(run)
+        yield run
+
+
+def _new_run(options: TrainOptions) -> Path:
+    if options.run:
+        return options.runs / options.run
+    name = time.strftime("%Y%m%d-%H%M%S")
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    places = (options.runs / each for each in names)
+    return next(each for each in places if not _is_taken(each))
+
+
+def _is_taken(run: Path) -> bool:
+    return is_held(run / LOCK_FILE) or os.path.lexists(run / OPTIONS_FILE)
+
+
+def _check_run(run: Path, options: TrainOptions) -> None:
+    if options.resume and not has_checkpoint(run):
+        raise UserError(f"{run} has no checkpoint to resume from. Train it without --resume.")
+    if not options.resume and (run / OPTIONS_FILE).exists() and not restarted():
         raise UserError(
-            f"{folder / OPTIONS_FILE} cannot be read, so the run cannot be resumed."
-        ) from error
-    # The time is spent; what is left is the epochs that were planned.
-    values |= {"runs": runs, "run": folder.name, "resume": True, "minutes": 0.0, "steps": 0}
-    return TrainOptions(**(values | {"epochs": 0} | changed))
+            f"The run {run} exists already. Go on with it by --resume, or choose another --run."
+        )
 
 
-def as_settings(speed: Speed) -> dict[str, str]:
-    """The settings that ask for this way and no other."""
-    return {
-        "precision": "bf16" if speed.bf16 else "fp32",
-        "memory_format": "channels_last" if speed.channels_last else "contiguous",
-        "compile": "on" if speed.compiled else "off",
-        "graphs": "on" if speed.graphs else "off",
-    }
+def restarted() -> bool:
+    """Whether torchrun started this process again after one of the group had ended."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
 
 
 def plan_epochs(

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dataset.clipping import clipped_mask
+from dataset.data_set import PAIRS_FILE, find_frames, read_pairs
 from dataset.errors import UserError
+from dataset.gate import refuse_links
 from dataset.images import Image, write_png
-from dataset.layout import PAIRS_FILE
-from model.data import find_frames, load_frames, to_pictures, to_range
-from model.evaluate import read_pairs
+from model.data import load_frames, to_pictures, to_range
 from model.measures import Quality, measure_quality
 from model.options import TrainOptions
 
@@ -138,6 +138,7 @@ class Samples:
     def save(self, run: Path, epoch: int, look: Look) -> None:
         """Write the grid as ``samples/epoch_NNN.png`` of a run."""
         folder = run / "samples"
+        refuse_links(folder, "where sample grids go")
         folder.mkdir(parents=True, exist_ok=True)
         write_png(folder / f"epoch_{epoch:03d}.png", look.grid)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataset.errors import UserError
+from dataset.data_set import Pair, find_frames, read_pairs
 from dataset.files import write_whole
 from dataset.images import Image, read_image, write_png
 from dataset.report import contact_sheet
-from model.checkpoint import NETWORK_FILES, load_restorer, read_facts
-from model.data import find_frames
-from model.evaluate import Evaluation, Pair, evaluate_pairs, read_pairs
-from model.figures import figure2, figure3
+from model.checkpoint import load_restorer, read_facts
+from model.evaluate import Evaluation, evaluate_pairs
+from model.figures import figure2, figure3, kept_epochs
 from model.networks import Generator
 from model.whole import Restorer, restore
 
@@ -90,21 +88,6 @@ def write_showcase(
     return result
 
 
-def clear_showcase(out: Path) -> None:
-    """Make room for a new demo: remove one of before, and nothing else.
-
-    Raises
-    ------
-    UserError
-        The folder holds something that no demo wrote.
-    """
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not (out / "captures" / "demo").is_dir():
-        raise UserError(f"{out} holds something else than a demo. Choose another --out.")
-    shutil.rmtree(out)
-
-
 def ranked_pairs(found: Evaluation) -> list[tuple[Path, Path]]:
     """(over-exposed, reference) by restored PSNR, worst first."""
     order = np.argsort(found.values(found.restored, "psnr"))
@@ -129,13 +112,10 @@ def draw_figure2(network: Generator, pairs: Sequence[tuple[Path, Path]]) -> Imag
 
 def draw_figure3(run: Path, source: Image) -> Image:
     """Figure 3 of a run: its kept epochs, then the newest checkpoint."""
-    kept = sorted(
-        int(path.name.split("_")[0])
-        for path in (run / "checkpoints").glob(f"[0-9]*_{NETWORK_FILES['F']}")
-    )
     cpu = torch.device("cpu")
     outputs = [
-        (f"epoch {epoch}", restore(load_restorer(run, cpu, epoch), source)) for epoch in kept
+        (f"epoch {epoch}", restore(load_restorer(run, cpu, epoch), source))
+        for epoch in kept_epochs(run)
     ]
     return figure3(source, [*outputs, ("last", restore(load_restorer(run, cpu), source))], 200)
 

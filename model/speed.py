@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from model.parallel import Group
 
 # Compilation takes minutes at first, so it is tried only where a run is long enough to earn it.
 WORTH_COMPILING_S = {"cpu": 1800.0, "cuda": 300.0}
+WORTH_DOUBLING_S = 0.03  # of a matrix product on the CPU: a larger one says more of its rate
 Step = Callable[[Tensor, Tensor, tuple[Tensor, Tensor]], Tensor]
 
 
@@ -277,19 +277,19 @@ def count_flops(options: TrainOptions) -> float:
 
 def matmul_ceilings(device: torch.device, repeats: int = 3) -> dict[str, float]:
     """The quickest matrix product of each precision, FLOP/s: what no step can exceed."""
-    side = 8192 if device.type == "cuda" else 2048
     rates = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        left = torch.randn(side, side, device=device).to(kind)
-        times = []
-        for _ in range(1 + repeats):
-            begin = time.perf_counter()
-            (left @ left)[0, 0].item()  # reading the value waits for the device
-            times.append(time.perf_counter() - begin)
+        side, most = (8192, 8192) if device.type == "cuda" else (256, 2048)
+        # A processor without instructions for bfloat16 would take minutes for the largest.
+        while (took := _time_product(side, kind, device)) < WORTH_DOUBLING_S and side < most:
+            side *= 2
+        times = [took, *(_time_product(side, kind, device) for _ in range(repeats))]
         rates[name] = 2 * side**3 / min(times)
     return rates
 
 
-def speed_of(facts: dict[str, Any]) -> Speed:
-    """A ``Speed`` from what ``options.json`` noted of it."""
-    return Speed(**{key: bool(value) for key, value in facts.items()})
+def _time_product(side: int, kind: torch.dtype, device: torch.device) -> float:
+    left = torch.randn(side, side, device=device).to(kind)
+    begin = time.perf_counter()
+    (left @ left)[0, 0].item()  # reading the value waits for the device
+    return time.perf_counter() - begin

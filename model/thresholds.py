@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from matplotlib.axes import Axes
 
+from dataset.data_set import Pair
 from dataset.images import Image
 from model.baselines import CIELAB_THRESHOLD, THRESHOLD_METHODS, YCBCR_THRESHOLD
-from model.evaluate import INPUT, Evaluation, Pair, Progress, read_pair
+from model.evaluate import INPUT, Evaluation, Progress, read_pair
 from model.measures import colour_difference, masked_psnr, regions
 from model.pixels import Pixels, to_image, to_pixels
 from model.plots import BLUE, GREEN, GREY, INK, ORANGE, PANEL, new_figure, render

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from dataset.errors import UserError
-from dataset.files import write_whole
+from dataset.files import WholeLines, write_whole
+from dataset.gate import MOST_TABLE, parse_json, read_regular, refuse_links
 from dataset.images import Image
 
 LOG_FILE = "log.jsonl"
@@ -62,10 +64,10 @@ class Tracker:
         try:
             run.mkdir(parents=True, exist_ok=True)
             cut_log(self.path, steps_done)
-            # Unbuffered, so that a full disk is noticed by `write` and `close` cannot fail.
-            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - kept open
+            self._file = WholeLines(self.path)
         except OSError as error:
             raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
+        refuse_links(run / EVENTS_FOLDER, "where TensorBoard's events go")
         self._events = self._open_events(run, steps_done) if tensorboard else None
 
     def _open_events(self, run: Path, steps_done: int) -> Any:
@@ -98,8 +100,7 @@ class Tracker:
         line = {"epoch": epoch, "step": step, **{key: _plain(each) for key, each in values.items()}}
         data = json.dumps(line, allow_nan=False).encode() + b"\n"
         try:
-            while data:  # a nearly full disk takes a part first
-                data = data[self._file.write(data) :]
+            self._file.append(data)
         except OSError as error:
             raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
         if self._events is not None:
@@ -156,12 +157,14 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     """
     path = run / LOG_FILE
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = read_regular(path, MOST_TABLE)
+    except FileNotFoundError as error:
         raise UserError(
             f"No log {path}. `cli train` writes one from its first steps on; train this run, or "
             "name another with --run."
         ) from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
     lines = [line for raw in data.splitlines() if (line := _parse(raw)) is not None]
     if not lines:
         raise UserError(f"{path} has no line yet. Let `cli train` run for a few steps more.")
@@ -170,9 +173,9 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 def cut_log(path: Path, steps_done: int) -> None:
     """Leave whole lines of up to ``steps_done`` steps; the rest goes. Nothing if there is none."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return
-    data = path.read_bytes()
+    data = read_regular(path, MOST_TABLE)
     kept = b"".join(
         raw + b"\n"
         for raw in data.splitlines()
@@ -185,11 +188,10 @@ def cut_log(path: Path, steps_done: int) -> None:
 def _parse(raw: bytes) -> dict[str, Any] | None:
     """A line of the log; None where it is not one, or half of one."""
     try:
-        line = json.loads(raw)
+        line = parse_json(raw, dict[str, int | float | None])
     except ValueError:
         return None
-    whole = isinstance(line, dict) and all(isinstance(line.get(k), int) for k in ("epoch", "step"))
-    return line if whole else None
+    return line if all(isinstance(line.get(key), int) for key in ("epoch", "step")) else None
 
 
 def _plain(value: float) -> float | None:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
+from dataset.data_set import find_frames
 from dataset.errors import UserError
 from model.checkpoint import (
+    OPTIONS_FILE,
     Position,
     has_checkpoint,
     load_checkpoint,
@@ -23,15 +27,17 @@ from model.checkpoint import (
     write_options,
 )
 from model.cyclegan import CycleGAN, assert_learning, decayed_rate
-from model.data import Domains, find_frames, open_frames, steps_per_epoch, to_range
+from model.data import Domains, open_frames, steps_per_epoch, to_range
 from model.desk import Desk, Progress
 from model.devices import pick_device
 from model.exchange import fill_from_cyclegan, find_cyclegan
 from model.exposure import learn_exposure, write_exposure
+from model.fingerprint import check_frames, fingerprint_of, write_frames
 from model.memory import ran_out
 from model.networks import count_parameters
 from model.options import TrainOptions
 from model.parallel import Group, join_group
+from model.resuming import check_position, note_torch, read_run
 from model.runs import (
     describe_machine,
     open_run,
@@ -91,8 +97,8 @@ def train(
     Raises
     ------
     UserError
-        No data, no such device, a run that exists already, nothing to resume, not enough memory,
-        or a loss that is not a number.
+        No data, no such device, a run that exists already or that another process trains, nothing
+        to resume, other frames than before, not enough memory, or a loss that is not a number.
     """
     with join_group(pick_device(options.device)) as (group, device):
         if not group.leads:
@@ -112,9 +118,22 @@ def _train(
     on_progress: Callable[[Progress], None] | None,
     on_message: Say,
 ) -> TrainSummary:
+    with ExitStack() as held:
+        mine = held.enter_context(open_run(options)) if group.leads else Path()
+        run = Path(group.agree(str(mine)))
+        return _train_in(run, options, group, device, on_progress, on_message)
+
+
+def _train_in(
+    run: Path,
+    options: TrainOptions,
+    group: Group,
+    device: torch.device,
+    on_progress: Callable[[Progress], None] | None,
+    on_message: Say,
+) -> TrainSummary:
     # -- where, on what, and how quickly ---------------------------------------------------------
-    run = Path(group.agree(str(open_run(options)) if group.leads else ""))
-    if restarted() and has_checkpoint(run):
+    if restarted() and has_checkpoint(run) and (run / OPTIONS_FILE).is_file():
         options = replace(options, resume=True)
     if options.init is not None and not options.resume:
         find_cyclegan(options.init)  # before minutes are spent on measuring
@@ -122,6 +141,11 @@ def _train(
         open_frames(options.data, folder, options.size, options.load_size)
         for folder in ("trainA", "trainB")
     )
+    sums = {"X": x.sha256, "Y": y.sha256}
+    if options.resume:
+        written = read_run(run)
+        check_frames(run, written.frames, sums, options.data, on_message)
+        note_torch(run, written.torch, on_message)
     domains = Domains(
         x, y, options.size, options.batch_size, options.seed, options.flip, device,
         group.rank, group.world,
@@ -137,6 +161,7 @@ def _train(
         at = Position(epoch=1, step=0, done=0, epochs=options.epochs, seconds=0.0)
         if options.resume:
             at = load_checkpoint(run, model, device, on_message)
+            check_position(run, at, domains.steps_per_epoch)
             at = replace(at, epochs=options.epochs or at.epochs)
             on_message(f"resuming {run} at epoch {at.epoch}, step {at.step}")
         elif options.init is not None:
@@ -144,7 +169,10 @@ def _train(
         if not options.resume and group.leads:
             # First, so that whatever has settings can be resumed; and a full disk shows at once.
             save_checkpoint(run, model, at)
-            write_options(run, options, describe_machine(device, speed, measured, flops, ceilings))
+            write_frames(run, sums)
+            facts = describe_machine(device, speed, measured, flops, ceilings)
+            facts["frames"] = msgspec.structs.asdict(fingerprint_of(sums))
+            write_options(run, options, facts)
             write_exposure(run, learn_exposure(x, y))
         options = replace(options, epochs=at.epochs)
         # Also where no epoch is left: what is saved again has the rate of the last one.
@@ -172,7 +200,7 @@ def _train(
                     desk.after_step(at)
                     if at.done % VOTE_EVERY.get(device.type, 1) == 0 or group.world == 1:
                         stopped = group.any(stop.wanted, device)
-                if at.step == domains.steps_per_epoch:
+                if at.step >= domains.steps_per_epoch:
                     epochs = plan_rest(options, desk.epochs_here(at), desk.seconds).epochs
                     options = replace(options, epochs=int(group.agree(str(epochs))))
                     at = replace(at, epochs=options.epochs)

@@ -13,28 +13,27 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from dataset.data_set import PAIRS_FILE, Pair, check_whole, find_frames, list_pairs
 from dataset.errors import UserError
+from dataset.gate import is_regular
 from dataset.images import Image
-from dataset.layout import PAIRS_FILE
 from model.baselines import METHODS, ORACLES, THRESHOLD_METHODS
-from model.cache import find_frames
 from model.devices import pick_device
 from model.evaluate import (
     INPUT,
     Evaluation,
-    Pair,
     Progress,
     as_number,
     evaluate_pairs,
-    list_pairs,
     read_pair,
     restore_all,
     unchanged,
 )
-from model.evaluation_page import NAMES, PAGE_FILE, check_folder, write_evaluation
+from model.evaluation_page import NAMES, check_out, write_evaluation
 from model.inception import open_features
 from model.methods import open_method
 from model.options import EvaluateOptions, RestoreOptions
+from model.page_folder import PAGE_FILE
 from model.pixels import Restore
 from model.samples import spread
 from model.thresholds import Sweep, levels, plot_thresholds, sweep_thresholds
@@ -106,7 +105,7 @@ def evaluate_run(options: EvaluateOptions, on_progress: Progress | None = None) 
     """
     pairs, y, x = find_pictures(options)
     if options.out:
-        check_folder(options.out)
+        check_out(options.out)
     methods = open_methods(options)
     swept = spread(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
@@ -156,7 +155,9 @@ def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], lis
     """
     listed = options.pairs or options.data / PAIRS_FILE
     named = options.over_exposed or options.well_exposed
-    pairs = list_pairs(listed) if options.pairs or (not named and listed.is_file()) else []
+    if not options.pairs and not options.over_exposed:
+        check_whole(options.data)
+    pairs = list_pairs(listed) if options.pairs or (not named and is_regular(listed)) else []
     y: list[Path] = []
     x: list[Path] = []
     if named or not pairs:

@@ -8,7 +8,6 @@ chapters are copied. What a recording says of itself, and how its colours become
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import av
 from av.container import OutputContainer
 
 from dataset.errors import UserError
+from dataset.files import written_aside
 from dataset.recordings import describe
 from model.pixels import Restore
 from model.video_reading import Source
@@ -66,7 +66,11 @@ def read_facts(path: Path) -> VideoFacts:
 
 
 def restore_video(
-    source: Path, target: Path, restore: Restore, on_progress: Progress | None = None
+    source: Path,
+    target: Path,
+    restore: Restore,
+    on_progress: Progress | None = None,
+    replaces: bool = True,
 ) -> RestoredVideo:
     """Restore every frame of a video.
 
@@ -78,19 +82,21 @@ def restore_video(
         (H, W, 3) float32 in [0, 1], RGB, upright -> the same shape.
     on_progress : callable, optional
         Told after each frame how many are done and how many to expect.
+    replaces : bool
+        Whether it takes the place of a target that is there.
 
     Raises
     ------
     UserError
-        As `read_facts`; or the frames change their size, the target cannot be written, or PyAV
-        has no encoder.
+        As `read_facts`; or the frames change their size, the target exists or cannot be written,
+        or PyAV has no encoder.
     """
     container = CONTAINERS.get(target.suffix.lower())
     if container is None:
         raise UserError(f"{target}: videos are written as {' '.join(CONTAINERS)}. Use one of them.")
     facts = read_facts(source)
     with Source(describe(source)) as incoming:
-        with _written_aside(target, container) as opened:
+        with _written(target, container, replaces) as opened:
             outgoing = Target(opened, incoming)
             for frame in incoming.frames(outgoing.take):
                 outgoing.write(frame, restore(incoming.pixels_of(frame)))
@@ -102,17 +108,18 @@ def restore_video(
 
 
 @contextmanager
-def _written_aside(target: Path, container: str) -> Iterator[OutputContainer]:
+def _written(target: Path, container: str, replaces: bool) -> Iterator[OutputContainer]:
     """A video that takes its name when it is whole, and leaves nothing behind when it is not."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with open(part, "w+b") as file, _ended(av.open(file, "w", format=container)) as opened:
+        with (
+            written_aside(target, replaces) as file,
+            _ended(av.open(file, "w", format=container)) as opened,
+        ):
             yield opened
-        os.replace(part, target)
+    except FileExistsError as error:
+        raise UserError(f"{target} exists: something else wrote it meanwhile.", 1) from error
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(f"Cannot write {target}: {error.strerror}.", 1) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from made_sessions import frame, make_session, make_sweep
 
 from dataset.alike import near_pairs
 from dataset.columns import read_columns
+from dataset.data_set import LAYOUTS
 from dataset.errors import UserError
 from dataset.images import read_image
-from dataset.layout import LAYOUTS
 from dataset.leaks import nearest_hashes
 from dataset.manifest import read_frames
 from dataset.options import SplitOptions

@@ -15,21 +15,15 @@ import numpy as np
 import pytest
 from tiny_runs import make_data, picture
 
+from dataset.data_set import Pair, list_pairs, read_pairs
 from dataset.errors import UserError
 from dataset.images import Image, read_image, write_png
 from model.baselines import METHODS, ORACLES
-from model.evaluate import (
-    INPUT,
-    MEASURES,
-    Evaluation,
-    Pair,
-    evaluate_pairs,
-    list_pairs,
-    read_pairs,
-)
-from model.evaluation_page import CSV_FILE, JSON_FILE, PAGE_FILE, THRESHOLDS_FILE
+from model.evaluate import INPUT, MEASURES, Evaluation, evaluate_pairs
+from model.evaluation_page import CSV_FILE, JSON_FILE, THRESHOLDS_FILE
 from model.measures import Values
 from model.options import EvaluateOptions
+from model.page_folder import PAGE_FILE
 from model.pixels import Pixels, to_image, to_pixels
 from model.thresholds import RANGES, plot_thresholds, sweep_thresholds
 from model.unpaired import Unpaired, evaluate_unpaired, list_pictures

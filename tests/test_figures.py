@@ -161,10 +161,10 @@ def test_somebody_elses_page_is_not_replaced(copied: Path) -> None:
 
 def test_figure_3_prefers_the_epochs_of_the_paper() -> None:
     kept = [1, 2, 5, 10, 14, 18, 40]
-    assert shown_epochs(kept, {"keep_epochs": [1, 5, 10, 14, 18]}) == [1, 5, 10, 14, 18]
-    assert shown_epochs([1, 3, 7, 9, 12], {}) == [1, 3, 7, 9, 12]
-    assert shown_epochs(list(range(1, 22)), {"keep_epochs": [1, 99]}) == [1, 21]
-    assert shown_epochs([], {}) == []
+    assert shown_epochs(kept, [1, 5, 10, 14, 18]) == [1, 5, 10, 14, 18]
+    assert shown_epochs([1, 3, 7, 9, 12]) == [1, 3, 7, 9, 12]
+    assert shown_epochs(list(range(1, 22)), [1, 99]) == [1, 21]
+    assert shown_epochs([]) == []
 
 
 def test_figure_3_has_a_column_for_the_input_and_each_output() -> None:

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 import model.cache
+from dataset.data_set import CACHE_FOLDER, find_frames
 from dataset.errors import UserError
 from dataset.images import write_png
-from model.cache import CACHE, Frames, find_frames, load_frames, open_frames
+from model.cache import Frames, load_frames, open_frames
 from model.data import Domains
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +65,7 @@ def same_as_decoded(frames: Frames, data: Path, folder: str = "trainA") -> bool:
 
 def cached(data: Path, start: str = "trainA") -> set[str]:
     """Names of a folder's files in the cache, without its lock."""
-    names = {path.name for path in (data / CACHE).iterdir()}
+    names = {path.name for path in (data / CACHE_FOLDER).iterdir()}
     return {name for name in names if name.startswith((f"{start}-", f".{start}-"))}
 
 
@@ -72,7 +73,7 @@ def test_a_second_run_decodes_nothing(data: Path) -> None:
     frames, decoded = open_and_count(data)
     assert decoded == 3
     assert frames.file is not None
-    assert frames.file.parent == data / CACHE
+    assert frames.file.parent == data / CACHE_FOLDER
     again, decoded = open_and_count(data)
     assert decoded == 0
     assert again.file == frames.file
@@ -239,7 +240,7 @@ def test_the_cache_of_a_read_only_data_folder_goes_where_it_is_told(
 def test_frames_stay_in_memory_where_no_place_can_be_written_to(
     data: Path, temporary: Path
 ) -> None:
-    (data / CACHE).write_text("a file where the folder would be")
+    (data / CACHE_FOLDER).write_text("a file where the folder would be")
     temporary.rmdir()
     frames, decoded = open_and_count(data)
     assert frames.file is None
@@ -251,7 +252,7 @@ def test_frames_stay_in_memory_where_no_place_can_be_written_to(
 def test_a_temporary_folder_of_somebody_else_is_not_trusted(
     data: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (data / CACHE).write_text("a file where the folder would be")
+    (data / CACHE_FOLDER).write_text("a file where the folder would be")
     theirs, me = open_frames(data, "trainA", 32, 0), os.getuid()
     assert theirs.file is not None
     (temporary / f"unclip-{me}").rename(temporary / f"unclip-{me + 1}")
@@ -284,7 +285,7 @@ def test_the_cache_is_not_taken_for_pictures(data: Path) -> None:
     open_frames(data, "trainA", 32, 0)
     assert find_frames(data, "trainA") == before
     with pytest.raises(UserError):
-        find_frames(data, CACHE)
+        find_frames(data, CACHE_FOLDER)
     with pytest.raises(UserError):
         find_frames(data, "testA")
 

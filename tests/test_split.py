@@ -236,7 +236,8 @@ def test_a_forged_split_json_removes_nothing_outside(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     forged = {"tool": "unclip", "files": [{"path": each} for each in paths]}
     (tmp_path / "data/split.json").write_text(json.dumps(forged), encoding="utf-8")
-    split_captures(options(tmp_path, fit=True))
+    with pytest.raises(UserError, match="did not write"):
+        split_captures(options(tmp_path, fit=True))
     assert (tmp_path / "precious.png").exists()
 
 

@@ -24,7 +24,8 @@ from model.checkpoint import STATE_FILE, Position, load_network, load_restorer
 from model.desk import Desk
 from model.networks import Generator
 from model.options import PRESETS, TrainOptions, cpu_preset
-from model.runs import kept_epochs, plan_epochs, plan_rest, resumed_options
+from model.resuming import resumed_options
+from model.runs import kept_epochs, plan_epochs, plan_rest
 from model.states import fingerprint
 from model.train import Progress, describe_plan, train
 

@@ -11,14 +11,13 @@ from tiny_runs import tiny_options
 
 from capture.options import StageOptions
 from capture.stage import record_game
-from dataset.errors import UserError
+from dataset.data_set import read_pairs
 from dataset.images import read_image
 from dataset.labels import label_captures
 from dataset.manifest import read_frames
 from dataset.options import LabelOptions, SplitOptions
 from dataset.split import split_captures
-from model.evaluate import read_pairs
-from model.showcase import Story, clear_showcase, markdown_table, write_showcase
+from model.showcase import Story, markdown_table, write_showcase
 from model.train import train
 
 
@@ -76,18 +75,6 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
     for name in ("figure2", "figure3", "best_median_worst", "domain_X", "domain_Y"):
         assert f'src="{name}.png"' in page
         assert read_image(recorded / f"{name}.png").size > 0
-
-
-def test_only_a_demo_is_ever_replaced(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="something else than a demo"):
-        clear_showcase(tmp_path)
-    assert (tmp_path / "thesis.txt").exists()
-    demo = tmp_path / "demo"
-    (demo / "captures" / "demo").mkdir(parents=True)
-    clear_showcase(demo)
-    assert not demo.exists()
-    clear_showcase(demo)
 
 
 def test_markdown_tables_become_html() -> None:

@@ -113,8 +113,8 @@ class GameProcess:
     def _fault(self, what: str) -> UserError:
         if self.process.poll() is not None:
             self.readers[1].join(timeout=2.0)
-        told = "\n".join(self.tail) or "It wrote nothing to stderr."
-        return UserError(f"The game {what}. Its last words:\n{told}", exit_code=1)
+        told = " | ".join(self.tail) or "It wrote nothing to stderr."
+        return UserError(f"The game {what}. Its last words: {told}", exit_code=1)
 
     def _wait(self, timeout_s: float, key: str) -> dict[str, Any]:
         """The next answer that has `key`."""

@@ -1,0 +1,155 @@
+"""The folder of a demo: what a demo wrote there, and how room is made for the next one.
+
+A marker in it lists the files that a whole demo wrote. Only those are removed, and of a demo that
+was stopped those that have names that a demo gives; where anything else lies among them, nothing
+is. No link is followed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from dataset.errors import UserError
+from dataset.files import remove_empty, remove_file, write_whole
+from dataset.gate import MOST_SPLIT, Name, read_json
+from dataset.holding import hold_folder
+
+MARKER, LOCK_FILE = ".unclip-demo.json", ".unclip-demo.lock"
+HASH = "[0-9a-f]{16}"
+FILES = re.compile(  # that the steps of a demo write
+    "|".join(
+        (
+            r"(\w+\.png|result\.json|index\.html)",
+            r"captures/[\w.-]+\.(csv|jsonl?|lock)",
+            r"captures/demo/[\w.-]+\.(csv|jsonl?|lock)",
+            r"captures/demo/frames/\d{6,}\.png",
+            r"captures/demo/spool/[\w.-]+\.(h264|mkv|jsonl)",
+            r"data/(\.split\.lock|[\w.-]+\.(json|csv|md))",
+            r"data/(train|test)[AB]/demo_\d{6,}\.png",
+            r"data/report/(leaks|clipped|sheet_[XY])\.png",
+            rf"data/\.cache/train[AB](-{HASH}\.(frames|json)|\.lock)",
+            r"runs/demo/(\.lock|[\w.-]+\.(json|jsonl|csv))",
+            r"runs/demo/checkpoints/[\w.-]+\.(pth|json|damaged)",
+            r"runs/demo/samples/epoch_\d{3,}\.png",
+            r"runs/demo/tensorboard/events\.out\.tfevents\.[^/]+",
+            r"([\w./-]+/)?\.[^/]+\.\d+\.part",
+        )
+    )
+)
+FOLDERS = re.compile(
+    r"captures(/demo(/frames|/spool)?)?"
+    r"|data(/(train|test)[AB]|/report|/\.cache)?"
+    r"|runs(/demo(/checkpoints|/samples|/tensorboard)?)?"
+)
+
+
+class Marker(msgspec.Struct):
+    """What a demo says of its folder."""
+
+    tool: str
+    complete: bool  # whether the demo came to its end
+    files: list[Name]  # below the folder, with forward slashes
+
+
+@contextmanager
+def hold_demo(out: Path) -> Iterator[Callable[[], None]]:
+    """A folder for a new demo: what one of before wrote there is removed, and nothing else.
+
+    Yields
+    ------
+    callable
+        To be called when the demo is whole: it notes what was written.
+
+    Raises
+    ------
+    UserError
+        The folder is a link, or holds something that no demo wrote; nothing was touched. Or another
+        demo is at work in it.
+    """
+    find_old(out)
+    with hold_folder(out, LOCK_FILE, f"Another `cli demo` is at work in {out}. Wait for it."):
+        files, folders = find_old(out)
+        _write(out, Marker("unclip", False, []))
+        for file in files:
+            remove_file(out / file)
+        for folder in sorted(folders, key=len, reverse=True):
+            remove_empty(out / folder)
+        yield lambda: _write(out, Marker("unclip", True, sorted(_ours_in(out))))
+
+
+def find_old(out: Path) -> tuple[list[str], list[str]]:
+    """Files and folders of an earlier demo; ``UserError`` where the folder holds anything else."""
+    if out.is_symlink():
+        raise UserError(f"{out} is a link, and a demo follows none. Choose another --out.")
+    if not os.path.lexists(out):
+        return [], []
+    if not out.is_dir():
+        raise UserError(f"{out} is a file. Choose another --out.")
+    files, folders = _walk(out)
+    if not files and not folders:
+        return [], []
+    marker = _read(out)
+    if marker is None:
+        raise UserError(
+            f"{out} holds something else than a demo of this version. Nothing was touched: remove "
+            "it yourself if you can do without it, or choose another --out."
+        )
+    listed = set(marker.files)
+    for file in files:
+        if not FILES.fullmatch(file) or (marker.complete and file not in listed):
+            raise _foreign(out / file)
+    for folder in folders:
+        if not FOLDERS.fullmatch(folder):
+            raise _foreign(out / folder)
+    return files, folders
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path} was not written by the demo, so nothing was touched. Move it away, or choose "
+        "another --out."
+    )
+
+
+def _walk(out: Path) -> tuple[list[str], list[str]]:
+    """Everything below a folder but marker and lock: files, where links are such, and folders."""
+    files, folders = [], []
+    for place, below, names in os.walk(out, onerror=_refuse):
+        for name in (*below, *names):
+            path = Path(place, name)
+            is_folder = name in below and not path.is_symlink()
+            (folders if is_folder else files).append(path.relative_to(out).as_posix())
+    return [file for file in files if file not in (MARKER, LOCK_FILE)], folders
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"Cannot read {error.filename}: {error.strerror}.", 1) from error
+
+
+def _ours_in(out: Path) -> set[str]:
+    """Files of the names that a demo gives; links are none of them."""
+    files, _ = _walk(out)
+    return {file for file in files if FILES.fullmatch(file) and not (out / file).is_symlink()}
+
+
+def _read(out: Path) -> Marker | None:
+    """The marker; None where there is none of ours."""
+    if (out / MARKER).is_symlink():
+        return None
+    try:
+        marker = read_json(out / MARKER, Marker, MOST_SPLIT)
+    except (OSError, ValueError):
+        return None
+    return marker if marker.tool == "unclip" else None
+
+
+def _write(out: Path, marker: Marker) -> None:
+    text = json.dumps(msgspec.structs.asdict(marker), indent=1) + "\n"
+    write_whole(out / MARKER, text.encode())
