@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.container import OutputContainer
+from av.container import Flags, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
@@ -51,6 +51,8 @@ class Target:
         self._matrix = MATRICES[source.colours[2]]
         self._stream = self._add_video(source)
         self._tracks = dict(self._add_others(source))
+        # Without random identities: the same video and network give the same bytes.
+        container.flags |= Flags.bitexact.value
         container.metadata.update(_lasting(source.container.metadata))
         container.set_chapters(source.container.chapters())
 
