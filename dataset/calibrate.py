@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from dataset.errors import UserError
+from dataset.files import remove_parts
 from dataset.images import Image, write_png
 from dataset.judging import BY_HAND, LabelRow, judge
 from dataset.labels import Progress, label_captures, read_labels
@@ -101,6 +103,8 @@ def calibrate_captures(options: LabelOptions, on_progress: Progress | None = Non
         rule, found = "none", (options.x_fraction, options.y_fraction)
     proposed = replace(options, x_fraction=found[0], y_fraction=found[1])
     path = Path(options.source) / PLOT_FILE
+    with suppress(OSError):  # of a process that was killed
+        remove_parts(path.parent, f"{PLOT_FILE}.")
     write_png(path, draw_histogram(rows, *found))
     return Calibration(
         *found,

@@ -335,7 +335,11 @@ def make_marked(folder: Path, note: str) -> None:
         What it is, for somebody who finds it.
     """
     folder.mkdir(parents=True)
-    write_whole(folder / MARK, f"{note}\n".encode())
+    try:
+        write_whole(folder / MARK, f"{note}\n".encode())
+    except BaseException:
+        remove_empty(folder)
+        raise
 
 
 def remove_marked(folder: Path) -> None:
@@ -383,7 +387,9 @@ def remove_part_folders(folder: Path) -> int:
     for each in folder.glob(f".*{PART}"):
         ours = PART_NAME.fullmatch(each.name) and each.is_dir() and not each.is_symlink()
         if ours and not _is_alive(each):
-            with suppress(UserError, OSError):  # without a mark, or not ours to delete
+            with suppress(UserError, OSError):  # not ours to delete
+                remove_parts(each, MARK)
+                remove_empty(each)  # killed before it had its mark
                 remove_marked(each)
                 removed += 1
     return removed

@@ -11,13 +11,13 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import hold_lock, write_whole
+from dataset.files import hold_lock, remove_parts, write_whole
 from dataset.judging import (
     BY_HAND,
     DUPLICATE,
@@ -182,6 +182,8 @@ def hold_table(captures: str | Path) -> Iterator[None]:
         "(`cli label` or `cli review`), then try again."
     )
     with hold_lock(Path(captures) / TABLE_LOCK, busy, PATIENCE_S):
+        with suppress(OSError):  # of processes that were killed: nobody else writes it now
+            remove_parts(Path(captures), f"{LABELS_FILE}.", alive=False)
         yield
 
 
