@@ -1,0 +1,1 @@
+"""Faults for tests: what makes the n-th write fail, the commands that write, and what they left."""

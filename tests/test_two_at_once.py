@@ -1,0 +1,46 @@
+"""Every command twice at once in one folder: the state is that of one of them, never a mixture.
+
+Real processes: the first is stopped between two of its operations, the second runs until it ends
+or waits for the first, which then goes on. ``benchmarks/faults.py --twice`` stops at all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from helpers.commands import HEAVY, PLAIN
+from helpers.faults import Injector, Server, why_not
+from helpers.twice import PAIRS, Pair, alone, meet, places
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "all is there")
+MEETINGS, HEAVY_MEETINGS = 4, 2
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], Server]]:
+    injector = Injector(tmp_path_factory.mktemp("injector"))
+    begun: dict[bool, Server] = {}
+    with ExitStack() as stack:
+
+        def server(heavy: bool) -> Server:
+            if heavy not in begun:
+                modules = (*PLAIN, *HEAVY) if heavy else PLAIN
+                begun[heavy] = stack.enter_context(injector.server(*modules))
+            return begun[heavy]
+
+        yield server
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_two_at_once_leave_the_state_of_one(
+    servers: Callable[[bool], Server], pair: Pair, tmp_path: Path
+) -> None:
+    server = servers(pair.command.heavy)
+    found = alone(server, pair, tmp_path)
+    count = HEAVY_MEETINGS if pair.command.heavy else MEETINGS
+    met = [meet(server, found, at, tmp_path) for at in places(found.operations, count)]
+    findings = [f"at {each.at} ({each.codes}): {text}" for each in met for text in each.findings]
+    assert not findings, "\n".join(findings)
