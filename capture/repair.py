@@ -184,14 +184,15 @@ class _Repair:
     def _sort_out(self, frames: list[Frame]) -> tuple[list[Frame], list[Frame], list[Frame]]:
         """Frames whose files are as they were written; whose are gone; whose differ."""
         sorted_out: tuple[list[Frame], list[Frame], list[Frame]] = ([], [], [])
+        names = gate.regular_names(self._session / "frames", self._session)
         for done, frame in enumerate(frames, start=1):
             self._check_stop()
-            sorted_out[self._state(frame)].append(frame)
+            sorted_out[self._state(frame, names)].append(frame)
             self._on_progress(done, len(frames))
         whole, missing, differing = sorted_out
         # A file that another line has, or that no recorder wrote, is not to be moved.
         kept = {frame.file for frame in whole}
-        damaged = []
+        damaged: list[Frame] = []
         for each in differing:
             ours = each.file not in kept and self._is_frame(each)
             (damaged if ours else missing).append(each)
@@ -201,13 +202,10 @@ class _Repair:
         path = self._session / frame.file
         return path.parent == self._session / "frames" and is_own_file(path)
 
-    def _state(self, frame: Frame) -> int:
+    def _state(self, frame: Frame, names: set[str]) -> int:
         """0 where the file is as it was written, 1 where there is none, 2 where it differs."""
-        try:
-            path = gate.inside(self._session, frame.file)
-        except ValueError:  # a link leads out of the session: no file of it
-            return 1
-        if not gate.is_regular(path):
+        path = self._session / frame.file
+        if not (path.name in names if frame.file == f"frames/{path.name}" else self._is_in(frame)):
             return 1
         try:
             data = gate.read_regular(path, gate.MOST_PICTURE)
@@ -216,6 +214,13 @@ class _Repair:
                 return 2
             raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
         return 0 if frame.sha256 in (None, sha256(data)) else 2
+
+    def _is_in(self, frame: Frame) -> bool:
+        """Whether a file that no recorder would name is one of the session."""
+        try:
+            return gate.is_regular(gate.inside(self._session, frame.file))
+        except ValueError:  # a link leads out of it
+            return False
 
     def _adopt(self, frames: list[Frame], whole: list[Frame]) -> list[Frame]:
         """Lines for whole frames that have none: renamed into place, but not yet entered.
