@@ -17,6 +17,7 @@ from dataset.labels import label_captures
 from dataset.manifest import read_frames
 from dataset.options import LabelOptions, SplitOptions
 from dataset.split import split_captures
+from model.demo_folder import FILES, FOLDERS, _walk
 from model.showcase import Story, markdown_table, write_showcase
 from model.train import train
 
@@ -75,6 +76,12 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
     for name in ("figure2", "figure3", "best_median_worst", "domain_X", "domain_Y"):
         assert f'src="{name}.png"' in page
         assert read_image(recorded / f"{name}.png").size > 0
+
+
+def test_whatever_the_whole_way_writes_may_be_removed_by_the_next_demo(recorded: Path) -> None:
+    files, folders = _walk(recorded)
+    assert [each for each in files if not FILES.fullmatch(each)] == []
+    assert [each for each in folders if not FOLDERS.fullmatch(each)] == []
 
 
 def test_markdown_tables_become_html() -> None:
