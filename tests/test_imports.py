@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from painted import noise
 
 from dataset.errors import UserError
+from dataset.files import MARK, make_marked, part_of
 from dataset.hashing import sha256
 from dataset.images import encode_png, read_image
 from dataset.imports import ImportedSession, import_files
@@ -116,3 +120,83 @@ def test_missing_paths_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
         import_files([tmp_path / "nowhere"], tmp_path / "captures")
     with pytest.raises(UserError, match="No pictures or recordings under"):
         import_files([tmp_path], tmp_path / "captures")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_names_in_another_encoding_are_imported_and_kept_readable(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode("사진".encode("euc-kr"))
+    folder.mkdir()
+    for number, name in enumerate(("하늘", "구름")):
+        path = folder / os.fsdecode(name.encode("euc-kr") + b".png")
+        path.write_bytes(encode_png(noise(number)))
+    (folder / os.fsdecode("눈".encode("euc-kr") + b".png")).write_bytes(b"no picture")
+    (made,) = import_files([folder], tmp_path / "captures").sessions
+    sources = [str(frame.extra["source"]) for frame in read_frames(made.session)]
+    assert len(sources) == 2
+    for source in (*sources, *map(str, read_session(made.session)["skipped"])):
+        source.encode()  # a JSON of halves of characters could not be written
+        assert "\\udc" in source
+
+
+FOREVER = """
+import sys, time
+from pathlib import Path
+from dataset.imports import import_files
+def wait(done, total):
+    print(done, flush=True)
+    time.sleep(30)
+import_files([Path(sys.argv[1])], Path(sys.argv[2]), "mine", on_progress=wait)
+"""
+
+
+def test_what_a_killed_import_left_is_removed_by_the_next(shots: Path, tmp_path: Path) -> None:
+    captures = tmp_path / "captures"
+    with subprocess.Popen(
+        [sys.executable, "-c", FOREVER, str(shots), str(captures)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        (part,) = captures.glob(".*.part")
+        import_files([shots], captures, "meanwhile")
+        assert part.is_dir()  # of a process that is alive
+        process.kill()
+    assert part.is_dir()
+    time.sleep(0.05)
+    import_files([shots], captures, "after")
+    assert sorted(path.name for path in captures.iterdir()) == ["after", "meanwhile"]
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_what_only_looks_like_a_part_is_left_alone(shots: Path, tmp_path: Path) -> None:
+    captures = tmp_path / "captures"
+    captures.mkdir()
+    mine, other = captures / ".mine.999999999.part", captures / ".notes.part"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("all of it")
+    other.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    make_marked(elsewhere, "of somebody")
+    (captures / ".linked.999999999.part").symlink_to(elsewhere)
+    import_files([shots], captures, "after")
+    assert (mine / "thesis.txt").read_text() == "all of it"
+    assert other.is_dir()
+    assert (elsewhere / MARK).is_file()
+
+
+def test_a_session_that_appears_meanwhile_is_never_replaced(shots: Path, tmp_path: Path) -> None:
+    target = tmp_path / "captures" / "mine"
+
+    def appear(done: int, total: int) -> None:
+        target.mkdir(exist_ok=True)
+
+    with pytest.raises(UserError, match="exists already"):
+        import_files([shots], tmp_path / "captures", "mine", on_progress=appear)
+    assert list(target.iterdir()) == []
+    assert not part_of(target).exists()
+
+
+def test_a_finished_session_bears_no_mark(shots: Path, tmp_path: Path) -> None:
+    made = import_one([shots], tmp_path / "captures")
+    assert not (made.session / MARK).exists()

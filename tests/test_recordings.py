@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -425,3 +426,45 @@ def test_a_split_goes_by_the_times_of_a_recording(tmp_path: Path) -> None:
     split_captures(SplitOptions(tmp_path / "captures", tmp_path / "data", fit=True))
     record = json.loads((tmp_path / "data" / "split.json").read_text())
     assert record["leaks"]["closest_s"] >= 2
+
+
+LISTS = {
+    "a list of files": "ffconcat version 1.0\nfile {name}\n",
+    "a playlist": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{name}\n#EXT-X-ENDLIST\n",
+    "subtitles": "1\n00:00:00,000 --> 00:00:01,000\n{name}\n",
+    "metadata": ";FFMETADATA1\ntitle={name}\n",
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_a_text_that_names_other_files_opens_none(tmp_path: Path, kind: str, suffix: str) -> None:
+    with av.open(str(tmp_path / "secret.mp4"), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert describe(tmp_path / "secret.mp4").codec == "h264"
+    path = tmp_path / f"list{suffix}"
+    path.write_text(LISTS[kind].format(name="secret.mp4"))
+    with pytest.raises(UserError, match=r"list\.\w+ is no readable recording"):
+        describe(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_no_recording(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mkv")
+    with pytest.raises(UserError, match=r"a\.mkv is no regular file"):
+        describe(tmp_path / "a.mkv")
+
+
+def test_frames_beyond_the_limit_are_refused_by_the_header(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "wide.mkv"), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 16_000, 8_000, "gray"
+        frame = av.VideoFrame.from_ndarray(np.zeros((8_000, 16_000), np.uint8), "gray")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(UserError, match=r"wide\.mkv has 16000x8000 pixels a frame, over 67 mill"):
+        describe(tmp_path / "wide.mkv")

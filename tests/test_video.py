@@ -307,3 +307,12 @@ print((peaks[2] - peaks[1]) // 1024)
         cwd=Path(__file__).parents[1],
     )
     assert int(done.stdout) < 10  # MB; 200 more frames are 17 MB as they are decoded
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_the_same_video_restored_twice_is_the_same_file(tmp_path: Path, suffix: str) -> None:
+    source = film(tmp_path / f"a{suffix}", sound=TONE[suffix])
+    for name in ("b", "c"):
+        restore_video(source, tmp_path / f"{name}{suffix}", unchanged)
+    first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("b", "c"))
+    assert first == second
