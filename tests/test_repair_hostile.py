@@ -498,6 +498,23 @@ def test_a_frame_of_terabytes_is_set_aside_unread(session: Path) -> None:
     assert repair_session(session).damaged == ("frames/000006.png",)
 
 
+def test_two_repairs_at_once_leave_what_one_would(session: Path) -> None:
+    (session / "frames/000003.png").write_bytes(b"spoilt")
+    (session / "frames/000009.png").write_bytes(PICTURES[9])
+    before = pictures(session)
+    command = [sys.executable, str(ROOT / "cli.py"), "capture", "repair", str(session)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = ["".join(each.communicate(timeout=60)) for each in both]
+    for each, words in zip(both, said, strict=True):
+        assert each.returncode == 0 or "Somebody is at work" in words, words
+    assert 0 in {each.returncode for each in both}
+    assert [frame.index for frame in read_lines(session)] == [0, 1, 2, 4, 5, 9]
+    assert pictures(session) == before
+
+
 PIPES = {  # in the place of what -> what the repair says
     FRAMES_FILE: "is no regular file",
     "session.json": "is no regular file",

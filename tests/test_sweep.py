@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -223,6 +225,26 @@ def test_a_client_can_stop_it(game: Game) -> None:
     client.join(10)
     assert summary.reason == "stopped by control"
     assert 2 <= len(check_whole(summary.session)) < 12
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_a_closed_terminal_ends_it_with_all_frames_whole(game: Game) -> None:
+    summary = sweep(at(2, lambda: os.kill(os.getpid(), signal.SIGHUP)), viewpoints=3)
+    assert summary.reason == "interrupted"
+    assert read_session(summary.session)["state"] == "ended"
+    assert len(check_whole(summary.session)) == 2
+
+
+def test_a_bar_that_nobody_sees_ends_no_sweep(game: Game) -> None:
+    def closed(done: int, total: int) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert len(check_whole(sweep(closed).session)) == 4
+
+
+def test_a_text_that_cannot_be_written_down_is_refused(game: Game) -> None:
+    with pytest.raises(UserError, match="--host is too long, or has control characters"):
+        sweep(host="\udcb3\udcb7")
 
 
 def test_a_limit_ends_it(game: Game) -> None:
