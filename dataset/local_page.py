@@ -43,6 +43,13 @@ OPENING = """<!doctype html>
 <title>unclip</title>
 <p><a href="{address}">Open the page</a>
 """
+# From here on it is our own page that asks for itself. Reloaded, Firefox would show no cookie
+# where somebody else's had led to it.
+ENTERING = """<!doctype html>
+<meta http-equiv="refresh" content="0; url=/">
+<title>unclip</title>
+<p><a href="/">Open the page</a>
+"""
 
 
 def make_page(name: str, folder: Path, files: Mapping[str, str], request_bytes: int) -> Flask:
@@ -103,8 +110,8 @@ class Guard:
         self._invitations[token] = when_used
         return f"{self._place}/?token={token}"
 
-    def check(self) -> None:
-        """403 for a request of another site or user, or under another name of this machine.
+    def check(self) -> Response | None:
+        """Let a request pass, or let its user in; 403 for another site, user or name of ours.
 
         The host says so where a name was pointed at 127.0.0.1 (DNS rebinding); the origin where
         another page asks; a change must name its origin.
@@ -116,13 +123,13 @@ class Guard:
             abort(403, "wrong origin")
         if origin is None and request.method not in ("GET", "HEAD"):
             abort(403, "no origin")
-        if not self._is_known():
+        known = _same(request.cookies.get(self._cookie, ""), self._secret)
+        if not known and not self._shows_token():
             abort(403, "Wrong or missing token: open the address that the command printed.")
         self._server.trust(request.environ.get("werkzeug.socket"))
+        return None if known else Response(ENTERING, content_type="text/html; charset=utf-8")
 
-    def _is_known(self) -> bool:
-        if _same(request.cookies.get(self._cookie, ""), self._secret):
-            return True
+    def _shows_token(self) -> bool:
         if request.path != "/" or request.method != "GET":
             return False
         shown = request.args.get("token", "")

@@ -44,6 +44,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         opened.on("pageerror", lambda error: faults.append(str(error)))
         opened.on("console", lambda said: faults.append(said.text) if is_fault(said) else None)
         opened.goto(address)
+        opened.wait_for_url(lambda url: "token" not in url)
         return opened
 
     yield open_

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -23,7 +24,7 @@ from other_user import as_other_user, needs_other_user
 from reviews import Client, make_captures
 
 from dataset import local_page
-from dataset.local_page import Guard, make_page
+from dataset.local_page import OPENING, Guard, bind_page, make_page
 from dataset.local_server import HOST, PageServer
 from dataset.review import PAGE, PAGE_FILES
 
@@ -219,6 +220,43 @@ class Slow:
             f"POST /body HTTP/1.1\r\nHost: {place}\r\nOrigin: http://{place}\r\n"
             f"Cookie: {cookie}\r\nContent-Length: {length}\r\n\r\nx"
         )
+
+
+RELOADED = """
+history.replaceState(null, "", "/");
+const told = sessionStorage.told;
+sessionStorage.told = "once";
+if (told) fetch("/told"); else location.reload();
+"""
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+
+
+@pytest.mark.skipif(FIREFOX is None, reason="needs Firefox: apt-get install firefox-esr")
+def test_firefox_can_reload_the_page_that_a_file_led_to(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<!doctype html><script src='reload.js'></script>")
+    (tmp_path / "reload.js").write_text(RELOADED)
+    app = make_page("test", tmp_path, {"/": "index.html", "/reload.js": "reload.js"}, 1000)
+    told, file = threading.Event(), tmp_path / "open.html"
+    app.add_url_rule("/told", "told", lambda: str(told.set()))
+    (tmp_path / "profile").mkdir()
+    with bind_page(app, 0) as (server, guard):
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        file.write_text(OPENING.format(address=guard.invite(lambda: None)))
+        command = [str(FIREFOX), "--headless", "--no-remote", "--profile", tmp_path / "profile"]
+        firefox = subprocess.Popen(
+            [*command, file.as_uri()],
+            env={**os.environ, "HOME": str(tmp_path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert told.wait(60)
+        finally:
+            firefox.terminate()
+            firefox.wait(30)
+            server.shutdown()
+            thread.join()
 
 
 def heard(door: socket.socket) -> bytes:

@@ -196,6 +196,7 @@ def test_the_counts_beside_the_sliders_are_those_that_are_applied(
     with serving(make_all_kinds(tmp_path)) as client:
         page = browser.new_page()
         page.goto(client.address)
+        page.wait_for_url(lambda url: "token" not in url)
         for values in ([0.05, 0.1, 0.1], [0.0, 0.15, 0.0], [0.1, 0.5, 0.5], [0.005, 0.05, 0.02]):
             promised = page.evaluate(COUNT, values)
             status, body, _ = client.ask("/apply", {"thresholds": values})
