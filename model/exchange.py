@@ -95,7 +95,9 @@ def read_network(path: Path, device: torch.device) -> Generator | Discriminator:
     try:
         network = shape_network(state)
     except ValueError as error:
-        raise UserError(f"{path} holds a network of a size that is not read: {error}.") from error
+        raise UserError(
+            f"{path} holds a network of a size that is not read ({error}). Take another."
+        ) from error
     if network is None:
         first = gate.plain(next(iter(state))[:80])
         raise UserError(

@@ -17,7 +17,7 @@ from made_pictures import exif, read, saved, scene, tiff
 from PIL import Image
 
 from dataset.errors import UserError
-from model import pngs
+from model import decoding, pngs
 from model.decoding import MOST_PIXELS, open_image
 from model.exif import PREFIX
 from model.picture import Picture, encode_picture, losses, read_picture, write_picture
@@ -139,6 +139,36 @@ def test_large_pictures_that_pillow_would_refuse_are_decoded() -> None:
         assert image.size == (side, side)
 
 
+def many_pages() -> bytes:
+    pages = []
+    for page in range(60_000):
+        sides = b"".join(struct.pack("<HHII", tag, 4, 1, 8) for tag in (256, 257))
+        pages.append(struct.pack("<H", 2) + sides + struct.pack("<I", 8 + 30 * (page + 1)))
+    return struct.pack("<2sHI", b"II", 42, 8) + b"".join(pages)[:-4] + bytes(4)
+
+
+def many_scans() -> bytes:
+    data = saved(scene(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * 3_000 + data[-2:]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [(many_pages(), "over 100 pages"), (many_scans(), "JPEG of 30.. scans")]
+)
+def test_what_would_take_minutes_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        read(data, tmp_path)
+
+
+def test_a_picture_larger_than_the_memory_is_refused_by_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "free_memory", lambda: 1 << 20)
+    with pytest.raises(UserError, match=r"300x400 takes .* GiB are free"):
+        read(saved(np.zeros((400, 300, 3), np.uint8), "PNG"), tmp_path)
+
+
 def animation(name: str) -> bytes:
     frames = [Image.fromarray(scene()), Image.fromarray(scene()[::-1])]
     return saved(frames[0], name, save_all=True, append_images=frames[1:])
@@ -189,6 +219,10 @@ def test_paths_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UserError, match=r"folder\.png is not a file"):
         read_picture(tmp_path / "folder.png")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
+        with pytest.raises(UserError, match=r"pipe\.png is not a file"):
+            read_picture(tmp_path / "pipe.png")
     with pytest.raises(UserError, match=r"Cannot read .*none\.png: No such file"):
         read_picture(tmp_path / "none.png")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
