@@ -24,7 +24,7 @@ LIMITED = {  # settings whose values have limits of their own
     "network": Shape,
     "size": Annotated[int, msgspec.Meta(ge=1, le=MOST_SIDE)],
     "load_size": Side,
-    "seed": int,
+    "seed": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
     "gan": Literal["log", "least-squares"],
     "keep_epochs": tuple[Count, ...],
     **dict.fromkeys(

@@ -61,13 +61,13 @@ class Tracker:
     def __init__(self, run: Path, steps_done: int = 0, tensorboard: bool = True) -> None:
         self.path = run / LOG_FILE
         self.note = ""
+        refuse_links(run / EVENTS_FOLDER, "where TensorBoard's events go")
         try:
             run.mkdir(parents=True, exist_ok=True)
             cut_log(self.path, steps_done)
             self._file = WholeLines(self.path)
         except OSError as error:
             raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
-        refuse_links(run / EVENTS_FOLDER, "where TensorBoard's events go")
         self._events = self._open_events(run, steps_done) if tensorboard else None
 
     def _open_events(self, run: Path, steps_done: int) -> Any:
