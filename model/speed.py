@@ -7,10 +7,12 @@ stands in ``cyclegan`` and is the same in all of them, but for rounding.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -63,8 +65,20 @@ def build_model(
     options: TrainOptions, device: torch.device, speed: Speed, group: Group | None = None
 ) -> CycleGAN:
     """The networks and optimizers of a run, to be run in this way."""
+    if speed.compiled:
+        keep_compiled_code_private()
     run = torch.compile(apply_network) if speed.compiled else apply_network
     return CycleGAN(options, device, speed.bf16, speed.channels_last, run, group)
+
+
+def keep_compiled_code_private() -> None:
+    """Have torch keep what it compiles beside its other downloads at the user's home.
+
+    By itself it runs code from a folder of a foreseeable name in the shared temporary folder,
+    whoever made that.
+    """
+    place = Path(torch.hub.get_dir()).parent / "torchinductor"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(place))
 
 
 def build_step(model: CycleGAN, speed: Speed) -> Step:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -43,6 +45,19 @@ def two_steps(way: Speed) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         if len(reports) == 1:
             assert_learning(model, before)
     return reports, [value.detach() for value in model.parameters()]
+
+
+def test_compiled_code_is_kept_in_no_shared_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # so that it is put back
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    build_model(OPTIONS, CPU, Speed(compiled=True))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "torchinductor")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/of/the/user")
+    build_model(OPTIONS, CPU, Speed(compiled=True))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/of/the/user"
 
 
 # Dynamo looks at an attribute of its inputs that warns where they come from another network.
