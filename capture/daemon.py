@@ -277,7 +277,7 @@ def _open_log(path: Path) -> Any:
 def _log_to(path: Path) -> Iterator[None]:
     """Append what recorders do to a file that is renamed away when it has grown."""
     _open_log(path).close()  # says why it cannot be opened
-    handler = _Log(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler = _Log(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
     level = LOG.level
     LOG.addHandler(handler)

@@ -31,6 +31,7 @@ from capture.target import NothingToSee
 from capture.workers import Job
 from dataset.clipping import clipped_mask
 from dataset.errors import UserError
+from dataset.files import writing_in
 from dataset.images import rgb_of
 from dataset.manifest import Frame, amend_labels
 
@@ -81,7 +82,8 @@ class Recorder:
                 options, about, lambda path: stack.enter_context(only_writer(path))
             )
             self.path = self._session.path
-            self._store = open_store(options, self.path, about)
+            with writing_in(self.path):
+                self._store = open_store(options, self.path, about)
             self.note(encoding=self._store.note)
             self._own = own.pop_all()  # let go of in `close`
         self._closed = False

@@ -110,6 +110,15 @@ def write_whole(
         raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 
 
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Say in words what cannot be written in a folder: ``UserError`` for any ``OSError``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"Cannot write in {folder}: {error.strerror or error}.", 1) from error
+
+
 def open_to_append(
     path: str | Path, new: bool = False, raw: bool = False, text: bool = False
 ) -> IO[Any]:

@@ -27,7 +27,7 @@ from torch import nn
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import move_aside, remove_file, remove_parts, write_whole
+from dataset.files import move_aside, remove_file, remove_parts, write_whole, writing_in
 from model.cyclegan import build_generator
 from model.facts import RunOptions, Settings
 from model.networks import Generator
@@ -176,9 +176,7 @@ def save_checkpoint(
     UserError
         The disk is full or cannot be written; what was there before is still there.
     """
-    folder = run / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_parts(folder)
+    folder = _folder_of(run)
     state = {
         "format": FORMAT,
         "position": asdict(position),
@@ -190,6 +188,15 @@ def save_checkpoint(
         _save_networks(folder, model, position.done)
 
 
+def _folder_of(run: Path) -> Path:
+    """The folder of a run's checkpoints, without what killed processes were still writing."""
+    folder = run / "checkpoints"
+    with writing_in(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_parts(folder)
+    return folder
+
+
 def _save_networks(folder: Path, model: Trainable, steps: int) -> None:
     for name, file in NETWORK_FILES.items():
         write_state([folder / f"latest_{file}"], bare_state(getattr(model, name).state_dict()))
@@ -198,14 +205,14 @@ def _save_networks(folder: Path, model: Trainable, steps: int) -> None:
         if average is not network:
             write_state([path], bare_state(average.state_dict()))
         else:  # one of a run that went on without averages would be taken for the newest
-            remove_file(path)
+            with writing_in(folder):
+                remove_file(path)
     write_whole(folder / NOTE_FILE, (json.dumps({"steps": steps}) + "\n").encode())
 
 
 def keep_restorer(run: Path, model: Trainable, epoch: int) -> None:
     """Keep F (its average, if there is one) as it was after an epoch, for Figure 3."""
-    path = run / "checkpoints" / f"{epoch}_{NETWORK_FILES['F']}"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = _folder_of(run) / f"{epoch}_{NETWORK_FILES['F']}"
     write_state([path], bare_state(model.restorer.state_dict()))
 
 

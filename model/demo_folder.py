@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from dataset.errors import UserError
-from dataset.files import remove_empty, remove_file, write_whole
+from dataset.files import remove_empty, remove_file, write_whole, writing_in
 from dataset.gate import MOST_SPLIT, Name, read_json
 from dataset.holding import hold_folder
 
@@ -77,8 +77,9 @@ def hold_demo(out: Path) -> Iterator[Callable[[], None]]:
     with hold_folder(out, LOCK_FILE, f"Another `cli demo` is at work in {out}. Wait for it."):
         files, folders = find_old(out)
         _write(out, Marker("unclip", False, []))
-        for file in files:
-            remove_file(out / file)
+        with writing_in(out):
+            for file in files:
+                remove_file(out / file)
         for folder in sorted(folders, key=len, reverse=True):
             remove_empty(out / folder)
         yield lambda: _write(out, Marker("unclip", True, sorted(_ours_in(out))))

@@ -112,6 +112,7 @@ def _restore_picture(job: Job, method: Restore, options: RestoreOptions) -> Outc
     notes = write_picture(job.target, restored, options.overwrite)
     if options.compare:
         path = compared_path(job.target)
+        _claim(path)
         shown = compare(panels(picture, restored, options.reference))
         write_whole(path, encode_png(shown), options.overwrite)
         notes += (f"compared in {path.name}",)

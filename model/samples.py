@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from dataset.clipping import clipped_mask
 from dataset.data_set import PAIRS_FILE, find_frames, read_pairs
 from dataset.errors import UserError
+from dataset.files import writing_in
 from dataset.gate import refuse_links
 from dataset.images import Image, write_png
 from model.data import load_frames, to_pictures, to_range
@@ -139,7 +140,8 @@ class Samples:
         """Write the grid as ``samples/epoch_NNN.png`` of a run."""
         folder = run / "samples"
         refuse_links(folder, "where sample grids go")
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing_in(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         write_png(folder / f"epoch_{epoch:03d}.png", look.grid)
 
 
