@@ -18,6 +18,7 @@ from typing import Any
 
 from capture.game.options import GameOptions, Light
 from dataset.errors import UserError
+from dataset.gate import parse_json
 
 START_S = 60.0
 TAIL_LINES = 12
@@ -128,10 +129,10 @@ class GameProcess:
                 self.process.wait(timeout=5.0)
                 raise self._fault(f"ended with exit status {self.process.returncode}")
             try:
-                answer = json.loads(line)
+                answer = parse_json(line, dict[str, Any])
             except ValueError:
                 continue
-            if isinstance(answer, dict) and key in answer:
+            if key in answer:
                 return answer
 
     def show(self, viewpoint: int, light: Light, timeout_s: float = 30.0) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The game's side of remote control: JSON lines on stdin, one answer a line on stdout.
 
-Standard library only. ``client`` is the other side.
+Draws nothing. ``client`` is the other side.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 from typing import Any, TextIO
 
 from capture.game.options import Light
+from dataset.gate import parse_json
 
 
 class Remote:
@@ -27,12 +28,12 @@ class Remote:
     def _read(self, source: TextIO) -> None:
         for line in source:
             try:
-                request = json.loads(line)
+                request = parse_json(line, dict[str, Any])
             except ValueError:
                 request = {}
-            if isinstance(request, dict) and request.get("quit"):
+            if request.get("quit"):
                 break
-            self.requests.put(request if isinstance(request, dict) else {})
+            self.requests.put(request)
         self.requests.put(self.END)
 
     def next(self, timeout_s: float) -> Any:
