@@ -1,4 +1,4 @@
-"""Every change of a file that fails, or is the last one before a kill, leaves a state that is whole.
+"""Every change of a file that fails, or is the last before a kill, leaves a whole state.
 
 A sample of ``benchmarks/faults.py``, which tries all: each kind of operation of each command at
 least once. See ``helpers/faults.py`` for how.

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,21 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from made_sessions import frame, make_session, make_sweep
-from made_videos import film
-from painted import noise
-from reviews import make_captures
-from screens import bgrx_of
-from tiny_runs import make_data
-
-from capture.spool import Spool
-from capture.workers import Job
-from dataset.hashing import phash, sha256
-from dataset.images import encode_png, read_image
-from dataset.manifest import Frame, ManifestWriter, read_frames, write_session
-from helpers import parts, readers
+from dataset.hashing import sha256
+from dataset.images import read_image
+from dataset.manifest import read_frames
+from helpers import folders, parts, readers
+from model.demo_folder import MARKER
 
 TRAIN = [
     *("cli", "train", "--run", "tiny", "--preset", "cpu", "--batch-size", "2", "--size", "32"),
@@ -62,151 +51,6 @@ class Command:
     heavy: bool = False  # it needs torch
 
 
-def _shots(work: Path) -> None:
-    (work / "shots" / "deeper").mkdir(parents=True)
-    for number, name in enumerate(["a.png", "b.png", "deeper/c.png"]):
-        (work / "shots" / name).write_bytes(encode_png(noise(number)))
-    (work / "shots" / "d.bmp").write_bytes(cv2.imencode(".bmp", noise(5))[1].tobytes())
-    _session(work / "captures" / "old")
-
-
-def _session(session: Path, count: int = 3) -> list[Frame]:
-    """A whole session of noise."""
-    (session / "frames").mkdir(parents=True)
-    frames = []
-    with ManifestWriter(session) as manifest:
-        for index in range(count):
-            image, file = noise(100 + index), f"frames/{index:06d}.png"
-            data = encode_png(image)
-            (session / file).write_bytes(data)
-            frames.append(
-                Frame(index, file, 96, 64, 10**18 + index, index, sha256=sha256(data),
-                      phash=phash(image), label="X")
-            )  # fmt: skip
-            manifest.append(frames[-1])
-    write_session(session, {"session": session.name, "state": "ended"})
-    return frames
-
-
-def _film(work: Path) -> None:
-    film(_made(work / "film.mp4"))
-    _session(work / "captures" / "old")
-
-
-def _made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _cut_off(work: Path) -> None:
-    """A session as a power failure leaves it: a torn line, an orphan, a part, a damaged frame."""
-    session = work / "captures" / "s"
-    frames = _session(session, 5)
-    for index in (5, 6):
-        (session / f"frames/{index:06d}.png").write_bytes(encode_png(noise(100 + index)))
-    (session / "frames/.000007.png.99999999.part").write_bytes(encode_png(noise(107))[:400])
-    (session / frames[1].file).write_bytes(encode_png(noise(200)))
-    (session / frames[3].file).unlink()
-    with open(session / "frames.jsonl", "ab") as manifest:
-        manifest.write(b'{"index": 5, "file": "fra')
-    write_session(session, {"session": "s", "state": "recording"})
-
-
-def _spooled(work: Path) -> None:
-    """A session whose frames are a lossless video still."""
-    session = work / "captures" / "s"
-    (session / "frames").mkdir(parents=True)
-    write_session(session, {"session": "s", "state": "recording"})
-    spool = Spool(session, waiting=4)
-    for index, size in enumerate([(96, 64), (96, 64), (97, 51), (96, 64)]):
-        spool.put(
-            Job(Frame(index, "", *size, index, index, label="X"), bgrx_of(noise(index, size)))
-        )
-    spool.close()
-    assert spool.error is None
-
-
-def _captures(work: Path) -> None:
-    make_session(
-        _made(work / "captures"),
-        "day",
-        [frame(at, at) for at in range(6)],
-        [0, 0.05, 0.5, 0.2, 0, 1],
-    )
-
-
-def _labelled(work: Path) -> None:
-    make_captures(work / "captures")
-
-
-def _sweep(work: Path) -> None:
-    from dataset.labels import label_captures
-    from dataset.options import LabelOptions
-
-    make_sweep(work / "captures", "sweep", 8, [0, 0.5])
-    label_captures(LabelOptions(work / "captures"))
-
-
-def _divided(work: Path) -> None:
-    """An earlier split of other frames."""
-    from dataset.options import SplitOptions
-    from dataset.split import split_captures
-
-    _sweep(work)
-    split_captures(SplitOptions(work / "captures", work / "data", counts=(2, 2, 1, 1), seed=3))
-
-
-def _data(work: Path) -> None:
-    make_data(work, count=4)
-
-
-def _trained(work: Path) -> None:
-    from tiny_runs import tiny_options
-
-    from model.train import train
-
-    make_data(work, count=4)
-    before = Path.cwd()
-    os.chdir(work)  # paths in options.json are as they were given
-    try:
-        train(tiny_options(Path(), steps=2))
-    finally:
-        os.chdir(before)
-
-
-def _pictures(work: Path) -> None:
-    _made(work / "in" / "x").parent.mkdir(exist_ok=True)
-    bright = np.clip(noise(1).astype(int) + 120, 0, 255).astype(np.uint8)
-    (work / "in" / "a.png").write_bytes(encode_png(bright))
-    film(work / "in" / "b.mp4")
-
-
-def _restored(work: Path) -> None:
-    _pictures(work)
-    (work / "a_restored.png").write_bytes(encode_png(noise(9)))
-    (work / "a_restored_compared.png").write_bytes(encode_png(noise(8)))
-
-
-def _evaluated(work: Path) -> None:
-    from model.options import EvaluateOptions
-    from model.verdict import evaluate_run
-
-    make_data(work, count=4)
-    options = EvaluateOptions(
-        data=work / "data", methods=("cielab",), oracles=False, frames=1, out=work / "verdict"
-    )
-    evaluate_run(options)
-
-
-def _demo(work: Path) -> None:
-    from dataset import files
-
-    for name in ("captures/demo/frames/0.png", "data/trainA/0.png", "runs/demo/options.json"):
-        _made(work / "demo" / name).write_bytes(name.encode())
-    (work / "demo" / "index.html").write_text("<html></html>\n")
-    (work / "demo" / files.MARK).write_text("made by cli demo\n")
-
-
 def _captures_seen(work: Path) -> Any:
     return readers.sessions(work / "captures")
 
@@ -217,6 +61,14 @@ def _frames_seen(work: Path) -> Any:
     if not session.exists() or not (session / "frames.jsonl").exists():
         return None
     return readers.pictures_of(session)
+
+
+def _labels_seen(work: Path) -> Any:
+    return readers.labels(work / "captures")
+
+
+def _data_seen(work: Path) -> Any:
+    return readers.data_set(work / "data")
 
 
 def _whole_seen(work: Path) -> Any:
@@ -231,8 +83,14 @@ def _whole_seen(work: Path) -> Any:
 
 
 def _demo_seen(work: Path) -> Any:
-    names = sorted(p.relative_to(work).as_posix() for p in (work / "demo").rglob("*"))
-    return {name: "" for name in names}
+    found = sorted(path for path in (work / "demo").rglob("*") if path.is_file())
+    if not json.loads((work / "demo" / MARKER).read_bytes())["complete"]:
+        return readers.REFUSED
+    return {
+        path.relative_to(work).as_posix(): sha256(path.read_bytes())
+        for path in found
+        if not path.name.startswith(".")
+    }
 
 
 def _restored_seen(work: Path) -> Any:
@@ -240,7 +98,7 @@ def _restored_seen(work: Path) -> Any:
 
 
 def _video_seen(work: Path) -> Any:
-    return {path.name: readers.files(path, ".") for path in work.glob("*_restored.mp4")}
+    return {path.name: readers.files(path, ".") for path in work.glob("*folders.restored.mp4")}
 
 
 def _run_seen(work: Path) -> Any:
@@ -277,35 +135,33 @@ COMMANDS = [
     Command(
         "import pictures",
         ["cli", "import", "shots", "--session", "new", "--label", "Y"],
-        _shots,
+        folders.shots,
         _captures_seen,
         mine=("shots/**/*", "captures/old/**/*"),
     ),
     Command(
         "import a video",
         ["cli", "import", "film.mp4", "--session", "new", "--fps", "10"],
-        _film,
+        folders.film,
         _captures_seen,
         mine=("film.mp4", "captures/old/**/*"),
     ),
-    Command("repair", REPAIR, _cut_off, _whole_seen, each=True, refused=True),
-    Command("repair a spool", REPAIR, _spooled, _frames_seen, refused=True),
-    Command("label", LABEL, _captures, lambda work: readers.labels(work / "captures"), mine=FRAMES),
-    Command(
-        "label again", LABEL, _labelled, lambda work: readers.labels(work / "captures"), mine=FRAMES
-    ),
+    Command("repair", REPAIR, folders.cut_off, _whole_seen, each=True, refused=True),
+    Command("repair a spool", REPAIR, folders.spooled, _frames_seen, refused=True),
+    Command("label", LABEL, folders.captures, _labels_seen, prefix=True, mine=FRAMES),
+    Command("label again", LABEL, folders.labelled, _labels_seen, mine=FRAMES),
     Command(
         "label --calibrate",
         ["cli", "label", "--calibrate"],
-        _labelled,
-        lambda work: readers.labels(work / "captures"),
+        folders.labelled,
+        _labels_seen,
         mine=FRAMES,
     ),
     Command(
         "review",
         [f"{PARTS}review", "captures"],
-        _labelled,
-        lambda work: readers.labels(work / "captures"),
+        folders.labelled,
+        _labels_seen,
         known="given",
         states=_review_states,
         mine=FRAMES,
@@ -313,31 +169,31 @@ COMMANDS = [
     Command(
         "split",
         SPLIT,
-        _sweep,
-        lambda work: readers.data_set(work / "data"),
+        folders.sweep,
+        _data_seen,
         refused=True,
         mine=FRAMES,
     ),
     Command(
         "split, symlinks",
         [*SPLIT, "--link", "symlink"],
-        _sweep,
-        lambda work: readers.data_set(work / "data"),
+        folders.sweep,
+        _data_seen,
         refused=True,
         mine=FRAMES,
     ),
     Command(
         "split, copies, over an earlier one",
         [*SPLIT, "--link", "copy"],
-        _divided,
-        lambda work: readers.data_set(work / "data"),
+        folders.divided,
+        _data_seen,
         refused=True,
         mine=FRAMES,
     ),
     Command(
         "restore",
         RESTORE,
-        _pictures,
+        folders.pictures,
         _restored_seen,
         ([*RESTORE, "--overwrite"],),
         each=True,
@@ -346,7 +202,7 @@ COMMANDS = [
     Command(
         "restore --compare --overwrite",
         [*RESTORE, "--overwrite", "--compare"],
-        _restored,
+        folders.restored,
         _restored_seen,
         each=True,
         mine=INPUTS,
@@ -354,7 +210,7 @@ COMMANDS = [
     Command(
         "restore a video",
         ["cli", "restore", "--method", "gamma", "in/b.mp4", "-o", "b_restored.mp4"],
-        _pictures,
+        folders.pictures,
         _video_seen,
         each=True,
         mine=INPUTS,
@@ -362,7 +218,7 @@ COMMANDS = [
     Command(
         "capture",
         [f"{PARTS}record", "png", "s", "4"],
-        lambda work: _session(work / "captures" / "old"),
+        lambda work: folders.session(work / "captures" / "old"),
         _frames_seen,
         (REPAIR, [f"{PARTS}record", "png", "s", "4"]),
         refused=True,
@@ -372,7 +228,7 @@ COMMANDS = [
     Command(
         "capture, h264",
         [f"{PARTS}record", "h264", "s", "4"],
-        lambda work: _session(work / "captures" / "old"),
+        lambda work: folders.session(work / "captures" / "old"),
         _frames_seen,
         (REPAIR, [f"{PARTS}record", "h264", "s", "4"]),
         refused=True,
@@ -382,7 +238,7 @@ COMMANDS = [
     Command(
         "train",
         [*TRAIN, "--steps", "2"],
-        _data,
+        folders.data,
         _run_seen,
         ([*TRAIN, "--steps", "2"], [*RESUME, "--steps", "2"]),
         prefix=True,
@@ -392,7 +248,7 @@ COMMANDS = [
     Command(
         "train --resume",
         [*RESUME, "--steps", "4"],
-        _trained,
+        folders.trained,
         _run_seen,
         prefix=True,
         mine=("data/t*/*", "data/pairs.csv"),
@@ -401,7 +257,7 @@ COMMANDS = [
     Command(
         "evaluate --out",
         EVALUATE,
-        _data,
+        folders.data,
         lambda work: readers.files(work / "verdict") if (work / "verdict").exists() else {},
         each=True,
         mine=("data/*/*", "data/pairs.csv"),
@@ -410,7 +266,7 @@ COMMANDS = [
     Command(
         "evaluate --out over an earlier one",
         EVALUATE,
-        _evaluated,
+        folders.evaluated,
         lambda work: readers.files(work / "verdict") if (work / "verdict").exists() else {},
         each=True,
         mine=("data/*/*", "data/pairs.csv"),
@@ -419,7 +275,7 @@ COMMANDS = [
     Command(
         "export, safetensors",
         [*EXPORT, "f.safetensors"],
-        _trained,
+        folders.trained,
         lambda work: {p.name: readers.files(p, ".") for p in work.glob("f.*")},
         each=True,
         mine=("runs/**/*", "data/**/*"),
@@ -428,7 +284,7 @@ COMMANDS = [
     Command(
         "export, onnx",
         [*EXPORT, "f.onnx"],
-        _trained,
+        folders.trained,
         lambda work: {p.name: readers.files(p, ".") for p in work.glob("f.*")},
         each=True,
         mine=("runs/**/*", "data/**/*"),
@@ -437,7 +293,7 @@ COMMANDS = [
     Command(
         "figures",
         ["cli", "figures", "--device", "cpu"],
-        _trained,
+        folders.trained,
         lambda work: (
             readers.files(work / "runs" / "tiny" / "figures")
             if (work / "runs" / "tiny" / "figures").exists()
@@ -448,7 +304,11 @@ COMMANDS = [
         heavy=True,
     ),
     Command(
-        "demo, clearing", [f"{PARTS}clear_demo", "demo"], _demo, _demo_seen, each=True, heavy=True
+        "demo, over an earlier one",
+        [f"{PARTS}begin_demo", "demo"],
+        folders.demo,
+        _demo_seen,
+        refused=True,
     ),
 ]
 BY_NAME = {each.name: each for each in COMMANDS}

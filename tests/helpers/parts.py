@@ -61,12 +61,16 @@ def record(arguments: list[str]) -> None:
         print(capture.daemon.run_capture(options))
 
 
-def clear_demo(arguments: list[str]) -> None:
-    """What `cli demo` does with a demo of before."""
-    from model.showcase import clear_showcase
+def begin_demo(arguments: list[str]) -> None:
+    """What `cli demo` does with the folder of a demo of before, and a file of a new one."""
+    from dataset.files import write_whole
+    from model.demo_folder import hold_demo
 
     with _words():
-        clear_showcase(Path(arguments[0]))
+        out = Path(arguments[0])
+        with hold_demo(out) as finish:
+            write_whole(out / "index.html", b"<html>new</html>\n")
+            finish()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dataset.data_set import find_frames
 from dataset.errors import UserError
 from dataset.hashing import sha256
 from dataset.images import decode, read_image
@@ -58,16 +59,18 @@ def state_of(session: Path) -> str:
 
 
 def labels(captures: Path) -> list[list[str]]:
-    """What table and journal say together."""
-    known = {row.key: row for row in read_labels(captures)}
-    rows = put_in_hand(known, read_journal(captures)).values()
+    """What table and journal say together.
+
+    Frames whose label was taken back are left out: their row is judged anew by whoever comes next,
+    and until then readers count them as not labelled yet.
+    """
+    known, hand = {row.key: row for row in read_labels(captures)}, read_journal(captures)
+    rows = [row for row in put_in_hand(known, hand).values() if hand.get(row.key, "") is not None]
     return sorted([row.session, row.file, row.label, row.source] for row in rows)
 
 
 def data_set(data: Path) -> Any:
     """None, ``REFUSED``, or pictures by name with their checksums, and the pairs."""
-    from model.cache import find_frames
-
     names = sorted(
         path.relative_to(data).as_posix()
         for folder in (*FOLDERS, "train", "test")

@@ -60,7 +60,7 @@ PAIRS = [
     _pair("export, safetensors"),
     _pair("export, onnx"),
     _pair("figures"),
-    _pair("demo, clearing"),
+    _pair("demo, over an earlier one"),
 ]
 
 

@@ -1,0 +1,581 @@
+"""Every reader of what comes from outside, with good files to begin with, for ``fuzz.py``.
+
+Each is made in a folder of its own, and gives its good files, how they are damaged, and what
+reads one. Measures nothing by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+
+import fuzz_mutations as ways  # noqa: E402
+import numpy as np  # noqa: E402
+
+Reader = tuple[Sequence[bytes], ways.Mutate, Callable[[bytes], object]]
+
+
+def _session(folder: Path) -> Path:
+    from made_sessions import make_sweep  # type: ignore[import-not-found]
+
+    return Path(make_sweep(folder / "captures", "s", 2, [0, 0.5]))
+
+
+def line(folder: Path) -> Reader:
+    """A line of frames.jsonl."""
+    from dataset.manifest import Frame
+
+    seeds = (_session(folder) / "frames.jsonl").read_bytes().splitlines()
+    full = json.loads(seeds[0]) | {"label": "X", "duplicate_of": 0, "snap": True, "adopted": True}
+    seeds.append(json.dumps(full).encode())
+
+    def read(data: bytes) -> None:
+        Frame.from_json(data).to_json().encode()  # type: ignore[arg-type]
+
+    def read_text(data: bytes) -> None:
+        Frame.from_json(data.decode()).to_json().encode()
+
+    try:
+        read(seeds[0])
+    except (TypeError, AttributeError):
+        return seeds, ways.mutate_json, read_text
+    return seeds, ways.mutate_json, read
+
+
+def manifest(folder: Path) -> Reader:
+    """A whole frames.jsonl, as label, review and split read it."""
+    from dataset.labels import label_captures
+    from dataset.manifest import find_files, read_frames
+    from dataset.options import LabelOptions
+
+    session = _session(folder)
+    path = session / "frames.jsonl"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        frames = list(read_frames(session))
+        find_files(session, [each.file for each in frames])
+        label_captures(LabelOptions(session, workers=1))
+
+    return [path.read_bytes()], ways.mutate_lines, read
+
+
+def journal(folder: Path) -> Reader:
+    """The journal of a spool, through repair."""
+    import shutil
+
+    from helpers.commands import BY_NAME  # type: ignore[import-not-found]
+
+    from capture.repair import repair_session
+
+    BY_NAME["repair a spool"].prepare(folder / "made")
+    made = folder / "made" / "captures" / "s"
+    seed = (made / "spool" / "journal.jsonl").read_bytes()
+
+    def read(data: bytes) -> None:
+        session = folder / "s"
+        shutil.rmtree(session, ignore_errors=True)
+        shutil.copytree(made, session)
+        (session / "spool" / "journal.jsonl").write_bytes(data)
+        repair_session(session)
+
+    return [seed], ways.mutate_lines, read
+
+
+def labels(folder: Path) -> Reader:
+    """labels.csv."""
+    from dataset.labels import label_captures, read_labels
+    from dataset.options import LabelOptions
+
+    captures = _session(folder).parent
+    label_captures(LabelOptions(captures))
+
+    def read(data: bytes) -> None:
+        (captures / "labels.csv").write_bytes(data)
+        read_labels(captures)
+
+    return [(captures / "labels.csv").read_bytes()], ways.mutate_table, read
+
+
+def statistics(folder: Path) -> Reader:
+    """statistics.csv."""
+    from dataset.labels import label_captures
+    from dataset.options import LabelOptions
+    from dataset.statistics import Kept
+
+    captures = _session(folder).parent
+    label_captures(LabelOptions(captures))
+
+    def read(data: bytes) -> None:
+        (captures / "statistics.csv").write_bytes(data)
+        with Kept(captures, {"max_rgb"}):
+            pass
+
+    return [(captures / "statistics.csv").read_bytes()], ways.mutate_table, read
+
+
+def review(folder: Path) -> Reader:
+    """review.jsonl, and a review that begins with it."""
+    from dataset.review_journal import JOURNAL
+    from dataset.review_store import open_review
+
+    captures = _session(folder).parent
+    with open_review(captures) as store:
+        store.set_labels([(0, "Y"), (1, "X"), (1, None), (2, "drop")])
+    seed = (captures / JOURNAL).read_bytes()
+
+    def read(data: bytes) -> None:
+        (captures / JOURNAL).write_bytes(data)
+        with open_review(captures):
+            pass
+
+    return [seed], ways.mutate_lines, read
+
+
+def amendments(folder: Path) -> Reader:
+    """amendments.jsonl."""
+    from dataset.manifest import AMENDMENTS_FILE, amend_labels, read_frames
+
+    session = _session(folder)
+    amend_labels(session, 0, 2, "X")
+    amend_labels(session, 1, 3, None)
+
+    def read(data: bytes) -> None:
+        (session / AMENDMENTS_FILE).write_bytes(data)
+        list(read_frames(session))
+
+    return [(session / AMENDMENTS_FILE).read_bytes()], ways.mutate_lines, read
+
+
+def session(folder: Path) -> Reader:
+    """session.json, through its reader and repair."""
+    from capture.repair import repair_session
+    from dataset.manifest import SESSION_FILE, read_session
+
+    made = _session(folder)
+    counts = {"intervals": 9, "frames": 4, "missed": 1, "duplicates": 0}
+    seeds = [
+        json.dumps({"session": "s", "state": "recording", "format": 1}).encode(),
+        json.dumps({"session": "s", "state": "ended", "counts": counts, "fps": 2.0}).encode(),
+    ]
+
+    def read(data: bytes) -> None:
+        (made / SESSION_FILE).write_bytes(data)
+        read_session(made)
+        repair_session(made)
+
+    return seeds, ways.mutate_json, read
+
+
+def split(folder: Path) -> Reader:
+    """split.json, as training reads it and as the next split does."""
+    from dataset.data_set import find_frames, read_split
+    from dataset.layout import check_out
+    from dataset.options import SplitOptions
+    from dataset.split import split_captures
+
+    captures, data_set = _sweep(folder), folder / "data"
+    split_captures(SplitOptions(captures, data_set, counts=(4, 4, 2, 2)))
+    seed = (data_set / "split.json").read_bytes()
+
+    def read(data: bytes) -> None:
+        (data_set / "split.json").write_bytes(data)
+        read_split(data_set)
+        check_out(data_set)
+        find_frames(data_set, "trainA")
+
+    return [seed], ways.mutate_json, read
+
+
+def _sweep(folder: Path) -> Path:
+    from made_sessions import make_sweep
+
+    make_sweep(folder / "captures", "sweep", 8, [0, 0.5])
+    return folder / "captures"
+
+
+def pairs(folder: Path) -> Reader:
+    """pairs.csv."""
+    from tiny_runs import make_data  # type: ignore[import-not-found]
+
+    from dataset.data_set import list_pairs, read_pairs
+
+    path = make_data(folder, 3) / "pairs.csv"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        list_pairs(path)
+        read_pairs(path)
+
+    return [path.read_bytes()], ways.mutate_table, read
+
+
+def _trained(folder: Path) -> Path:
+    """The folder of a run of two steps."""
+    from tiny_runs import make_data, tiny_options
+
+    from model.train import train
+
+    make_data(folder, 3)
+    return Path(train(tiny_options(folder, steps=2)).run)
+
+
+def options(folder: Path) -> Reader:
+    """options.json, as restoring and resuming read it."""
+    from model.checkpoint import read_facts, read_network_options, read_training_side
+    from model.resuming import resumed_options
+
+    run = _trained(folder)
+    path = run / "options.json"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        read_network_options(run)
+        read_training_side(run)
+        read_facts(run)
+        resumed_options(run.parent, run.name, {})
+
+    return [path.read_bytes()], ways.mutate_json, read
+
+
+def exposure(folder: Path) -> Reader:
+    """exposure.json of a run."""
+    from model.exposure import read_exposure
+
+    run = _trained(folder)
+    path = next(each for each in run.glob("*.json") if "exposure" in each.name)
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        read_exposure(run)
+
+    return [path.read_bytes()], ways.mutate_json, read
+
+
+def log(folder: Path) -> Reader:
+    """log.jsonl of a run, as curves and resuming read it."""
+    from model.plots import plot_curves
+    from model.tracking import cut_log, read_log
+
+    run = _trained(folder)
+    path = run / "log.jsonl"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        lines = read_log(run)
+        cut_log(path, 1)
+        if len(data) % 50 == 0:  # drawing takes a while
+            plot_curves(lines, "log")
+
+    return [path.read_bytes()], ways.mutate_lines, read
+
+
+def pth(folder: Path) -> Reader:
+    """Networks and states of training."""
+    import torch
+
+    from model.exchange import read_network
+    from model.states import read_state
+
+    run = _trained(folder)
+    path = folder / "x.pth"
+    seeds = [each.read_bytes() for each in (run / "checkpoints").glob("*net_G_B.pth")]
+    cpu = torch.device("cpu")
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        read_state(path, cpu)
+        read_network(path, cpu)
+
+    return seeds, ways.mutate_bytes, read
+
+
+def safetensors(folder: Path) -> Reader:
+    """A network that somebody gave away."""
+    import torch
+
+    from model.exchange import learned_exposure, open_restorer, training_side
+    from model.release import save_release
+
+    run = _trained(folder)
+    path = folder / "x.safetensors"
+    save_release(run, path)
+    seed, cpu = path.read_bytes(), torch.device("cpu")
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        open_restorer(folder, str(path), cpu)
+        training_side(folder, str(path))
+        learned_exposure(folder, str(path))
+
+    return [seed], ways.mutate_headed, read
+
+
+def onnx(folder: Path) -> Reader:
+    """A network for onnxruntime."""
+    from model.onnx_run import open_onnx
+    from model.release import save_release
+
+    path = folder / "x.onnx"
+    save_release(_trained(folder), path)
+    seed = path.read_bytes()
+    pixels = np.full((40, 60, 3), 0.5, np.float32)
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        open_onnx(path, "cpu")(pixels)
+
+    return [seed], ways.mutate_bytes, read
+
+
+def _pictures() -> list[bytes]:
+    """Good pictures of every kind that can be read, and a few that cannot."""
+    from made_pictures import SRGB, exif, saved, scene, tiff  # type: ignore[import-not-found]
+    from PIL import Image
+
+    from model import pngs
+    from model.exif import PREFIX
+
+    plain, block = Image.fromarray(scene()), PREFIX + exif(6)
+    deep = scene(3, np.uint16)
+    found = [saved(scene(), name) for name in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM")]
+    found += [saved(plain.convert(mode), "PNG") for mode in ("L", "LA", "P", "RGBA", "1")]
+    found += [saved(plain, "JPEG", progressive=True), saved(plain.convert("CMYK"), "JPEG")]
+    found += [saved(plain, "JPEG", exif=block, icc_profile=SRGB), saved(plain, "WEBP", exif=block)]
+    found += [saved(plain, "PNG", exif=exif(6), icc_profile=SRGB), pngs.encode(deep)]
+    found += [saved(plain, "TIFF", compression=f"tiff_{how}") for how in ("lzw", "adobe_deflate")]
+    found += [saved(plain, "TIFF", compression="jpeg"), saved(plain.convert("P"), "BMP")]
+    found += [
+        saved(plain.convert("1"), "TIFF", compression="group4"),
+        saved(plain.convert("P"), "TIFF"),
+    ]
+    found += [tiff(deep, photometric="rgb"), tiff(scene(1), photometric="minisblack")]
+    two = [plain, Image.fromarray(scene()[::-1])]
+    found += [
+        saved(two[0], name, save_all=True, append_images=two[1:])
+        for name in ("TIFF", "PNG", "WEBP", "GIF", "MPO")
+    ]
+    return found
+
+
+def picture(folder: Path) -> Reader:
+    """Pictures, as restoring reads and writes them."""
+    from model.picture import decode_picture, encode_picture, losses
+
+    def read(data: bytes) -> None:
+        found = decode_picture(data, "a picture")
+        if max(found.size) < 4000:
+            for suffix in (".png", ".jpg", ".webp", ".tiff", ".bmp"):
+                encode_picture(found, suffix)
+                losses(found, suffix)
+
+    return _pictures(), ways.mutate_bytes, read
+
+
+def frame(folder: Path) -> Reader:
+    """Frames, as import, labels and split read them."""
+    from dataset.images import decode
+    from dataset.statistics import Job, measure_file, why_unfit
+
+    path = folder / "x.png"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        measure_file(Job(str(path), "max_rgb", 250))
+        why_unfit(data)
+        decode(data, path)
+
+    return _pictures(), ways.mutate_bytes, read
+
+
+def hud(folder: Path) -> Reader:
+    """A session's HUD mask."""
+    from dataset.statistics import HUD_MASK, Job, hud_digest, measure_file
+
+    made = _session(folder)
+    first = str(next((made / "frames").iterdir()))
+
+    def read(data: bytes) -> None:
+        (made / HUD_MASK).write_bytes(data)
+        digest = hud_digest(made)
+        measure_file(Job(first, "max_rgb", 250, str(made / HUD_MASK), digest))
+
+    return _pictures(), ways.mutate_bytes, read
+
+
+def video(folder: Path) -> Reader:
+    """Videos, as import and restoring read them."""
+    import av
+    from made_videos import TONE, film  # type: ignore[import-not-found]
+
+    from dataset.recordings import Reader as Shots
+    from dataset.recordings import describe
+    from model.video import read_facts
+    from model.video_reading import Source
+
+    av.logging.set_level(None)
+    seeds = []
+    for suffix in (".mp4", ".mkv", ".avi", ".ts", ".webm", ".mov"):
+        sound = TONE.get(suffix, "aac")
+        seeds.append(film(folder / f"good{suffix}", sound=sound).read_bytes())
+    path = folder / "x.mkv"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        list(Shots(describe(path), 5).shots())
+        read_facts(path)
+        with Source(describe(path)) as source:
+            for at, each in enumerate(source.frames(lambda packet: None)):
+                source.pixels_of(each)
+                if at > 40:
+                    break
+
+    return seeds, ways.mutate_bytes, read
+
+
+def _request(client: Any, data: bytes) -> None:
+    """One request: method and address in the first line, then the body. 500 is a fault of ours."""
+    head, _, body = data.partition(b"\n")
+    method, _, address = head.decode("latin-1").partition(" ")
+    if method not in ("GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH"):
+        method = "POST"
+    kind = "application/json" if body[:1] in (b"{", b"[") else "application/octet-stream"
+    answer = client.open(f"/{address.lstrip('/')}", method=method, data=body, content_type=kind)
+    if answer.status_code >= 500:
+        raise RuntimeError(f"answered with {answer.status}")
+    answer.close()
+
+
+def _mutate_request(random: Any, seeds: Sequence[bytes]) -> bytes:
+    head, _, body = random.choice(seeds).partition(b"\n")
+    if random.random() < 0.4:
+        head = ways.mutate_bytes(random, [head]).replace(b"\n", b"")
+    if body[:1] == b"{":
+        body = ways.mutate_json(random, [body])
+    elif body:
+        body = ways.mutate_bytes(random, [body])
+    return bytes(head + b"\n" + body)
+
+
+@contextmanager
+def _review_client(folder: Path) -> Iterator[Any]:
+    from dataset.options import ReviewOptions
+    from dataset.review import make_app
+    from dataset.review_store import open_review
+
+    captures = _session(folder).parent
+    with open_review(captures) as store:
+        app = make_app(store, ReviewOptions(captures))
+        app.config["PROPAGATE_EXCEPTIONS"] = True
+        yield app.test_client()
+
+
+def review_page(folder: Path) -> Reader:
+    """Requests of the page of `cli review`."""
+    held = _review_client(folder)
+    client = held.__enter__()
+    _KEPT.append(held)
+    seeds = [
+        b'POST /labels\n{"changes": [[0, "X"], [1, null]]}',
+        b'POST /apply\n{"thresholds": [0.01, 0.1, 0.0]}',
+        *(b"GET " + each for each in (b"/", b"/frames", b"/review.js", b"/favicon.ico")),
+        *(b"GET " + each for each in (b"/frame/0", b"/overlay/1", b"/thumbnail/2?clipped")),
+    ]
+    return seeds, _mutate_request, lambda data: _request(client, data)
+
+
+_KEPT: list[Any] = []  # what stays open while a reader is at work
+
+
+def restore_page(folder: Path) -> Reader:
+    """Requests of the page of `cli restore --serve`."""
+    from made_pictures import saved, scene
+
+    from model.serve import make_app
+    from model.serve_queue import RestoringQueue, ServeLimits
+
+    restoring = RestoringQueue(lambda pixels: pixels, ServeLimits())
+    threading.Thread(target=restoring.work, daemon=True).start()
+    app = make_app(restoring)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    client = app.test_client()
+    small = [saved(scene(), name) for name in ("PNG", "JPEG", "TIFF")]
+    seeds = [b"POST /pictures?name=a.png\n" + each for each in small]
+    seeds += [b"GET /", b"GET /pictures", b"GET /pictures/1/result", b"GET /pictures/1/download"]
+    seeds += [b"DELETE /pictures/1", b"GET /restore.js"]
+
+    def read(data: bytes) -> None:
+        _request(client, data)
+        if len(data) % 7 == 0:
+            for job in restoring.jobs():
+                restoring.remove(job.id)
+
+    return seeds, _mutate_request, read
+
+
+def control(folder: Path) -> Reader:
+    """Lines that a recorder is sent, over its socket."""
+    from capture import control as channel
+
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    commands: Any = queue.SimpleQueue()
+
+    def answer() -> None:
+        while True:
+            command = commands.get()
+            command.reply.set_result({"ok": True, "status": {"state": str(command.value)[:9]}})
+
+    faults: list[BaseException] = []
+
+    def note(self: Any, request: Any, client_address: Any) -> None:
+        faults.append(sys.exc_info()[1] or RuntimeError("?"))
+
+    channel._Server.handle_error = note  # type: ignore[method-assign]
+    threading.Thread(target=answer, daemon=True).start()
+    held = channel.control_channel(folder, commands)
+    place = held.__enter__()
+    _KEPT.append(held)
+
+    def read(data: bytes) -> None:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(8)
+            client.connect(str(place.socket))
+            client.sendall(data + b"\n")
+            client.shutdown(socket.SHUT_WR)
+            said = b""
+            while part := client.recv(1 << 16):
+                said += part
+        for each in said.splitlines():
+            json.loads(each)
+        if faults:
+            raise faults.pop()
+
+    seeds = [
+        json.dumps({"command": name, "value": value}).encode()
+        for name, value in (("status", None), ("label", "X"), ("light", "noon"), ("stop", None))
+    ]
+    return seeds, ways.mutate_json, read
+
+
+READERS: dict[str, Callable[[Path], Reader]] = {
+    each.__name__.replace("_", "-"): each
+    for each in (
+        *(line, manifest, journal, labels, statistics, review, amendments, session, split, pairs),
+        *(options, exposure, log, pth, safetensors, onnx, picture, frame, hud, video),
+        *(review_page, restore_page, control),
+    )
+}
+_ = io
