@@ -388,7 +388,7 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
     for reason in summary.skipped:
         say(f"skipped: {reason}", error=True)
     for each in summary.sessions:
-        echo(str(each))
+        say(each)
 
 
 @main.command()
@@ -680,7 +680,7 @@ def export(runs: Path, run: str, out: Path | None, network: str) -> None:
     from model.checkpoint import newest_run
     from model.release import save_release
 
-    echo(str(save_release(newest_run(runs, run), out, network)))
+    say(save_release(newest_run(runs, run), out, network))
 
 
 @main.command()

@@ -21,7 +21,7 @@ import torch
 from dataset.data_set import FOLDERS, PAIRS_FILE, check_whole, find_frames, read_pairs
 from dataset.errors import UserError
 from dataset.files import write_whole
-from dataset.gate import Count, Text, read_json, refuse_links
+from dataset.gate import Count, Text, plain, read_json, refuse_links
 from dataset.images import Image, write_png
 from dataset.options import PAPER_COUNTS
 from model.checkpoint import (
@@ -64,7 +64,8 @@ class FiguresSummary:
     def __str__(self) -> str:
         lines = [f"{', '.join(self.made)}: {self.out}"]
         lines += [f"not made: {name}: {reason}" for name, reason in self.missing.items()]
-        return "\n".join([*lines, f"open {self.out / PAGE_FILE}"])
+        lines.append(f"open {self.out / PAGE_FILE}")
+        return "\n".join(map(plain, lines))  # a name may hold a line's end
 
 
 def make_figures(

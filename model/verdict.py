@@ -15,7 +15,7 @@ import numpy as np
 
 from dataset.data_set import PAIRS_FILE, Pair, check_whole, find_frames, list_pairs
 from dataset.errors import UserError
-from dataset.gate import is_regular
+from dataset.gate import is_regular, plain
 from dataset.images import Image
 from model.baselines import METHODS, ORACLES, THRESHOLD_METHODS
 from model.devices import pick_device
@@ -85,7 +85,8 @@ class Verdict:
         if self.skipped:
             lines.append(f"set aside: {len(self.skipped)}. {self.skipped[0]}")
         lines += self.notes
-        return "\n".join([*lines, *([f"open {self.page}"] if self.page else [])])
+        lines += [f"open {self.page}"] if self.page else []
+        return "\n".join(map(plain, lines))  # a name may hold a line's end
 
 
 def evaluate_run(options: EvaluateOptions, on_progress: Progress | None = None) -> Verdict:
