@@ -86,6 +86,23 @@ def _png(data: bytes) -> Header:
     return Header("PNG", (width, height))
 
 
+def is_cut_png(data: bytes) -> bool:
+    """Whether a chunk of a PNG is said to be longer than the file: decoders make room for it first.
+
+    Examples
+    --------
+    >>> is_cut_png(b"\\x89PNG\\r\\n\\x1a\\n" + struct.pack(">I4s", 1 << 31, b"IDAT"))
+    True
+    """
+    at = 8
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IEND":
+            return False
+        at += 12 + length
+    return at > len(data)
+
+
 def _bmp(data: bytes) -> Header:
     if len(data) > 17 and data[14:18] == b"\x0c\0\0\0":  # OS/2's first header has 16 bits
         width, height = struct.unpack_from("<HH", data, 18)

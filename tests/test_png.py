@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image as PillowImage
 
 import dataset.png
+from dataset.errors import UserError
 from dataset.images import decode
 from dataset.png import encode_png
 
@@ -58,3 +59,14 @@ def test_views_that_are_not_contiguous_are_encoded_as_they_look() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     view = picture[::2, 1::3, ::-1]
     assert np.array_equal(decode(encode_png(view), "picture"), view)
+
+
+@pytest.mark.parametrize("place", [8 + 25, 8])  # of the pixels' chunk, of the header's
+def test_a_chunk_that_is_longer_than_its_file_is_refused_before_room_is_made(
+    place: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(encode_png(np.zeros((9, 9, 3), np.uint8)))
+    data[place : place + 4] = (0x7F000000).to_bytes(4, "big")
+    with pytest.raises(UserError, match="not a readable picture"):
+        decode(bytes(data), "frame.png")
+    assert capfd.readouterr() == ("", "")  # the decoder was not asked
