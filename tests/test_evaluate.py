@@ -248,6 +248,16 @@ def test_a_page_of_somebody_else_is_left_alone(data: Path, page: Path) -> None:
         evaluate_run(again)
 
 
+@pytest.mark.parametrize("name", [JSON_FILE, CSV_FILE, "best_gamma.png"])
+def test_numbers_of_somebody_else_are_left_alone(data: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "notes"
+    out.mkdir()
+    (out / name).write_bytes(b"mine")
+    with pytest.raises(UserError, match=f"already holds something else.*{name}"):
+        evaluate_run(EvaluateOptions(data=data, out=out, swept=0, **QUICK))
+    assert {each.name: each.read_bytes() for each in out.iterdir()} == {name: b"mine"}
+
+
 def test_pixels_and_images_are_the_same_numbers() -> None:
     image = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
     assert np.array_equal(to_image(to_pixels(image)), image)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 import re
 import shutil
 from pathlib import Path
@@ -28,8 +29,9 @@ from model.figures import (
     shown_epochs,
     table1_beside_paper,
 )
-from model.gallery import render_gallery
+from model.gallery import HEADINGS, MARK, render_gallery
 from model.losses import discriminator_loss
+from model.page_folder import begin_page, check_folder, mark_of
 from model.plots import BLIND, plot_curves, smooth, smoothing_width, steps_an_epoch
 from model.train import train
 
@@ -273,3 +275,38 @@ def test_the_page_shows_names_as_text(tmp_path: Path) -> None:
     page = render_gallery(tmp_path, [], {"losses.png": "no <log>"}, "<b>&run")
     assert "&lt;b&gt;&amp;run" in page
     assert "no &lt;log&gt;" in page
+
+
+@pytest.mark.parametrize("name", ["figure1.png", "table1.md"])
+def test_figures_of_somebody_else_are_not_replaced(copied: Path, name: str) -> None:
+    out = copied / "pictures"
+    out.mkdir()
+    (out / name).write_bytes(b"mine")
+    with pytest.raises(UserError, match=f"already holds something else.*{name}"):
+        make_figures(copied / "data", copied / "runs", out=out, device="cpu")
+    assert {each.name: each.read_bytes() for each in out.iterdir()} == {name: b"mine"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("name", ["figures", "figures/index.html", "figures/losses.png"])
+def test_figures_are_written_through_no_link(copied: Path, name: str) -> None:
+    run = copied / "runs" / "첫 실행"
+    victim = copied / "victim"
+    if name == "figures":
+        victim.mkdir()
+    else:
+        (run / "figures").mkdir()
+        victim.write_bytes(b"mine")
+    (run / name).symlink_to(victim)
+    with pytest.raises(UserError, match="link"):
+        make_figures(copied / "data", copied / "runs", device="cpu")
+    assert victim.is_dir() is (name == "figures")
+    assert victim.read_bytes() == b"mine" if victim.is_file() else not any(victim.iterdir())
+
+
+def test_figures_that_were_stopped_can_be_drawn_again(tmp_path: Path) -> None:
+    begin_page(tmp_path, MARK)
+    (tmp_path / "figure1.png").write_bytes(b"the first of them")
+    check_folder(tmp_path, MARK, HEADINGS, "cli figures")
+    with pytest.raises(UserError, match="is no page of `cli evaluate`"):
+        check_folder(tmp_path, mark_of("evaluation"), ["evaluation.json"], "cli evaluate")

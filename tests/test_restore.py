@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from tiny_runs import picture as scene
 
 import model.restore
 from dataset.errors import UserError
@@ -152,3 +153,54 @@ def test_restoring_by_onnx_loads_no_torch(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_a_name_that_is_too_long_concerns_no_other_file(tmp_path: Path) -> None:
+    long = tmp_path / ("n" * 230 + ".png")
+    for path in (long, tmp_path / "a.png", tmp_path / "z.png"):
+        write_png(path, scene(1, 2.5))
+    done = list(restore_files([tmp_path], RestoreOptions(method="gamma")))
+    assert [each.source.name for each in done if not each.fault] == ["a.png", "z.png"]
+    (fault,) = [each.fault for each in done if each.fault]
+    assert "too long" in fault
+    with pytest.raises(UserError, match="too long"):
+        list(restore_files([long], RestoreOptions(method="gamma")))
+
+
+def test_a_result_that_came_meanwhile_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_png(tmp_path / "a.png", scene(1, 2.5))
+    theirs = tmp_path / "a_restored.png"
+    for overwrite in (False, True):
+        options = RestoreOptions(method="gamma", overwrite=overwrite)
+        restoring = restore_files([tmp_path / "a.png"], options, lambda *_: write_once(theirs))
+        theirs.unlink(missing_ok=True)
+        (outcome,) = restoring
+        assert ("exists" in outcome.fault) is not overwrite
+        assert (theirs.read_bytes() == b"theirs") is not overwrite
+    assert not [each for each in tmp_path.iterdir() if each.suffix == ".part"]
+
+
+def write_once(path: Path) -> None:
+    """What another process writes after the first look for it."""
+    if not path.exists():
+        path.write_bytes(b"theirs")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="asks for processes otherwise")
+def test_what_another_process_is_writing_is_left_to_it_and_what_a_killed_one_left_goes(
+    tmp_path: Path,
+) -> None:
+    write_png(tmp_path / "a.png", scene(1, 2.5))
+    theirs = tmp_path / f".a_restored.png.{os.getppid()}.part"
+    dead, foreign = tmp_path / ".a_restored.png.999999999.part", tmp_path / ".mine.png.7.part"
+    for path in (theirs, dead, foreign):
+        path.write_bytes(b"half a picture")
+    options = RestoreOptions(method="gamma")
+    (outcome,) = restore_files([tmp_path / "a.png"], options)
+    assert "written by another process" in outcome.fault
+    theirs.unlink()
+    (outcome,) = restore_files([tmp_path / "a.png"], options)
+    assert not outcome.fault
+    assert {each.name for each in tmp_path.iterdir()} == {"a.png", "a_restored.png", foreign.name}
