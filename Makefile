@@ -2,7 +2,8 @@
 # make test    the tests
 # make check   lint, types and tests: what CI runs
 # make bench   the measurements behind docs/LOG.md
-# make soak    half an hour of recording: memory, open files, every interval accounted for
+# make soak    what takes long: half an hour of recording; every command with every fault at every
+#              change of a file, and twice at once; every reader fed with damaged files
 #
 # Each makes its own environment in .venv first, and installs what is missing.
 
@@ -33,13 +34,18 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# scrolling.py, made_pairs.py and odd_pictures.py serve others and measure nothing.
+# scrolling.py, made_pairs.py, odd_pictures.py and fuzz_*.py serve others and measure nothing.
+NO_BENCH := scrolling made_pairs odd_pictures fuzz_mutations fuzz_readers fuzz faults soak
+
 bench: $(STAMP)
-	for file in $(filter-out %/scrolling.py %/made_pairs.py %/odd_pictures.py %/soak.py,$(wildcard benchmarks/*.py)); do \
+	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do \
 	    $(BIN)/python $$file || exit 1; done
 
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/faults.py
+	$(BIN)/python benchmarks/faults.py --twice
+	$(BIN)/python benchmarks/fuzz.py
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
