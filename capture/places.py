@@ -23,7 +23,7 @@ import msgspec
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import hold_lock, is_held, remove_file, write_whole
+from dataset.files import hold_lock, is_held, remove_file, remove_parts, write_whole
 from dataset.gate import Count, Text
 
 LOCK = ".recorder.lock"  # in the folder of sessions, and in a session
@@ -123,6 +123,8 @@ def write_place(place: Place) -> Path:
     out = place.out.encode(errors="replace").decode()
     if out != place.out:  # a folder's name need not be UTF-8, but JSON is
         values.update(out=out, out_bytes=os.fsencode(place.out).hex())
+    with suppress(OSError):  # of a recorder that was killed; we hold the lock of its folder
+        remove_parts(path.parent, f"{path.name}.", alive=False)
     write_whole(path, json.dumps(values).encode(), mode=0o600)
     return path
 
