@@ -54,8 +54,7 @@ class Commands(click.Group):
             stopped = UserError("Stopped. Run the same command again.", INTERRUPTED)
             raise Shown(stopped) from None
         except click.UsageError as error:
-            error.message = plain(error.message)
-            raise
+            raise click.UsageError(plain(error.format_message()), error.ctx) from None
 
 
 class Shown(click.ClickException):

@@ -91,7 +91,7 @@ def _parse(text: bytes) -> SplitRecord | None:
     try:
         record = parse_json(text, SplitRecord)
     except ValueError:
-        values = parse_json(text)
+        values: object = parse_json(text)
         if isinstance(values, dict) and values.get("tool") == "unclip":
             raise
         return None

@@ -71,7 +71,7 @@ def guarded_output() -> Iterator[None]:
     """Within it, standard output and error are an `Output`; only the former is needed."""
     _fill_gaps()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Output(before[0], True), Output(before[1], False)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Output(before[0], True), Output(before[1], False)
     try:
         yield
     finally:

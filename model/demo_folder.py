@@ -121,7 +121,8 @@ def _foreign(path: Path) -> UserError:
 
 def _walk(out: Path) -> tuple[list[str], list[str]]:
     """Everything below a folder but marker and lock: files, where links are such, and folders."""
-    files, folders = [], []
+    files: list[str] = []
+    folders: list[str] = []
     for place, below, names in os.walk(out, onerror=_refuse):
         for name in (*below, *names):
             path = Path(place, name)
