@@ -71,9 +71,9 @@ def parse_shape(text: str) -> NetworkOptions:
 
 def parse_side(text: str) -> int:
     """Shorter side of the frames of training, pixels, from JSON; ``ValueError``."""
-    return gate.parse_json(text, Side)  # type: ignore[arg-type]
+    return gate.parse_json(text, Side)
 
 
 def parse_stride(text: str) -> int:
     """What height and width must be multiples of, from JSON; ``ValueError``."""
-    return gate.parse_json(text, Stride)  # type: ignore[arg-type]
+    return gate.parse_json(text, Stride)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -200,7 +200,7 @@ def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
         raise UserError(f"No such file: {path}. `cli export` writes one.") from error
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, *_faults()) as error:
+    except _faults(ValueError) as error:
         raise UserError(
             f"{path} is damaged or no ONNX file that this onnxruntime can read "
             f"({_short(error)}). Export it again, or update onnxruntime."
@@ -221,33 +221,38 @@ def interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Resul
     """
     done: list[Result] = []
     failed: list[BaseException] = []
+    ended = Event()
 
     def attempt() -> None:
         try:
             done.append(work())
         except BaseException as error:  # raised where it is waited for
             failed.append(error)
+        finally:
+            ended.set()
 
-    thread = Thread(target=attempt, daemon=True)
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.5)  # without a limit, Windows would not wake up for Ctrl-C
+        Thread(target=attempt, daemon=True).start()
+        while not ended.wait(0.5):  # without a limit, Windows would not wake up for Ctrl-C
+            pass
     except BaseException:
         stop()
-        thread.join(PATIENCE_S)
+        ended.wait(PATIENCE_S)
         raise
     if failed:
         raise failed[0]
     return done[0]
 
 
-def _faults() -> tuple[type[Exception], ...]:
-    """All that onnxruntime raises."""
+def _faults(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """All that onnxruntime raises, and others."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    kinds = [each for each in vars(state).values() if isinstance(each, type)]
-    return (*(each for each in kinds if issubclass(each, Exception)), RuntimeError)
+    found: list[type[Exception]] = [RuntimeError, *others]
+    for each in vars(state).values():
+        if isinstance(each, type) and issubclass(each, Exception):
+            found.append(each)
+    return tuple(found)
 
 
 def _short(error: Exception) -> str:

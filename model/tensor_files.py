@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -84,14 +84,14 @@ def _look_through(file: BinaryIO, limits: Limits) -> None:
         return
     file.seek(0)
     for _ in range(OLD_PICKLES):
-        for _ in pickletools.genops(capped):
+        for _ in pickletools.genops(cast(IO[bytes], capped)):
             if file.tell() > limits.pickle:
                 raise ValueError("it names more than a network has")
 
 
 def _check_archive(file: _Capped, limits: Limits, size: int) -> None:
     try:
-        with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]
+        with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
             records = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, struct.error) as error:
         raise ValueError(f"its archive is damaged: {error}") from error

@@ -52,7 +52,8 @@ class Target:
         self._stream = self._add_video(source)
         self._tracks = dict(self._add_others(source))
         # Without random identities: the same video and network give the same bytes.
-        container.flags |= Flags.bitexact.value
+        exact: Any = Flags.bitexact
+        container.flags |= exact.value
         container.metadata.update(_lasting(source.container.metadata))
         container.set_chapters(source.container.chapters())
 
