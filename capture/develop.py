@@ -109,6 +109,8 @@ class Development:
                 self._set_aside(each)
         remove_file(spool / JOURNAL)  # the last one: it says what the segments are
         remove_empty(spool)
+        if spool.is_dir():  # readers would take its frames for a video still
+            raise UserError(f"{spool} has nothing left in it but cannot be removed. Remove it.", 1)
 
     def _set_aside(self, path: Path) -> None:
         move_aside(path, self.session / DAMAGED)

@@ -14,6 +14,7 @@ import json
 import os
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import write_whole
+from dataset.files import remove_parts, write_whole
 from model.checkpoint import (
     NOTE_FILE,
     generator_path,
@@ -104,6 +105,8 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
 
 
 def _write(out: Path, generator: Generator, facts: dict[str, str]) -> None:
+    with suppress(OSError):  # of a process that was killed
+        remove_parts(out.parent, f"{out.name}.")
     if out.suffix == ".onnx":
         write_onnx(out, generator, facts)
     else:

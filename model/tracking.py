@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from dataset.errors import UserError
-from dataset.files import WholeLines, write_whole
+from dataset.files import WholeLines, write_whole, writing_in
 from dataset.gate import MOST_TABLE, parse_json, read_regular, refuse_links
 from dataset.images import Image
 
@@ -61,7 +61,8 @@ class Tracker:
     def __init__(self, run: Path, steps_done: int = 0, tensorboard: bool = True) -> None:
         self.path = run / LOG_FILE
         self.note = ""
-        refuse_links(run / EVENTS_FOLDER, "where TensorBoard's events go")
+        self._folder = run / EVENTS_FOLDER
+        refuse_links(self._folder, "where TensorBoard's events go")
         try:
             run.mkdir(parents=True, exist_ok=True)
             cut_log(self.path, steps_done)
@@ -80,7 +81,8 @@ class Tracker:
                 "To have them there too: pip install tensorboard"
             )
             return None
-        return SummaryWriter(str(run / EVENTS_FOLDER), purge_step=steps_done + 1, flush_secs=30)
+        with writing_in(self._folder):
+            return SummaryWriter(str(self._folder), purge_step=steps_done + 1, flush_secs=30)
 
     def write(self, epoch: int, step: int, values: Mapping[str, float]) -> None:
         """Add one line, on disk when this returns, and a point to every chart.
@@ -104,20 +106,24 @@ class Tracker:
         except OSError as error:
             raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
         if self._events is not None:
-            for name, value in values.items():
-                if math.isfinite(value):
-                    self._events.add_scalar(tag_of(name, values), value, step)
+            with writing_in(self._folder):
+                for name, value in values.items():
+                    if math.isfinite(value):
+                        self._events.add_scalar(tag_of(name, values), value, step)
 
     def picture(self, name: str, step: int, image: Image) -> None:
         """Show a picture, RGB uint8 (H, W, 3), in TensorBoard; nothing where that is off."""
         if self._events is not None:
-            self._events.add_image(name, image, step, dataformats="HWC")
+            with writing_in(self._folder):
+                self._events.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
         """Close the files; TensorBoard writes what is waiting. May be called twice."""
         self._file.close()
-        if self._events is not None:
-            self._events.close()
+        events, self._events = self._events, None
+        if events is not None:
+            with writing_in(self._folder):
+                events.close()
 
     def __enter__(self) -> Tracker:
         return self
