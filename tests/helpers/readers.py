@@ -134,7 +134,9 @@ def files(folder: Path, loose: str = "") -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): _digest(path, loose)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.parts[-2:])
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.parts[-2:])
+        and b"<p>Not whole:" not in path.read_bytes()  # a page that says so itself
     }
 
 
