@@ -6,7 +6,6 @@ reads one. Measures nothing by itself.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import queue
@@ -43,7 +42,7 @@ def line(folder: Path) -> Reader:
     seeds.append(json.dumps(full).encode())
 
     def read(data: bytes) -> None:
-        Frame.from_json(data).to_json().encode()  # type: ignore[arg-type]
+        Frame.from_json(data).to_json().encode()
 
     def read_text(data: bytes) -> None:
         Frame.from_json(data.decode()).to_json().encode()
@@ -578,4 +577,3 @@ READERS: dict[str, Callable[[Path], Reader]] = {
         *(review_page, restore_page, control),
     )
 }
-_ = io

@@ -1,7 +1,7 @@
 """Every change of a file that fails, or is the last before a kill, leaves a whole state.
 
-A sample of ``benchmarks/faults.py``, which tries all: each kind of operation of each command at
-least once. See ``helpers/faults.py`` for how.
+A sample of ``benchmarks/faults.py``, which tries all: each kind of operation at least once of each
+command that needs no torch, and a few of the others. See ``helpers/faults.py`` for how.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from helpers.commands import COMMANDS, HEAVY, PLAIN, Command
 from helpers.faults import FAULTS, Fault, Injector, Outcome, Server, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "all is there")
-CASES, HEAVY_CASES = 8, 4  # of each command, or as many as it has kinds of operations
+CASES, HEAVY_CASES = 7, 2  # of each command
+QUICK = [each for each in COMMANDS if each.quick]
 
 Servers = Callable[[bool], Server]
 
@@ -37,7 +38,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield server
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", QUICK, ids=lambda command: command.name)
 def test_after_a_fault_readers_see_the_old_state_or_the_new_one(
     servers: Servers, command: Command, tmp_path: Path
 ) -> None:
@@ -47,9 +48,8 @@ def test_after_a_fault_readers_see_the_old_state_or_the_new_one(
     results = [check(server, expected, case, tmp_path) for case in tried]
     found = [f"{each.case}: {text}" for each in results for text in each.findings]
     assert not found, "\n".join(found)
-    assert {case.operation.kind for case in tried} == {
-        each.kind for each in expected.outcome.operations
-    }
+    kinds = {each.kind for each in expected.outcome.operations}
+    assert command.heavy or {case.operation.kind for case in tried} == kinds
 
 
 def write_twice(folder: str) -> list[str]:

@@ -49,6 +49,7 @@ class Command:
     states: Callable[[Path, Path], list[Any]] | None = None  # after each of those parts
     mine: tuple[str, ...] = ()  # patterns of the user's own files, which nothing may change
     heavy: bool = False  # it needs torch
+    quick: bool = True  # not for `make soak` alone
 
 
 def _captures_seen(work: Path) -> Any:
@@ -145,6 +146,7 @@ COMMANDS = [
         folders.film,
         _captures_seen,
         mine=("film.mp4", "captures/old/**/*"),
+        quick=False,
     ),
     Command("repair", REPAIR, folders.cut_off, _whole_seen, each=True, refused=True),
     Command("repair a spool", REPAIR, folders.spooled, _frames_seen, refused=True),
@@ -181,6 +183,7 @@ COMMANDS = [
         _data_seen,
         refused=True,
         mine=FRAMES,
+        quick=False,
     ),
     Command(
         "split, copies, over an earlier one",
@@ -253,6 +256,7 @@ COMMANDS = [
         prefix=True,
         mine=("data/t*/*", "data/pairs.csv"),
         heavy=True,
+        quick=False,
     ),
     Command(
         "evaluate --out",
@@ -271,6 +275,7 @@ COMMANDS = [
         each=True,
         mine=("data/*/*", "data/pairs.csv"),
         heavy=True,
+        quick=False,
     ),
     Command(
         "export, safetensors",
@@ -289,6 +294,7 @@ COMMANDS = [
         each=True,
         mine=("runs/**/*", "data/**/*"),
         heavy=True,
+        quick=False,
     ),
     Command(
         "figures",

@@ -108,7 +108,7 @@ class Met:
         return " ".join(str(each.code) for each in self.outcomes)
 
 
-def meet(server: Server, found: Alone, at: int, folder: Path, patience_s: float = 1.0) -> Met:
+def meet(server: Server, found: Alone, at: int, folder: Path, patience_s: float = 0.7) -> Met:
     """Let two meet at an operation of the first, and look at what is left."""
     pair = found.pair
     root = fresh(found.template, folder / "case")
@@ -143,4 +143,4 @@ def _is_mine(pair: Pair, state: Any, states: list[Any]) -> bool:
 def places(operations: int, count: int) -> list[int]:
     """Operations spread over all of them, and -1 for a common start."""
     step = max(1, operations // count)
-    return [-1, *range(0, operations, step)]
+    return [-1, *range(step // 2 if step > 1 else 0, operations, step)]
