@@ -141,6 +141,12 @@ def test_a_picture_too_large_for_memory_is_refused_before(
         open_onnx(small, "cpu")(random_pixels(90, 100))
 
 
+def test_the_same_network_is_exported_to_the_same_bytes(tmp_path: Path) -> None:
+    for name, facts in (("a", {"run": "n", "side": "1"}), ("b", {"side": "1", "run": "n"})):
+        onnx_export.write_onnx(tmp_path / f"{name}.onnx", make_generator(), facts)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
 def test_existing_files_and_other_names_are_refused(small: Path, tmp_path: Path) -> None:
     before = small.read_bytes()
     with pytest.raises(UserError, match=r"small\.onnx exists"):
