@@ -23,8 +23,10 @@ import msgspec
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import hold_lock, is_held, remove_file, remove_parts, write_whole
+from dataset.files import remove_file, write_whole
 from dataset.gate import Count, Text
+from dataset.locks import hold_lock, is_held
+from dataset.parts import remove_parts
 
 LOCK = ".recorder.lock"  # in the folder of sessions, and in a session
 MOST_NOTE = 64 << 10  # bytes of a note

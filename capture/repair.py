@@ -28,7 +28,7 @@ from capture.signals import signals_into
 from capture.status import while_heard
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import move_aside, open_to_append, remove_file, remove_parts, written_aside
+from dataset.files import move_aside, open_to_append, remove_file, written_aside
 from dataset.hashing import phash, sha256
 from dataset.images import Image, decode
 from dataset.limits import TooLarge
@@ -44,6 +44,7 @@ from dataset.manifest import (
     read_session,
     write_session,
 )
+from dataset.parts import remove_parts
 
 ORPHAN = re.compile(r"([0-9]+)\.png")  # in frames/: as recorders name them
 MOST = 2**53  # of an index or a count that can be read again

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from dataset.errors import UserError
-from dataset.files import remove_parts
 from dataset.images import Image, write_png
 from dataset.judging import BY_HAND, LabelRow, judge
 from dataset.labels import Progress, label_captures, read_labels
 from dataset.options import LabelOptions
+from dataset.parts import remove_parts
 
 PLOT_FILE = "calibration.png"
 LEAST = 1e-4  # shares of the frame under this, and 0, stand in the first bin

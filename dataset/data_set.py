@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from dataset.errors import UserError
-from dataset.files import is_held
 from dataset.gate import (
     MOST_SPLIT,
     Name,
@@ -24,6 +23,7 @@ from dataset.gate import (
     read_table,
 )
 from dataset.images import READABLE
+from dataset.locks import is_held
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 LAYOUTS = {  # training X, Y, test X, Y

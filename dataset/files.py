@@ -1,8 +1,8 @@
-"""Writing, moving and deleting files, and locks: one way for each, used by everything.
+"""Writing, moving and deleting files: one way for each, used by everything.
 
 A file's name only ever stands for the whole of it. Nothing is written or deleted through a link,
-nothing takes the place of a file that it was not meant for, and a folder is deleted only where
-this program left its mark in it. What the files hold is not known here.
+and nothing takes the place of a file that it was not meant for. Whole folders are deleted by
+``parts``, locks are in ``locks``. What the files hold is not known here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
-import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -19,14 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from dataset.errors import UserError
 from dataset.gate import refuse_links
 
-MARK = ".made-by-unclip"  # in a folder that may be deleted with all that is in it
 PART = ".part"  # the last suffix of files and folders that are not whole yet
-PART_NAME = re.compile(r"\..+\.[0-9]+\.part", re.DOTALL)  # as `part_of` names them
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NOREPLACE, EXCLUSIVE, HERE = 1, 4, -100  # renameat2(2), renamex_np(2), AT_FDCWD
@@ -285,125 +279,6 @@ def remove_empty(folder: Path) -> None:
         os.rmdir(folder)
 
 
-def remove_parts(folder: Path, name: str = "", alive: bool = True) -> int:
-    """Remove what killed processes were still writing in a folder; how many files.
-
-    Only regular files called ``.NAME.NUMBER.part`` count, as `part_of` names them.
-
-    Parameters
-    ----------
-    folder : Path
-    name : str
-        How NAME begins.
-    alive : bool
-        Whether those of processes that are alive stay. Where a lock is held that every writer
-        holds, a process of that number is another one.
-    """
-    removed = 0
-    for each in folder.iterdir():
-        if not PART_NAME.fullmatch(each.name) or not each.name.startswith(f".{name}"):
-            continue
-        if each.is_file() and not each.is_symlink() and not (alive and _is_alive(each)):
-            remove_file(each)
-            removed += 1
-    return removed
-
-
-def is_being_written(path: Path) -> bool:
-    """Whether another process that is alive is making this file aside, as `written_aside` does."""
-    start, own = f".{path.name}.", part_of(path).name
-    try:
-        names = [each for each in os.listdir(path.parent) if each.startswith(start)]
-    except OSError:  # no folder yet
-        return False
-    ours = (each for each in names if PART_NAME.fullmatch(each) and each != own)
-    return any(_is_alive(path.with_name(each)) for each in ours)
-
-
-def _is_alive(part: Path) -> bool:
-    """Whether the process that writes it may still be at work."""
-    number = part.name.removesuffix(PART).rpartition(".")[2]
-    if int(number) == os.getpid() or os.name != "posix":
-        return int(number) == os.getpid()
-    try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def make_marked(folder: Path, note: str) -> None:
-    """Make a new folder that `remove_marked` may delete; ``OSError`` where it exists.
-
-    Parameters
-    ----------
-    folder : Path
-    note : str
-        What it is, for somebody who finds it.
-    """
-    folder.mkdir(parents=True)
-    try:
-        write_whole(folder / MARK, f"{note}\n".encode())
-    except BaseException:
-        remove_empty(folder)
-        raise
-
-
-def remove_marked(folder: Path) -> None:
-    """Delete a folder with all that is in it, if it is one that `make_marked` made.
-
-    Links in it are removed, and what they lead to stays.
-
-    Raises
-    ------
-    UserError
-        It is a link or bears no mark; nothing was touched.
-    OSError
-        A part of it cannot be deleted.
-    """
-    if not os.path.lexists(folder):
-        return
-    mark = folder / MARK
-    if folder.is_symlink() or not folder.is_dir() or mark.is_symlink() or not mark.is_file():
-        raise UserError(f"{folder} was not made by this program, and was left as it is.")
-    # The mark goes last: what is interrupted can be taken up again.
-    with os.scandir(folder) as entries:
-        others = [each for each in entries if each.name != MARK]
-    for each in others:
-        if each.is_dir(follow_symlinks=False):
-            shutil.rmtree(each.path)
-        else:
-            os.unlink(each.path)
-    os.unlink(mark)
-    os.rmdir(folder)
-
-
-def move_finished(folder: Path, target: Path) -> None:
-    """Give a folder of `make_marked` its name, and take the mark off; errors as of `move_new`."""
-    move_new(folder, target)
-    os.unlink(target / MARK)
-
-
-def remove_part_folders(folder: Path) -> int:
-    """Remove folders that killed processes were still filling; how many.
-
-    Only those called as `part_of` names them that bear the mark of `make_marked` count, and none
-    of a process that is alive.
-    """
-    removed = 0
-    for each in folder.glob(f".*{PART}"):
-        ours = PART_NAME.fullmatch(each.name) and each.is_dir() and not each.is_symlink()
-        if ours and not _is_alive(each):
-            with suppress(UserError, OSError):  # not ours to delete
-                remove_parts(each, MARK)
-                remove_empty(each)  # killed before it had its mark
-                remove_marked(each)
-                removed += 1
-    return removed
-
-
 def sync_folder(folder: Path) -> None:
     """Bring renamings to the disk, so that they outlast a loss of power. Nothing on Windows."""
     if os.name == "posix":
@@ -412,54 +287,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
-
-
-@contextmanager
-def hold_lock(path: Path, busy: str, patience_s: float = 0.5) -> Iterator[None]:
-    """Hold a lock, which the system lets go of when this process ends in whatever way.
-
-    Parameters
-    ----------
-    path : Path
-        The lock's file; its folder must be there.
-    busy : str
-        What to say where somebody else holds it: who that may be, and what to do.
-    patience_s : float
-        How long to wait for somebody else.
-
-    Raises
-    ------
-    UserError
-        Somebody else holds it, it is a link, or the folder cannot be written in.
-    """
-    lock = _lock_of(path, patience_s)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(busy, 1) from None
-    except OSError as error:
-        raise UserError(f"Cannot write in {path.parent}: {error.strerror}.", 1) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_held(path: Path) -> bool:
-    """Whether somebody else holds a lock; False where nobody can be asked."""
-    if not path.exists() or path.is_symlink():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # not ours to open
-        return False
-
-
-def _lock_of(path: Path, patience_s: float) -> FileLock:
-    refuse_links(path, "the file of a lock")
-    if os.path.lexists(path) and not path.is_file():
-        raise UserError(f"{path}, the file of a lock, is no regular file. Remove it.")
-    return FileLock(path, timeout=patience_s)

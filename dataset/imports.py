@@ -21,19 +21,13 @@ from typing import Any
 
 from dataset.conversion import convert, frame_of
 from dataset.errors import UserError
-from dataset.files import (
-    make_marked,
-    move_finished,
-    move_over,
-    part_of,
-    remove_marked,
-    remove_part_folders,
-)
+from dataset.files import move_over, part_of
 from dataset.finding import find_files, is_recording
 from dataset.gate import plain
 from dataset.images import encode_png, resize_area
 from dataset.limits import InFlight
 from dataset.manifest import Frame, ManifestWriter, write_session
+from dataset.parts import make_marked, move_finished, remove_marked, remove_part_folders
 from dataset.recordings import NS, Reader, Recording, Shot, describe
 
 TIMES_OF_RECORDING = "recording"  # in session.json: the times are those of the pictures

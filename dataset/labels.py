@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import hold_lock, remove_parts, write_whole
+from dataset.files import write_whole
 from dataset.judging import (
     BY_HAND,
     DUPLICATE,
@@ -31,8 +31,10 @@ from dataset.judging import (
     method_name,
     options_used,
 )
+from dataset.locks import hold_lock
 from dataset.manifest import Frame, find_files, find_sessions, read_frames
 from dataset.options import LabelOptions
+from dataset.parts import remove_parts
 from dataset.review_journal import put_in_hand, read_journal
 from dataset.statistics import (
     HUD_MASK,

@@ -26,11 +26,12 @@ from dataset.data_set import (
     read_split,
 )
 from dataset.errors import UserError
-from dataset.files import PART_NAME, remove_empty, remove_file, remove_parts, write_whole
+from dataset.files import remove_empty, remove_file, write_whole
 from dataset.gate import check_path, refuse_links
-from dataset.holding import hold_folder
 from dataset.images import READABLE
 from dataset.links import place_file
+from dataset.locks import hold_folder
+from dataset.parts import PART_NAME, remove_parts
 
 CROISSANT_FILE, METADATA_FILE = "croissant.json", "metadata.csv"
 REPORT = ("leaks.png", "clipped.png", "sheet_X.png", "sheet_Y.png")  # in report/

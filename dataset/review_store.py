@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.errors import UserError
-from dataset.files import WholeLines, hold_lock
+from dataset.files import WholeLines
 from dataset.judging import LABELS, LabelRow, label_frame, options_used
 from dataset.labels import (
     LABELS_FILE,
@@ -31,6 +31,7 @@ from dataset.labels import (
     session_name,
     write_labels,
 )
+from dataset.locks import hold_lock
 from dataset.manifest import Frame, cut_tail, find_files, find_sessions, read_frames
 from dataset.options import LabelOptions
 from dataset.review_journal import JOURNAL, Key, label_by_hand, read_journal

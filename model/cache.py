@@ -27,7 +27,7 @@ import numpy as np
 
 from dataset.data_set import CACHE_FOLDER, find_frames
 from dataset.errors import UserError
-from dataset.files import hold_lock, remove_file, written_aside
+from dataset.files import remove_file, written_aside
 from dataset.gate import (
     MOST_PICTURE,
     MOST_TABLE,
@@ -38,6 +38,7 @@ from dataset.gate import (
     refuse_links,
 )
 from dataset.images import Image, decode, resize_area
+from dataset.locks import hold_lock
 
 FORMAT = 2  # of the two files; another number makes older ones stale
 FOR_EVER = -1.0  # seconds to wait for another process that decodes the same

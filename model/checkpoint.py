@@ -27,7 +27,8 @@ from torch import nn
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import move_aside, remove_file, remove_parts, write_whole, writing_in
+from dataset.files import move_aside, remove_file, write_whole, writing_in
+from dataset.parts import remove_parts
 from model.cyclegan import build_generator
 from model.facts import RunOptions, Settings
 from model.networks import Generator

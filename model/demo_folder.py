@@ -19,7 +19,7 @@ import msgspec
 from dataset.errors import UserError
 from dataset.files import remove_empty, remove_file, write_whole, writing_in
 from dataset.gate import MOST_SPLIT, Name, read_json
-from dataset.holding import hold_folder
+from dataset.locks import hold_folder
 
 MARKER, LOCK_FILE = ".unclip-demo.json", ".unclip-demo.lock"
 HASH = "[0-9a-f]{16}"

@@ -11,8 +11,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.files import remove_parts, write_whole
+from dataset.files import write_whole
 from dataset.gate import MOST_PICTURE, open_regular
+from dataset.parts import remove_parts
 
 PAGE_FILE = "index.html"
 HEAD_BYTES = 4096  # of a page, in which its mark stands

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import remove_parts, write_whole
+from dataset.files import write_whole
+from dataset.parts import remove_parts
 from model.checkpoint import (
     NOTE_FILE,
     generator_path,

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.files import is_being_written, remove_parts, write_whole
+from dataset.files import write_whole
 from dataset.images import Image
+from dataset.parts import is_being_written, remove_parts
 from dataset.png import encode_png
 from model.compare import compare
 from model.inputs import COMPARED, Job, Naming, plan_jobs

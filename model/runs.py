@@ -20,8 +20,8 @@ import torchvision
 
 from dataset.data_set import find_frames
 from dataset.errors import UserError
-from dataset.files import is_held, remove_parts
-from dataset.holding import hold_folder
+from dataset.locks import hold_folder, is_held
+from dataset.parts import remove_parts
 from model.checkpoint import OPTIONS_FILE, has_checkpoint, newest_run
 from model.options import TrainOptions
 from model.speed import Measured, Speed

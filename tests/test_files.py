@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset import files
+from dataset import files, locks, parts
 from dataset.errors import UserError
 
 
@@ -138,27 +138,27 @@ def test_only_a_marked_folder_is_deleted(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.txt").write_text("theirs")
     with pytest.raises(UserError, match="not made by this program"):
-        files.remove_marked(tmp_path / "theirs")
+        parts.remove_marked(tmp_path / "theirs")
     made = tmp_path / "made"
-    files.make_marked(made, "A test.")
+    parts.make_marked(made, "A test.")
     (made / "deep").mkdir()
     (made / "deep" / "link").symlink_to(mine)
     (made / "away").symlink_to(tmp_path / "theirs")
     link = tmp_path / "link"
     link.symlink_to(made)
     with pytest.raises(UserError, match="not made by this program"):
-        files.remove_marked(link)
-    files.remove_marked(made)
+        parts.remove_marked(link)
+    parts.remove_marked(made)
     assert names(tmp_path) == ["link", "mine.txt", "theirs"]
     assert (tmp_path / "theirs" / "thesis.txt").read_text() == "theirs"
-    files.remove_marked(made)  # gone already
+    parts.remove_marked(made)  # gone already
 
 
 def test_a_mark_that_is_a_link_marks_nothing(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / files.MARK).symlink_to(mine)
+    (tmp_path / "theirs" / parts.MARK).symlink_to(mine)
     with pytest.raises(UserError, match="not made by this program"):
-        files.remove_marked(tmp_path / "theirs")
+        parts.remove_marked(tmp_path / "theirs")
 
 
 def test_only_parts_of_dead_processes_are_removed(mine: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_only_parts_of_dead_processes_are_removed(mine: Path, tmp_path: Path) ->
     (tmp_path / f".c.png.{dead.pid}.part").symlink_to(mine)
     (tmp_path / ".upload.part").write_text("somebody's")
     (tmp_path / f".d.{dead.pid}.part").mkdir()
-    assert files.remove_parts(tmp_path) == 1
+    assert parts.remove_parts(tmp_path) == 1
     assert names(tmp_path) == [
         f".b.png.{os.getpid()}.part",
         f".c.png.{dead.pid}.part",
@@ -182,7 +182,7 @@ def test_only_parts_of_dead_processes_are_removed(mine: Path, tmp_path: Path) ->
 def test_a_lock_is_held_by_one_and_let_go_by_the_dead(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     code = (
-        "import sys\nfrom pathlib import Path\nfrom dataset.files import hold_lock\n"
+        "import sys\nfrom pathlib import Path\nfrom dataset.locks import hold_lock\n"
         "with hold_lock(Path(sys.argv[1]), 'busy'):\n    print('held', flush=True)\n    input()\n"
     )
     holder = subprocess.Popen(
@@ -194,23 +194,23 @@ def test_a_lock_is_held_by_one_and_let_go_by_the_dead(tmp_path: Path) -> None:
     assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == b"held\n"
-        assert files.is_held(path)
-        with pytest.raises(UserError, match="busy, end it"), files.hold_lock(path, "busy, end it"):
+        assert locks.is_held(path)
+        with pytest.raises(UserError, match="busy, end it"), locks.hold_lock(path, "busy, end it"):
             pass
     finally:
         holder.kill()
         holder.communicate(timeout=20)
-    with files.hold_lock(path, "busy"):
+    with locks.hold_lock(path, "busy"):
         pass
-    assert not files.is_held(path)
+    assert not locks.is_held(path)
 
 
 def test_a_lock_that_is_a_link_is_refused_and_its_end_stays_as_it_is(mine: Path) -> None:
     lock = mine.with_name(".lock")
     lock.symlink_to(mine)
-    with pytest.raises(UserError, match="link"), files.hold_lock(lock, "busy"):
+    with pytest.raises(UserError, match="link"), locks.hold_lock(lock, "busy"):
         pass
-    assert not files.is_held(lock)
+    assert not locks.is_held(lock)
     assert mine.read_text() == "mine"
 
 

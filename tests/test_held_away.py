@@ -1,7 +1,8 @@
 """One way to write, move, delete and lock, and one to read what comes from outside.
 
-``dataset/files.py`` and ``dataset/gate.py`` are those ways; nothing else in the package calls what
-lies beneath them, but for the exceptions below, each with its reason.
+``dataset/files.py`` with ``parts.py`` and ``locks.py``, and ``dataset/gate.py``, are those ways;
+nothing else in the package calls what lies beneath them, but for the exceptions below, each with
+its reason.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SOURCES = sorted(
     ]
 )
 FILES, GATE = "dataset/files.py", "dataset/gate.py"
+HOMES = (FILES, GATE, "dataset/parts.py", "dataset/locks.py")
 
 # What a module's function is called -> why it is held away.
 CHANGES = {
@@ -46,10 +48,7 @@ EXCEPTIONS = {
     ("dataset/statistics.py", "csv.reader"): "a line that the gate has read, without its file",
     ("dataset/local_page.py", ".read_bytes"): "files of the page, from our own package",
     ("dataset/local_page.py", "tempfile.mkdtemp"): "for one page, at a place that a browser sees",
-    (
-        "capture/display.py",
-        "tempfile.mkdtemp",
-    ): "for one display; its shell removes it",
+    ("capture/display.py", "tempfile.mkdtemp"): "for one display; its shell removes it",
     ("model/memory.py", ".read_text"): "the system's own account of memory, not a user's file",
 }
 
@@ -118,7 +117,7 @@ def found() -> list[tuple[str, int, str, str]]:
         (place(path), line, what, where)
         for path in SOURCES
         for line, what, where in called(ast.parse(path.read_text(encoding="utf-8")))
-        if place(path) not in (FILES, GATE) and (place(path), what) not in EXCEPTIONS
+        if place(path) not in HOMES and (place(path), what) not in EXCEPTIONS
     ]
 
 

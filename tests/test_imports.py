@@ -15,11 +15,12 @@ import pytest
 from painted import noise
 
 from dataset.errors import UserError
-from dataset.files import MARK, make_marked, part_of
+from dataset.files import part_of
 from dataset.hashing import sha256
 from dataset.images import encode_png, read_image
 from dataset.imports import ImportedSession, import_files
 from dataset.manifest import find_sessions, read_frames, read_session
+from dataset.parts import MARK, make_marked
 
 
 def import_one(paths: list[Path], out: Path, **settings: Any) -> ImportedSession:

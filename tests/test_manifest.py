@@ -18,7 +18,7 @@ from dataset.hashing import phash
 from dataset.manifest import FRAMES_FILE, Frame, ManifestWriter, read_frames
 
 texts = st.none() | st.text(max_size=20)
-numbers = st.integers(0, 2**63)
+numbers = st.integers(0, 2**53)
 frames = st.builds(
     Frame,
     index=numbers,

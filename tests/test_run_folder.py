@@ -173,7 +173,7 @@ def test_a_run_writes_through_no_link(root: Path, name: str) -> None:
 HOLDS = """
 import sys
 from pathlib import Path
-from dataset.holding import hold_folder
+from dataset.locks import hold_folder
 with hold_folder(Path("runs", sys.argv[1]), sys.argv[2], "nobody else"):
     print(flush=True)
     sys.stdin.read()

@@ -22,7 +22,13 @@ MAY_IMPORT = {
     "cli": {"capture", "dataset", "model"},
 }
 FENCES = {  # package -> the only places that import it
-    "av": {"dataset/containers.py", "dataset/recordings.py", "capture/spool.py", "model/video", "benchmarks/"},
+    "av": {
+        "dataset/containers.py",
+        "dataset/recordings.py",
+        "capture/spool.py",
+        "model/video",
+        "benchmarks/",
+    },
     "PIL": {
         *("model/decoding.py", "model/picture.py", "model/tiffs.py"),
         *("model/strips.py", "model/fonts.py", "dataset/sheets.py", "benchmarks/"),
