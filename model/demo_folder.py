@@ -22,6 +22,7 @@ from dataset.gate import MOST_SPLIT, Name, read_json
 from dataset.locks import hold_folder
 
 MARKER, LOCK_FILE = ".unclip-demo.json", ".unclip-demo.lock"
+MARKER_PART = re.compile(rf"\.{re.escape(MARKER)}\.\d+\.part")  # of a demo killed as it began
 HASH = "[0-9a-f]{16}"
 FILES = re.compile(  # that the steps of a demo write
     "|".join(
@@ -104,7 +105,8 @@ def find_old(out: Path) -> tuple[list[str], list[str]]:
         )
     listed = set(marker.files)
     for file in files:
-        if not FILES.fullmatch(file) or (marker.complete and file not in listed):
+        known = not marker.complete or file in listed or MARKER_PART.fullmatch(file)
+        if not FILES.fullmatch(file) or not known:
             raise _foreign(out / file)
     for folder in folders:
         if not FOLDERS.fullmatch(folder):

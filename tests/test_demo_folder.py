@@ -135,3 +135,13 @@ def test_a_folder_that_is_new_or_empty_will_do(tmp_path: Path) -> None:
         if out != tmp_path:
             out.rmdir()
             out.parent.rmdir()
+
+
+def test_a_demo_that_was_killed_as_it_began_is_no_stranger(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    with hold_demo(out) as finish:
+        (out / "index.html").write_text("<html></html>\n")
+        finish()
+    (out / f".{MARKER}.99999999.part").write_text('{"tool": "unc')
+    with hold_demo(out):
+        assert sorted(path.name for path in out.iterdir()) == sorted([MARKER, LOCK_FILE])
