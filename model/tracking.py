@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -81,8 +82,15 @@ class Tracker:
                 "To have them there too: pip install tensorboard"
             )
             return None
+        self._hook, threading.excepthook = threading.excepthook, self._pass_over
         with writing_in(self._folder):
             return SummaryWriter(str(self._folder), purge_step=steps_done + 1, flush_secs=30)
+
+    def _pass_over(self, failed: threading.ExceptHookArgs) -> None:
+        """What TensorBoard's thread could not write is raised again here, by the next call."""
+        ours = type(failed.thread).__module__.startswith("tensorboard.")
+        if not (ours and issubclass(failed.exc_type, OSError)):
+            self._hook(failed)
 
     def write(self, epoch: int, step: int, values: Mapping[str, float]) -> None:
         """Add one line, on disk when this returns, and a point to every chart.
@@ -122,8 +130,11 @@ class Tracker:
         self._file.close()
         events, self._events = self._events, None
         if events is not None:
-            with writing_in(self._folder):
-                events.close()
+            try:
+                with writing_in(self._folder):
+                    events.close()
+            finally:
+                threading.excepthook = self._hook
 
     def __enter__(self) -> Tracker:
         return self
