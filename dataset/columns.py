@@ -197,7 +197,7 @@ def _collect(blocks: Iterator[list[_Line]]) -> SessionColumns:
     scenes: dict[str | None, int] = {None: NO_VIEWPOINT}
     parts: list[tuple[NDArray[Any], ...]] = [_arrays([], scenes)]
     for block in blocks:
-        file += [gate.check_path(each.file) for each in block]
+        file += gate.check_paths([each.file for each in block])
         parts.append(_arrays(block, scenes))
     return SessionColumns(file, *(np.concatenate(each) for each in zip(*parts, strict=True)))
 
