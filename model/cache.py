@@ -249,10 +249,10 @@ def _locked(place: Path, folder: str) -> Iterator[None]:
     """Make a place and hold its lock; OSError or UserError where that cannot be done."""
     if place.name != CACHE_FOLDER:
         place.parent.mkdir(mode=0o700, exist_ok=True)
+    if not _is_ours(place):  # before anything is made in it
+        raise PermissionError(f"{place.parent} belongs to somebody else")
     refuse_links(place, "the cache of decoded frames")
     place.mkdir(exist_ok=True)
-    if not _is_ours(place):
-        raise PermissionError(f"{place.parent} belongs to somebody else")
     with hold_lock(place / f"{folder}.lock", "", FOR_EVER):
         yield
 
@@ -263,7 +263,8 @@ def _is_ours(place: Path) -> bool:
     if not shared or not hasattr(os, "getuid"):
         return True
     about = place.parent.lstat()
-    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+    own = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+    return own and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _make(place: Path, folder: str, name: str, decode: Callable[[], Iterator[Decoded]]) -> bool:

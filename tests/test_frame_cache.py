@@ -237,6 +237,23 @@ def test_the_cache_of_a_read_only_data_folder_goes_where_it_is_told(
     assert not any(temporary.iterdir())
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="users and modes of POSIX")
+@pytest.mark.parametrize("kind", ["link", "open to others"])
+def test_a_folder_in_which_others_could_put_frames_is_not_used(
+    sealed: Path, temporary: Path, tmp_path_factory: pytest.TempPathFactory, kind: str
+) -> None:
+    planted, elsewhere = temporary / f"unclip-{os.getuid()}", tmp_path_factory.mktemp("elsewhere")
+    if kind == "link":
+        planted.symlink_to(elsewhere)
+    else:
+        planted.mkdir()
+        planted.chmod(0o777)
+    frames, decoded = open_and_count(sealed)
+    assert (frames.file, decoded) == (None, 3)
+    assert not any(elsewhere.iterdir())
+    assert not any(planted.iterdir())
+
+
 def test_frames_stay_in_memory_where_no_place_can_be_written_to(
     data: Path, temporary: Path
 ) -> None:
