@@ -36,7 +36,8 @@ DAMAGED = (  # what Pillow raises on tags that are
     *(ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError),
     *(TypeError, ValueError, struct.error),
 )
-DEFLATE, DIFFERENCES = 8, 2  # compression, predictor
+STORED, DEFLATE, DIFFERENCES = 1, 8, 2  # compression, predictor
+SEPARATE, YCBCR = 2, 6  # of channels, and of colours
 LONG = 4
 CLASSIC = 42  # the version of files with places of 32 bits
 STRIP = 1 << 20  # bytes before compression
@@ -59,14 +60,29 @@ def check_whole(image: TiffImageFile, data: bytes) -> None:
     Raises
     ------
     ValueError
-        The tags or a part of the picture lie beyond the end of the file.
+        The tags or a part of the picture lie beyond the end of the file, or are not there at all.
     """
     check_tags(data)
     tags = image.tag_v2
+    _check_parts(tags, len(data))
     for places, lengths in PARTS:
         ends = map(sum, zip_longest(tags.get(places, ()), tags.get(lengths, ()), fillvalue=0))
         if max(ends, default=0) > len(data):
             raise ValueError("it ends too early")
+
+
+def _check_parts(tags: ImageFileDirectory_v2, size: int) -> None:
+    """Refuse a picture that states more rows than the file has: Pillow leaves them black."""
+    width, height, samples = tags[256], tags[257], tags.get(277, 1)
+    planes = samples if tags.get(284, 1) == SEPARATE else 1
+    if 322 in tags:  # tiles
+        needed, there = -(-width // tags[322]) * -(-height // tags[323]), len(tags.get(324, ()))
+    else:
+        needed, there = -(-height // min(tags.get(278, height), height)), len(tags.get(273, ()))
+    bits = sum(tags.get(258, (1,)))
+    stored = tags.get(259, 1) == STORED and tags.get(262) != YCBCR  # whose colour may be halved
+    if there < needed * planes or (stored and width * height * bits // 8 > size):
+        raise ValueError("a part of its picture is not there")
 
 
 def check_tags(data: bytes) -> None:

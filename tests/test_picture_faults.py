@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import warnings
@@ -249,3 +250,34 @@ def test_a_picture_that_cannot_be_written_leaves_what_was_there(small_disk: Path
         write_picture(path, Picture(noise))
     assert path.read_bytes() == b"before"
     assert [each.name for each in small_disk.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("way", ["strips", "one strip", "tiles", "deflate"])
+def test_a_tiff_that_states_more_rows_than_it_has_is_no_picture(tmp_path: Path, way: str) -> None:
+    tags: dict[str, dict[int, Any]] = {
+        "strips": {278: 4},
+        "one strip": {},
+        "tiles": {},
+        "deflate": {278: 4},
+    }
+    how = {"compression": "tiff_adobe_deflate"} if way in ("deflate", "tiles") else {}
+    data = bytearray(saved(scene(), "TIFF", tiffinfo=tags[way], **how))
+    if way == "tiles":
+        data = bytearray(tiled(scene()))
+    read(bytes(data), tmp_path)
+    (first,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, first)
+    for place in range(first + 2, first + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from("<HH", data, place)
+        if tag == 257:  # its height
+            struct.pack_into("<HIH" if kind == 3 else "<HII", data, place + 2, kind, 1, 60_000)
+    with pytest.raises(UserError, match="a part of its picture is not there"):
+        read(bytes(data), tmp_path)
+
+
+def tiled(picture: Any) -> bytes:
+    """RGB uint8 as a TIFF of tiles of 16."""
+    tifffile = pytest.importorskip("tifffile")
+    file = io.BytesIO()
+    tifffile.imwrite(file, picture, tile=(16, 16), photometric="rgb", metadata=None)
+    return file.getvalue()
