@@ -86,6 +86,18 @@ def _png(data: bytes) -> Header:
     return Header("PNG", (width, height))
 
 
+def is_cut_jpeg(data: bytes, size: tuple[int, int]) -> bool:
+    """Whether a JPEG is too short for its size: each block of 8x8 pixels takes a bit at least.
+
+    Examples
+    --------
+    >>> is_cut_jpeg(bytes(1900), (56_560, 6_894))
+    True
+    """
+    width, height = size
+    return width * height > 64 * 8 * len(data)
+
+
 def is_cut_png(data: bytes) -> bool:
     """Whether a chunk of a PNG is said to be longer than the file: decoders make room for it first.
 

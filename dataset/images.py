@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.gate import MOST_PICTURE, read_regular
-from dataset.headers import HEAD, READERS, Header, format_of, is_cut_png, read_header
+from dataset.headers import HEAD, READERS, Header, format_of, is_cut_jpeg, is_cut_png, read_header
 from dataset.limits import TooLarge, check_header
 from dataset.png import encode_png
 
@@ -60,7 +60,10 @@ def _decode(data: bytes, name: str | Path, how: int) -> Any:
     if not data:
         raise UserError(f"{name} is empty (0 bytes). Leave it out or record it again.", 1)
     header = check_picture(data, name)
-    cut = header is not None and header.format == "PNG" and is_cut_png(data)
+    cut = header is not None and (
+        (header.format == "PNG" and is_cut_png(data))
+        or (header.format == "JPEG" and is_cut_jpeg(data, header.size))
+    )
     picture = None if cut else _decoded(data, how)
     if picture is None and not cut:
         with _alone:

@@ -27,7 +27,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from dataset.errors import UserError
-from dataset.headers import Header, read_header
+from dataset.headers import Header, is_cut_jpeg, read_header
 from dataset.limits import MOST_PIXELS, check_header
 from model import pngs, tiffs
 from model.memory import check_room, free_memory
@@ -110,6 +110,8 @@ def open_image(data: bytes, name: str, path: Path) -> ImageFile:
     width, height = image.size
     # What Pillow found, too: it may read a damaged file otherwise.
     check_header(Header(name, image.size), path)
+    if name == "JPEG" and is_cut_jpeg(data, image.size):
+        raise ValueError("a part of its picture is not there")
     check_room(width, height, TAKEN_BYTES * width * height, free_memory())
     if isinstance(image, TiffImageFile):
         count, what = tiffs.pages_of(image), "pages"

@@ -18,6 +18,7 @@ from made_pictures import exif, read, saved, scene, tiff
 from PIL import Image
 
 from dataset.errors import UserError
+from dataset.images import decode
 from model import decoding, pngs
 from model.decoding import MOST_PIXELS, open_image
 from model.exif import PREFIX
@@ -281,3 +282,15 @@ def tiled(picture: Any) -> bytes:
     file = io.BytesIO()
     tifffile.imwrite(file, picture, tile=(16, 16), photometric="rgb", metadata=None)
     return file.getvalue()
+
+
+def test_a_jpeg_too_short_for_its_size_is_no_picture(tmp_path: Path) -> None:
+    data = bytearray(saved(scene(), "JPEG", progressive=True))
+    place = data.index(b"\xff\xc2") + 5  # its frame: length, precision, height, width
+    struct.pack_into(">HH", data, place, 6_894, 56_560)
+    with pytest.raises(UserError, match="a part of its picture is not there"):
+        read(bytes(data), tmp_path)
+    with pytest.raises(UserError, match="not a readable picture"):
+        decode(bytes(data), "x.jpg")
+    white = np.full((2_000, 2_000, 3), 255, np.uint8)  # the shortest that is whole
+    assert (read(saved(white, "JPEG", quality=1), tmp_path).pixels == 1).all()
