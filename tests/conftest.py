@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from browsers import browser, open_page  # noqa: F401  # fixtures
+from helpers.servers import servers  # noqa: F401  # a fixture
 from hypothesis import HealthCheck, settings
 
 # Two-layer networks are quickest on one thread, and several test processes then share the cores.
@@ -30,6 +31,15 @@ def display() -> Iterator[str]:
         pytest.skip("needs Xvfb: apt-get install xvfb")
     with virtual_display() as name:
         yield name
+
+
+@pytest.fixture
+def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes and sockets of recorders in a folder of this test, which is the working folder, too."""
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

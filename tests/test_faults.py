@@ -6,36 +6,17 @@ command that needs no torch, and a few of the others. See ``helpers/faults.py`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from helpers.checks import cases, check, expect, sample
-from helpers.commands import COMMANDS, HEAVY, PLAIN, Command
-from helpers.faults import FAULTS, Fault, Injector, Outcome, Server, why_not
+from helpers.commands import COMMANDS, Command
+from helpers.faults import FAULTS, Fault, Outcome, why_not
+from helpers.servers import Servers
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "all is there")
 CASES, HEAVY_CASES = 7, 2  # of each command
 QUICK = [each for each in COMMANDS if each.quick]
-
-Servers = Callable[[bool], Server]
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Processes with everything loaded: one with torch, one without; begun when first asked for."""
-    injector = Injector(tmp_path_factory.mktemp("injector"))
-    begun: dict[bool, Server] = {}
-    with ExitStack() as stack:
-
-        def server(heavy: bool) -> Server:
-            if heavy not in begun:
-                modules = (*PLAIN, *HEAVY) if heavy else PLAIN
-                begun[heavy] = stack.enter_context(injector.server(*modules))
-            return begun[heavy]
-
-        yield server
 
 
 @pytest.mark.parametrize("command", QUICK, ids=lambda command: command.name)

@@ -38,15 +38,10 @@ ROOT = Path(__file__).parent.parent
 CLI = [sys.executable, str(ROOT / "cli.py")]
 EUC_KR = b"\xb3\xb7"  # 낮, as a terminal of another encoding sends it
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and names of files as bytes")
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    monkeypatch.chdir(tmp_path)
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="signals and names of files as bytes"),
+    pytest.mark.usefixtures("own_runtime"),
+]
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ or waits for the first, which then goes on. ``benchmarks/faults.py --twice`` sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from helpers.commands import HEAVY, PLAIN
-from helpers.faults import Injector, Server, why_not
+from helpers.faults import why_not
+from helpers.servers import Servers
 from helpers.twice import PAIRS, Pair, alone, meet, places
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "all is there")
@@ -20,25 +18,8 @@ MEETINGS = 2
 QUICK = [each for each in PAIRS if each.command.quick]
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bool], Server]]:
-    injector = Injector(tmp_path_factory.mktemp("injector"))
-    begun: dict[bool, Server] = {}
-    with ExitStack() as stack:
-
-        def server(heavy: bool) -> Server:
-            if heavy not in begun:
-                modules = (*PLAIN, *HEAVY) if heavy else PLAIN
-                begun[heavy] = stack.enter_context(injector.server(*modules))
-            return begun[heavy]
-
-        yield server
-
-
 @pytest.mark.parametrize("pair", QUICK, ids=lambda pair: pair.name)
-def test_two_at_once_leave_the_state_of_one(
-    servers: Callable[[bool], Server], pair: Pair, tmp_path: Path
-) -> None:
+def test_two_at_once_leave_the_state_of_one(servers: Servers, pair: Pair, tmp_path: Path) -> None:
     server = servers(pair.command.heavy)
     found = alone(server, pair, tmp_path)
     count = 1 if pair.command.heavy else MEETINGS
