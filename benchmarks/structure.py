@@ -148,7 +148,8 @@ def top_names(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             inside = (each for target in targets for each in ast.walk(target))
-            names = [each.id for each in inside if isinstance(each, ast.Name)]
+            stored = (each for each in inside if isinstance(each, ast.Name))
+            names = [each.id for each in stored if isinstance(each.ctx, ast.Store)]
         else:
             continue
         yield from (name for name in names if not name.startswith("_"))
