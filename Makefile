@@ -35,14 +35,15 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 # scrolling.py, made_pairs.py, odd_pictures.py and fuzz_*.py serve others and measure nothing.
-NO_BENCH := scrolling made_pairs odd_pictures fuzz_mutations fuzz_readers fuzz faults soak
+NO_BENCH := capture/scrolling capture/soak model/made_pairs odd_pictures fuzz_mutations fuzz_readers \
+    fuzz faults
 
 bench: $(STAMP)
-	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do \
+	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py benchmarks/*/*.py)); do \
 	    $(BIN)/python $$file || exit 1; done
 
 soak: $(STAMP)
-	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/capture/soak.py
 	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/faults.py --twice
 	$(BIN)/python benchmarks/fuzz.py

@@ -223,16 +223,16 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
         return
     options = capture_options(settings)
     if list_keys:
-        from capture.hotkeys import keys_of
+        from capture.control.hotkeys import keys_of
 
         echo("\n".join(f"{key:16} {command}" for command, key in keys_of(options).items()))
     elif options.background:
-        from capture.daemon import start_in_background
+        from capture.control.daemon import start_in_background
 
         echo(describe_status(start_in_background(options)))
     else:
-        from capture.daemon import run_capture
-        from capture.doctor import format_findings, warnings_at_start
+        from capture.control.daemon import run_capture
+        from capture.doctor.doctor import format_findings, warnings_at_start
         from capture.status import format_status
 
         for finding in warnings_at_start(options):
@@ -252,7 +252,7 @@ def control_command(name: str, help_text: str, value: click.Argument | None = No
     """A command that tells the running recorder what to do."""
 
     def tell_recorder(out: Path | None, value: str | None = None, as_json: bool = False) -> None:
-        from capture.control import find_recorder, tell
+        from capture.control.channel import find_recorder, tell
 
         answer = tell(find_recorder(out, CAPTURE.out), name, value)
         echo(to_json(answer["status"], None) if as_json else describe_status(answer["status"]))
@@ -320,7 +320,7 @@ def sweep(**settings: Any) -> None:
     \b
     Example: cli capture sweep --key "]" --steps 8 --viewpoint-key n --viewpoints 20
     """
-    from capture.sweep import run_sweep
+    from capture.sweep.sweep import run_sweep
 
     names = {field.name for field in fields(SweepOptions)}
     how = SweepOptions(**{name: settings.pop(name) for name in names})
@@ -337,7 +337,7 @@ def repair(session: Path, as_json: bool) -> None:
     \b
     Example: cli capture repair captures/20261122-182001
     """
-    from capture.repair import repair_session
+    from capture.recording.repair import repair_session
 
     with progress("repairing", "frame") as update:
         echo_result(repair_session(session, CAPTURE.disk_floor_bytes, update), as_json)
@@ -353,7 +353,7 @@ def doctor(as_json: bool, **settings: Any) -> None:
     \b
     Example: cli doctor --window "Flight Simulator"
     """
-    from capture.doctor import examine, format_findings
+    from capture.doctor.doctor import examine, format_findings
 
     findings = examine(capture_options(settings))
     if as_json:
@@ -380,7 +380,7 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
     Example: cli import ~/Pictures/Screenshots --label Y
     Example: cli import "2026-11-22 18-20-01.mkv" --fps 2
     """
-    from dataset.imports import import_files
+    from dataset.sessions.imports import import_files
 
     with progress("importing", "frame") as update:
         summary = import_files(list(paths), **settings, on_progress=update)
@@ -410,8 +410,8 @@ def label(calibrate: bool, as_json: bool, **settings: Any) -> None:
     \b
     Example: cli label --y-fraction 0.1
     """
-    from dataset.calibrate import calibrate_captures
-    from dataset.labels import label_captures
+    from dataset.labelling.calibrate import calibrate_captures
+    from dataset.labelling.labels import label_captures
 
     work = calibrate_captures if calibrate else label_captures
     with progress("measuring", "frame") as update:
@@ -429,7 +429,7 @@ def review(**settings: Any) -> None:
     \b
     Example: cli review --source captures
     """
-    from dataset.review import run_review
+    from dataset.review.server import run_review
 
     echo(run_review(ReviewOptions(**settings), echo))
 
@@ -476,7 +476,7 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
     \b
     Example: cli split --fit
     """
-    from dataset.split import plan_captures, split_captures
+    from dataset.splitting.split import plan_captures, split_captures
 
     options = SplitOptions(**settings)
     with progress("labelling", "frame") as update:
@@ -536,8 +536,8 @@ def train(
     \b
     Example: cli train --preset cpu --minutes 10
     """
-    from model.train import describe_plan, train
-    from model.train import tune as tune_here
+    from model.training.train import describe_plan, train
+    from model.training.train import tune as tune_here
 
     options = train_options(preset, runs, run, resume, settings)
     if tune or dry_run:
@@ -597,7 +597,7 @@ def restore(
             raise UserError("--serve takes pictures on its page. Leave the file names out.")
         serve_page(options, port, browser)
         return
-    from model.restore import restore_files
+    from model.restoring.restore import restore_files
 
     done = failed = 0
     try:
@@ -619,8 +619,8 @@ def restore(
 
 def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     """The page of ``cli restore --serve``, until Ctrl-C."""
-    from model.methods import open_method
-    from model.serve import serve_restorer
+    from model.restoring.methods import open_method
+    from model.restoring.page_server import serve_restorer
 
     def ready(address: str) -> None:
         echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
@@ -654,7 +654,7 @@ def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
     \b
     Example: cli evaluate --out verdict
     """
-    from model.verdict import evaluate_run
+    from model.evaluation.evaluate import evaluate_run
 
     names = tuple(name.strip() for name in methods.split(",") if name.strip())
     with progress("evaluating", "picture") as update:
@@ -677,7 +677,7 @@ def export(runs: Path, run: str, out: Path | None, network: str) -> None:
     Example: cli export -o restorer.safetensors
     """
     from model.checkpoint import newest_run
-    from model.release import save_release
+    from model.restoring.export import save_release
 
     say(save_release(newest_run(runs, run), out, network))
 
@@ -694,7 +694,7 @@ def figures(**settings: Any) -> None:
     \b
     Example: cli figures
     """
-    from model.figures import make_figures
+    from model.figures.figures import make_figures
 
     with progress("drawing", "figure") as update:
         summary = make_figures(**settings, on_progress=update)
@@ -734,7 +734,7 @@ def demo(minutes: float, out: Path, seed: int) -> None:
     \b
     Example: cli demo --minutes 12
     """
-    from model.demo_folder import hold_demo
+    from model.evaluation.demo_folder import hold_demo
 
     with lasting(), hold_demo(out) as finished:
         make_demo(minutes, out, seed)
@@ -744,11 +744,11 @@ def demo(minutes: float, out: Path, seed: int) -> None:
 
 def make_demo(minutes: float, out: Path, seed: int) -> None:
     """All steps of a demo, each of which takes what the one before has written."""
-    from capture.stage import record_game
-    from dataset.labels import label_captures
-    from dataset.split import split_captures
-    from model.showcase import Story, write_showcase
-    from model.train import train
+    from capture.game.record import record_game
+    from dataset.labelling.labels import label_captures
+    from dataset.splitting.split import split_captures
+    from model.evaluation.demo_page import Story, write_showcase
+    from model.training.train import train
 
     begin = time.monotonic()
     with progress("recording", "frame") as update:
@@ -800,7 +800,7 @@ def train_options(
     """The preset with what was asked to be different; a resumed run keeps its own settings."""
     asked = {key: value for key, value in settings.items() if value is not None}
     if resume:
-        from model.resuming import resumed_options
+        from model.training.resuming import resumed_options
 
         allowed = {"data", "epochs", "steps", "device", "checkpoint_every", "checkpoint_minutes"}
         explicit = {key for key in asked if given(key)}

@@ -35,7 +35,7 @@ def _session(folder: Path) -> Path:
 
 def line(folder: Path) -> Reader:
     """A line of frames.jsonl."""
-    from dataset.manifest import Frame
+    from dataset.sessions.manifest import Frame
 
     seeds = (_session(folder) / "frames.jsonl").read_bytes().splitlines()
     full = json.loads(seeds[0]) | {"label": "X", "duplicate_of": 0, "snap": True, "adopted": True}
@@ -56,9 +56,9 @@ def line(folder: Path) -> Reader:
 
 def manifest(folder: Path) -> Reader:
     """A whole frames.jsonl, as label, review and split read it."""
-    from dataset.labels import label_captures
-    from dataset.manifest import find_files, read_frames
+    from dataset.labelling.labels import label_captures
     from dataset.options import LabelOptions
+    from dataset.sessions.manifest import find_files, read_frames
 
     session = _session(folder)
     path = session / "frames.jsonl"
@@ -78,7 +78,7 @@ def journal(folder: Path) -> Reader:
 
     from helpers.commands import BY_NAME  # type: ignore[import-not-found]
 
-    from capture.repair import repair_session
+    from capture.recording.repair import repair_session
 
     BY_NAME["repair a spool"].prepare(folder / "made")
     made = folder / "made" / "captures" / "s"
@@ -96,7 +96,7 @@ def journal(folder: Path) -> Reader:
 
 def labels(folder: Path) -> Reader:
     """labels.csv."""
-    from dataset.labels import label_captures, read_labels
+    from dataset.labelling.labels import label_captures, read_labels
     from dataset.options import LabelOptions
 
     captures = _session(folder).parent
@@ -111,9 +111,9 @@ def labels(folder: Path) -> Reader:
 
 def statistics(folder: Path) -> Reader:
     """statistics.csv."""
-    from dataset.labels import label_captures
+    from dataset.labelling.labels import label_captures
+    from dataset.labelling.statistics import Kept
     from dataset.options import LabelOptions
-    from dataset.statistics import Kept
 
     captures = _session(folder).parent
     label_captures(LabelOptions(captures))
@@ -128,8 +128,8 @@ def statistics(folder: Path) -> Reader:
 
 def review(folder: Path) -> Reader:
     """review.jsonl, and a review that begins with it."""
-    from dataset.review_journal import JOURNAL
-    from dataset.review_store import open_review
+    from dataset.labelling.hand_labels import JOURNAL
+    from dataset.review.store import open_review
 
     captures = _session(folder).parent
     with open_review(captures) as store:
@@ -146,7 +146,7 @@ def review(folder: Path) -> Reader:
 
 def amendments(folder: Path) -> Reader:
     """amendments.jsonl."""
-    from dataset.manifest import AMENDMENTS_FILE, amend_labels, read_frames
+    from dataset.sessions.manifest import AMENDMENTS_FILE, amend_labels, read_frames
 
     session = _session(folder)
     amend_labels(session, 0, 2, "X")
@@ -161,8 +161,8 @@ def amendments(folder: Path) -> Reader:
 
 def session(folder: Path) -> Reader:
     """session.json, through its reader and repair."""
-    from capture.repair import repair_session
-    from dataset.manifest import SESSION_FILE, read_session
+    from capture.recording.repair import repair_session
+    from dataset.sessions.manifest import SESSION_FILE, read_session
 
     made = _session(folder)
     counts = {"intervals": 9, "frames": 4, "missed": 1, "duplicates": 0}
@@ -181,10 +181,10 @@ def session(folder: Path) -> Reader:
 
 def split(folder: Path) -> Reader:
     """split.json, as training reads it and as the next split does."""
-    from dataset.data_set import find_frames, read_split
-    from dataset.layout import check_out
+    from dataset.layout.folders import check_out
+    from dataset.layout.readers import find_frames, read_split
     from dataset.options import SplitOptions
-    from dataset.split import split_captures
+    from dataset.splitting.split import split_captures
 
     captures, data_set = _sweep(folder), folder / "data"
     split_captures(SplitOptions(captures, data_set, counts=(4, 4, 2, 2)))
@@ -210,7 +210,7 @@ def pairs(folder: Path) -> Reader:
     """pairs.csv."""
     from tiny_runs import make_data  # type: ignore[import-not-found]
 
-    from dataset.data_set import list_pairs, read_pairs
+    from dataset.layout.readers import list_pairs, read_pairs
 
     path = make_data(folder, 3) / "pairs.csv"
 
@@ -226,7 +226,7 @@ def _trained(folder: Path) -> Path:
     """The folder of a run of two steps."""
     from tiny_runs import make_data, tiny_options
 
-    from model.train import train
+    from model.training.train import train
 
     make_data(folder, 3)
     return Path(train(tiny_options(folder, steps=2)).run)
@@ -235,7 +235,7 @@ def _trained(folder: Path) -> Path:
 def options(folder: Path) -> Reader:
     """options.json, as restoring and resuming read it."""
     from model.checkpoint import read_facts, read_network_options, read_training_side
-    from model.resuming import resumed_options
+    from model.training.resuming import resumed_options
 
     run = _trained(folder)
     path = run / "options.json"
@@ -266,8 +266,8 @@ def exposure(folder: Path) -> Reader:
 
 def log(folder: Path) -> Reader:
     """log.jsonl of a run, as curves and resuming read it."""
-    from model.plots import plot_curves
-    from model.tracking import cut_log, read_log
+    from model.figures.curves import plot_curves
+    from model.training.log import cut_log, read_log
 
     run = _trained(folder)
     path = run / "log.jsonl"
@@ -286,8 +286,8 @@ def pth(folder: Path) -> Reader:
     """Networks and states of training."""
     import torch
 
-    from model.exchange import read_network
-    from model.states import read_state
+    from model.state_files import read_state
+    from model.weights import read_network
 
     run = _trained(folder)
     path = folder / "x.pth"
@@ -306,8 +306,8 @@ def safetensors(folder: Path) -> Reader:
     """A network that somebody gave away."""
     import torch
 
-    from model.exchange import learned_exposure, open_restorer, training_side
-    from model.release import save_release
+    from model.restoring.export import save_release
+    from model.weights import learned_exposure, open_restorer, training_side
 
     run = _trained(folder)
     path = folder / "x.safetensors"
@@ -325,8 +325,8 @@ def safetensors(folder: Path) -> Reader:
 
 def onnx(folder: Path) -> Reader:
     """A network for onnxruntime."""
-    from model.onnx_run import open_onnx
-    from model.release import save_release
+    from model.restoring.export import save_release
+    from model.restoring.onnx import open_onnx
 
     path = folder / "x.onnx"
     save_release(_trained(folder), path)
@@ -345,8 +345,8 @@ def _pictures() -> list[bytes]:
     from made_pictures import SRGB, exif, saved, scene, tiff  # type: ignore[import-not-found]
     from PIL import Image
 
-    from model import pngs
-    from model.exif import PREFIX
+    from dataset.pictures import pngs
+    from dataset.pictures.exif import PREFIX
 
     plain, block = Image.fromarray(scene()), PREFIX + exif(6)
     deep = scene(3, np.uint16)
@@ -372,7 +372,7 @@ def _pictures() -> list[bytes]:
 
 def picture(folder: Path) -> Reader:
     """Pictures, as restoring reads and writes them."""
-    from model.picture import decode_picture, encode_picture, losses
+    from dataset.pictures.picture import decode_picture, encode_picture, losses
 
     def read(data: bytes) -> None:
         found = decode_picture(data, "a picture")
@@ -386,8 +386,8 @@ def picture(folder: Path) -> Reader:
 
 def frame(folder: Path) -> Reader:
     """Frames, as import, labels and split read them."""
-    from dataset.images import decode
-    from dataset.statistics import Job, measure_file, why_unfit
+    from dataset.labelling.statistics import Job, measure_file, why_unfit
+    from dataset.pictures.images import decode
 
     path = folder / "x.png"
 
@@ -402,7 +402,7 @@ def frame(folder: Path) -> Reader:
 
 def hud(folder: Path) -> Reader:
     """A session's HUD mask."""
-    from dataset.statistics import HUD_MASK, Job, hud_digest, measure_file
+    from dataset.labelling.statistics import HUD_MASK, Job, hud_digest, measure_file
 
     made = _session(folder)
     first = str(next((made / "frames").iterdir()))
@@ -420,10 +420,10 @@ def video(folder: Path) -> Reader:
     import av
     from made_videos import TONE, film  # type: ignore[import-not-found]
 
-    from dataset.recordings import Reader as Shots
-    from dataset.recordings import describe
-    from model.video import read_facts
-    from model.video_reading import Source
+    from dataset.pictures.recordings import Reader as Shots
+    from dataset.pictures.recordings import describe
+    from dataset.pictures.video_reading import Source
+    from model.restoring.video import read_facts
 
     av.logging.set_level(None)
     seeds = []
@@ -472,8 +472,8 @@ def _mutate_request(random: Any, seeds: Sequence[bytes]) -> bytes:
 @contextmanager
 def _review_client(folder: Path) -> Iterator[Any]:
     from dataset.options import ReviewOptions
-    from dataset.review import make_app
-    from dataset.review_store import open_review
+    from dataset.review.server import make_app
+    from dataset.review.store import open_review
 
     captures = _session(folder).parent
     with open_review(captures) as store:
@@ -503,8 +503,8 @@ def restore_page(folder: Path) -> Reader:
     """Requests of the page of `cli restore --serve`."""
     from made_pictures import saved, scene
 
-    from model.serve import make_app
-    from model.serve_queue import RestoringQueue, ServeLimits
+    from model.restoring.page_server import make_app
+    from model.restoring.queue import RestoringQueue, ServeLimits
 
     restoring = RestoringQueue(lambda pixels: pixels, ServeLimits())
     threading.Thread(target=restoring.work, daemon=True).start()
@@ -527,7 +527,7 @@ def restore_page(folder: Path) -> Reader:
 
 def control(folder: Path) -> Reader:
     """Lines that a recorder is sent, over its socket."""
-    from capture import control as channel
+    from capture.control import channel
 
     os.environ["XDG_RUNTIME_DIR"] = str(folder)
     commands: Any = queue.SimpleQueue()

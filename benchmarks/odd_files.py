@@ -38,7 +38,7 @@ from odd_pictures import PROFILE, Numbers, Odd, all_files, png, scene, write
 from PIL import Image
 
 from model.networks import Generator
-from model.states import bare_state
+from model.state_files import bare_state
 
 CLI = [sys.executable, str(Path(__file__).resolve().parents[1] / "cli.py")]
 LEAKS = ("Traceback", "Warning", "WARN:", "ERROR:")  # the last two are OpenCV's

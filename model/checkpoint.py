@@ -33,7 +33,7 @@ from model.cyclegan import build_generator
 from model.facts import RunOptions, Settings
 from model.networks import Generator
 from model.options import NetworkOptions, TrainOptions
-from model.states import (
+from model.state_files import (
     bare_state,
     check_finite,
     first_line,

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model.distributed import Group
+from model.image_pool import ImagePool
 from model.losses import accuracy, cycle_loss, discriminator_loss, generator_loss
 from model.networks import Discriminator, Generator, initialize
 from model.options import NetworkOptions, TrainOptions
-from model.parallel import Group
-from model.pool import ImagePool
 
 # What one step reports, in this order: the discriminators' and generators' parts of equations
 # (2) and (3), the two halves of equation (4) before the weight lambda, the identity loss, and the

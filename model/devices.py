@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dataset.errors import UserError
-from model.memory import free_memory
+from dataset.memory import free_memory
 
 
 def pick_device(wanted: str) -> torch.device:

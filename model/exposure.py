@@ -26,8 +26,8 @@ from scipy.optimize import minimize
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
-from dataset.images import Image
-from model.pixels import Pixels, Restore, Wrapped, to_pixels
+from dataset.pictures.images import Image
+from dataset.pictures.pixels import Pixels, Restore, Wrapped, to_pixels
 
 EXPOSURE_FILE = "exposure.json"
 EDGES = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98, 1.001])

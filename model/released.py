@@ -27,7 +27,7 @@ from model.exposure import Exposure, parse_exposure
 from model.facts import MOST_FILE, USUAL_SIDE, parse_shape, parse_side
 from model.networks import Generator
 from model.options import NetworkOptions
-from model.states import check_finite, first_line
+from model.state_files import check_finite, first_line
 
 MOST_HEADER = 1 << 20  # bytes; the largest network's has 40 kB
 FLOATS = ("F16", "BF16", "F32", "F64")  # safetensors' names of the types of weights

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsers import browser, open_page  # noqa: F401  # fixtures
+from helpers.browsers import browser, open_page  # noqa: F401  # fixtures
 from helpers.servers import servers  # noqa: F401  # a fixture
 from hypothesis import HealthCheck, settings
 
@@ -25,7 +25,7 @@ settings.load_profile("patient")
 @pytest.fixture(scope="session")
 def display() -> Iterator[str]:
     """A display of our own (Xvfb, 1280x800x24), so that no test touches the user's screen."""
-    from capture.display import virtual_display
+    from capture.screens.virtual_display import virtual_display
 
     if shutil.which("Xvfb") is None:
         pytest.skip("needs Xvfb: apt-get install xvfb")
@@ -59,9 +59,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``data`` and a run of two steps, for tests that only read them."""
-    from tiny_runs import make_data, tiny_options  # here, so that other tests load no torch
+    from helpers.tiny_runs import make_data, tiny_options  # here, so that other tests load no torch
 
-    from model.train import train
+    from model.training.train import train
 
     root = tmp_path_factory.mktemp("trained")
     make_data(root)

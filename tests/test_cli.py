@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from tiny_runs import make_data, tiny_options
+from helpers.tiny_runs import make_data, tiny_options
 
 import cli
-from dataset.images import write_png
+from dataset.pictures.images import write_png
 
 WHITE = np.full((20, 30, 3), 255, np.uint8)
 
@@ -78,7 +78,7 @@ def test_restoring_without_a_run_says_how_to_get_one(empty: Path) -> None:
 
 
 def test_a_resumed_run_keeps_its_settings(empty: Path) -> None:
-    from model.train import train
+    from model.training.train import train
 
     make_data(empty)
     train(tiny_options(empty, steps=1))
@@ -89,7 +89,7 @@ def test_a_resumed_run_keeps_its_settings(empty: Path) -> None:
 
 
 def test_evaluate_prints_json(empty: Path) -> None:
-    from model.train import train
+    from model.training.train import train
 
     make_data(empty)
     train(tiny_options(empty, steps=1))
@@ -99,7 +99,7 @@ def test_evaluate_prints_json(empty: Path) -> None:
 
 
 def test_restore_writes_beside_the_input(empty: Path) -> None:
-    from model.train import train
+    from model.training.train import train
 
     make_data(empty)
     train(tiny_options(empty, steps=1))

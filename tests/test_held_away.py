@@ -40,16 +40,31 @@ READING = {"read_text", "read_bytes"}
 
 # place: what -> why that is no way around.
 EXCEPTIONS = {
-    ("dataset/links.py", "os.link"): "the one way to make links, for data sets",
-    ("dataset/links.py", ".symlink_to"): "the one way to make links, for data sets",
-    ("dataset/conversion.py", "os.link"): "into a folder of its own, which has no name yet",
-    ("dataset/conversion.py", ".write_bytes"): "into a folder of its own, which has no name yet",
-    ("dataset/imports.py", ".write_bytes"): "into a folder of its own, which has no name yet",
-    ("dataset/statistics.py", "csv.reader"): "a line that the gate has read, without its file",
+    ("dataset/layout/links.py", "os.link"): "the one way to make links, for data sets",
+    ("dataset/layout/links.py", ".symlink_to"): "the one way to make links, for data sets",
+    (
+        "dataset/sessions/conversion.py",
+        "os.link",
+    ): "into a folder of its own, which has no name yet",
+    (
+        "dataset/sessions/conversion.py",
+        ".write_bytes",
+    ): "into a folder of its own, which has no name yet",
+    (
+        "dataset/sessions/imports.py",
+        ".write_bytes",
+    ): "into a folder of its own, which has no name yet",
+    (
+        "dataset/labelling/statistics.py",
+        "csv.reader",
+    ): "a line that the gate has read, without its file",
     ("dataset/local_page.py", ".read_bytes"): "files of the page, from our own package",
     ("dataset/local_page.py", "tempfile.mkdtemp"): "for one page, at a place that a browser sees",
-    ("capture/display.py", "tempfile.mkdtemp"): "for one display; its shell removes it",
-    ("model/memory.py", ".read_text"): "the system's own account of memory, not a user's file",
+    (
+        "capture/screens/virtual_display.py",
+        "tempfile.mkdtemp",
+    ): "for one display; its shell removes it",
+    ("dataset/memory.py", ".read_text"): "the system's own account of memory, not a user's file",
 }
 
 

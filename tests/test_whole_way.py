@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_runs import tiny_options
+from helpers.tiny_runs import tiny_options
 
+from capture.game.record import record_game
 from capture.options import StageOptions
-from capture.stage import record_game
-from dataset.data_set import read_pairs
-from dataset.images import read_image
-from dataset.labels import label_captures
-from dataset.manifest import read_frames
+from dataset.labelling.labels import label_captures
+from dataset.layout.readers import read_pairs
 from dataset.options import LabelOptions, SplitOptions
-from dataset.split import split_captures
-from model.demo_folder import FILES, FOLDERS, _walk
-from model.showcase import Story, markdown_table, write_showcase
-from model.train import train
+from dataset.pictures.images import read_image
+from dataset.sessions.manifest import read_frames
+from dataset.splitting.split import split_captures
+from model.evaluation.demo_folder import FILES, FOLDERS, _walk
+from model.evaluation.demo_page import Story, markdown_table, write_showcase
+from model.training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -5,5 +5,5 @@ exposure), its window and keys, and the client that drives it from another proce
 only package that imports panda3d, and importing it alone does not: ``options``, ``viewpoints`` and
 ``client`` need the standard library only.
 
-What does not: grabbing the screen (``capture.screen``) and anything about training.
+What does not: grabbing the screen (``capture.screens.mss``) and anything about training.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.hashing import sha256
+from dataset.pictures.hashing import sha256
 from helpers.commands import Command, fresh, prepared, results_of
 from helpers.faults import ALL, FAULTS, Fault, Operation, Outcome, Server
 from helpers.readers import REFUSED

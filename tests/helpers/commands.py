@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.hashing import sha256
-from dataset.images import read_image
-from dataset.manifest import read_frames
+from dataset.pictures.hashing import sha256
+from dataset.pictures.images import read_image
+from dataset.sessions.manifest import read_frames
 from helpers import folders, parts, readers
-from model.demo_folder import MARKER
+from model.evaluation.demo_folder import MARKER
 
 TRAIN = [
     *("cli", "train", "--run", "tiny", "--preset", "cpu", "--batch-size", "2", "--size", "32"),
@@ -27,8 +27,23 @@ TRAIN = [
 ]
 RESUME = ["cli", "train", "--run", "tiny", "--resume"]
 
-PLAIN = ("cli", "tqdm", "cv2", "helpers.parts", "screens", "capture.daemon", "capture.repair")
-HEAVY = ("model.train", "model.verdict", "model.figures", "model.release", "model.showcase", "onnx")
+PLAIN = (
+    "cli",
+    "tqdm",
+    "cv2",
+    "helpers.parts",
+    "screens",
+    "capture.control.daemon",
+    "capture.recording.repair",
+)
+HEAVY = (
+    "model.training.train",
+    "model.evaluation.evaluate",
+    "model.figures.figures",
+    "model.restoring.export",
+    "model.evaluation.demo_page",
+    "onnx",
+)
 
 Made = Callable[[Path], object]
 
@@ -108,7 +123,7 @@ def _run_seen(work: Path) -> Any:
 
 def _review_states(template: Path, folder: Path) -> list[Any]:
     """The labels after each of those that `parts.review` gives."""
-    from dataset.review_store import open_review
+    from dataset.review.store import open_review
 
     captures = fresh(template, folder) / "work" / "captures"
     found = [readers.labels(captures)]

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from made_sessions import frame, make_session, make_sweep
-from made_videos import film as make_film
-from painted import noise
-from reviews import make_captures
-from screens import bgrx_of
-from tiny_runs import make_data
 
-from capture.spool import Spool
-from capture.workers import Job
-from dataset.hashing import phash, sha256
-from dataset.images import encode_png
-from dataset.manifest import Frame, ManifestWriter, write_session
+from capture.recording.spool import Spool
+from capture.recording.workers import Job
+from dataset.pictures.hashing import phash, sha256
+from dataset.pictures.images import encode_png
+from dataset.sessions.manifest import Frame, ManifestWriter, write_session
+from helpers.made_sessions import frame, make_session, make_sweep
+from helpers.made_videos import film as make_film
+from helpers.painted import noise
+from helpers.reviews import make_captures
+from helpers.screens import bgrx_of
+from helpers.tiny_runs import make_data
 
 
 def shots(work: Path) -> None:
@@ -99,7 +99,7 @@ def labelled(work: Path) -> None:
 
 
 def sweep(work: Path) -> None:
-    from dataset.labels import label_captures
+    from dataset.labelling.labels import label_captures
     from dataset.options import LabelOptions
 
     make_sweep(work / "captures", "sweep", 8, [0, 0.5])
@@ -109,7 +109,7 @@ def sweep(work: Path) -> None:
 def divided(work: Path) -> None:
     """An earlier split of other frames."""
     from dataset.options import SplitOptions
-    from dataset.split import split_captures
+    from dataset.splitting.split import split_captures
 
     sweep(work)
     split_captures(SplitOptions(work / "captures", work / "data", counts=(2, 2, 1, 1), seed=3))
@@ -120,9 +120,8 @@ def data(work: Path) -> None:
 
 
 def trained(work: Path) -> None:
-    from tiny_runs import tiny_options
-
-    from model.train import train
+    from helpers.tiny_runs import tiny_options
+    from model.training.train import train
 
     make_data(work, count=4)
     before = Path.cwd()
@@ -147,8 +146,8 @@ def restored(work: Path) -> None:
 
 
 def evaluated(work: Path) -> None:
+    from model.evaluation.evaluate import evaluate_run
     from model.options import EvaluateOptions
-    from model.verdict import evaluate_run
 
     make_data(work, count=4)
     options = EvaluateOptions(
@@ -159,7 +158,7 @@ def evaluated(work: Path) -> None:
 
 def demo(work: Path) -> None:
     """A whole demo of before."""
-    from model.demo_folder import hold_demo
+    from model.evaluation.demo_folder import hold_demo
 
     with hold_demo(work / "demo") as finish:
         for name in (

@@ -16,7 +16,7 @@ GIVEN = [(0, "Y"), (1, "drop"), (0, None), (3, "Y")]  # labels of a review, one 
 
 def review(arguments: list[str]) -> None:
     """A review in which one label after the other is given; each is told once it counts."""
-    from dataset.review_store import open_review
+    from dataset.review.store import open_review
 
     with _words(), open_review(Path(arguments[0])) as store:
         for number, (frame, label) in enumerate(GIVEN, start=1):
@@ -28,7 +28,7 @@ def review(arguments: list[str]) -> None:
 
 def label_one(arguments: list[str]) -> None:
     """A review in which one label is given: folder, number, label."""
-    from dataset.review_store import open_review
+    from dataset.review.store import open_review
 
     with _words(), open_review(Path(arguments[0])) as store:
         store.set_labels([(int(arguments[1]), arguments[2])])
@@ -36,10 +36,9 @@ def label_one(arguments: list[str]) -> None:
 
 def record(arguments: list[str]) -> None:
     """A recorder of a screen that shows other noise each time: codec, session, number of frames."""
-    from screens import Noise
-
-    import capture.daemon
+    import capture.control.daemon
     from capture.options import CaptureOptions
+    from helpers.screens import Noise
 
     @contextmanager
     def open_noise(_: object) -> Iterator[Noise]:
@@ -64,7 +63,7 @@ def record(arguments: list[str]) -> None:
 def begin_demo(arguments: list[str]) -> None:
     """What `cli demo` does with the folder of a demo of before, and a file of a new one."""
     from dataset.files import write_whole
-    from model.demo_folder import hold_demo
+    from model.evaluation.demo_folder import hold_demo
 
     with _words():
         out = Path(arguments[0])

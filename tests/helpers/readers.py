@@ -12,14 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dataset.data_set import find_frames
 from dataset.errors import UserError
-from dataset.hashing import sha256
-from dataset.images import decode, read_image
-from dataset.labels import read_labels
-from dataset.layout import FOLDERS
-from dataset.manifest import find_sessions, read_frames, read_session
-from dataset.review_journal import put_in_hand, read_journal
+from dataset.labelling.hand_labels import put_in_hand, read_journal
+from dataset.labelling.labels import read_labels
+from dataset.layout.folders import FOLDERS
+from dataset.layout.readers import find_frames
+from dataset.pictures.hashing import sha256
+from dataset.pictures.images import decode, read_image
+from dataset.sessions.manifest import find_sessions, read_frames, read_session
 
 REFUSED = "refused"  # by every reader, in words
 
@@ -96,7 +96,7 @@ def run_of(run: Path) -> Any:
     import torch
 
     from model.checkpoint import NETWORK_FILES, STATE_FILES, read_network_options
-    from model.states import is_whole, read_state
+    from model.state_files import is_whole, read_state
 
     places = [run / "checkpoints" / name for name in STATE_FILES]
     there = [path for path in places if path.is_file()]
@@ -117,7 +117,7 @@ def run_of(run: Path) -> Any:
 
 def log_of(run: Path) -> list[int]:
     """Steps of the log's lines."""
-    from model.tracking import read_log
+    from model.training.log import read_log
 
     steps = [line["step"] for line in read_log(run)]
     assert steps == sorted(set(steps)), f"lines twice: {steps}"

@@ -1,0 +1,1 @@
+"""A recorder as a process, and the ways to command it: keys, socket, signals."""

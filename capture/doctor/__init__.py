@@ -1,0 +1,1 @@
+"""What would spoil a recording, found before it starts."""

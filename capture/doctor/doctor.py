@@ -1,0 +1,325 @@
+"""Looks for what would spoil a recording before it is made, and says what to do about it.
+
+Nothing is changed and nothing stays on the disk. What only one system can tell is asked in
+``doctor_linux.py``, ``doctor_win32.py`` and ``doctor_darwin.py``, which have the same functions.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+from capture.doctor.disk import free_bytes, write_speed
+from capture.options import CaptureOptions
+from capture.recording.freeze import BLACK, differs, is_black, thumbnail
+from capture.screens.mss import Opened, is_wayland, list_monitors, open_screen
+from capture.screens.source import Pixels, Source
+from capture.screens.target import NothingToSee, show
+from capture.screens.window import is_xwayland
+from dataset.errors import UserError
+from dataset.pictures.images import encode_png, resize_area, rgb_of
+
+Level = Literal["ok", "warning", "fault"]
+
+MARKS = {"ok": "ok", "warning": "warn", "fault": "fault"}  # how a line begins
+GRABS = 5  # whose time is measured
+STILL_S = 0.5  # between two pictures that are compared
+ENCODE_S = 1.0  # how long encoding is measured
+LEAST_MINUTES = 10.0  # of recording that should fit on the disk
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check came to."""
+
+    name: str  # what was looked at
+    level: Level
+    message: str  # one sentence
+    remedy: str | None = None  # what to do; every warning and fault has one
+
+
+def examine(options: CaptureOptions) -> list[Finding]:
+    """Try everything that a recording with these options needs; takes a few seconds.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+        What would be recorded.
+
+    Returns
+    -------
+    list of Finding
+        In the order of the checks. Whatever is wrong is a finding, never an error.
+    """
+    findings = [_display()]
+    if findings[0].level != "fault":
+        picture: Pixels | None = None
+        findings += [*_session(), *_desktop(options)]
+        try:
+            with open_screen(options) as screen:
+                seen, picture = _look(screen)
+                findings += [*seen, *_window(screen)]
+        except UserError as error:
+            findings.append(_fault("picture", error))
+        findings += [_keys(options), *_blocked_keys(options)]
+        if picture is not None:
+            findings += _speed(options, picture)
+            return findings
+    return [*findings, _space(options, None), _writing(options, None)]
+
+
+def warnings_at_start(options: CaptureOptions) -> list[Finding]:
+    """What a recording should be begun with a warning of: Wayland, a locked screen, HDR.
+
+    Grabs nothing and takes a few hundredths of a second; empty where all is well.
+    """
+    return [each for each in (*_session(), *_desktop(options)) if each.level != "ok"]
+
+
+def format_findings(findings: list[Finding]) -> str:
+    """One line each, what to do indented below it.
+
+    >>> print(format_findings([Finding("disk", "warning", "5 GB are free", "Make room.")]))
+    warn  | disk: 5 GB are free
+            Make room.
+    """
+    lines = []
+    for each in findings:
+        lines.append(f"{MARKS[each.level]:5} | {each.name}: {each.message}")
+        if each.remedy:
+            lines.append(f"        {each.remedy}")
+    return "\n".join(lines)
+
+
+def _fault(name: str, error: Exception, level: Level = "fault") -> Finding:
+    """An error's first sentence is what is wrong, the rest is what to do."""
+    message, _, remedy = str(error).partition(". ")
+    return Finding(name, level, message.rstrip("."), remedy or "Mend that, then run this again.")
+
+
+def _display() -> Finding:
+    try:
+        desktop, *monitors = list_monitors()
+    except UserError as error:
+        return _fault("display", error)
+    # mss made this process aware of scaling: these are real pixels, also at 150 %.
+    shown = ", ".join(f"{n}: {show(each)}" for n, each in enumerate(monitors, 1))
+    name = os.environ.get("DISPLAY", "") if sys.platform == "linux" else ""
+    start = f"{name}, " if name else ""
+    return Finding("display", "ok", f"{start}{desktop[2]}x{desktop[3]}; monitors {shown}")
+
+
+def _session() -> Iterator[Finding]:
+    """Wayland, which hides everything from us but its own X programs."""
+    if sys.platform != "linux":
+        return
+    remedy = "Log out and choose an X11 (Xorg) session, or use `cli import FOLDER`."
+    try:
+        hidden = is_wayland() and (not os.environ.get("DISPLAY") or is_xwayland())
+    except UserError as error:
+        yield _fault("session", error)
+        return
+    if hidden:
+        yield Finding("session", "fault", "Wayland lets no program read the screen", remedy)
+    else:
+        yield Finding("session", "ok", "X11")
+
+
+def _desktop(options: CaptureOptions) -> Iterator[Finding]:
+    """What the desktop does to every picture: lock screen, HDR, permissions."""
+    system = _system()
+    locked = _fact(system.locked)
+    if locked:
+        yield Finding(
+            "lock", "fault", "the screen is locked or blanked", "Unlock it and turn that off."
+        )
+    else:
+        yield Finding("lock", "ok", "not known" if locked is None else "the screen is not locked")
+    shown = _fact(system.hdr_displays)
+    if shown:
+        yield Finding(
+            "hdr",
+            "warning",
+            f"HDR is on ({', '.join(shown)}): pictures will look over-exposed that are not",
+            "Turn HDR off: Windows Settings, System, Display. Turn it off in the game too.",
+        )
+    else:
+        yield Finding("hdr", "ok", "not known" if shown is None else "off")
+    for missing in _fact(system.missing_permissions) or []:
+        yield Finding(
+            "permission",
+            "fault",
+            f"{missing} is not allowed to this program",
+            f"Allow it to your terminal in System Settings, Privacy & Security, {missing}.",
+        )
+
+
+def _look(screen: Source) -> tuple[list[Finding], Pixels | None]:
+    """What the screen shows, and a picture of it if there is one."""
+    try:
+        picture = screen.grab()
+        grab_ms = median(_grab_ms(screen) for _ in range(GRABS))
+        before = thumbnail(screen.grab())
+        time.sleep(STILL_S)
+        after = thumbnail(screen.grab())
+    except NothingToSee as error:
+        remedy = "Bring it to the front and move other windows away."
+        return [Finding("picture", "warning", str(error).rstrip("."), remedy)], None
+    size = f"{picture.shape[1]}x{picture.shape[0]}"
+    about = screen.describe()
+    findings = [Finding("picture", "ok", f"{size} in {grab_ms:.1f} ms through {about['backend']}")]
+    if is_black(after):
+        message, _, remedy = BLACK.partition(". ")
+        findings.append(Finding("black", "warning", message, remedy))
+    else:
+        findings.append(Finding("black", "ok", "the picture is not black"))
+    changed = "changed" if differs(before, after, 0) else "did not change"
+    findings.append(Finding("motion", "ok", f"the picture {changed} within {STILL_S} s"))
+    return findings, picture
+
+
+def _grab_ms(screen: Source) -> float:
+    began = time.perf_counter()
+    screen.grab()
+    return (time.perf_counter() - began) * 1e3
+
+
+def _window(screen: Opened) -> Iterator[Finding]:
+    """The window asked for: what it is called, and whether it would get keys."""
+    window = screen.window
+    if window is None:
+        return
+    try:
+        focus = "has the keyboard" if window.has_focus() else "does not have the keyboard now"
+        place = show(window.rectangle())
+    except NothingToSee:
+        return  # said of the picture already
+    except UserError as error:
+        yield _fault("window", error)
+        return
+    yield Finding("window", "ok", f'"{window.title}", {place}; it {focus}')
+
+
+def _keys(options: CaptureOptions) -> Finding:
+    """Whether global keys can be listened to."""
+    from capture.control.hotkeys import (  # pynput connects as soon as it is imported
+        Hotkeys,
+        keys_of,
+    )
+
+    level: Level = "fault" if options.hotkey else "warning"
+    try:
+        with Hotkeys(queue.SimpleQueue(), keys_of(options)):
+            return Finding("keys", "ok", f"global keys are heard, {options.key_record} records")
+    except UserError as error:
+        return _fault("keys", error, level)
+
+
+def _blocked_keys(options: CaptureOptions) -> Iterator[Finding]:
+    name = _fact(lambda: _system().elevated_window(options.window))
+    if name:
+        yield Finding(
+            "keys",
+            "fault" if options.hotkey else "warning",
+            f'"{name}" runs as administrator: keys pressed there do not reach us',
+            "Run this as administrator too, or bind `cli capture toggle` to a key of the desktop.",
+        )
+
+
+def _speed(options: CaptureOptions, picture: Pixels) -> list[Finding]:
+    """Whether disk and processor keep up with frames like this one."""
+    image = rgb_of(picture)
+    if options.size is not None:
+        image = resize_area(image, options.size)
+    size = f"{image.shape[1]}x{image.shape[0]}"
+    frame_bytes = len(encode_png(image))
+    rate = _rate(lambda: encode_png(image), options.encoders)
+    message = f"{rate:.0f} frames/s of {size} as PNG in {options.encoders} threads"
+    if rate >= options.fps:
+        coding = Finding("encoding", "ok", message)
+    elif options.codec == "png":
+        remedy = "Ask for fewer with --fps, smaller ones with --size, or for --codec h264."
+        coding = Finding("encoding", "warning", f"{message}, {options.fps:g} asked for", remedy)
+    else:
+        coding = Finding("encoding", "ok", f"{message}; h264 first, as {options.fps:g} are wanted")
+    return [_space(options, frame_bytes), _writing(options, frame_bytes), coding]
+
+
+def _rate(encode: Callable[[], object], threads: int) -> float:
+    """Calls a second of several threads together."""
+    end = time.perf_counter() + ENCODE_S
+
+    def work(_: int) -> int:
+        done = 0
+        while time.perf_counter() < end:
+            encode()
+            done += 1
+        return done
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        done = sum(pool.map(work, range(max(1, threads))))
+    return done / (time.perf_counter() - began)
+
+
+def _space(options: CaptureOptions, frame_bytes: int | None) -> Finding:
+    """How long a recording fits on the disk."""
+    free = free_bytes(options.out)
+    left = free - options.disk_floor_bytes
+    remedy = "Make room there, or record to another disk with --out."
+    message = f"{free / 1e9:.1f} GB free for {options.out}"
+    if left <= 0:
+        floor = f"below the floor of {options.disk_floor_bytes / 1e9:.1f} GB"
+        return Finding("disk", "fault", f"{message}, {floor}", remedy)
+    if frame_bytes is None:
+        return Finding("disk", "ok", message)
+    minutes = left / (frame_bytes * options.fps) / 60
+    message += f", {minutes:.0f} minutes at {options.fps:g} frames/s of {frame_bytes / 1e6:.1f} MB"
+    wanted = LEAST_MINUTES if options.duration_s is None else options.duration_s / 60
+    if minutes < wanted:
+        return Finding("disk", "warning", message, remedy)
+    return Finding("disk", "ok", message)
+
+
+def _writing(options: CaptureOptions, frame_bytes: int | None) -> Finding:
+    """How quick the disk is."""
+    try:
+        speed = write_speed(options.out)
+    except UserError as error:
+        return _fault("writing", error)
+    message = f"{speed / 1e6:.0f} MB/s"
+    if frame_bytes is None or speed >= frame_bytes * options.fps:
+        return Finding("writing", "ok", message)
+    wanted = frame_bytes * options.fps / 1e6
+    remedy = "Record to a quicker disk with --out, or ask for fewer frames with --fps."
+    return Finding("writing", "warning", f"{message}, {wanted:.0f} MB/s are needed", remedy)
+
+
+def _system() -> Any:
+    """The module that asks this system."""
+    if sys.platform == "win32":
+        from capture.doctor import win32 as doctor_win32  # loads Windows' libraries
+
+        return doctor_win32
+    if sys.platform == "darwin":
+        from capture.doctor import darwin as doctor_darwin
+
+        return doctor_darwin
+    from capture.doctor import linux as doctor_linux
+
+    return doctor_linux
+
+
+def _fact(ask: Callable[[], Any]) -> Any:
+    """What a system says; None where this version of it cannot be asked."""
+    try:
+        return ask()
+    except (OSError, AttributeError):  # a library or a function that is not there
+        return None

@@ -1,0 +1,222 @@
+"""What only Windows can tell of itself: HDR, the lock screen, programs that run elevated.
+
+Never run by us on Windows. The structures are those of ``wingdi.h`` and ``winnt.h``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any
+
+assert sys.platform == "win32"
+
+from ctypes import wintypes  # noqa: E402 - fails to import elsewhere on old Pythons
+
+from capture.screens.window_win32 import visible_windows  # noqa: E402
+
+QDC_ONLY_ACTIVE_PATHS = 2
+GET_TARGET_NAME = 2
+GET_ADVANCED_COLOR_INFO = 9
+ENABLED, WIDE_ENFORCED = 2, 4  # bits: HDR, or SDR whose colours Windows manages
+DESKTOP_READOBJECTS = 1
+PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
+TOKEN_QUERY = 8
+TOKEN_ELEVATION = 20
+ERROR_ACCESS_DENIED = 5
+
+user32 = ctypes.WinDLL("user32", use_last_error=True)
+kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
+user32.GetForegroundWindow.restype = wintypes.HWND
+user32.GetWindowThreadProcessId.argtypes = [wintypes.HWND, ctypes.POINTER(wintypes.DWORD)]
+user32.GetWindowTextW.argtypes = [wintypes.HWND, wintypes.LPWSTR, ctypes.c_int]
+user32.OpenInputDesktop.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
+user32.OpenInputDesktop.restype = wintypes.HANDLE
+user32.CloseDesktop.argtypes = [wintypes.HANDLE]
+kernel32.OpenProcess.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
+kernel32.OpenProcess.restype = wintypes.HANDLE
+kernel32.CloseHandle.argtypes = [wintypes.HANDLE]
+kernel32.GetCurrentProcessId.restype = wintypes.DWORD
+advapi32.OpenProcessToken.argtypes = [
+    wintypes.HANDLE,
+    wintypes.DWORD,
+    ctypes.POINTER(wintypes.HANDLE),
+]
+advapi32.GetTokenInformation.argtypes = [
+    wintypes.HANDLE,
+    ctypes.c_int,
+    ctypes.c_void_p,
+    wintypes.DWORD,
+    ctypes.POINTER(wintypes.DWORD),
+]
+
+
+class Luid(ctypes.Structure):
+    _fields_ = (("low", wintypes.DWORD), ("high", wintypes.LONG))
+
+
+class PathSource(ctypes.Structure):
+    _fields_ = (
+        ("adapter", Luid),
+        ("id", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("status", ctypes.c_uint32),
+    )
+
+
+class PathTarget(ctypes.Structure):
+    _fields_ = (
+        ("adapter", Luid),
+        ("id", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
+        ("technology", ctypes.c_uint32),
+        ("rotation", ctypes.c_uint32),
+        ("scaling", ctypes.c_uint32),
+        ("refresh", ctypes.c_uint32 * 2),
+        ("scan_line", ctypes.c_uint32),
+        ("available", wintypes.BOOL),
+        ("status", ctypes.c_uint32),
+    )
+
+
+class Path(ctypes.Structure):
+    _fields_ = (("source", PathSource), ("target", PathTarget), ("flags", ctypes.c_uint32))
+
+
+class Header(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("adapter", Luid),
+        ("id", ctypes.c_uint32),
+    )
+
+
+class AdvancedColor(ctypes.Structure):
+    _fields_ = (
+        ("header", Header),
+        ("value", ctypes.c_uint32),
+        ("encoding", ctypes.c_uint32),
+        ("bits", ctypes.c_uint32),
+    )
+
+
+class TargetName(ctypes.Structure):
+    _fields_ = (
+        ("header", Header),
+        ("flags", ctypes.c_uint32),
+        ("technology", ctypes.c_uint32),
+        ("manufacturer", ctypes.c_uint16),
+        ("product", ctypes.c_uint16),
+        ("connector", ctypes.c_uint32),
+        ("name", ctypes.c_wchar * 64),
+        ("path", ctypes.c_wchar * 128),
+    )
+
+
+MODE_BYTES = 64  # of DISPLAYCONFIG_MODE_INFO, which is only passed through
+
+
+def locked() -> bool | None:
+    """Whether the lock screen or the secure desktop has the input."""
+    desktop = user32.OpenInputDesktop(0, False, DESKTOP_READOBJECTS)
+    if not desktop:
+        return True
+    user32.CloseDesktop(desktop)
+    return False
+
+
+def hdr_displays() -> list[str]:
+    """The names of the monitors that show HDR."""
+    return [_name(path) for path in _active_paths() if _shows_hdr(path)]
+
+
+def elevated_window(title: str | None) -> str | None:
+    """The title of the game's window if its program is elevated and we are not.
+
+    Parameters
+    ----------
+    title : str or None
+        A part of the game's title; None: the window in the foreground.
+    """
+    if _is_elevated(kernel32.GetCurrentProcessId()):
+        return None
+    for handle, name in _windows(title):
+        process = wintypes.DWORD(0)
+        user32.GetWindowThreadProcessId(handle, ctypes.byref(process))
+        if process.value and _is_elevated(process.value):
+            return name
+    return None
+
+
+def missing_permissions() -> list[str]:
+    """None: Windows asks for none."""
+    return []
+
+
+def _windows(title: str | None) -> list[tuple[Any, str]]:
+    if title is not None:
+        wanted = title.casefold().strip()
+        return [(w.handle, w.title) for w in visible_windows() if wanted in w.title.casefold()]
+    handle = user32.GetForegroundWindow()
+    text = ctypes.create_unicode_buffer(256)
+    user32.GetWindowTextW(handle, text, len(text))
+    return [(handle, text.value)] if handle else []
+
+
+def _is_elevated(process: int) -> bool:
+    """Whether a program runs as administrator; one that we may not ask does."""
+    handle = kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, process)
+    if not handle:
+        return ctypes.get_last_error() == ERROR_ACCESS_DENIED
+    token = wintypes.HANDLE()
+    try:
+        if not advapi32.OpenProcessToken(handle, TOKEN_QUERY, ctypes.byref(token)):
+            return ctypes.get_last_error() == ERROR_ACCESS_DENIED
+        elevated, used = wintypes.DWORD(0), wintypes.DWORD(0)
+        advapi32.GetTokenInformation(
+            token,
+            TOKEN_ELEVATION,
+            ctypes.byref(elevated),
+            ctypes.sizeof(elevated),
+            ctypes.byref(used),
+        )
+        kernel32.CloseHandle(token)
+        return bool(elevated.value)
+    finally:
+        kernel32.CloseHandle(handle)
+
+
+def _active_paths() -> list[Path]:
+    """Which output of which adapter shows something."""
+    paths, modes = ctypes.c_uint32(0), ctypes.c_uint32(0)
+    sizes = (ctypes.byref(paths), ctypes.byref(modes))
+    if user32.GetDisplayConfigBufferSizes(QDC_ONLY_ACTIVE_PATHS, *sizes):
+        return []
+    found = (Path * paths.value)()
+    rest = ctypes.create_string_buffer(MODE_BYTES * modes.value)
+    if user32.QueryDisplayConfig(
+        QDC_ONLY_ACTIVE_PATHS, sizes[0], ctypes.byref(found), sizes[1], rest, None
+    ):
+        return []
+    return list(found[: paths.value])
+
+
+def _ask(path: Path, kind: int, answer: Any) -> bool:
+    """Have ``answer`` filled; False where Windows does not know the question."""
+    answer.header = Header(kind, ctypes.sizeof(answer), path.target.adapter, path.target.id)
+    return not user32.DisplayConfigGetDeviceInfo(ctypes.byref(answer))
+
+
+def _shows_hdr(path: Path) -> bool:
+    colour = AdvancedColor()
+    if not _ask(path, GET_ADVANCED_COLOR_INFO, colour):
+        return False
+    return bool(colour.value & ENABLED) and not colour.value & WIDE_ENFORCED
+
+
+def _name(path: Path) -> str:
+    name = TargetName()
+    known = _ask(path, GET_TARGET_NAME, name) and name.name
+    return str(known) if known else "a monitor"

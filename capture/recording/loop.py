@@ -1,0 +1,92 @@
+"""What the thread that records does all day: waits for deadlines and for commands.
+
+What a deadline brings is the recorder's affair; who gives commands, and how a recorder lives in a
+process, is decided in ``daemon.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import time
+from collections.abc import Callable
+
+from capture.commands import Command, Commands, Reply
+from capture.recording.recorder import IDLE_S, Recorder
+from capture.status import Status, while_heard
+from dataset.errors import UserError
+
+STATUS_S = 0.25  # between two reports of the status
+LOG = logging.getLogger("unclip.capture")
+
+
+def record(
+    recorder: Recorder,
+    commands: Commands,
+    on_status: Callable[[Status], None] | None = None,
+    watch: Callable[[], None] | None = None,
+) -> None:
+    """Record and obey until something ends it; the recorder's ``reason`` then says what.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    commands : queue of Command
+    on_status : callable
+        Told the status a few times a second and after each command, until that fails.
+    watch : callable
+        Called as often, to look after other things.
+
+    Raises
+    ------
+    UserError
+        The frames cannot be written any more, or there was nothing to record.
+    """
+    told_s = -math.inf
+    tell = None if on_status is None else while_heard(on_status)
+    while recorder.reason is None:
+        wait_s = recorder.step()
+        if time.monotonic() - told_s >= STATUS_S:
+            told_s = time.monotonic()
+            if watch is not None:
+                watch()
+            if tell is not None:
+                tell(recorder.status())
+        try:
+            command = commands.get(timeout=min(wait_s, IDLE_S))
+        except queue.Empty:
+            continue
+        obey(recorder, command)
+        told_s = -math.inf
+    if tell is not None:
+        tell(recorder.status())
+
+
+def obey(recorder: Recorder, command: Command) -> Reply:
+    """Carry out a command and answer it; a fault becomes a notice, never an exception."""
+    if command.name != "status":
+        LOG.info("%s (%s)", " ".join(filter(None, (command.name, command.value))), command.by)
+    try:
+        _carry_out(recorder, command)
+        reply: Reply = {"ok": True, "status": recorder.status().as_dict()}
+    except UserError as error:
+        recorder.notice = str(error)
+        reply = {"ok": False, "error": str(error)}
+    if command.reply is not None:
+        command.reply.set_result(reply)
+    return reply
+
+
+def _carry_out(recorder: Recorder, command: Command) -> None:
+    name, value = command.name, command.value
+    if name in ("start", "pause", "toggle", "undo", "snap"):
+        getattr(recorder, name)()
+    elif name == "label":
+        recorder.mark(str(value))
+    elif name in ("light", "light-step"):
+        recorder.light(value)
+    elif name == "stop":
+        recorder.end(f"stopped by {command.by}")
+    elif name == "interrupt":
+        recorder.end("interrupted")

@@ -1,0 +1,374 @@
+"""The recorder: a clock, a screen and a store become one session on disk.
+
+Every interval of the clock becomes a frame, a duplicate or a counted miss. Pixels are read by
+``screen.py``, files written by ``encoders.py`` or ``spool.py``; ``loop.py`` waits for deadlines and
+commands.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from capture.locks import only_writer
+from capture.options import CaptureOptions
+from capture.recording.freeze import Guard, Thumbnail, differs, thumbnail
+from capture.recording.label_state import Marks
+from capture.recording.ledger import Counts, Ledger, count_lines, settle
+from capture.recording.notify import notify
+from capture.recording.pacing import NS, PacingClock, Stopwatch
+from capture.recording.session import Session, check_options, low_disk
+from capture.recording.store import open_store, written_lines
+from capture.recording.workers import Job
+from capture.screens.source import Pixels, Source
+from capture.screens.target import NothingToSee
+from capture.status import Status, Summary
+from dataset.errors import UserError
+from dataset.files import writing_in
+from dataset.labelling.clipping import clipped_mask
+from dataset.pictures.images import rgb_of
+from dataset.sessions.manifest import Frame, amend_labels
+
+IDLE_S = 0.1  # until something may be due, where no deadline is near
+LOG = logging.getLogger("unclip.capture")
+
+
+class Recorder:
+    """One session, from its first frame until it is closed. For one thread.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+    screen : Source
+        Usually a `Screen`. Grabbed from, and left open when the recorder is closed.
+    held : ExitStack or None
+        What holds the session's lock from its first file on; None: the recorder, until it is
+        closed.
+
+    Raises
+    ------
+    UserError
+        An option makes no sense, the session's name is taken, or the disk is full already.
+    """
+
+    def __init__(
+        self, options: CaptureOptions, screen: Source, held: ExitStack | None = None
+    ) -> None:
+        check_options(options)
+        self.reason: str | None = None  # why it ended; None while it goes on
+        self.notice = _hint(options)  # what the player should know
+        self._options = options
+        self._screen = screen
+        self._clock = PacingClock(options.fps)
+        self._ledger = Ledger()
+        self._marks = Marks(options.label)
+        self._guard = Guard()
+        self._watch = Stopwatch()
+        self._runs_ns: list[int] = []  # when each run began: where its grid of deadlines stands
+        self._newest_ns = 0  # when the newest frame was grabbed
+        self._newest: Pixels | None = None
+        self._kept: tuple[int, Thumbnail] | None = None  # the frame that duplicates are of
+        self._clipped: float | None = None
+        about = screen.describe()
+        with ExitStack() as own:
+            stack = own if held is None else held
+            self._session = Session(
+                options, about, lambda path: stack.enter_context(only_writer(path))
+            )
+            self.path = self._session.path
+            with writing_in(self.path):
+                self._store = open_store(options, self.path, about)
+            self.note(encoding=self._store.note)
+            self._own = own.pop_all()  # let go of in `close`
+        self._closed = False
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Record from now on, the first frame at once."""
+        if self._watch.running or self.reason is not None:
+            return
+        now_ns = time.monotonic_ns()
+        self._watch.start(now_ns)
+        self._clock.start(now_ns)
+        self._runs_ns.append(now_ns)
+        self._guard = Guard()
+        self._announce("recording")
+
+    def pause(self) -> None:
+        """Stop taking intervals until started again; those overdue count as missed."""
+        if self._watch.running:
+            self._end_run(time.monotonic_ns())
+            self.notice = None
+            self._announce("paused")
+
+    def toggle(self) -> None:
+        """Start, pause, go on."""
+        if self._watch.running:
+            self.pause()
+        else:
+            self.start()
+
+    def mark(self, label: str) -> None:
+        """Give frames from now on the label X or Y; the same label again takes it away."""
+        if label not in ("X", "Y"):
+            raise ValueError(f"a mark is X or Y, not {label!r}")
+        self._marks.mark(label, self._ledger.lines)
+        self._kept = None  # another label is no duplicate, even of an unchanged picture
+
+    def undo(self) -> None:
+        """Take the last mark back, also from the frames that got it."""
+        undone = self._marks.undo(self._ledger.lines)
+        if undone is None:
+            raise UserError("There is no label to take back.", 1)
+        if undone.first < undone.end:
+            amend_labels(self.path, undone.first, undone.end, undone.label)
+        self._kept = None
+
+    def light(self, text: str | None) -> None:
+        """What the manifest says of the light from now on; None: one step further."""
+        if text is None:
+            self._marks.step_light()
+        else:
+            self._marks.light = text.strip() or None
+        self._kept = None
+
+    def snap(
+        self, label: str | None = None, light: str | None = None, viewpoint: str | None = None
+    ) -> int:
+        """Take one frame now, in any state; waits for the store rather than missing it.
+
+        Parameters
+        ----------
+        label, light, viewpoint : str or None
+            As in the manifest; None: the label and the light that frames get now.
+
+        Returns
+        -------
+        int
+            The frame's index.
+
+        Raises
+        ------
+        NothingToSee
+            The window is minimised or covered.
+        UserError
+            It was closed, the disk is full, or the frames cannot be written.
+        """
+        self._check_limits()
+        if self.reason is not None:
+            raise UserError(f"The recording has ended: {self.reason}", 1)
+        image, wall_ns, monotonic_ns = self._grab()
+        index = self._ledger.lines
+        frame = self._line(image, wall_ns, monotonic_ns, snap=True)
+        frame = replace(
+            frame,
+            label=label or frame.label,
+            light=light or frame.light,
+            viewpoint=viewpoint,
+        )
+        self._store.put(Job(frame, image))
+        self._ledger.snap()
+        self._kept = (index, thumbnail(image))
+        return index
+
+    def step(self) -> float:
+        """Take the frame that is due, if any; seconds until the next deadline (0: already due).
+
+        Raises
+        ------
+        UserError
+            The frames cannot be written any more.
+        """
+        if self._store.error is not None:
+            self.end(str(self._store.error))
+            raise self._store.error
+        self._check_limits()
+        if not self._watch.running:
+            return IDLE_S
+        now = time.monotonic_ns()
+        if now >= self._clock.deadline_ns():
+            self._serve(now)
+            self._check_limits()
+        return max(0, self._clock.deadline_ns() - time.monotonic_ns()) / NS
+
+    def status(self) -> Status:
+        """State, counts, the newest frame's clipped share, free disk."""
+        if self._newest is not None:
+            sample = rgb_of(np.ascontiguousarray(self._newest[::4, ::4]))
+            self._clipped = float(clipped_mask(sample).mean())
+            self._newest = None  # measured once, and no frame kept longer than needed
+        counts = self._ledger.counts()
+        return Status(
+            self._state(),
+            counts.lines,
+            counts.missed,
+            self._clipped,
+            self._disk_free(),
+            self.path,
+            self._marks.label,
+            self.seconds(),
+            self.notice,
+            counts.duplicates,
+            self._marks.light,
+        )
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to ``session.json``."""
+        self._session.note(**facts)
+
+    def end(self, reason: str, at_ns: int | None = None) -> None:
+        """Take nothing more; ``at_ns`` is when it ended, if that is past."""
+        self._end_run(time.monotonic_ns() if at_ns is None else at_ns)
+        self.reason = self.reason or reason
+
+    def seconds(self) -> float:
+        """How long it has recorded, pauses left out."""
+        return round(self._watch.elapsed_ns(time.monotonic_ns()) / NS, 6)
+
+    def close(self) -> Summary:
+        """Write what is still on its way, and the final ``session.json``. May be called twice.
+
+        Raises
+        ------
+        UserError
+            A frame could not be written. What stands before it in the manifest is whole.
+        """
+        self.end("closed")
+        counts = self._ledger.counts()
+        if not self._closed:
+            self._closed = True
+            with self._own:
+                counts = self._finish(counts)
+        return Summary(
+            self.path,
+            self._store.written,
+            counts.missed,
+            self.seconds(),
+            str(self.reason),
+            counts.duplicates,
+        )
+
+    def _finish(self, counts: Counts) -> Counts:
+        """Empty the store and write the account; raises what the store failed with."""
+        self._store.close()
+        error = self._store.error
+        self.reason = str(error or self.reason)
+        if error is not None:
+            counts = settle(counts, count_lines(written_lines(self.path)))
+        self.note(runs_monotonic_ns=self._runs_ns)
+        self._session.finish(self.reason, {**counts.as_dict(), "seconds": round(self.seconds(), 3)})
+        self._announce(f"ended: {self.reason}")
+        if error is not None:
+            raise error
+        return counts
+
+    def _serve(self, now_ns: int) -> None:
+        """Turn the newest interval that is due into a frame, a duplicate or a miss."""
+        self._ledger.miss(self._clock.take(now_ns))
+        if self._store.full():
+            self._ledger.miss(1)
+            self.notice = "the encoders cannot keep up"
+            return
+        try:
+            self._take()
+        except NothingToSee as error:
+            self._ledger.miss(1)
+            self.notice = str(error)
+        except UserError as error:
+            self._ledger.miss(1)
+            self.end(str(error))
+            if self._ledger.lines == 0 or self._store.error is not None:
+                raise
+
+    def _take(self) -> None:
+        """Grab the interval's picture, and hand it over unless it is to be skipped."""
+        image, wall_ns, monotonic_ns = self._grab()
+        small = thumbnail(image)
+        self.notice = self._guard.look(small, monotonic_ns)
+        kept = None if self._options.dedupe == "off" else self._kept
+        duplicate = kept is not None and not differs(small, kept[1])
+        if duplicate and self._options.dedupe == "skip":
+            self._ledger.skip()
+            return
+        frame = self._line(image, wall_ns, monotonic_ns)
+        if duplicate and kept is not None:
+            frame = replace(frame, duplicate_of=kept[0])
+        else:
+            self._kept = (frame.index, small)
+        self._store.put(Job(frame, image))
+        self._ledger.frame(duplicate)
+
+    def _grab(self) -> tuple[Pixels, int, int]:
+        """The picture with its wall and monotonic time, nanoseconds."""
+        wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+        image = self._screen.grab()
+        self._newest, self._newest_ns = image, monotonic_ns
+        return image, wall_ns, monotonic_ns
+
+    def _line(self, image: Pixels, wall_ns: int, monotonic_ns: int, snap: bool = False) -> Frame:
+        """The next line of the manifest, without fingerprints."""
+        return Frame(
+            index=self._ledger.lines,
+            file="",
+            width=image.shape[1],
+            height=image.shape[0],
+            wall_ns=wall_ns,
+            monotonic_ns=monotonic_ns,
+            missed_before=self._ledger.missed_before,
+            duplicates_before=self._ledger.duplicates_before,
+            snap=snap,
+            label=self._marks.label,
+            light=self._marks.light,
+        )
+
+    def _check_limits(self) -> None:
+        """End the recording where a limit is reached."""
+        limit, most = self._options.duration_s, self._options.max_frames
+        if most is not None and self._ledger.lines >= most:
+            self.end(f"{most} frames taken", self._newest_ns)
+        elif limit is not None and self.seconds() >= limit:
+            # The interval that begins when the time is up is no longer asked for.
+            self.end(f"{limit:g} s recorded", self._watch.when_ns(round(limit * NS)) - 1)
+        else:
+            reserve = self._store.reserve_bytes()
+            if self._disk_free() - reserve < self._options.disk_floor_bytes:
+                self.end(low_disk(self._options, reserve))
+
+    def _end_run(self, at_ns: int) -> None:
+        """No interval after this moment is asked for; those overdue by then are missed."""
+        if self._watch.running:
+            self._ledger.miss(self._clock.skip(at_ns))
+            self._watch.stop(at_ns)
+            self._kept = None
+
+    def _announce(self, text: str) -> None:
+        LOG.info("%s: %s", self.path.name, text)
+        if self._options.notify or self._options.sound:
+            notify("unclip", text, self._options.notify, self._options.sound)
+
+    def _state(self) -> str:
+        if self.reason is not None:
+            return "stopped"
+        if self._watch.running:
+            return "recording"
+        return "paused" if self._watch.used else "ready"
+
+    def _disk_free(self) -> int:
+        return shutil.disk_usage(self.path).free
+
+
+def _hint(options: CaptureOptions) -> str | None:
+    if not options.hotkey:
+        return None
+    return f"{options.key_record} records and pauses, {options.key_stop} ends"

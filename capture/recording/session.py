@@ -1,0 +1,172 @@
+"""The folder of one recording and its ``session.json``. Records nothing itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from capture.options import CHOICES, CaptureOptions
+from dataset.errors import UserError
+from dataset.files import write_whole
+from dataset.gate import CONTROLS, LONGEST_TEXT, MOST_PICTURE, plain, read_regular
+from dataset.pictures.images import read_image
+from dataset.sessions.manifest import write_session
+
+HUD_MASK = "hud_mask.png"  # in the session's folder: white where statistics must not look
+FORMAT = 1  # raised when a reader of before would misunderstand
+
+
+class Session:
+    """A new session folder with an empty ``frames/``.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+    screen : dict
+        What is recorded and through what.
+    claim : callable
+        Called with the folder before anything is written in it: takes its lock.
+
+    Raises
+    ------
+    UserError
+        The name is taken or no file name, or the folder cannot be made.
+    """
+
+    def __init__(
+        self, options: CaptureOptions, screen: dict[str, Any], claim: Callable[[Path], object]
+    ) -> None:
+        mask = None if options.hud_mask is None else _read_mask(options.hud_mask)
+        self.path = create_session(options.out, options.session)
+        claim(self.path)
+        self._facts: dict[str, Any] = {
+            "format": FORMAT,
+            "session": self.path.name,
+            "state": "recording",
+            "started": _now(),
+            "ended": None,
+            "reason": None,
+            "machine": {
+                "system": platform.platform(),
+                "processor": platform.processor() or platform.machine(),
+                "python": platform.python_version(),
+            },
+            "screen": screen,
+            "options": {
+                key: plain(value) if isinstance(value, Path) else value
+                for key, value in asdict(options).items()
+            },
+        }
+        if mask is not None:
+            write_whole(self.path / HUD_MASK, mask)
+            self._facts["hud_mask"] = HUD_MASK
+        self._write()
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to the file."""
+        self._facts.update(facts)
+        self._write()
+
+    def finish(self, reason: str, counts: dict[str, Any]) -> None:
+        """Note why and when it ended, and how much there is."""
+        self.note(state="ended", ended=_now(), reason=reason, counts=counts)
+
+    def _write(self) -> None:
+        write_session(self.path, self._facts)
+
+
+def _read_mask(path: Path) -> bytes:
+    try:
+        return read_regular(path, MOST_PICTURE)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def create_session(out: Path, name: str | None) -> Path:
+    """Make ``out/<name>/frames``; without a name the date and time, made unique.
+
+    Raises
+    ------
+    UserError
+        The name is taken or no file name, or the folder cannot be made.
+    """
+    odd = name is not None and (re.search(r'[<>:"/\\|?*]', name) or CONTROLS.search(name))
+    if name is not None and (odd or not name.strip(" .")):
+        raise UserError(
+            f"{plain(name)!r} cannot be the name of a session: give a plain folder name."
+        )
+    stem = name or time.strftime("%Y%m%d-%H%M%S")
+    number = 1
+    while True:
+        path = out / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            (path / "frames").parent.mkdir(parents=True)
+            (path / "frames").mkdir()
+            return path
+        except FileExistsError as error:
+            if name is not None or not path.is_dir():
+                raise UserError(
+                    f"{path} exists already. Choose another name, or remove it first."
+                ) from error
+            number += 1
+        except OSError as error:
+            raise UserError(f"Cannot make {path}: {error.strerror}.") from error
+
+
+def check_options(options: CaptureOptions) -> None:
+    """``UserError`` where an option makes no sense or the disk is full already."""
+    check_texts(options)
+    if not 0 < options.fps <= 1000:
+        raise UserError(f"--fps must be over 0 and at most 1000, not {options.fps:g}.")
+    if options.label not in (None, "X", "Y"):
+        raise UserError(f"--label must be X or Y, not {options.label!r}.")
+    if options.size is not None and min(options.size) < 1:
+        raise UserError("--size must be at least 1x1.")
+    for name, choices in CHOICES.items():
+        if getattr(options, name) not in choices:
+            raise UserError(f"--{name} must be one of {', '.join(choices)}.")
+    if options.hud_mask is not None:
+        read_image(options.hud_mask)  # says itself what is wrong
+    out = options.out.absolute()
+    there = next(each for each in (out, *out.parents) if os.path.exists(each))
+    if shutil.disk_usage(there).free < options.disk_floor_bytes:
+        raise UserError(
+            f"{low_disk(options)} Make room there, or record to another disk with --out.", 1
+        )
+
+
+def check_texts(options: Any) -> None:
+    """``UserError`` where a text among some options cannot be written down as it is.
+
+    Parameters
+    ----------
+    options : dataclass
+        Its fields have the names of the command line's options.
+    """
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if isinstance(value, str) and (len(value) > LONGEST_TEXT or CONTROLS.search(value)):
+            raise UserError(
+                f"--{each.name.replace('_', '-')} is too long, or has control characters or bytes "
+                f"of another encoding than the terminal's: {plain(value[:80])!r}. Type it again."
+            )
+
+
+def low_disk(options: CaptureOptions, reserve_bytes: int = 0) -> str:
+    """What to say when the disk floor is reached, now or by what is still to be written."""
+    where = f"{options.disk_floor_bytes / 1e9:g} GB are free on the disk of {options.out}."
+    if reserve_bytes:
+        to_come = f"{reserve_bytes / 1e9:.2g} GB"
+        return f"Once all frames are PNG ({to_come} to come), less than {where}"
+    return f"Less than {where}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

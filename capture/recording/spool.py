@@ -1,0 +1,293 @@
+"""Frames too many for PNG at once: a lossless video, and a journal that names each of them.
+
+H.264 in RGB with a quantizer of 0 gives back every bit, at a tenth of PNG's work. A segment
+``spool/NNNN.h264`` is a plain H.264 stream; ``spool/journal.jsonl`` has a frame's line, with its
+place in the segment, as soon as its bytes are with the operating system. `develop` turns them
+into the PNG files and the manifest that everything else reads. The only place here, but for
+recordings that are imported, that uses PyAV.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from io import FileIO
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import av
+import cv2
+import msgspec
+import numpy as np
+
+from capture.recording.workers import MOST_VIDEO_PIXELS, Job, Workers
+from capture.screens.source import Pixels
+from dataset import gate
+from dataset.errors import UserError
+from dataset.files import open_to_append
+from dataset.pictures.images import encode_png, resize_area, rgb_of
+from dataset.sessions.manifest import JOURNAL, SPOOL, Frame, ManifestWriter, read_lines
+
+SEGMENT_FRAMES = 600  # most frames of a segment: what a damaged one can cost
+SEGMENT_BYTES = 256 << 20  # a segment is closed beyond this: what developing frees at a time
+MOST_PACKET = 512 << 20  # bytes of one frame: half as large again as noise of the most pixels
+CODEC = "libx264rgb"
+THREADS = 2  # slices of a frame: zooming pictures take longer than a frame on one
+# The cheapest of benchmarks/capture/lossless.py. Zero latency: a packet for each frame, so that
+# none is waiting inside when the power goes. A segment needs no key frame but its first.
+SETTINGS = {"preset": "ultrafast", "tune": "zerolatency", "qp": "0", "g": str(SEGMENT_FRAMES)}
+
+
+SEGMENT_NAME = re.compile(r"([0-9]{4,9})\.h264")
+
+
+class Damaged(UserError):
+    """A segment that cannot be read to its end."""
+
+
+class Packet(msgspec.Struct):
+    """Where a frame lies in the spool: beside its line's own fields in the journal."""
+
+    segment: str  # a `SEGMENT_NAME`
+    offset: gate.Count
+    bytes: Annotated[int, msgspec.Meta(ge=1, le=MOST_PACKET)]
+
+
+class Spool:
+    """The lossless video of one session. Frames are encoded in order, on one thread.
+
+    Parameters
+    ----------
+    session : Path
+        The session's folder.
+    waiting : int
+        How many frames may wait for the encoder.
+    size : (int, int) or None
+        Width and height to resize to.
+
+    Raises
+    ------
+    UserError
+        This PyAV has no such encoder.
+    """
+
+    note = "h264 in RGB, quantizer 0, then png"
+
+    def __init__(self, session: Path, waiting: int, size: tuple[int, int] | None = None) -> None:
+        if CODEC not in av.codecs_available:
+            raise UserError(f"This PyAV has no {CODEC} encoder: record with --codec png.")
+        self.written = 0  # lines in the journal
+        self._size = size
+        self._folder = session / SPOOL
+        self._folder.mkdir()
+        ManifestWriter(session).close()  # empty until the frames are developed
+        self._journal = ManifestWriter(self._folder, JOURNAL)
+        self._segment: _Segment | None = None
+        self._segments = 0
+        self._png_bytes = 0
+        self._failed: Exception | None = None
+        self._workers = Workers(self._write, 1, waiting, "spool")
+        self.full = self._workers.full
+        self._handed = 0  # frames, the waiting ones included
+
+    @property
+    def error(self) -> Exception | None:
+        """Why nothing more is written."""
+        return self._workers.error or self._failed
+
+    def put(self, job: Job) -> None:
+        """Hand over a frame; blocks while the queue is full. Not for several threads."""
+        self._handed += 1
+        self._workers.put(job)
+
+    def reserve_bytes(self) -> int:
+        """What the PNG files will take, and what the waiting frames' video can take: noise is
+        half as large again as its PNG. One frame more is taken before somebody asks again.
+        """
+        waiting = self._handed + 1 - self.written
+        return (self._handed + 1 + 2 * waiting) * self._png_bytes
+
+    def close(self) -> None:
+        """Write what was handed over. May be called twice."""
+        self._workers.close()
+        try:
+            if self._segment is not None:
+                self._segment.close()
+            self._journal.close()
+        except OSError as error:
+            self._failed = UserError(f"Cannot write in {self._folder}: {error}", 1)
+        self._segment = None
+
+    def _write(self, job: Job) -> None:
+        image = job.image if self._size is None else resize_area(job.image, self._size)
+        try:
+            segment = self._segment_for(image)
+            offset, length = segment.append(image)
+            place = {"segment": segment.path.name, "offset": offset, "bytes": length}
+            height, width = image.shape[:2]
+            self._journal.append(replace(job.frame, width=width, height=height, extra=place))
+        except OSError as error:
+            raise UserError(f"Cannot write in {self._folder}: {error.strerror}.", 1) from error
+        self.written += 1
+
+    def _segment_for(self, image: Pixels) -> _Segment:
+        """The segment that this frame belongs to: a new one when it is full or the size differs."""
+        now = self._segment
+        if now is None or now.full() or now.shape != image.shape:
+            if now is not None:
+                now.close()
+            now = _Segment(self._folder / f"{self._segments:04d}.h264", image.shape)
+            self._segments += 1
+            self._segment = now
+            size = len(encode_png(rgb_of(image)))
+            self._png_bytes = max(self._png_bytes, round(1.05 * size))  # whole blocks of the disk
+        return now
+
+
+class _Segment:
+    """One H.264 stream of frames of one size, beginning with a key frame."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        if shape[0] * shape[1] > MOST_VIDEO_PIXELS:
+            raise UserError(
+                f"{shape[1]}x{shape[0]} pixels are too many for the lossless video: record with "
+                "--codec png, or make frames smaller with --size."
+            )
+        self.path, self.shape, self.frames = path, shape, 0
+        self._file: FileIO = open_to_append(path, new=True).detach()  # type: ignore[attr-defined]
+        self._offset = 0
+        codec: Any = av.CodecContext.create(CODEC, "w")
+        codec.height, codec.width = shape[:2]
+        codec.pix_fmt = "bgr0"
+        codec.time_base = Fraction(1, 1000)  # means nothing here: times are in the journal
+        codec.thread_count = THREADS
+        codec.options = SETTINGS
+        self._codec = codec
+        # One for all frames: fresh pages for each would cost as much as encoding half of it.
+        self._picture: Any = av.VideoFrame(codec.width, codec.height, "bgr0")
+        plane: Any = self._picture.planes[0]  # its lines may be longer than the picture's
+        self._lines = np.frombuffer(plane, np.uint8).reshape(codec.height, plane.line_size)
+
+    def full(self) -> bool:
+        """Whether the next frame belongs to another segment."""
+        return self.frames >= SEGMENT_FRAMES or self._offset > SEGMENT_BYTES
+
+    def append(self, image: Pixels) -> tuple[int, int]:
+        """Encode BGRX (H, W, 4) and write its packet: offset and length in the file, bytes."""
+        height, width = image.shape[:2]
+        self._lines[:, : 4 * width] = image.reshape(height, 4 * width)
+        self._picture.pts = self.frames
+        data = b"".join(bytes(packet) for packet in self._codec.encode(self._picture))
+        if not data:
+            raise RuntimeError("the encoder keeps frames back: zero latency is not honoured")
+        self.frames += 1
+        offset = self._offset
+        _write_all(self._file, data)
+        self._offset += len(data)
+        return offset, len(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def journal_of(session: Path) -> list[Frame]:
+    """Frames of the spool, in order; none where there is no spool.
+
+    Raises
+    ------
+    UserError
+        A line cannot be parsed, names no segment, or stands out of its order.
+    """
+    path = session / SPOOL / JOURNAL
+    frames = list(read_lines(path.parent, JOURNAL)) if gate.is_regular(path) else []
+    before = (-1, -1)
+    for frame in frames:
+        try:
+            here = int(packet_of(frame).segment.partition(".")[0]), frame.index
+        except ValueError as error:
+            raise _damaged(path, frame, str(error)) from error
+        if here[0] < before[0] or here[1] <= before[1]:
+            raise _damaged(path, frame, "it comes after a later one")
+        before = here
+    return frames
+
+
+def _damaged(path: Path, frame: Frame, why: str) -> UserError:
+    return UserError(f"{path}: the line of frame {frame.index} is damaged ({why}). Remove it.")
+
+
+def packet_of(frame: Frame) -> Packet:
+    """Where a frame of the journal lies; ``ValueError`` where its line makes no sense."""
+    packet = gate.convert(frame.extra, Packet)
+    if not SEGMENT_NAME.fullmatch(packet.segment):
+        raise ValueError(f"{gate.plain(packet.segment[:80])!r} is no segment of a video")
+    return packet
+
+
+def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, Pixels]]:
+    """Decode the frames of one segment, BGRX (H, W, 4) each, all from its first on.
+
+    Raises
+    ------
+    Damaged
+        The file is no video of ours, is shorter than the journal says, cannot be decoded, or the
+        journal lacks a frame that the next ones build upon.
+    """
+    codec: Any = av.CodecContext.create("h264", "r")
+    codec.thread_count = 1  # one packet in, one picture out
+    size, end = (frames[0].width, frames[0].height), 0
+    try:
+        codec.options = {"max_pixels": str(_coded_pixels(*size))}
+        if path.is_symlink():
+            raise ValueError("it is a link to another place")
+        with gate.open_regular(path, gate.MOST_TABLE) as file:
+            for frame in frames:
+                packet = packet_of(frame)
+                if packet.offset != end:
+                    raise ValueError(f"the journal lacks what stands before frame {frame.index}")
+                (picture,) = codec.decode(av.Packet(_read(file, packet, frame.index)))
+                if (picture.format.name, picture.width, picture.height) != ("gbrp", *size):
+                    raise ValueError(f"frame {frame.index} is another one than the journal says")
+                end += packet.bytes
+                extra = {key: value for key, value in frame.extra.items() if key not in _PLACE}
+                yield replace(frame, extra=extra), _bgrx_of(picture)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Damaged(f"{path} cannot be read to its end: {why}", 1) from error
+
+
+def _coded_pixels(width: int, height: int) -> int:
+    """What the decoder may allocate for a picture of this size, whole blocks of 16x16."""
+    if not 0 < width * height <= MOST_VIDEO_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are no picture of a screen")
+    return (width + 31) * (height + 31)
+
+
+def _read(file: BinaryIO, packet: Packet, index: int) -> bytes:
+    """The bytes of one frame; ``ValueError`` where the file ends before they do."""
+    file.seek(packet.offset)
+    data = file.read(packet.bytes)
+    if len(data) < packet.bytes:
+        raise ValueError(f"it ends before frame {index}")
+    return data
+
+
+_PLACE = ("segment", "offset", "bytes")
+
+
+def _bgrx_of(picture: Any) -> Pixels:
+    """The planes G, B, R of a decoded picture as BGRX; nothing is converted, so nothing lost."""
+    green, blue, red = (
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        for plane in picture.planes
+    )
+    return np.asarray(cv2.merge([blue, green, red, red]), dtype=np.uint8)
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """Write every byte; a full disk can take a part and only then fail."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]

@@ -1,0 +1,147 @@
+"""Turns the lossless video of a session into PNG files and lines of its manifest.
+
+Can be cut off anywhere and called again: what the manifest has is not done twice, and a segment
+is deleted only when all of its frames are in the manifest. Whatever else lies in the spool is not
+ours, or of no known frame, and is set aside.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from capture.recording.encoders import DAMAGED, Encoders
+from capture.recording.spool import SEGMENT_NAME, Damaged, journal_of, packet_of, read_segment
+from capture.recording.workers import Job
+from dataset.errors import UserError
+from dataset.files import move_aside, remove_empty, remove_file
+from dataset.gate import plain, refuse_links
+from dataset.sessions.manifest import JOURNAL, SPOOL, Frame, cut_tail, read_lines
+
+WAITING = 4  # decoded frames that may wait for an encoder
+
+
+@dataclass
+class Development:
+    """How the frames of a spool become PNG.
+
+    Nobody may be recording into the session meanwhile.
+    """
+
+    session: Path
+    disk_floor_bytes: int = 0  # stop before less than this is free
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+    stop: Callable[[], bool] = lambda: False  # whether to leave the rest for another time
+    on_damage: Callable[[str], None] | None = None  # told what is lost; None: raise instead
+
+    def run(self) -> int:
+        """Develop everything; frames that ``stop`` left in the spool.
+
+        Raises
+        ------
+        UserError
+            The disk is full, or a segment is damaged; all before it is PNG, and nothing is lost.
+            Or a folder of the session is a link, and nothing was touched.
+        """
+        refuse_linked_folders(self.session)
+        try:
+            return self._run()
+        except OSError as error:
+            raise UserError(f"Cannot write in {self.session}: {error.strerror}.", 1) from error
+
+    def _run(self) -> int:
+        journal = journal_of(self.session)
+        cut_tail(self.session)
+        done = self._done()
+        for name, group in groupby(journal, key=lambda frame: packet_of(frame).segment):
+            frames = list(group)
+            missing = not done.issuperset(frame.index for frame in frames)
+            if missing and not self._segment(name, frames, done, len(journal)):
+                done = self._done()
+                return sum(frame.index not in done for frame in journal)
+            if is_own_file(self.session / SPOOL / name):
+                remove_file(self.session / SPOOL / name)
+        self._clear()
+        return 0
+
+    def _done(self) -> set[int]:
+        """Indices of the frames that are in the manifest."""
+        return {frame.index for frame in read_lines(self.session)}
+
+    def _segment(self, name: str, frames: list[Frame], done: set[int], total: int) -> bool:
+        """Develop what is left of one segment; whether it was done to the end."""
+        encoders = Encoders(self.session, os.cpu_count() or 1, WAITING, resume=True)
+        path = self.session / SPOOL / name
+        try:
+            for frame, image in read_segment(path, frames):
+                if self.stop():
+                    return False
+                if frame.index not in done:
+                    self._check_disk()
+                    encoders.put(Job(frame, image))
+                    self.on_progress(frame.index, total)
+        except Damaged as error:
+            if self.on_damage is None:
+                raise
+            self.on_damage(str(error))
+            if os.path.lexists(path):
+                move_aside(path, self.session / DAMAGED)
+        finally:
+            encoders.close()
+        if encoders.error is not None:
+            raise encoders.error
+        self.on_progress(frames[-1].index + 1, total)
+        return True
+
+    def _clear(self) -> None:
+        """Remove the empty spool; what no line of the journal names is set aside before."""
+        spool = self.session / SPOOL
+        for each in sorted(spool.iterdir()) if spool.is_dir() else []:
+            if not is_own_file(each):
+                self._set_aside(each)
+            elif SEGMENT_NAME.fullmatch(each.name) and each.stat().st_size == 0:
+                remove_file(each)  # of a recorder that was killed before its first frame
+            elif each.name != JOURNAL:
+                self._set_aside(each)
+        remove_file(spool / JOURNAL)  # the last one: it says what the segments are
+        remove_empty(spool)
+        if spool.is_dir():  # readers would take its frames for a video still
+            raise UserError(f"{spool} has nothing left in it but cannot be removed. Remove it.", 1)
+
+    def _set_aside(self, path: Path) -> None:
+        move_aside(path, self.session / DAMAGED)
+        if self.on_damage is not None:
+            name = plain(path.name)
+            self.on_damage(f"{name} in {SPOOL} has no line: it was set aside in {DAMAGED}")
+
+    def _check_disk(self) -> None:
+        if shutil.disk_usage(self.session).free < self.disk_floor_bytes:
+            raise UserError(
+                f"Less than {self.disk_floor_bytes / 1e9:.1f} GB are free on the disk of "
+                f"{self.session}: its frames cannot all become PNG. Make room, then run: "
+                f"cli capture repair {self.session}",
+                1,
+            )
+
+
+def refuse_linked_folders(session: Path) -> None:
+    """``UserError`` where a part of a session that is written to leads to another place."""
+    for name, what in (
+        ("frames", "the folder of its frames"),
+        (SPOOL, "the folder of its video"),
+        (f"{SPOOL}/{JOURNAL}", "the journal of its video"),
+        (DAMAGED, "where damaged files are set aside"),
+    ):
+        refuse_links(session / name, what)
+    for name in ("frames", SPOOL, DAMAGED):
+        if os.path.lexists(session / name) and not (session / name).is_dir():
+            raise UserError(f"{session / name} is no folder. Move it away.")
+
+
+def is_own_file(path: Path) -> bool:
+    """Whether a file of a session is one that a recorder may have written: no link, no device."""
+    return path.is_file() and not path.is_symlink()

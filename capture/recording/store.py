@@ -1,0 +1,60 @@
+"""Which store a recording gets: PNG at once, or a lossless video that becomes PNG afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from capture.options import CaptureOptions
+from capture.recording.encoders import Encoders
+from capture.recording.workers import MOST_VIDEO_PIXELS, Store
+from dataset.errors import UserError
+from dataset.sessions.manifest import JOURNAL, SPOOL, Frame, read_lines
+
+PNG_PIXELS_PER_S = 75e6  # more than half of a slow core: 36 frames a second of 1920x1080
+
+
+def open_store(options: CaptureOptions, session: Path, about: dict[str, Any]) -> Store:
+    """The store that ``options.codec`` names; for ``auto``, by the pixels a second.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+    session : Path
+        The session's folder.
+    about : dict
+        What the screen says of itself: its ``rectangle`` is x, y, width, height.
+
+    Raises
+    ------
+    UserError
+        The codec is not there.
+    """
+    if options.codec == "h264":
+        return _spool(options, session)
+    pixels = _pixels(options, about)
+    quick = options.fps * pixels > PNG_PIXELS_PER_S and pixels <= MOST_VIDEO_PIXELS
+    if options.codec == "auto" and quick:
+        try:
+            return _spool(options, session)
+        except UserError:
+            pass  # a PyAV without x264: PNG, with counted misses where it is too slow
+    return Encoders(session, options.encoders, options.queue_frames, options.size)
+
+
+def written_lines(session: Path) -> list[Frame]:
+    """What a crash now would leave: the lines of the manifest, or of the spool's journal."""
+    if (session / SPOOL).is_dir():
+        return list(read_lines(session / SPOOL, JOURNAL))
+    return list(read_lines(session))
+
+
+def _spool(options: CaptureOptions, session: Path) -> Store:
+    from capture.recording.spool import Spool  # loads FFmpeg's libraries
+
+    return Spool(session, options.queue_frames, options.size)
+
+
+def _pixels(options: CaptureOptions, about: dict[str, Any]) -> int:
+    width, height = options.size or about.get("rectangle", (0, 0, 0, 0))[2:]
+    return int(width) * int(height)

@@ -1,0 +1,66 @@
+"""Finding one window by its title, on any system. Grabs nothing.
+
+X11 is asked in ``window_x11.py``, Windows in ``window_win32.py``; each loads only where it works.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from capture.screens.target import Candidate, Window
+from dataset.errors import UserError
+
+
+def find_window(title: str) -> Window:
+    """The visible window whose title holds ``title``, in any case.
+
+    Of several, a title that is equal comes before one that begins so, then the largest window.
+
+    Raises
+    ------
+    UserError
+        There is none (the candidates are named), or this system cannot be asked.
+    """
+    if sys.platform == "win32":
+        from capture.screens import window_win32  # Windows only
+
+        return window_win32.open_window(choose(title, list(window_win32.visible_windows())))
+    if sys.platform == "darwin":
+        raise UserError(
+            "--window cannot find windows on macOS. Give the place instead: --region X,Y,W,H."
+        )
+    from capture.screens import window_x11  # python-xlib is installed on Linux only
+
+    connection = window_x11.connect()
+    try:
+        found = choose(title, window_x11.visible_windows(connection))
+        return window_x11.X11Window(connection, found)
+    except BaseException:
+        window_x11.disconnect(connection)
+        raise
+
+
+def choose(title: str, candidates: list[Candidate]) -> Candidate:
+    """The best match among the candidates; ``UserError`` naming them where none matches."""
+    wanted = title.casefold().strip()
+    if not wanted:
+        raise UserError("--window needs a part of the window's title.")
+    matching = [each for each in candidates if wanted in each.title.casefold()]
+    if not matching:
+        names = sorted({each.title for each in candidates})
+        shown = ", ".join(f'"{name}"' for name in names[:12]) + (", ..." if names[12:] else "")
+        there = f"There are: {shown}." if names else "No window is open: start the game first."
+        raise UserError(f'No visible window has "{title}" in its title. {there}')
+
+    def rank(each: Candidate) -> tuple[bool, bool, int]:
+        name = each.title.casefold()
+        return name == wanted, name.startswith(wanted), each.area
+
+    return max(matching, key=rank)
+
+
+def is_xwayland() -> bool:
+    """Whether the X server on ``DISPLAY`` is XWayland, whose screen stays black for others."""
+    from capture.screens import window_x11  # python-xlib is installed on Linux only
+
+    return window_x11.is_xwayland()

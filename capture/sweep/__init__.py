@@ -1,0 +1,1 @@
+"""Each viewpoint under many lights, recorded unattended."""

@@ -1,0 +1,271 @@
+"""The light sweep: each viewpoint of a game under many lights, unattended.
+
+A driver moves the game from picture to picture; frames of one viewpoint share its id in the
+manifest, so that they become near-aligned pairs of X and Y. Grabbing and writing is the recorder's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from capture.commands import Commands
+from capture.control.daemon import running
+from capture.options import CaptureOptions, SweepOptions
+from capture.recording.freeze import Thumbnail, differs, thumbnail
+from capture.recording.loop import obey
+from capture.recording.recorder import Recorder
+from capture.recording.session import check_texts
+from capture.screens.mss import open_screen
+from capture.screens.source import Source
+from capture.screens.target import NothingToSee, Window
+from capture.status import Summary, while_heard
+from capture.sweep.flightgear import FlightGear, NotDrawn
+from capture.sweep.key_presser import Taps
+from dataset.errors import UserError
+
+LOG = logging.getLogger("unclip.capture")
+LATE = 4  # times the settling time that a change may take, and a picture to come to rest
+LOOK_S = 0.05  # between two looks at the picture
+RETRIES, RETRY_S = 20, 0.25  # for a window that is covered for a moment
+
+
+Look = TypeVar("Look")
+
+
+class Ended(Exception):
+    """Somebody wants the sweep to end; says who."""
+
+
+class Driver(Protocol):
+    """What moves the game from picture to picture."""
+
+    def go(self, viewpoint: int) -> None:
+        """Show viewpoint 0, 1, 2 and so on, with the first light to come."""
+
+    def light(self, step: int) -> str:
+        """Set the light of step 0, 1, 2 and so on; returns when it is drawn: text on the light.
+
+        Raises
+        ------
+        NotDrawn
+            The game does not show it: go on with the next viewpoint.
+        """
+
+
+class KeyDriver:
+    """Taps the keys that the game itself has for its light and its viewpoint.
+
+    Parameters
+    ----------
+    options : SweepOptions
+    screen : Source
+        Where the game is seen: a press has worked when its picture changes.
+    window : Window or None
+        The game's window, which must have the focus; None: whatever has it gets the keys.
+    taps : Taps
+    check : callable
+        Called between presses; raises `Ended` where somebody wants the sweep to end.
+    """
+
+    def __init__(
+        self,
+        options: SweepOptions,
+        screen: Source,
+        window: Window | None,
+        taps: Taps,
+        check: Callable[[], None],
+    ) -> None:
+        if options.key is None:
+            raise UserError("Say which key of the game moves its light: --key ']'.")
+        if options.viewpoints > 1 and options.viewpoint_key is None:
+            raise UserError("Say which key of the game goes to the next viewpoint: --viewpoint-key")
+        self._options, self._screen, self._window = options, screen, window
+        self._taps, self._check = taps, check
+        self._key = taps.parse(options.key)
+        self._next = taps.parse(options.viewpoint_key or options.key)
+        self._back = taps.parse(options.back_key) if options.back_key else None
+        self._pressed = 0  # since the light was that of the viewpoint
+        self._changes = 0  # of the picture, by the light key, in all
+
+    def go(self, viewpoint: int) -> None:
+        if viewpoint == 0:
+            return
+        if self._back is not None and self._pressed:
+            before = self._look()
+            self._tap(self._back, self._pressed)
+            self._settle(before, self._options.settle_s)
+        self._pressed = 0
+        before = self._look()
+        self._tap(self._next, 1)
+        if not self._settle(before, self._options.viewpoint_settle_s) and viewpoint == 1:
+            raise _changed_nothing(str(self._options.viewpoint_key), "the next viewpoint")
+
+    def light(self, step: int) -> str:
+        if step > 0:
+            before = self._look()
+            self._tap(self._key, self._options.taps)
+            self._pressed += self._options.taps
+            self._changes += self._settle(before, self._options.settle_s)
+            if step == self._options.steps - 1 and self._changes == 0:
+                raise _changed_nothing(str(self._options.key), "the light")
+        return f"step {step}"
+
+    def _tap(self, keys: list[Any], times: int) -> None:
+        for _ in range(times):
+            self._check()
+            if self._window is not None and not self._window.has_focus():
+                raise Ended(f'the window "{self._window.title}" lost the keyboard')
+            self._taps.tap(keys)
+
+    def _settle(self, before: Thumbnail, least_s: float) -> bool:
+        """Wait until the picture has changed and then stood still so long; whether it did change.
+
+        A game that draws seldom shows the first of several presses long before the last one.
+        """
+        begin = still_since = time.monotonic()
+        newest, changed = before, False
+        while time.monotonic() - begin < least_s * (1 + LATE):
+            self._check()
+            time.sleep(LOOK_S)
+            older, newest = newest, self._look()
+            changed = changed or differs(before, newest)
+            if differs(older, newest):
+                still_since = time.monotonic()
+            elif changed and time.monotonic() - still_since >= least_s:
+                break
+        return changed
+
+    def _look(self) -> Thumbnail:
+        return thumbnail(_patiently(self._screen.grab, self._check))
+
+
+def _patiently(look: Callable[[], Look], check: Callable[[], None]) -> Look:
+    """What is seen, also where the window is covered for a moment."""
+    for _ in range(RETRIES):
+        try:
+            return look()
+        except NothingToSee as error:
+            LOG.warning("%s", error)
+            check()
+            time.sleep(RETRY_S)
+    return look()
+
+
+def _changed_nothing(key: str, what: str) -> UserError:
+    return UserError(
+        f"The key {key!r} changed nothing in the picture: is it the game's key for {what}, and is "
+        "the game in front?",
+        1,
+    )
+
+
+def run_sweep(
+    capture: CaptureOptions,
+    sweep: SweepOptions,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Summary:
+    """Record every viewpoint under every light.
+
+    Parameters
+    ----------
+    capture : CaptureOptions
+        What is recorded, and where to.
+    sweep : SweepOptions
+        How the game is moved.
+    on_progress : callable
+        Called with (done, total) frames.
+
+    Raises
+    ------
+    UserError
+        The game cannot be moved or seen; whatever was recorded before is whole.
+    """
+    if sweep.steps < 1 or sweep.viewpoints < 1 or sweep.taps < 1:
+        raise UserError("--steps, --viewpoints and --taps must be at least 1.")
+    check_texts(sweep)
+    on_progress = while_heard(on_progress)
+    with running(capture) as commands, ExitStack() as stack:
+
+        def check() -> None:
+            _obey(recorder, commands)
+            if taps is not None and (key := taps.user_key()) is not None:
+                raise Ended(f"ended by the user's key {key}")
+
+        # The driver first: one that cannot be had leaves no empty session behind.
+        screen = stack.enter_context(open_screen(capture))
+        taps = stack.enter_context(Taps()) if sweep.driver == "keys" else None
+        driver: Driver
+        if taps is not None:
+            driver = KeyDriver(sweep, screen, screen.window, taps, check)
+        else:
+            look = partial(_patiently, screen.grab, lambda: None)
+            driver = stack.enter_context(
+                FlightGear(sweep.host, sweep.port, sweep.steps, look, sweep.seed)
+            )
+            driver.prepare()
+        # Nothing here is in a hurry: no video that would have to become PNG afterwards.
+        recorder = stack.enter_context(Recorder(replace(capture, codec="png"), screen))
+        recorder.note(sweep=asdict(sweep))
+        try:
+            if taps is not None:
+                _wait_for_game(sweep.delay_s, screen.window, lambda: _obey(recorder, commands))
+                taps.forget()  # keys that brought the game to the front
+            _sweep(recorder, driver, sweep, check, on_progress)
+            recorder.end(f"{sweep.viewpoints} viewpoints")
+        except Ended as error:
+            recorder.end(str(error))
+        except UserError as error:
+            recorder.end(str(error))
+            raise
+        return recorder.close()
+
+
+def _sweep(
+    recorder: Recorder,
+    driver: Driver,
+    options: SweepOptions,
+    check: Callable[[], None],
+    on_progress: Callable[[int, int], None],
+) -> None:
+    for viewpoint in range(options.viewpoints):
+        check()
+        try:
+            driver.go(viewpoint)
+            for step in range(options.steps):
+                check()
+                light = driver.light(step)
+                snap = partial(recorder.snap, light=light, viewpoint=f"v{viewpoint:05d}")
+                _patiently(snap, check)
+                done = viewpoint * options.steps + step + 1
+                on_progress(done, options.viewpoints * options.steps)
+        except NotDrawn as error:
+            LOG.warning("viewpoint %d left out: %s", viewpoint, error)
+
+
+def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], None]) -> None:
+    """Give the game the keyboard, or the user the time to do so."""
+    if window is not None:
+        window.focus()
+    end = time.monotonic() + delay_s
+    while time.monotonic() < end and not (window is not None and window.has_focus()):
+        check()
+        time.sleep(LOOK_S)
+
+
+def _obey(recorder: Recorder, commands: Commands) -> None:
+    """Do what was asked; `Ended` where that, or a limit, ended the recording."""
+    while not commands.empty():
+        command = commands.get()
+        if command.name not in ("start", "pause", "toggle"):
+            obey(recorder, command)
+        elif command.reply is not None:
+            command.reply.set_result({"ok": False, "error": "A sweep takes its own frames."})
+    recorder.step()  # looks at the limits
+    if recorder.reason is not None:
+        raise Ended(recorder.reason)

@@ -1,0 +1,1 @@
+"""X, Y, unsure or drop for each frame: statistics, rules, labels by hand."""

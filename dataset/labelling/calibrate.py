@@ -1,0 +1,335 @@
+"""Proposes the shares for X and Y from what was measured, and draws why: ``calibration.png``.
+
+Nothing here changes a threshold: the proposal is printed as the command that would use it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from dataset.errors import UserError
+from dataset.labelling.labels import Progress, label_captures, read_labels
+from dataset.labelling.rules import BY_HAND, LabelRow, judge
+from dataset.options import LabelOptions
+from dataset.parts import remove_parts
+from dataset.pictures.images import Image, write_png
+
+PLOT_FILE = "calibration.png"
+LEAST = 1e-4  # shares of the frame under this, and 0, stand in the first bin
+BINS = 48  # of log10(share), from LEAST to 1
+VALLEY_DEPTHS = (0.1, 0.25, 0.6)  # of the lower peak beside it; the deepest that exists counts
+VALLEY_SIDE = 0.05  # of all frames, that must lie on either side of a valley
+WANTED_PRECISION = 0.95  # of X and of Y, among the frames labelled by hand
+FEWEST_BY_HAND = 5  # of X and of Y, for a calibration by hand labels
+SIZE, MARGIN = (960, 480), (70, 90)  # of the plot: width, height; left/right, top/bottom
+COLOURS = {"X": (60, 160, 80), "Y": (230, 130, 30), "": (150, 160, 170)}  # RGB
+
+
+@dataclass(frozen=True)
+class Score:
+    """How thresholds agree with the hand labels of one domain."""
+
+    precision: float | None  # of the frames the statistic calls so; None where it calls none so
+    recall: float  # of the frames a person calls so
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate_captures` proposes."""
+
+    x_fraction: float
+    y_fraction: float
+    rule: str  # hand labels | valley | none: where the two come from
+    frames: int  # measured frames
+    by_hand: dict[str, int]  # frames per hand label, X and Y
+    scores: dict[str, Score]  # X and Y at the proposal; empty without hand labels
+    scores_now: dict[str, Score]  # the same at the thresholds in use
+    path: Path  # of the plot
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.frames:,} measured frames, {self.by_hand['X']:,} X and {self.by_hand['Y']:,} Y "
+            f"by hand: {RULES[self.rule]}",
+        ]
+        if self.rule != "none":
+            lines += [f"cli label --x-fraction {self.x_fraction} --y-fraction {self.y_fraction}"]
+        for name, scores in (("proposed", self.scores), ("now", self.scores_now)):
+            lines += [f"{name:<8} {domain}: {_words(each)}" for domain, each in scores.items()]
+        return "\n".join([*lines, f"Plot: {self.path}"])
+
+
+RULES = {
+    "hand labels": "thresholds from the hand labels",
+    "valley": "thresholds from the widest valley of the histogram",
+    "none": "no valley between two peaks; label some frames by hand (cli review) and try again",
+}
+
+
+def _words(score: Score) -> str:
+    precision = "-" if score.precision is None else f"{score.precision:.1%}"
+    return f"precision {precision}, recall {score.recall:.1%}"
+
+
+def calibrate_captures(options: LabelOptions, on_progress: Progress | None = None) -> Calibration:
+    """Label as `label_captures` does, then propose thresholds and draw the histogram.
+
+    With hand labels enough, by `thresholds_by_hand`; else by `widest_valley`.
+
+    Raises
+    ------
+    UserError
+        As of `label_captures`; no frame was measured.
+    """
+    label_captures(options, on_progress)
+    rows = [row for row in read_labels(options.source) if row.statistics is not None]
+    if not rows:
+        raise UserError(f"No frame of {options.source} could be measured.")
+    hand = [row for row in rows if row.source in BY_HAND and row.label in ("X", "Y")]
+    by_hand = {label: sum(row.label == label for row in hand) for label in ("X", "Y")}
+    if min(by_hand.values()) >= FEWEST_BY_HAND:
+        rule, found = "hand labels", thresholds_by_hand(hand, options)
+    else:
+        rule, found = "valley", widest_valley(histogram([_share(row) for row in rows]))
+    if found is None:
+        rule, found = "none", (options.x_fraction, options.y_fraction)
+    proposed = replace(options, x_fraction=found[0], y_fraction=found[1])
+    path = Path(options.source) / PLOT_FILE
+    with suppress(OSError):  # of a process that was killed
+        remove_parts(path.parent, f"{PLOT_FILE}.")
+    write_png(path, draw_histogram(rows, *found))
+    return Calibration(
+        *found,
+        rule,
+        len(rows),
+        by_hand,
+        score(hand, proposed),
+        score(hand, options),
+        path,
+    )
+
+
+def _share(row: LabelRow) -> float:
+    assert row.clipped_fraction is not None
+    return row.clipped_fraction
+
+
+def _bin(share: float) -> int:
+    """Which bin of log10(share) a share of 0..1 falls in."""
+    return min(BINS - 1, int(BINS * (1 - math.log10(max(share, LEAST)) / math.log10(LEAST))))
+
+
+def _edge(number: int) -> float:
+    """The lower edge of a bin, to three digits."""
+    return float(f"{LEAST ** (1 - number / BINS):.3g}")
+
+
+def histogram(shares: Sequence[float]) -> NDArray[np.int64]:
+    """Frames in each of the bins of log10(share); shares under 0.0001 stand in the first.
+
+    Examples
+    --------
+    >>> np.flatnonzero(histogram([0, 0.01, 1]))
+    array([ 0, 24, 47])
+    """
+    return np.bincount([_bin(share) for share in shares], minlength=BINS)
+
+
+def smooth(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Frames a bin as a kernel density estimate has them: few frames leave gaps that mean nothing.
+
+    Parameters
+    ----------
+    counts : int array, (BINS,)
+        As of `histogram`.
+
+    Returns
+    -------
+    float array, (BINS,)
+        With the same sum; mirrored at both ends, so that nothing leaks out there.
+
+    References
+    ----------
+    .. [1] B. W. Silverman: Density Estimation for Statistics and Data Analysis. Chapman and Hall,
+       1986, equation (3.28): bandwidth 1.06 times standard deviation times N ** -0.2, of which
+       (3.31) takes 0.9 where there may be two peaks. The interquartile range, his other measure
+       of width, is 0 where half of the frames have no clipped pixel, and is not used.
+    """
+    total = int(counts.sum())
+    place = np.repeat(np.arange(BINS), counts)
+    deviation = float(place.std()) if total else 0.0
+    if deviation == 0:
+        return counts.astype(np.float64)
+    bandwidth = 0.9 * deviation * total**-0.2
+    return np.asarray(gaussian_filter1d(counts.astype(np.float64), bandwidth, mode="reflect"))
+
+
+def widest_valley(counts: NDArray[np.int64]) -> tuple[float, float] | None:
+    """The shares between which hardly any frame lies.
+
+    A valley is a run of bins of the smoothed histogram, each with at most 10 % (else 25 %, else
+    60 %) of the lower one of the highest bins on its two sides; more than 5 % of all frames lie on
+    each side. The widest, and of equally wide ones the emptiest, counts.
+
+    Parameters
+    ----------
+    counts : int array, (BINS,)
+        As of `histogram`.
+
+    Returns
+    -------
+    (x_fraction, y_fraction) or None
+        The edges of the valley; None where there is none.
+
+    Examples
+    --------
+    >>> widest_valley(histogram([0.001] * 50 + [0.01] * 2 + [0.2] * 50))
+    (0.01, 0.0215)
+    """
+    below, total, smoothed = np.cumsum(counts), int(counts.sum()), smooth(counts)
+    for depth in VALLEY_DEPTHS:
+        found = []
+        for first in range(1, BINS - 1):
+            for last in range(first, BINS - 1):
+                floor = depth * min(smoothed[:first].max(), smoothed[last + 1 :].max())
+                sides = min(below[first - 1], total - below[last])
+                inside = smoothed[first : last + 1]
+                if inside.max() <= floor and sides > VALLEY_SIDE * total:
+                    found.append((last + 1 - first, -float(inside.sum()), first, last + 1))
+        if found:
+            _, _, first, end = max(found)
+            return _edge(first), _edge(end)
+    return None
+
+
+def thresholds_by_hand(
+    hand: Sequence[LabelRow], options: LabelOptions
+) -> tuple[float, float] | None:
+    """The thresholds that leave fewest unsure at a precision of 95 % among hand labels.
+
+    `x_fraction` is the largest share up to which 95 % of the frames are X by hand, `y_fraction` the
+    smallest from which 95 % (of those with a blob of `y_blob` too) are Y. Where the two cross,
+    they change places, so that the frames between them are looked at.
+
+    Parameters
+    ----------
+    hand : rows with statistics, labelled X or Y by hand
+    options : LabelOptions
+        For `y_blob`.
+
+    Returns
+    -------
+    (x_fraction, y_fraction) or None
+        None where no threshold is so precise.
+    """
+    x_side = sorted((_share(row), row.label == "X") for row in hand)
+    y_side = sorted(
+        (
+            (_share(row), row.label == "Y")
+            for row in hand
+            if (row.largest_blob or 0) >= options.y_blob
+        ),
+        reverse=True,
+    )
+    ends = _last_precise(x_side), _last_precise(y_side)
+    if ends[0] is None or ends[1] is None:
+        return None
+    low, high = sorted(end for end in ends if end is not None)
+    return (low, high) if low < high else (low, math.nextafter(low, 1.0))
+
+
+def _last_precise(ordered: Sequence[tuple[float, bool]]) -> float | None:
+    """The farthest share up to which, in this order, enough are right; equal ones stay together."""
+    right, found = 0, None
+    for at, (share, is_right) in enumerate(ordered, start=1):
+        right += is_right
+        together = at < len(ordered) and ordered[at][0] == share
+        if is_right and not together and right >= WANTED_PRECISION * at:
+            found = share
+    return found
+
+
+def score(hand: Sequence[LabelRow], options: LabelOptions) -> dict[str, Score]:
+    """Precision and recall of X and Y by `judge` against hand labels; empty without any."""
+    found = {}
+    for domain in ("X", "Y") if hand else ():
+        judged = [row.statistics and judge(row.statistics, options) == domain for row in hand]
+        wanted = [row.label == domain for row in hand]
+        both = sum(bool(one and other) for one, other in zip(judged, wanted, strict=True))
+        called, there = sum(map(bool, judged)), sum(wanted)
+        found[domain] = Score(both / called if called else None, both / there if there else 0.0)
+    return found
+
+
+def draw_histogram(rows: Sequence[LabelRow], x_fraction: float, y_fraction: float) -> Image:
+    """Frames over clipped share (logarithmic), stacked by hand label, and the two thresholds.
+
+    Returns
+    -------
+    uint8 array, (480, 960, 3)
+        RGB.
+    """
+    picture = np.full((SIZE[1], SIZE[0], 3), 255, np.uint8)
+    layers = {
+        name: histogram([_share(row) for row in rows if _hand(row) == name]) for name in COLOURS
+    }
+    _draw_bars(picture, layers)
+    base = SIZE[1] - MARGIN[1]
+    for share, text in zip(
+        (1e-4, 1e-3, 1e-2, 0.1, 1), ("<0.01%", "0.1%", "1%", "10%", "100%"), strict=True
+    ):
+        cv2.line(picture, (_column(share), base), (_column(share), base + 6), (60, 60, 60), 1)
+        _write_text(picture, text, _column(share) - 22, base + 24)
+    _write_text(picture, "clipped pixels of the frame", MARGIN[0], SIZE[1] - 30)
+    for at, (name, share) in enumerate((("X", x_fraction), ("Y", y_fraction))):
+        column = _column(share)
+        cv2.line(picture, (column, 40), (column, base), COLOURS[name], 2)
+        sign = "<=" if name == "X" else ">="
+        _write_text(picture, f"{name} {sign} {share:.3g}", min(column + 4, 830), 52 + 18 * at)
+    for at, (name, text) in enumerate((("X", "X by hand"), ("Y", "Y by hand"), ("", "others"))):
+        left = 420 + 170 * at
+        cv2.rectangle(picture, (left, SIZE[1] - 42), (left + 14, SIZE[1] - 28), COLOURS[name], -1)
+        _write_text(picture, f"{text}: {int(layers[name].sum())}", left + 20, SIZE[1] - 30)
+    return picture
+
+
+def _hand(row: LabelRow) -> str:
+    return row.label if row.source in BY_HAND and row.label in ("X", "Y") else ""
+
+
+def _column(share: float) -> int:
+    """Where a share stands on the plot, pixels from the left."""
+    place = 1 - math.log10(max(share, LEAST)) / math.log10(LEAST)
+    return MARGIN[0] + round(place * (SIZE[0] - 2 * MARGIN[0]))
+
+
+def _draw_bars(picture: Image, layers: dict[str, NDArray[np.int64]]) -> None:
+    """Stacked bars; heights are square roots, so that few frames beside many can be seen."""
+    base, room = SIZE[1] - MARGIN[1], SIZE[1] - MARGIN[1] - 70
+    top = max(int(sum(layers.values(), np.zeros(BINS, np.int64)).max()), 1)
+    width = (SIZE[0] - 2 * MARGIN[0]) / BINS
+    for number in range(BINS):
+        below = 0
+        for name, counts in layers.items():
+            low, below = below, below + int(counts[number])
+            feet = [base - round(room * math.sqrt(each / top)) for each in (low, below)]
+            left = MARGIN[0] + round(number * width)
+            right = MARGIN[0] + round((number + 1) * width) - 2
+            if feet[0] > feet[1]:
+                cv2.rectangle(picture, (left, feet[0]), (right, feet[1]), COLOURS[name], -1)
+    cv2.line(picture, (MARGIN[0], base), (SIZE[0] - MARGIN[0], base), (60, 60, 60), 1)
+    _write_text(picture, f"frames (square root); highest bar: {top}", MARGIN[0], 26)
+
+
+def _write_text(picture: Image, text: str, left: int, bottom: int) -> None:
+    cv2.putText(
+        picture, text, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA
+    )

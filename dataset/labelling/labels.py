@@ -1,0 +1,340 @@
+"""From clipping statistics and hand labels to X, Y, unsure or drop: ``captures/labels.csv``.
+
+A frame is measured once and its statistics are kept (``statistics.py``), so thresholds change
+without reading a pixel again. A label set by hand is never overruled (``judging.py``), nor one
+that stands only in the review's journal yet (``review_journal.py``). Nothing here moves a frame.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from dataset import gate
+from dataset.errors import UserError
+from dataset.files import write_whole
+from dataset.labelling.hand_labels import put_in_hand, read_journal
+from dataset.labelling.rules import (
+    BY_HAND,
+    DUPLICATE,
+    LABELS,
+    SOURCES,
+    UNREADABLE,
+    LabelRow,
+    fault_of,
+    judge,
+    label_frame,
+    method_name,
+    options_used,
+)
+from dataset.labelling.statistics import (
+    HUD_MASK,
+    MISSING,
+    Found,
+    Job,
+    Kept,
+    hud_digest,
+    measure_here,
+    measure_on_cluster,
+)
+from dataset.locks import hold_lock
+from dataset.options import LabelOptions
+from dataset.parts import remove_parts
+from dataset.sessions.manifest import Frame, find_files, find_sessions, read_frames
+
+__all__ = [
+    "BY_HAND",
+    "DUPLICATE",
+    "LABELS",
+    "LABELS_FILE",
+    "UNREADABLE",
+    "LabelRow",
+    "LabelSummary",
+    "Progress",
+    "hold_table",
+    "judge",
+    "label_captures",
+    "method_name",
+    "options_used",
+    "read_labels",
+    "session_name",
+    "write_labels",
+]
+
+LABELS_FILE = "labels.csv"
+TABLE_LOCK = ".labels.lock"
+COLUMNS = tuple(each.name for each in fields(LabelRow))
+PATIENCE_S = 60.0  # for somebody else who writes the table, which takes seconds for a million rows
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What `label_captures` did."""
+
+    counts: dict[str, int]  # frames per label: X, Y, unsure, drop
+    sources: dict[str, int]  # frames per source
+    measured: int  # frames whose pixels were read this time
+    broken: list[str]  # session/file of each frame that could not be read
+    path: Path  # the labels.csv written
+    reasons: dict[str, int] = field(default_factory=dict)  # why so many of them could not
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {label}" for label, count in self.counts.items())
+        sources = ", ".join(f"{count:,} by {source}" for source, count in self.sources.items())
+        text = f"{counts} ({sources}; {self.measured:,} measured now): {self.path}"
+        if self.broken:
+            more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
+            why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+            text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more} ({why})"
+        return text
+
+
+def session_name(folder: Path) -> str:
+    """The name a session goes by in tables, also where the folder was given as ``.``."""
+    return folder.name or folder.resolve().name
+
+
+def read_labels(captures: str | Path) -> list[LabelRow]:
+    """The rows of ``captures/labels.csv``; an empty list when there is no such file.
+
+    Raises
+    ------
+    UserError
+        The file is there and is not ours, or was damaged by hand.
+    """
+    path = Path(captures) / LABELS_FILE
+    rows: list[LabelRow] = []
+    try:
+        for number, values in gate.read_table(path, COLUMNS):
+            try:
+                rows.append(_parse(values))
+            except ValueError as error:
+                raise UserError(
+                    f"{path}, line {number} is damaged ({error}). Mend or remove that line."
+                ) from error
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(f"{path}, {error}. Mend that line, or remove the file.") from error
+    return rows
+
+
+def _parse(values: Sequence[str]) -> LabelRow:
+    session, file, label, source, fraction, blob, p99, method, threshold = values
+    for what, value, known in (("label", label, LABELS), ("source", source, SOURCES)):
+        if value not in known:
+            raise ValueError(f"{what} {gate.plain(value[:40])!r} is none of {', '.join(known)}")
+    return LabelRow(
+        session,
+        file,
+        label,
+        source,
+        _number(fraction, 1),
+        _number(blob, 1),
+        None if not p99 else int(_number(p99, 255) or 0),
+        method,
+        threshold,
+    )
+
+
+def _number(text: str, most: float) -> float | None:
+    if not text:
+        return None
+    value = float(text)
+    if not 0 <= value <= most:
+        raise ValueError(f"{text[:40]} is not between 0 and {most:g}")
+    return value
+
+
+def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
+    """Write ``captures/labels.csv``, renamed into place; returns its path."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([getattr(row, name) for name in COLUMNS] for row in rows)
+    path = Path(captures) / LABELS_FILE
+    write_whole(path, text.getvalue().encode(errors="replace"))
+    return path
+
+
+@contextmanager
+def hold_table(captures: str | Path) -> Iterator[None]:
+    """Keep everybody else from writing ``labels.csv``, from reading it to writing it again.
+
+    Raises
+    ------
+    UserError
+        Somebody holds it for a minute, or the folder cannot be written in.
+    """
+    busy = (
+        f"Another program has been writing {Path(captures) / LABELS_FILE} for a minute. End it "
+        "(`cli label` or `cli review`), then try again."
+    )
+    with hold_lock(Path(captures) / TABLE_LOCK, busy, PATIENCE_S):
+        with suppress(OSError):  # of processes that were killed: nobody else writes it now
+            remove_parts(Path(captures), f"{LABELS_FILE}.", alive=False)
+        yield
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A frame and the method that its session asks for."""
+
+    session: str
+    folder: Path
+    frame: Frame
+    method: str  # as `method_name` has it
+    digest: str  # of the session's HUD mask
+    is_there: bool  # a regular file in the session's own folder
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.session, self.frame.file
+
+
+def label_captures(options: LabelOptions, on_progress: Progress | None = None) -> LabelSummary:
+    """Label every frame of every session and write ``labels.csv``.
+
+    Labels set by hand come first (in the review's journal, in the table, in the manifest), the
+    light second, the statistic third. Journal and table are read again when the table is written,
+    for a review may be at work meanwhile. Frames that repeat an earlier one, or cannot be read,
+    become ``drop``. Each measurement is kept at once: stopped half-way, also by a crash, it goes on
+    from there. Pixels that are white in a session's ``hud_mask.png`` count nowhere.
+
+    Parameters
+    ----------
+    options : LabelOptions
+    on_progress : callable, optional
+        Called with (frames measured, frames to measure) while pixels are read.
+
+    Raises
+    ------
+    UserError
+        Thresholds that contradict each other, an unknown method, no sessions, a damaged manifest,
+        table, journal or HUD mask, no answer from the scheduler.
+    """
+    if fault := fault_of(options):
+        raise UserError(fault)
+    known = _known(options.source)
+    items = _find_items(options)
+    unfit: dict[tuple[str, str], str] = {}
+    measured = 0
+    with Kept(options.source, {item.method for item in items}) as kept:
+        for row in known.values():
+            if row.statistics is not None:
+                kept.add(row.key, row.method, row.statistics)
+        todo = [
+            item
+            for item in items
+            if item.frame.duplicate_of is None and kept.get(item.key, item.method) is None
+        ]
+        unfit |= {item.key: MISSING for item in todo if not item.is_there}
+        todo = [item for item in todo if item.is_there]
+        try:
+            for measured, (item, found) in enumerate(
+                zip(todo, _measure(todo, options), strict=True), start=1
+            ):
+                if isinstance(found, str):
+                    unfit[item.key] = found
+                else:
+                    kept.append(item.key, item.method, found)
+                if on_progress:
+                    on_progress(measured, len(todo))
+        finally:
+            rows, path = _write(items, kept, unfit, options)
+    counts = Counter(row.label for row in rows)
+    return LabelSummary(
+        {label: counts[label] for label in LABELS},
+        dict(sorted(Counter(row.source for row in rows).items())),
+        measured,
+        [f"{row.session}/{row.file}" for row in rows if row.method == UNREADABLE],
+        path,
+        dict(sorted(Counter(unfit.values()).items())),
+    )
+
+
+def _find_items(options: LabelOptions) -> list[_Item]:
+    """All frames of all sessions, in order."""
+    items = []
+    for folder in find_sessions(options.source):
+        digest = hud_digest(folder)
+        method = method_name(options.limit, options.method, digest)
+        name = session_name(folder)
+        frames = list(read_frames(folder))
+        there = find_files(folder, [frame.file for frame in frames])
+        items += [
+            _Item(name, folder, frame, method, digest, is_there)
+            for frame, is_there in zip(frames, there, strict=True)
+        ]
+    return items
+
+
+def _measure(todo: Sequence[_Item], options: LabelOptions) -> Iterator[Found]:
+    """Statistics of each frame in order; for one that cannot be read, why."""
+    root = Path.cwd()  # absolute paths: another process has another working folder
+    jobs = [
+        Job(
+            str(root / item.folder / item.frame.file),
+            options.method,
+            options.limit,
+            str(root / item.folder / HUD_MASK) if item.digest else "",
+            item.digest,
+        )
+        for item in todo
+    ]
+    if options.scheduler:
+        return measure_on_cluster(jobs, options.scheduler)
+    return measure_here(jobs, options.workers)
+
+
+def _label(
+    items: Sequence[_Item],
+    known: dict[tuple[str, str], LabelRow],
+    kept: Kept,
+    unfit: dict[tuple[str, str], str],
+    options: LabelOptions,
+) -> list[LabelRow]:
+    """The rows of the frames of which anything is known."""
+    rows = []
+    for item in items:
+        statistics = kept.get(item.key, item.method)
+        method = item.method if statistics else UNREADABLE if item.key in unfit else ""
+        before = known.get(item.key)
+        row = label_frame(item.session, item.frame, before, method, statistics, options)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def _known(source: Path) -> dict[tuple[str, str], LabelRow]:
+    """What table and journal say now."""
+    return put_in_hand({row.key: row for row in read_labels(source)}, read_journal(source))
+
+
+def _write(
+    items: Sequence[_Item],
+    kept: Kept,
+    unfit: dict[tuple[str, str], str],
+    options: LabelOptions,
+) -> tuple[list[LabelRow], Path]:
+    """Label all frames and write the table; the rows of the frames that are there, and its path."""
+    with hold_table(options.source):
+        known = _known(options.source)
+        rows = _label(items, known, kept, unfit, options)
+        present = {row.key for row in rows}
+        # A session folder may only be elsewhere today: what a person said about it is kept.
+        absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
+        return rows, write_labels(options.source, [*rows, *absent])

@@ -1,0 +1,208 @@
+"""What makes a label: a person's word first, then the light's name, then thresholds on a statistic.
+
+Pure functions of one frame's facts. Nothing here reads or writes a file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dataset import gate
+from dataset.gate import Text
+from dataset.labelling.clipping import METHODS, ClippingStatistics
+from dataset.options import LabelOptions
+from dataset.sessions.manifest import Frame
+
+LABELS = ("X", "Y", "unsure", "drop")
+SOURCES = ("key", "light", "clipping", "review")  # who decided
+BY_HAND = ("key", "review")
+DUPLICATE = "duplicate"  # in the method column: the manifest says it repeats an earlier frame
+UNREADABLE = "unreadable"  # in the method column: the file is missing, broken or of another kind
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One line of ``labels.csv``. The statistics are None where nothing was measured."""
+
+    session: str  # name of the session folder
+    file: str  # path relative to it, with forward slashes
+    label: str  # X | Y | unsure | drop
+    source: str  # key | light | clipping | review: who decided
+    clipped_fraction: float | None = None  # 0..1
+    largest_blob: float | None = None  # 0..1
+    p99: int | None = None  # 0..255
+    method: str = ""  # the statistic, its limit and HUD mask, or why there is none
+    threshold: str = ""  # the thresholds that decided; empty for a hand label
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.session, self.file
+
+    @property
+    def statistics(self) -> ClippingStatistics | None:
+        if self.clipped_fraction is None or self.largest_blob is None or self.p99 is None:
+            return None
+        return ClippingStatistics(self.clipped_fraction, self.largest_blob, self.p99)
+
+
+def method_name(limit: int, method: str = "max_rgb", hud: str = "") -> str:
+    """What the method column says; frames with another name are measured anew.
+
+    Examples
+    --------
+    >>> method_name(250), method_name(240, "cielab", "1f0c9a5e")
+    ('max_rgb>=250', 'cielab>=240 hud:1f0c9a5e')
+    """
+    return f"{method}>={limit}" + (f" hud:{hud}" if hud else "")
+
+
+def judge(statistics: ClippingStatistics, options: LabelOptions) -> str:
+    """X, Y or unsure by thresholds.
+
+    Scattered highlights (glints, a white HUD) can clip as many pixels as an over-exposed fuselage;
+    they lack one large area, and are left to a person.
+
+    Examples
+    --------
+    >>> judge(ClippingStatistics(0.3, 0.2, 255), LabelOptions())
+    'Y'
+    >>> judge(ClippingStatistics(0.3, 0.001, 255), LabelOptions())
+    'unsure'
+    """
+    if statistics.clipped_fraction <= options.x_fraction:
+        return "X"
+    wide = statistics.clipped_fraction >= options.y_fraction
+    return "Y" if wide and statistics.largest_blob >= options.y_blob else "unsure"
+
+
+def judge_light(light: str | None, options: LabelOptions) -> str:
+    """X or Y by the name of the light; empty where it says nothing, or both.
+
+    Examples
+    --------
+    >>> judge_light("Sun NOON 3/5", LabelOptions(light_x="dusk", light_y="noon"))
+    'Y'
+    """
+    name = (light or "").casefold()
+    is_x = bool(options.light_x) and options.light_x.casefold() in name
+    is_y = bool(options.light_y) and options.light_y.casefold() in name
+    return "" if is_x == is_y else "X" if is_x else "Y"
+
+
+def thresholds_text(options: LabelOptions) -> str:
+    """What the threshold column says: all that `options_used` needs to label alike.
+
+    Examples
+    --------
+    >>> thresholds_text(LabelOptions(light_y="noon"))
+    'X<=0.005 Y>=0.05 blob>=0.02 light:["", "noon"]'
+    """
+    text = f"X<={options.x_fraction!r} Y>={options.y_fraction!r} blob>={options.y_blob!r}"
+    if options.light_x or options.light_y:
+        text += " light:" + json.dumps([options.light_x, options.light_y], ensure_ascii=False)
+    return text
+
+
+def options_used(rows: Sequence[LabelRow], source: Path) -> LabelOptions:
+    """The method, limit, thresholds and lights that labelled these rows; else the defaults.
+
+    Frames that come later are labelled as the earlier ones were. Rows whose words make no sense
+    are passed over.
+    """
+    for row in rows:
+        method = re.fullmatch(r"(\w+)>=(\d{1,3})(?: hud:\w+)?", row.method)
+        threshold = re.fullmatch(r"X<=(\S+) Y>=(\S+) blob>=(\S+)(?: light:(.*))?", row.threshold)
+        if method and threshold:
+            with suppress(ValueError):
+                x, y, blob = map(float, threshold.groups()[:3])
+                lights = gate.parse_json(threshold[4] or '["", ""]', tuple[Text, Text])
+                used = LabelOptions(source, int(method[2]), x, y, blob, method=method[1])
+                used = replace(used, light_x=lights[0], light_y=lights[1])
+                if not fault_of(used):
+                    return used
+    return LabelOptions(source)
+
+
+def fault_of(options: LabelOptions) -> str:
+    """What is wrong with a method, a limit or thresholds, in a sentence; empty: nothing.
+
+    Examples
+    --------
+    >>> fault_of(LabelOptions(y_blob=float("nan")))
+    '--y-blob nan is not between 0 and 1.'
+    """
+    if options.method not in METHODS:
+        return f"--method {options.method} is none of {', '.join(METHODS)}."
+    if not 1 <= options.limit <= 255:
+        return f"--limit {options.limit} is not between 1 and 255."
+    if not 0 <= options.x_fraction < options.y_fraction <= 1:
+        return (
+            f"The share for X ({options.x_fraction}) must lie under the share for Y "
+            f"({options.y_fraction}), both between 0 and 1."
+        )
+    if not 0 <= options.y_blob <= 1:
+        return f"--y-blob {options.y_blob} is not between 0 and 1."
+    return ""
+
+
+def label_frame(
+    session: str,
+    frame: Frame,
+    known: LabelRow | None,
+    method: str,
+    statistics: ClippingStatistics | None,
+    options: LabelOptions,
+) -> LabelRow | None:
+    """The row of one frame.
+
+    Parameters
+    ----------
+    session : str
+        Name of its session.
+    frame : Frame
+    known : LabelRow or None
+        What the table said so far.
+    method : str
+        A `method_name`; UNREADABLE where its file was looked at in vain; empty where it was not
+        looked at yet.
+    statistics : ClippingStatistics or None
+        Measured by that method.
+    options : LabelOptions
+
+    Returns
+    -------
+    LabelRow or None
+        None while there is neither a measurement nor somebody's word.
+    """
+    if frame.duplicate_of is not None:
+        method = DUPLICATE
+    label, source, threshold = *_hand_label(frame, known), ""
+    if method in (DUPLICATE, UNREADABLE) and source != "review":
+        label, source = "drop", source or "clipping"
+    elif not source:
+        label, source = judge_light(frame.light, options), "light"
+        threshold = thresholds_text(options)
+    if not label:
+        if statistics is None:
+            return None
+        label, source = judge(statistics, options), "clipping"
+    row = LabelRow(session, frame.file, label, source, method=method, threshold=threshold)
+    if statistics is None:
+        return row
+    fraction, blob, p99 = statistics.clipped_fraction, statistics.largest_blob, statistics.p99
+    return replace(row, clipped_fraction=fraction, largest_blob=blob, p99=p99)
+
+
+def _hand_label(frame: Frame, known: LabelRow | None) -> tuple[str, str]:
+    """(label, source) that a person gave, or two empty strings."""
+    if known is not None and known.source == "review":
+        return known.label, "review"
+    # "drop" of a key label that fell to a broken file says nothing once the file is mended.
+    if known is not None and known.source == "key" and known.method not in (DUPLICATE, UNREADABLE):
+        return known.label, "key"
+    return (frame.label, "key") if frame.label in ("X", "Y") else ("", "")

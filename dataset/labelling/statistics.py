@@ -1,0 +1,335 @@
+"""Measuring frames and keeping what was measured: ``captures/statistics.csv``.
+
+Lines are appended while frames are measured, so a run that is killed loses only the frames in
+flight and those of the last fifth of a second. Lines of other methods, limits and HUD masks stay.
+Nothing here decides a label.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import cv2
+import numpy as np
+
+from dataset import gate
+from dataset.errors import UserError
+from dataset.files import ends_with_line, open_to_append
+from dataset.labelling.clipping import ClippingStatistics, Mask, measure_clipping
+from dataset.pictures.images import check_picture, decode, decode_unchanged, read_image
+from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge
+from dataset.pictures.png import SIGNATURE
+
+STATISTICS_FILE = "statistics.csv"
+HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
+COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
+# Why a frame has no statistics.
+MISSING = "missing"  # no regular file of its session
+HUGE, BROKEN = "huge", "broken"
+BLOCK = 16  # frames that a thread, or a worker of a cluster, measures in one go
+FLUSH_S = 0.2  # seconds between two flushes: one for each frame costs a fiftieth of the whole
+
+Key = tuple[str, str]  # session, file
+Found = ClippingStatistics | str  # a measurement, or why there is none
+
+
+@dataclass(frozen=True)
+class Job:
+    """One frame to measure. Travels to other machines as it is."""
+
+    path: str  # of the picture
+    method: str  # one of dataset.clipping.METHODS
+    limit: int  # 0..255
+    hud: str = ""  # path of the session's HUD mask, or empty
+    hud_digest: str = ""  # of the mask's bytes: another mask under the same name is another mask
+
+
+class Kept:
+    """What was measured before, of the methods wanted now; appends what is measured.
+
+    Not thread-safe. The file comes into being with its first line.
+    """
+
+    def __init__(self, captures: str | Path, methods: Iterable[str]) -> None:
+        self.path = Path(captures) / STATISTICS_FILE
+        self._methods = set(methods)
+        self._found: dict[tuple[Key, str], ClippingStatistics] = {}
+        self._file: IO[bytes] | None = None
+        self._waiting: list[str] = []  # lines
+        self._flushed = 0.0  # time.monotonic()
+        self._read()
+
+    def _read(self) -> None:
+        try:
+            for line in gate.lines_of(self.path):
+                # A line that a crash cut off, or that is the heading, is no measurement.
+                with suppress(ValueError, csv.Error):
+                    key, method, found = _parse(line.decode())
+                    if method in self._methods:
+                        self._found[key, method] = found
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
+
+    def get(self, key: Key, method: str) -> ClippingStatistics | None:
+        return self._found.get((key, method))
+
+    def add(self, key: Key, method: str, found: ClippingStatistics) -> None:
+        """Keep a measurement in memory only: the caller's file has it already."""
+        self._found.setdefault((key, method), found)
+
+    def append(self, key: Key, method: str, found: ClippingStatistics) -> None:
+        """Keep a measurement, and hand its line to the operating system within `FLUSH_S`."""
+        self._found[key, method] = found
+        row = (*key, method, found.clipped_fraction, found.largest_blob, found.p99)
+        self._waiting.append(_line(row))
+        if time.monotonic() - self._flushed > FLUSH_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write whole lines at once, so that two who measure do not cut into each other's."""
+        try:
+            self._file = self._file or self._open()
+            data = "".join(self._waiting).encode(errors="replace")
+            written = self._file.write(data)
+            if written < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise UserError(f"Cannot write {self.path}: {error.strerror}.", 1) from error
+        finally:
+            self._waiting.clear()
+            self._flushed = time.monotonic()
+
+    def _open(self) -> IO[bytes]:
+        file = open_to_append(self.path, raw=True)
+        if file.seek(0, os.SEEK_END) == 0:
+            self._waiting.insert(0, _line(COLUMNS))
+        elif not ends_with_line(self.path):  # cut off by a crash: the next line starts afresh
+            self._waiting.insert(0, "\n")
+        return file
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._waiting:
+                self._flush()
+        finally:
+            if self._file is not None:
+                self._file.close()
+
+
+def _line(row: Iterable[object]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(row)
+    return text.getvalue()
+
+
+def _parse(line: str) -> tuple[Key, str, ClippingStatistics]:
+    """A line by itself: a stray quote spoils no other. ``ValueError`` where it is none."""
+    (values,) = csv.reader([line])
+    session, name, method, fraction, blob, p99 = values
+    found = ClippingStatistics(float(fraction), float(blob), int(p99))
+    if not (0 <= found.clipped_fraction <= 1 and 0 <= found.largest_blob <= 1):
+        raise ValueError("no share")
+    if not 0 <= found.p99 <= 255:
+        raise ValueError("no level")
+    return (session, name), method, found
+
+
+def hud_digest(session: Path) -> str:
+    """The first 8 hexadecimal digits of the SHA-256 of a session's HUD mask; empty without one.
+
+    Raises
+    ------
+    UserError
+        The mask is no picture, no regular file, or a link out of the session.
+    """
+    path = session / HUD_MASK
+    if not os.path.lexists(path):
+        return ""
+    try:
+        data = gate.read_regular(gate.inside(session, HUD_MASK), gate.MOST_PICTURE)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(f"The mask {path} cannot be used: {error}.") from error
+    decode(data, path)
+    return hashlib.sha256(data).hexdigest()[:8]
+
+
+def why_unfit(data: bytes) -> str:
+    """Why a file's bytes are no frame: empty, huge, 16-bit, grey, alpha or truncated; or nothing.
+
+    A recorder and an import write 8-bit RGB only, and so a data set is read alike by everybody.
+    PNG is judged by its header, anything else by decoding it.
+
+    Raises
+    ------
+    TooLarge
+        The memory cannot hold it now, which is no fault of the frame's.
+
+    Examples
+    --------
+    >>> why_unfit(b"")
+    'empty'
+    """
+    if not data:
+        return "empty"
+    try:
+        header = check_picture(data, "a frame")
+    except TooLarge:
+        return HUGE
+    except UserError:
+        return BROKEN
+    if header is not None and header.size[0] * header.size[1] > MOST_FRAME_PIXELS:
+        return HUGE
+    if data.startswith(SIGNATURE) and len(data) > 26:
+        if b"IEND" not in data[-64:]:
+            return "truncated"
+        kind = {0: "grey", 4: "alpha", 6: "alpha"}.get(data[25], "")
+        return "16-bit" if data[24] == 16 else kind
+    try:
+        picture = decode_unchanged(data, "a frame")
+    except TooLarge:
+        raise
+    except UserError:
+        return BROKEN
+    if picture.dtype != np.uint8:
+        return "16-bit"
+    return "grey" if picture.ndim == 2 else "alpha" if picture.shape[2] == 4 else ""
+
+
+@lru_cache(maxsize=8)
+def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
+    """Where a HUD mask is white, at a frame's size."""
+    mask = cv2.resize(read_image(path), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(mask.max(axis=2) >= 128)
+
+
+def measure_file(job: Job) -> Found:
+    """The statistics of one file, or why it has none, however broken it is.
+
+    Raises
+    ------
+    TooLarge
+        The memory cannot hold it now, which is no fault of the frame's.
+    """
+    try:
+        data = gate.read_regular(job.path, gate.MOST_PICTURE)
+    except OSError:
+        return MISSING
+    reason = why_unfit(data)
+    if reason:
+        return reason
+    try:
+        image = decode(data, job.path)
+        size = image.shape[1], image.shape[0]
+        ignore = _ignored(job.hud, job.hud_digest, *size) if job.hud else None
+        return measure_clipping(image, job.limit, job.method, ignore)
+    except TooLarge:
+        raise
+    except UserError:
+        return BROKEN
+    except (MemoryError, cv2.error) as error:
+        raise TooLarge(
+            f"There is not enough memory to measure {job.path}. Close other programs, then go on.",
+            1,
+        ) from error
+
+
+def measure_block(jobs: Sequence[Job]) -> list[Found]:
+    """`measure_file` of each: what a thread or a worker of a cluster runs."""
+    return [measure_file(job) for job in jobs]
+
+
+def measure_here(jobs: Sequence[Job], workers: int = 0) -> Iterator[Found]:
+    """Measure on this machine's cores (threads: OpenCV lets go of the interpreter), in order."""
+    # One more than cores: one decodes while another waits for the interpreter.
+    count = workers or (os.cpu_count() or 1) + 1
+    # Blocks, because handing over costs as much as a percentile; smaller where frames are few.
+    size = max(1, min(BLOCK, len(jobs) // (4 * count)))
+    with ThreadPoolExecutor(count) as pool, _opencv_on_one_thread():
+        try:
+            yield from _in_order(lambda block: pool.submit(measure_block, block), jobs, size, count)
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the blocks in hand only
+
+
+def _in_order(
+    submit: Callable[[Sequence[Job]], Any], jobs: Sequence[Job], size: int, workers: int
+) -> Iterator[Found]:
+    """What futures of blocks of jobs give, in order; a few ahead, never a million queued."""
+    tasks = (submit(jobs[at : at + size]) for at in range(0, len(jobs), size))
+    flying = deque(islice(tasks, 4 * workers))
+    while flying:
+        found = flying.popleft().result()
+        flying.extend(islice(tasks, 1))
+        yield from found
+
+
+@contextmanager
+def _opencv_on_one_thread() -> Iterator[None]:
+    """OpenCV's own threads wait busily for work, and here every core has a frame already."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def measure_on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Found]:
+    """Measure with the workers of a dask scheduler, in order.
+
+    The workers need this package and see the same files under the same paths.
+
+    Raises
+    ------
+    UserError
+        dask.distributed is not installed, or nothing answers at the address.
+    """
+    with _client(address) as client:
+        workers = max(1, sum(client.nthreads().values()))
+        # pure=False: a file may have been mended since the scheduler last saw its path.
+        yield from _in_order(
+            lambda block: client.submit(measure_block, block, pure=False), jobs, BLOCK, workers
+        )
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client  # deferred: an extra, and slow to load
+    except ImportError as error:
+        raise UserError(
+            "--scheduler needs dask.distributed: pip install 'unclip[cluster]', or leave it out."
+        ) from error
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"No dask scheduler answers at --scheduler {address} ({error}). Start one with "
+            "`dask scheduler` and workers with `dask worker ADDRESS`."
+        ) from error

@@ -1,0 +1,1 @@
+"""The page on which frames are looked through and labelled."""

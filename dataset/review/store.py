@@ -1,0 +1,244 @@
+"""What a review knows and remembers: frames by number, labels by hand, the journal of them.
+
+Every change is appended to ``captures/review.jsonl`` and flushed before it counts as made, and is
+folded into ``labels.csv`` now and then, at the end, and when the next review starts: a process
+that is killed loses nothing. The table is read again for each folding, because `cli label` may
+have written it meanwhile, and is held until it is written. The journal is never shortened.
+Nothing here serves or draws anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dataset.errors import UserError
+from dataset.files import WholeLines
+from dataset.labelling.hand_labels import JOURNAL, Key, label_by_hand, read_journal
+from dataset.labelling.labels import (
+    LABELS_FILE,
+    hold_table,
+    label_captures,
+    read_labels,
+    session_name,
+    write_labels,
+)
+from dataset.labelling.rules import LABELS, LabelRow, label_frame, options_used
+from dataset.locks import hold_lock
+from dataset.options import LabelOptions
+from dataset.sessions.manifest import Frame, cut_tail, find_files, find_sessions, read_frames
+
+LOCK = ".review.lock"
+
+Change = tuple[
+    int, str | None
+]  # number of a frame, its label or None: the hand label is taken back
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A frame as the review addresses it: by its place in a list."""
+
+    session: str
+    frame: Frame
+    path: Path  # absolute, and known to lie in the session's folder
+    folder: Path  # of the session, absolute
+
+    @property
+    def key(self) -> Key:
+        return self.session, self.frame.file
+
+
+@dataclass(frozen=True)
+class ReviewSummary:
+    """How the labels stand at the end of a review."""
+
+    counts: dict[str, int]  # frames per label
+    by_hand: int  # labels that were set in a review, this one or an earlier one
+    path: Path  # the labels.csv written
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {label}" for label, count in self.counts.items())
+        return f"{counts} ({self.by_hand:,} by hand in a review): {self.path}"
+
+
+class ReviewStore:
+    """Frames and labels of a folder of sessions. Thread-safe. Made by `open_review` only."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self.frames = list(_find_frames(source))
+        self._changes = threading.Lock()  # the journal and what follows from it
+        self._table = threading.Lock()  # labels.csv: one folding at a time
+        self._hand = _mend_journal(source)
+        self._by_key = {each.key: each.frame for each in self.frames}
+        self._journal = _open_journal(source)
+        self._rows: dict[Key, LabelRow] = {}
+        self._options = LabelOptions(source)
+
+    @property
+    def label_options(self) -> LabelOptions:
+        """The limit and thresholds that the table was labelled with."""
+        return self._options
+
+    def rows(self) -> list[LabelRow | None]:
+        """The row of each frame by number; None where nobody and nothing labelled it yet."""
+        with self._changes:
+            return [self._row(each.key) for each in self.frames]
+
+    def set_labels(self, changes: Sequence[Change]) -> list[LabelRow | None]:
+        """Note labels by hand in the journal, then let them count; the rows that result.
+
+        Raises
+        ------
+        ValueError
+            A number or a label that does not exist; nothing is changed.
+        """
+        for number, label in changes:
+            if not 0 <= number < len(self.frames) or label not in (*LABELS, None):
+                raise ValueError(f"no frame {number} or no label {label!r}")
+        now = time.time_ns()
+        keys = [self.frames[number].key for number, _ in changes]
+        with self._changes:
+            self._append(
+                {"session": key[0], "file": key[1], "label": label, "wall_ns": now}
+                for key, (_, label) in zip(keys, changes, strict=True)
+            )
+            for key, (_, label) in zip(keys, changes, strict=True):
+                self._hand[key] = label
+            return [self._row(key) for key in keys]
+
+    def apply_thresholds(self, x_fraction: float, y_fraction: float, y_blob: float) -> None:
+        """Judge all frames anew that nobody labelled; ``UserError`` for impossible thresholds."""
+        self.fold()
+        with self._table:
+            options = replace(
+                self._options, x_fraction=x_fraction, y_fraction=y_fraction, y_blob=y_blob
+            )
+            label_captures(options)
+            rows = {row.key: row for row in read_labels(self.source)}
+            with self._changes:
+                self._rows, self._options = rows, options
+        self.fold()
+
+    def fold(self) -> None:
+        """Bring ``labels.csv`` up to the journal; it is read anew, and left alone if it is so."""
+        with self._table, hold_table(self.source):
+            known = {row.key: row for row in read_labels(self.source)}
+            options = options_used(list(known.values()), self.source)
+            with self._changes:
+                self._rows, self._options = known, options
+                folded = self._folded(known)
+            if folded != known:
+                with suppress(OSError, ValueError):  # closed, or a disk without such a call
+                    self._journal.sync()
+                write_labels(self.source, list(folded.values()))
+                with self._changes:
+                    self._rows = folded
+
+    def summary(self) -> ReviewSummary:
+        rows = [row for row in self.rows() if row is not None]
+        counts = Counter(row.label for row in rows)
+        return ReviewSummary(
+            {label: counts[label] for label in LABELS},
+            sum(row.source == "review" for row in rows),
+            self.source / LABELS_FILE,
+        )
+
+    def close(self) -> None:
+        """Fold for the last time."""
+        try:
+            self.fold()
+        finally:
+            self._journal.close()
+
+    def _append(self, lines: Iterator[dict[str, Any]]) -> None:
+        """Write all of the lines, or none of them: what was refused never counts later."""
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        try:
+            self._journal.append(text.encode())
+        except OSError as error:
+            raise UserError(
+                f"Cannot write {self.source / JOURNAL}: {error.strerror}.", 1
+            ) from error
+
+    def _folded(self, known: dict[Key, LabelRow]) -> dict[Key, LabelRow]:
+        """The table with the labels by hand in it, in its own order, new rows last."""
+        folded = dict(known)
+        for key in self._hand:
+            after = self._row(key)
+            if after is not None:
+                folded[key] = after
+            else:
+                folded.pop(key, None)
+        return folded
+
+    def _row(self, key: Key) -> LabelRow | None:
+        """The row of a frame with its label by hand, or with that taken back."""
+        row = self._rows.get(key)
+        if key not in self._hand:
+            return row
+        label = self._hand[key]
+        if label is not None:
+            return label_by_hand(key, row, label)
+        return self._judged(key, row) if row is not None and row.source == "review" else row
+
+    def _judged(self, key: Key, row: LabelRow) -> LabelRow | None:
+        """What a row would be without its label by hand; None where nothing else speaks."""
+        frame = self._by_key.get(key)
+        if frame is None:  # its session is elsewhere
+            return None
+        return label_frame(key[0], frame, None, row.method, row.statistics, self._options)
+
+
+@contextmanager
+def open_review(source: Path) -> Iterator[ReviewStore]:
+    """The store of a folder of sessions, for one review at a time.
+
+    Raises
+    ------
+    UserError
+        Another review is at work on it, there are no sessions, or a file of theirs is damaged.
+    """
+    find_sessions(source)  # says so where there are none, before a lock is left there
+    busy = f"Another review of {source} is running. End it with Ctrl-C in its terminal first."
+    with hold_lock(source / LOCK, busy):
+        store = ReviewStore(source)
+        try:
+            store.fold()
+            yield store
+        finally:
+            store.close()
+
+
+def _open_journal(source: Path) -> WholeLines:
+    try:
+        return WholeLines(source / JOURNAL)
+    except OSError as error:
+        raise UserError(f"Cannot write {source / JOURNAL}: {error.strerror}.", 1) from error
+
+
+def _find_frames(source: Path) -> Iterator[Reviewed]:
+    """All frames in the order of their sessions, without those that lead out of their folder."""
+    for folder in find_sessions(source):
+        root, frames = folder.resolve(), list(read_frames(folder))
+        there = find_files(folder, [frame.file for frame in frames])
+        for frame, is_there in zip(frames, there, strict=True):
+            path = root / frame.file
+            if is_there or not os.path.lexists(path):
+                yield Reviewed(session_name(folder), frame, path, root)
+
+
+def _mend_journal(source: Path) -> dict[Key, str | None]:
+    """What the journal says; a line cut off by a crash is removed, so that lines can follow."""
+    if os.path.lexists(source / JOURNAL):
+        cut_tail(source, JOURNAL)
+    return read_journal(source)

@@ -1,0 +1,79 @@
+"""One picture of somebody's -> the PNG of a frame, and what a manifest says of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.gate import MOST_PICTURE, read_regular
+from dataset.pictures.hashing import phash, sha256
+from dataset.pictures.images import Image, check_picture, decode, encode_png, resize_area
+from dataset.pictures.limits import InFlight
+from dataset.sessions.manifest import Frame
+
+PNG_HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+RGB8 = b"\x08\x02"  # the bit depth and colour type of plain 8-bit RGB in a PNG header
+
+
+def convert(path: Path, target: Path, size: tuple[int, int] | None, in_flight: InFlight) -> Frame:
+    """Write one picture as PNG; its frame, still without index and file.
+
+    Parameters
+    ----------
+    path, target : Path
+        The picture, and where its PNG goes: linked where it is one already.
+    size : (int, int) or None
+        Width and height to resize to.
+    in_flight : InFlight
+        Of all pictures that are converted at once.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, or is too large.
+    OSError
+        The PNG cannot be written.
+    """
+    try:
+        data = read_regular(path, MOST_PICTURE)
+        modified_ns = path.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    header = check_picture(data, path)
+    width, height = header.size if header else (0, 0)
+    with in_flight.room(width * height):
+        image = decode(data, path)
+        if size is None and _is_plain_png(data):
+            _link(path, target, data)
+        else:
+            image = image if size is None else resize_area(image, size)
+            data = encode_png(image)
+            target.write_bytes(data)
+        return frame_of(image, data, modified_ns)
+
+
+def frame_of(image: Image, data: bytes, time_ns: int) -> Frame:
+    """What a manifest says of a picture and its PNG, still without index and file."""
+    height, width = image.shape[:2]
+    return Frame(
+        index=0,
+        file="",
+        width=width,
+        height=height,
+        wall_ns=time_ns,
+        monotonic_ns=time_ns,
+        sha256=sha256(data),
+        phash=phash(image),
+    )
+
+
+def _is_plain_png(data: bytes) -> bool:
+    return data.startswith(PNG_HEADER) and data[24:26] == RGB8 and b"tRNS" not in data[:4096]
+
+
+def _link(source: Path, target: Path, data: bytes) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except (OSError, RuntimeError):  # another disk, or a file system without links
+        target.write_bytes(data)

@@ -1,0 +1,77 @@
+"""Which pictures and recordings an import takes. Opens none of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.gate import open_regular
+from dataset.pictures.containers import RECORDINGS
+from dataset.pictures.images import READABLE
+
+MOST_RECORDING = 1 << 50  # bytes: no limit, since it is read piece by piece
+
+
+def find_files(paths: Sequence[Path], out: Path) -> list[Path]:
+    """Pictures and recordings under the paths, in natural order, each once.
+
+    What lies in ``out`` is left out: it has been recorded already.
+
+    Raises
+    ------
+    UserError
+        A path is missing, or there is no picture and no recording.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise UserError(
+                f"No such file or folder: {path}. Name pictures, recordings or a folder of them."
+            )
+        for each in sorted(_files(path, out.resolve()), key=_natural):
+            found.setdefault(each.resolve(), each)
+    if not found:
+        names = ", ".join(str(path) for path in paths)
+        readable = " ".join(READABLE + RECORDINGS)
+        raise UserError(f"No pictures or recordings under {names}. Readable are {readable}.")
+    return list(found.values())
+
+
+def _files(path: Path, out: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path  # named by hand: tried, whatever it is called
+        return
+    for each in path.rglob("*"):
+        if each.suffix.lower() not in READABLE + RECORDINGS or each.name.startswith("."):
+            continue
+        if each.is_file() and out not in each.resolve().parents and not _is_typescript(each):
+            yield each
+
+
+def is_recording(path: Path) -> bool:
+    """Whether it is called like a recording."""
+    return path.suffix.lower() in RECORDINGS
+
+
+def _is_typescript(path: Path) -> bool:
+    """Whether a ``.ts`` lacks the first byte of an MPEG transport stream."""
+    if path.suffix.lower() != ".ts":
+        return False
+    try:
+        with open_regular(path, MOST_RECORDING) as file:
+            return file.read(1) not in (b"G", b"")
+    except OSError:  # named when its turn comes
+        return False
+
+
+def _natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:
+    """Sort key in which numbers count by value."""
+    return tuple(
+        tuple(
+            (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
+            for part in re.split(r"(\d+)", name)
+        )
+        for name in path.parts
+    )

@@ -1,0 +1,156 @@
+"""Pictures and texts that describe a data set: contact sheet, Table 1, data set card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dataset.layout.readers import FOLDERS
+from dataset.pictures.images import Image, resize_area
+from dataset.splitting.leaks import describe_near
+
+
+def contact_sheet(images: Sequence[Image], columns: int, cell: tuple[int, int]) -> Image:
+    """Put pictures side by side, row by row, each shrunk into a cell of its own.
+
+    Parameters
+    ----------
+    images : sequence of uint8 arrays, (H, W, 3)
+        RGB, of any sizes.
+    columns : int
+        Cells in a row, 1 at least.
+    cell : tuple of int
+        Width and height of a cell in pixels. A picture of another shape is centred on black.
+
+    Returns
+    -------
+    uint8 array, (rows * height, columns * width, 3)
+        RGB. One black row if there is no picture.
+
+    Examples
+    --------
+    >>> contact_sheet([np.full((4, 4, 3), 9, np.uint8)] * 3, columns=2, cell=(2, 2)).shape
+    (4, 4, 3)
+    """
+    width, height = cell
+    rows = max(-(-len(images) // columns), 1)
+    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
+    for place, image in enumerate(images):
+        scale = min(width / image.shape[1], height / image.shape[0])
+        size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+        left = place % columns * width + (width - size[0]) // 2
+        top = place // columns * height + (height - size[1]) // 2
+        sheet[top : top + size[1], left : left + size[0]] = resize_area(image, size)
+    return sheet
+
+
+def table1(counts: Sequence[int]) -> str:
+    """The paper's Table 1 for these counts, as Markdown.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Training X, Y, test X, Y.
+
+    Examples
+    --------
+    >>> print(table1((3864, 3520, 1212, 780)))
+    |          |     X |     Y |
+    |----------|------:|------:|
+    | Training | 3,864 | 3,520 |
+    | Testing  | 1,212 |   780 |
+    """
+    train_x, train_y, test_x, test_y = (f"{each:,}" for each in counts)
+    wide = max(5, *map(len, (train_x, train_y, test_x, test_y)))
+    line = "|{:<10}| {:>{wide}} | {:>{wide}} |".format
+    return "\n".join(
+        (
+            line("", "X", "Y", wide=wide),
+            f"|----------|{'-' * (wide + 1)}:|{'-' * (wide + 1)}:|",
+            line(" Training", train_x, train_y, wide=wide),
+            line(" Testing", test_x, test_y, wide=wide),
+        )
+    )
+
+
+def data_card(
+    counts: Sequence[int],
+    wanted: Sequence[int],
+    sources: dict[str, int],
+    leaks: dict[str, Any],
+    seed: int,
+    folders: Sequence[str] = FOLDERS,
+) -> str:
+    """The README.md of a data set: what lies where, how many, who labelled, what was kept apart.
+
+    Parameters
+    ----------
+    counts, wanted : sequences of int
+        Training X, Y, test X, Y: held, and asked for.
+    sources : dict
+        Frames per source of their label.
+    leaks : dict
+        The leak report of ``split.json``.
+    seed : int
+    folders : sequence of str
+        Of training X, Y, test X, Y.
+    """
+    train_x, train_y, test_x, test_y = folders
+    who = {"key": "by key while recording", "review": "by hand in the review"}
+    who |= {"clipping": "by the clipping statistic", "light": "by the state of the light"}
+    labelled = ", ".join(f"{count:,} {who.get(each, each)}" for each, count in sources.items())
+    less = (
+        ""
+        if tuple(counts) == tuple(wanted)
+        else (
+            "\nFewer than was asked for ("
+            + " / ".join(f"{each:,}" for each in wanted)
+            + "), in its "
+            "proportions: the frames allowed no more.\n"
+        )
+    )
+    closest = leaks["closest_s"]
+    distance = (
+        ""
+        if closest is None
+        else (f" The nearest training and test frames of one recording are {closest:.1f} s apart.")
+    )
+    return f"""# Over-exposed and not over-exposed frames
+
+X: not over-exposed. Y: over-exposed. Two domains without order between them: `{train_x}` and
+`{test_x}` are X, `{train_y}` and `{test_y}` are Y.
+
+{table1(counts)}
+{less}
+- Labels: {labelled}.
+- Frames of one viewpoint, one stretch of a recording, or alike to the eye of a perceptual hash
+  lie all in training or all in the test; frames next to a cut were left out.{distance}
+{_looks(leaks)}- `split.json` names the session, frame, label and group of every file. Seed {seed}.
+- `pairs.csv`: over-exposed test frames with the frame that shows the same viewpoint without.
+- `croissant.json`: the same for programs, as Croissant metadata.
+
+![X frames](report/sheet_X.png)
+![Y frames](report/sheet_Y.png)
+![Clipped share of the frames of each domain](report/clipped.png)
+![Test frames that look most like a training frame](report/leaks.png)
+
+Made by `cli split`, which may replace every file that `split.json` lists. Files may be hard links
+to the recordings: change a copy, not the file.
+"""
+
+
+def _looks(leaks: dict[str, Any]) -> str:
+    """The lines on how much the test looks like training; nothing where it was not measured."""
+    looks = leaks.get("hash_bits", {})
+    if not looks.get("frames"):
+        return ""
+    some = "a sample of " if looks["sampled"] else ""
+    near = describe_near(leaks)
+    return (
+        f"- To the training frame that looks most like it, a test frame ({some}"
+        f"{looks['frames']:,}) has {looks['min']:.0f} of 64 differing bits of the perceptual hash "
+        f"at least and {looks['median']:.0f} in the middle; `report/leaks.png` shows the nearest, "
+        '`split.json` says more under "leaks".\n'
+    ) + (f"- {near}\n" if near else "")

@@ -1,0 +1,1 @@
+"""How good restored pictures are: on true pairs, and without them."""

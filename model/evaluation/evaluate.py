@@ -1,0 +1,260 @@
+"""What ``cli evaluate`` does: which methods are compared on which pictures, and what is told of it.
+
+Measuring is in ``evaluate``, ``unpaired`` and ``thresholds``, opening a network in ``methods``, the
+page in ``evaluation_page``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dataset.errors import UserError
+from dataset.gate import is_regular, plain
+from dataset.layout.readers import PAIRS_FILE, Pair, check_whole, find_frames, list_pairs
+from dataset.pictures.images import Image
+from dataset.pictures.pixels import Restore
+from model.devices import pick_device
+from model.evaluation.inception import open_features
+from model.evaluation.page import NAMES, check_out, write_evaluation
+from model.evaluation.paired import (
+    INPUT,
+    Evaluation,
+    Progress,
+    as_number,
+    evaluate_pairs,
+    read_pair,
+    restore_all,
+    unchanged,
+)
+from model.evaluation.threshold_sweep import Sweep, levels, plot_thresholds, sweep_thresholds
+from model.evaluation.unpaired import Features, Unpaired, evaluate_unpaired, list_pictures
+from model.figures.page_folder import PAGE_FILE
+from model.options import EvaluateOptions, RestoreOptions
+from model.restoring.baselines import METHODS, ORACLES, THRESHOLD_METHODS
+from model.restoring.methods import open_method
+from model.training.snapshots import spread
+
+NETWORK = "network"
+TOLD = {"psnr": "PSNR dB", "ssim": "SSIM", "edges": "edges", "delta_e": "dE2000"}
+TOLD_UNPAIRED = {
+    "clipped_after": "still clipped",
+    "change_median": "moved dE",
+    "identity_median": "F(x)-x dE",
+}
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class Verdict:
+    """All that one evaluation found."""
+
+    paired: Evaluation | None = None
+    unpaired: Unpaired | None = None
+    sweeps: list[Sweep] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was left out, and why
+    page: Path | None = None
+
+    @property
+    def skipped(self) -> list[str]:
+        """A sentence for each pair and frame that was set aside."""
+        return [line for part in (self.paired, self.unpaired) if part for line in part.skipped]
+
+    def summary(self) -> dict[str, Any]:
+        """What ``--json`` prints: the pairs' numbers at the top, the rest under its own key."""
+        found: dict[str, Any] = self.paired.summary() if self.paired else {}
+        if self.unpaired:
+            found["unpaired"] = self.unpaired.summary()
+        if self.sweeps:
+            found["thresholds"] = [_numbers(asdict(sweep)) for sweep in self.sweeps]
+        return {**found, "notes": self.notes}
+
+    def __str__(self) -> str:
+        lines = []
+        if self.paired:
+            lines += [f"{len(self.paired.pairs)} pairs", *_table(self.paired, TOLD)]
+        if self.unpaired:
+            of_y, of_x = self.unpaired.over_exposed[INPUT], self.unpaired.well_exposed[INPUT]
+            lines.append(f"{len(of_y)} frames of Y, {len(of_x)} of X")
+            lines += _table(self.unpaired, TOLD_UNPAIRED)
+        if self.skipped:
+            lines.append(f"set aside: {len(self.skipped)}. {self.skipped[0]}")
+        lines += self.notes
+        lines += [f"open {self.page}"] if self.page else []
+        return "\n".join(map(plain, lines))  # a name may hold a line's end
+
+
+def evaluate_run(options: EvaluateOptions, on_progress: Progress | None = None) -> Verdict:
+    """Compare methods on true pairs, on the two domains, or on both, and write the page.
+
+    Parameters
+    ----------
+    options : EvaluateOptions
+    on_progress : callable, optional
+        Called with (pictures done, pictures in all).
+
+    Raises
+    ------
+    UserError
+        An unknown method; no run; neither pairs nor frames; nothing that could be read; a folder
+        for the page that holds another. What only KID lacks stands in the notes instead.
+    """
+    pairs, y, x = find_pictures(options)
+    if options.out:
+        check_out(options.out)
+    methods = open_methods(options)
+    swept = spread(pairs, options.swept) if options.out and _has_threshold(methods) else []
+    total = len(pairs) + len(swept) + len(y) + len(x)
+    verdict = Verdict()
+    if pairs:
+        oracles = ORACLES if options.oracles else {}
+        verdict.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
+    if y:
+        features = _features(options, verdict.notes) if len(y) > 1 and len(x) > 1 else None
+        update = _from(len(pairs), total, on_progress)
+        verdict.unpaired = evaluate_unpaired(y, x, methods, features, update)
+    if swept and verdict.paired:
+        swept = spread(verdict.paired.pairs, options.swept)
+        verdict.sweeps = sweep_thresholds(swept, _from(total - len(swept), total, on_progress))
+    if options.out:
+        write_page(options, verdict, methods, swept)
+    return verdict
+
+
+def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
+    """The methods by name, in the order of the options; the network is loaded if it is named."""
+    known = (NETWORK, *METHODS)
+    for name in options.methods:
+        if name not in known:
+            raise UserError(f"No method {name!r}. There are: {', '.join(known)}.")
+    if not options.methods:
+        raise UserError(f"No method to evaluate. There are: {', '.join(known)}.")
+    settings = RestoreOptions(
+        runs=options.runs,
+        run=options.run,
+        device=options.device,
+        detail=options.detail,
+        strength=options.strength,
+    )
+    return {
+        name: open_method(replace(settings, method=name)) for name in dict.fromkeys(options.methods)
+    }
+
+
+def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], list[Path]]:
+    """True pairs, frames of Y and frames of X: folders where they are named or there are no pairs.
+
+    Raises
+    ------
+    UserError
+        There is nothing at all, or what was named is not there.
+    """
+    listed = options.pairs or options.data / PAIRS_FILE
+    named = options.over_exposed or options.well_exposed
+    if not options.pairs and not options.over_exposed:
+        check_whole(options.data)
+    pairs = list_pairs(listed) if options.pairs or (not named and is_regular(listed)) else []
+    y: list[Path] = []
+    x: list[Path] = []
+    if named or not pairs:
+        y = _frames(options.over_exposed, options.data, "testB")
+        if options.well_exposed or not options.over_exposed:
+            x = _frames(options.well_exposed, options.data, "testA")
+    if not pairs and not y:
+        raise UserError(
+            f"Nothing to evaluate: no {listed}, and no over-exposed frames in {options.data}. Name "
+            "a list with --pairs or a folder with --over-exposed, or make a data set: `cli split`."
+        )
+    return _some(pairs, options), _some(y, options), _some(x, options)
+
+
+def write_page(
+    options: EvaluateOptions, verdict: Verdict, methods: dict[str, Restore], swept: Sequence[Pair]
+) -> None:
+    """The page of a verdict, with best, median and worst pair by the first method's PSNR."""
+    assert options.out is not None
+    plot, frames = None, {}
+    if verdict.paired:
+        if verdict.sweeps:
+            plot = plot_thresholds(verdict.sweeps, levels(verdict.paired, swept))
+        frames = show_frames(verdict.paired, {INPUT: unchanged, **methods})
+    write_evaluation(options.out, verdict.summary(), verdict.paired, frames, plot, verdict.skipped)
+    verdict.page = options.out / PAGE_FILE
+
+
+def show_frames(found: Evaluation, methods: dict[str, Restore]) -> dict[str, dict[str, Image]]:
+    """Title -> what each method made of a pair, and the reference: best, median, worst."""
+    psnr = found.values(found.restored, "psnr")
+    order = np.argsort(psnr)
+    places = {"Best": order[-1], "Median": order[len(order) // 2], "Worst": order[0]}
+    frames = {}
+    for title, place in places.items():
+        pair = found.pairs[int(place)]
+        source, reference = read_pair(pair)
+        name = NAMES.get(found.restored, found.restored)
+        frames[f"{title}: {pair.over_exposed.name}, {psnr[place]:.1f} dB by {name}"] = {
+            **restore_all(source, reference, methods, {}),
+            "reference": reference,
+        }
+    return frames
+
+
+def _features(options: EvaluateOptions, notes: list[str]) -> Features | None:
+    """Inception's features, or a note why there is no KID."""
+    try:
+        return open_features(options.inception_weights, pick_device(options.device))
+    except UserError as error:
+        notes.append(f"No KID: {error}")
+        return None
+
+
+def _frames(named: Path | None, data: Path, folder: str) -> list[Path]:
+    """Pictures of the folder that was named, or those of the data set, which may have none."""
+    if named:
+        return list_pictures(named)
+    try:
+        return find_frames(data, folder)
+    except UserError:
+        return []
+
+
+def _some(items: list[Item], options: EvaluateOptions) -> list[Item]:
+    return spread(items, options.frames or len(items))
+
+
+def _has_threshold(methods: dict[str, Restore]) -> bool:
+    return any(name in THRESHOLD_METHODS for name in methods)
+
+
+def _from(start: int, total: int, on_progress: Progress | None) -> Progress | None:
+    """Progress of one part of the work as progress of the whole."""
+    if on_progress is None:
+        return None
+    return lambda done, _: on_progress(start + done, total)
+
+
+def _numbers(sweep: dict[str, Any]) -> dict[str, Any]:
+    """A sweep as JSON: None for NaN."""
+    return {
+        key: [as_number(each) for each in value] if isinstance(value, list) else value
+        for key, value in sweep.items()
+    }
+
+
+def _table(found: Evaluation | Unpaired, columns: dict[str, str]) -> list[str]:
+    """Means with their intervals, a line for each method."""
+    methods = found.found if isinstance(found, Evaluation) else found.over_exposed
+    lines = [f"{'':14}" + "".join(f"{heading:>24}" for heading in columns.values())]
+    for name in methods:
+        cells = []
+        for measure in columns:
+            value = found.interval(name, measure)
+            bounds = f" ({value.low:.2f} to {value.high:.2f})" if value.count > 1 else ""
+            cells.append(f"{value.mean:.2f}{bounds}")
+        lines.append(f"{name:14}" + "".join(f"{cell:>24}" for cell in cells))
+    return lines

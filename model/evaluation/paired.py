@@ -1,0 +1,185 @@
+"""How well restoring methods do, side by side, against the true references of ``pairs.csv``.
+
+Methods come as functions, numbers come out. One pair is in memory at a time, and one that is broken
+is set aside and named. What can be said without references is in ``unpaired``, the measures
+themselves in ``measures``; which methods are compared is chosen in ``verdict``, and no torch is
+needed before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from dataset.errors import UserError
+from dataset.layout.readers import Pair
+from dataset.pictures.images import Image, read_image
+from dataset.pictures.pixels import Pixels, Restore, to_image, to_pixels
+from model.metrics import Comparison, Interval, Values, compare, mean_interval
+
+INPUT = "input"  # the method that does nothing
+MEASURES = tuple(each.name for each in fields(Comparison))
+SPREAD = ("psnr", "ssim", "edges")  # those whose means stand at the top of a summary
+
+Progress = Callable[[int, int], None]
+Oracle = Callable[[Pixels, Pixels], Pixels]  # may look at the reference, its second argument
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What every method made of every pair, in the order of the pairs.
+
+    ``found`` has a method's name -> its measures; ``input`` stands first, and what stands behind
+    it is called restored in summaries.
+    """
+
+    pairs: list[Pair]
+    found: dict[str, list[Comparison]]
+    skipped: list[str] = field(default_factory=list)  # a sentence for each pair set aside
+
+    @property
+    def restored(self) -> str:
+        """The method that the summary is about: the first behind the input."""
+        return next((name for name in self.found if name != INPUT), INPUT)
+
+    def mean(self, method: str, measure: str) -> float:
+        """Mean of a measure over the frames that have it; NaN where none has."""
+        return self.interval(method, measure).mean
+
+    def values(self, method: str, measure: str) -> Values:
+        """A measure of every pair, (N,); NaN where it does not exist."""
+        return np.array([getattr(found, measure) for found in self.found[method]])
+
+    def interval(self, method: str, measure: str) -> Interval:
+        """Mean of a measure and its 95 % bootstrap interval."""
+        return mean_interval(self.values(method, measure))
+
+    def gain(self, method: str) -> Interval:
+        """Mean gain in PSNR over the input of the same frame, dB, and its interval."""
+        return mean_interval(self.values(method, "psnr") - self.values(INPUT, "psnr"))
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, means and the spread of the gain, as they stand in reports.
+
+        ``methods`` has, for each method, every measure as mean, low, high (95 %) and count.
+        What does not exist is None, so that it is JSON.
+        """
+        gain = self.values(self.restored, "psnr") - self.values(INPUT, "psnr")
+        means = {
+            f"{name}_{measure}": as_number(self.mean(method, measure))
+            for measure in SPREAD
+            for name, method in ((INPUT, INPUT), ("restored", self.restored))
+        }
+        spread = {
+            "psnr_gain": as_number(float(gain.mean())),
+            "psnr_gain_sd": as_number(float(gain.std(ddof=1)) if len(gain) > 1 else 0.0),
+            "psnr_gain_min": as_number(float(gain.min())),
+            "psnr_gain_max": as_number(float(gain.max())),
+        }
+        methods = {
+            name: {measure: as_json(self.interval(name, measure)) for measure in MEASURES}
+            | {"psnr_gain": as_json(self.gain(name))}
+            for name in self.found
+        }
+        return {
+            "pairs": len(self.pairs),
+            **means,
+            **spread,
+            "skipped": len(self.skipped),
+            "restored_by": self.restored,
+            "methods": methods,
+        }
+
+
+def evaluate_pairs(
+    pairs: Sequence[Pair],
+    methods: Mapping[str, Restore],
+    oracles: Mapping[str, Oracle] | None = None,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """Restore the over-exposed picture of every pair by every method, and measure it.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    methods : mapping
+        Name -> what takes float32 (H, W, 3) in 0..1 and gives the same back. What they give is
+        rounded to 8 bits before it is measured, as it would be in a file.
+    oracles : mapping, optional
+        Name -> the same, with the reference for its second argument.
+    on_progress : callable, optional
+        Called with (pairs done, pairs in all).
+
+    Returns
+    -------
+    Evaluation
+        The input first, then methods, then oracles. A pair with a picture that is unreadable, or
+        whose two differ in size, is set aside and named.
+
+    Raises
+    ------
+    UserError
+        No pair is left.
+    """
+    tried = {INPUT: unchanged, **methods}
+    kept: list[Pair] = []
+    skipped: list[str] = []
+    found: dict[str, list[Comparison]] = {name: [] for name in (*tried, *(oracles or {}))}
+    for done, pair in enumerate(pairs, start=1):
+        try:
+            source, reference = read_pair(pair)
+        except UserError as error:
+            skipped.append(str(error))
+        else:
+            kept.append(pair)
+            for name, restored in restore_all(source, reference, tried, oracles or {}).items():
+                found[name].append(compare(restored, reference, source))
+        if on_progress:
+            on_progress(done, len(pairs))
+    if not kept:
+        raise UserError(f"No pair can be compared. {' '.join(skipped[:3])}", 1)
+    return Evaluation(kept, found, skipped)
+
+
+def restore_all(
+    source: Image,
+    reference: Image,
+    methods: Mapping[str, Restore],
+    oracles: Mapping[str, Oracle],
+) -> dict[str, Image]:
+    """What every method makes of one picture: name -> RGB uint8 (H, W, 3)."""
+    pixels, truth = to_pixels(source), to_pixels(reference)
+    restored = {name: to_image(method(pixels)) for name, method in methods.items()}
+    return restored | {name: to_image(oracle(pixels, truth)) for name, oracle in oracles.items()}
+
+
+def apply(method: Restore, source: Image) -> Image:
+    """Run a method on RGB uint8 (H, W, 3) and round its answer to the same."""
+    return to_image(method(to_pixels(source)))
+
+
+def read_pair(pair: Pair) -> tuple[Image, Image]:
+    """Both pictures of a pair; ``UserError`` where one cannot be read or they differ in size."""
+    source, reference = read_image(pair.over_exposed), read_image(pair.reference)
+    if source.shape != reference.shape:
+        raise UserError(f"{pair.over_exposed} and {pair.reference} differ in size.")
+    return source, reference
+
+
+def as_number(value: float, digits: int = 4) -> float | None:
+    """Rounded for a report; None for NaN, which JSON does not know."""
+    return round(value, digits) if np.isfinite(value) else None
+
+
+def as_json(found: Interval) -> dict[str, float | int | None]:
+    """An interval for a report."""
+    bounds = {name: as_number(getattr(found, name)) for name in ("mean", "low", "high")}
+    return {**bounds, "count": found.count}
+
+
+def unchanged(pixels: Pixels) -> Pixels:
+    """The method that does nothing."""
+    return pixels

@@ -1,0 +1,177 @@
+"""What can be said of restoring methods without any reference: frames of Y, and frames of X.
+
+Of an over-exposed frame: how much is still clipped, and whether what was well exposed stayed as it
+was. Of a frame that is not: F(x) near x. Of all together: KID, where features are to be had. One
+frame is in memory at a time, and one that is broken is set aside and named. Comparison with true
+references is in ``evaluate``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.errors import UserError
+from dataset.labelling.clipping import clipped_mask
+from dataset.pictures.images import READABLE, Image, read_image
+from dataset.pictures.pixels import Restore
+from model.evaluation.paired import INPUT, Progress, apply, as_json, as_number, unchanged
+from model.metrics import (
+    Interval,
+    Values,
+    colour_difference,
+    kernel_distance,
+    mean_interval,
+    well_exposed_change,
+)
+
+Features = Callable[[Image], Values]  # uint8 (H, W, 3) -> (D,)
+
+
+@dataclass(frozen=True)
+class OverExposed:
+    """What a method made of one frame of Y."""
+
+    clipped_before: float  # share of clipped pixels, 0..1
+    clipped_after: float
+    change_median: float  # CIEDE2000 to the input, of pixels that it had not clipped; NaN: none
+    change_p95: float  # the same, 95th percentile
+
+
+@dataclass(frozen=True)
+class WellExposed:
+    """What a method made of one frame of X, which it should leave alone: F(x) near x."""
+
+    identity_median: float  # median CIEDE2000 to the input
+    identity_abs: float  # mean |F(x) - x|, 0..1
+
+
+MEASURES = tuple(each.name for kind in (OverExposed, WellExposed) for each in fields(kind))
+
+
+@dataclass
+class Unpaired:
+    """What every method made of frames that have no reference; the input stands first."""
+
+    over_exposed: dict[str, list[OverExposed]]  # by method, in the order of the frames
+    well_exposed: dict[str, list[WellExposed]]
+    kid: dict[str, float] = field(default_factory=dict)  # method -> its results against X
+    skipped: list[str] = field(default_factory=list)  # a sentence for each frame set aside
+
+    def interval(self, method: str, measure: str) -> Interval:
+        """Mean of one of `MEASURES` over its frames, and its 95 % bootstrap interval."""
+        of_y = measure in {each.name for each in fields(OverExposed)}
+        results: Sequence[Any] = (self.over_exposed if of_y else self.well_exposed)[method]
+        return mean_interval(np.array([getattr(each, measure) for each in results], np.float64))
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and for each method every measure as mean, low, high (95 %) and count."""
+        return {
+            "over_exposed": len(self.over_exposed[INPUT]),
+            "well_exposed": len(self.well_exposed[INPUT]),
+            "skipped": len(self.skipped),
+            "methods": {
+                name: {measure: as_json(self.interval(name, measure)) for measure in MEASURES}
+                | {"kid": as_number(self.kid.get(name, math.nan), 6)}
+                for name in self.over_exposed
+            },
+        }
+
+
+def list_pictures(folder: str | Path) -> list[Path]:
+    """Picture files of a folder, by name.
+
+    Raises
+    ------
+    UserError
+        There is no such folder, or no picture in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"No folder {folder}. Name one that holds pictures.")
+    found = (path for path in folder.iterdir() if path.suffix.lower() in READABLE)
+    paths = sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
+    if not paths:
+        raise UserError(f"{folder} holds no picture. Name a folder with PNG or JPEG files.")
+    return paths
+
+
+def evaluate_unpaired(
+    over_exposed: Sequence[Path],
+    well_exposed: Sequence[Path],
+    methods: Mapping[str, Restore],
+    features: Features | None = None,
+    on_progress: Progress | None = None,
+) -> Unpaired:
+    """Restore frames of both domains by every method, and measure what needs no reference.
+
+    Parameters
+    ----------
+    over_exposed, well_exposed : sequences of Path
+        Frames of Y and of X; there may be none of X.
+    methods : mapping
+        As for ``evaluate_pairs``. The input is measured, too.
+    features : callable, optional
+        Features of a picture, for KID between what was made of Y and X as it is.
+    on_progress : callable, optional
+        Called with (frames done, frames in all).
+
+    Raises
+    ------
+    UserError
+        No frame of Y can be read.
+    """
+    tried = {INPUT: unchanged, **methods}
+    found = Unpaired({name: [] for name in tried}, {name: [] for name in tried})
+    made: dict[str, list[Values]] = {name: [] for name in tried}
+    real: list[Values] = []
+    frames = [(path, True) for path in over_exposed] + [(path, False) for path in well_exposed]
+    for done, (path, is_y) in enumerate(frames, start=1):
+        try:
+            source = read_image(path)
+        except UserError as error:
+            found.skipped.append(str(error))
+        else:
+            if features and not is_y:
+                real.append(features(source))
+            for name, method in tried.items():
+                restored = apply(method, source)
+                if features and is_y:
+                    made[name].append(features(restored))
+                if is_y:
+                    found.over_exposed[name].append(measure_over_exposed(restored, source))
+                else:
+                    found.well_exposed[name].append(measure_well_exposed(restored, source))
+        if on_progress:
+            on_progress(done, len(frames))
+    if not found.over_exposed[INPUT]:
+        raise UserError(f"No over-exposed frame can be read. {' '.join(found.skipped[:3])}", 1)
+    found.kid.update(distances(made, real))
+    return found
+
+
+def measure_over_exposed(restored: Image, source: Image) -> OverExposed:
+    """Measures of what was made of a frame of Y, both RGB uint8 (H, W, 3)."""
+    change = well_exposed_change(restored, source)
+    middle, most = np.percentile(change, [50, 95]) if change.size else (math.nan, math.nan)
+    before, after = (float(clipped_mask(each).mean()) for each in (source, restored))
+    return OverExposed(before, after, float(middle), float(most))
+
+
+def measure_well_exposed(restored: Image, source: Image) -> WellExposed:
+    """Measures of F(x) against x, both RGB uint8 (H, W, 3)."""
+    apart = float(np.abs(restored.astype(np.float32) - source).mean()) / 255
+    return WellExposed(float(np.median(colour_difference(restored, source))), apart)
+
+
+def distances(made: Mapping[str, list[Values]], real: list[Values]) -> dict[str, float]:
+    """KID of every method's features to the real ones; empty under two frames of either."""
+    if len(real) < 2 or any(len(each) < 2 for each in made.values()):
+        return {}
+    truth = np.stack(real)
+    return {name: kernel_distance(np.stack(each), truth) for name, each in made.items()}

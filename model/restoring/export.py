@@ -1,0 +1,142 @@
+"""A trained generator -> one file to give away: safetensors, or ONNX.
+
+From a safetensors file the network can be built again, by ``exchange``; an ONNX file restores where
+there is no torch. What resuming a run needs is the affair of ``checkpoint``.
+
+References
+----------
+Hugging Face, safetensors: a header in JSON, then the tensors' bytes; no code can hide in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dataset import gate
+from dataset.errors import UserError
+from dataset.files import write_whole
+from dataset.parts import remove_parts
+from model.checkpoint import (
+    NOTE_FILE,
+    generator_path,
+    load_network,
+    read_network_options,
+    read_training_side,
+)
+from model.cyclegan import build_generator
+from model.exposure import read_exposure
+from model.facts import Note
+from model.networks import Generator
+from model.restoring.onnx_export import write_onnx
+from model.state_files import bare_state
+
+SUFFIXES = (".safetensors", ".onnx")
+
+
+@dataclass(frozen=True)
+class Release:
+    """What was written to give away."""
+
+    path: Path
+    network: str  # F restores, G adds over-exposure
+    run: str
+    averaged: bool  # the average of the weights, rather than those of the last step
+    steps: int | None  # trained; None where the run does not say
+
+    def __str__(self) -> str:
+        what = f"the average of {self.network}" if self.averaged else self.network
+        after = "" if self.steps is None else f" after {self.steps} steps"
+        return f"{what} of run {self.run}{after} -> {self.path}"
+
+
+def save_release(run: Path, out: Path | None = None, network: str = "F") -> Release:
+    """Write a generator of a run as one file, in the format of its name.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    out : Path, optional
+        The file; ``<run>_F.safetensors`` in the working folder when left out.
+    network : str
+        F (restores) or G (adds over-exposure); its average where there is one.
+
+    Raises
+    ------
+    UserError
+        The file exists or is of neither format; the run has no such checkpoint; packages that
+        write ONNX are missing.
+    """
+    out = out or Path(f"{run.name}_{network}.safetensors")
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"{out}: a network is written as {' or '.join(SUFFIXES)}. Name it so.")
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists. Remove it, or choose another -o.")
+    options = read_network_options(run)
+    path = generator_path(run, network)
+    with torch.device("meta"):
+        generator = build_generator(options)
+    load_network(generator, path)
+    averaged, steps = path.name.startswith("latest_ema"), _steps(run)
+    facts = {
+        "written_by": f"unclip {version('unclip')}",
+        "network": network,
+        "run": run.name,
+        "averaged": json.dumps(averaged),
+        "steps": json.dumps(steps),
+        "options": json.dumps(asdict(options)),
+        "side": json.dumps(read_training_side(run)),
+    }
+    exposure = read_exposure(run)
+    if exposure is not None:
+        facts["exposure"] = exposure.to_json()
+    _write(out, generator, facts)
+    return Release(out, network, run.name, averaged, steps)
+
+
+def _write(out: Path, generator: Generator, facts: dict[str, str]) -> None:
+    with suppress(OSError):  # of a process that was killed
+        remove_parts(out.parent, f"{out.name}.")
+    if out.suffix == ".onnx":
+        write_onnx(out, generator, facts)
+    else:
+        write_whole(
+            out, pack(bare_state(generator.state_dict()), {"format": "pt", **facts}), replaces=False
+        )
+
+
+def pack(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
+    """A safetensors file of fp32 tensors on the CPU and of text; the same of both, the same bytes.
+
+    The package safetensors writes the text in an order that changes from run to run.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(sorted(facts.items()))}
+    blocks, end = [], 0
+    for key in sorted(state):
+        values = state[key].numpy().astype("<f4", copy=False).tobytes()
+        blocks.append(values)
+        begin, end = end, end + len(values)
+        shape = list(state[key].shape)
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors are aligned
+    return b"".join((struct.pack("<Q", len(text)), text, *blocks))
+
+
+def _steps(run: Path) -> int | None:
+    """Steps after which a run's network files were written; None where it does not say."""
+    try:
+        return gate.read_json(run / "checkpoints" / NOTE_FILE, Note).steps
+    except (OSError, ValueError):
+        return None

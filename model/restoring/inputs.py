@@ -1,0 +1,285 @@
+"""Which files `cli restore` means, and where each result goes. Reads 16 bytes of a file at most.
+
+Whatever would lose a file, or cannot be done, is refused here, before anything is restored. What
+is wrong inside a file is found when its turn comes, and stops no other.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.gate import MOST_TABLE, open_regular
+from dataset.pictures.formats import HEAD, SUFFIXES, format_for, format_of
+
+PICTURES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
+WRITTEN_VIDEOS = (".mp4", ".mkv", ".mov")  # others become the first
+EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
+LONGEST_PART = 255  # bytes of one name
+COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
+LONGEST_NAME = LONGEST_PART - len(".") - len(".4194304.part")  # it is written under a longer one
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Where results go, and how they are called."""
+
+    out: Path | None = None  # a file for one input, or a folder; None: beside each input
+    suffix: str = "_restored"  # after the input's stem
+    ext: str = "auto"  # of pictures, one of EXTENSIONS; auto: as the input
+    overwrite: bool = False  # replace results that exist; an input is never replaced
+    skip_existing: bool = False  # leave out what has a result
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to restore."""
+
+    source: Path
+    target: Path
+    is_video: bool
+    fault: str = ""  # why it cannot be restored; empty: nothing is known against it
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: Path
+    below: Path = Path()  # its folder, seen from the one that was given
+
+
+def plan_jobs(
+    given: Sequence[str | Path], naming: Naming = Naming(), recursive: bool = False
+) -> list[Job]:
+    """What is to be restored and where to, in the order given, folders in natural order.
+
+    Parameters
+    ----------
+    given : sequence of paths
+        Files, folders (their pictures and videos, without results of earlier runs), and patterns
+        that the shell left alone.
+    naming : Naming
+    recursive : bool
+        Folders with all that lies in folders below; results keep these under ``naming.out``.
+
+    Raises
+    ------
+    UserError
+        Nothing is given or found, a path does not exist or is no file, a result exists, would
+        replace an input or another result, or cannot be written there.
+    """
+    found = list(_once(each for path in given for each in _find(Path(path), naming, recursive)))
+    if not found:
+        raise UserError("Nothing to restore: name a picture, a video or a folder of them.")
+    jobs = [_plan(each, naming, len(found) > 1) for each in found]
+    if naming.skip_existing:
+        jobs = [job for job in jobs if not os.path.lexists(job.target)]
+    jobs = [replace(job, fault=_fault_of(job.target)) for job in jobs]
+    if len(jobs) == 1 and jobs[0].fault:
+        raise UserError(jobs[0].fault)
+    _check_outputs([job for job in jobs if not job.fault], naming.overwrite)
+    return jobs
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video by its suffix."""
+    return path.suffix.lower() in VIDEOS
+
+
+def output_path(
+    source: Path, naming: Naming = Naming(), several: bool = False, below: Path = Path()
+) -> Path:
+    """Where the result of one file goes: beside it, to a file, or into a folder.
+
+    Parameters
+    ----------
+    source : Path
+    naming : Naming
+    several : bool
+        Whether there are more inputs, so that ``naming.out`` is a folder.
+    below : Path
+        Folder under ``naming.out``.
+    """
+    out = naming.out
+    if out is not None and not several and out.suffix and not os.path.isdir(out):
+        return _checked_file(out, source, naming)
+    name = source.stem + naming.suffix + _extension(source, naming.ext)
+    if out is None:
+        return source.with_name(name)
+    if several and out.suffix.lower() in PICTURES + VIDEOS and not os.path.isdir(out):
+        raise UserError(f"-o {out} is a file, and there are several inputs. Name a folder.")
+    return out / below / name
+
+
+def natural_key(path: Path) -> list[list[str | int]]:
+    """For sorting as people do.
+
+    Examples
+    --------
+    >>> [path.name for path in sorted([Path("a10"), Path("a9"), Path("A1")], key=natural_key)]
+    ['A1', 'a9', 'a10']
+    """
+    parts = (re.split(r"(\d+)", part.casefold()) for part in path.parts)
+    return [[int(bit) if at % 2 else bit for at, bit in enumerate(bits)] for bits in parts]
+
+
+def _find(path: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
+    """The files that one argument means."""
+    if os.path.isdir(path):
+        yield from _in_folder(path, naming, recursive)
+    elif os.path.lexists(path) or not glob.has_magic(str(path)):
+        if not os.path.exists(path):
+            raise UserError(f"No such file: {path}. Check the name.")
+        if not os.path.isfile(path):
+            raise UserError(f"{path} is not a file. Name a picture, a video or a folder.")
+        yield _Found(path)
+    else:
+        matches = (Path(name) for name in glob.glob(str(path), recursive=True))
+        wanted = _wanted((match for match in matches if match.is_file()), naming)
+        if not wanted:
+            raise UserError(f"{path} matches no picture and no video. Check the pattern.")
+        yield from (_Found(match) for match in wanted)
+
+
+def _in_folder(folder: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
+    found = [each for each in _walk(folder, recursive) if not _is_under(each, naming.out, folder)]
+    wanted = _wanted(found, naming)
+    if not wanted:
+        below = "" if recursive else " Say --recursive to look in its folders too."
+        kinds = " ".join(PICTURES + VIDEOS)
+        raise UserError(f"{folder} holds nothing to restore ({kinds}).{below}")
+    yield from (_Found(path, path.parent.relative_to(folder)) for path in wanted)
+
+
+def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Files of a folder but for hidden ones."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"Cannot read {error.filename}: {error.strerror}.") from error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        yield from filter(os.path.isfile, paths)
+
+
+def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
+    """In natural order, those that can be read and are no results of earlier runs."""
+    readable = [path for path in paths if path.suffix.lower() in PICTURES + VIDEOS]
+    sources = {path.with_suffix("") for path in readable}
+
+    def is_result(path: Path) -> bool:
+        bare = path.stem.removesuffix(COMPARED)
+        stem = bare.removesuffix(naming.suffix) if naming.suffix else bare
+        return stem not in ("", bare) and path.with_name(stem) in sources
+
+    return sorted((path for path in readable if not is_result(path)), key=natural_key)
+
+
+def _is_under(path: Path, out: Path | None, folder: Path) -> bool:
+    """Whether a file is a result in a folder for results inside the folder of the inputs."""
+    if out is None:
+        return False
+    place = Path(os.path.realpath(out))
+    inside = Path(os.path.realpath(path)).parents
+    return place in inside and place != Path(os.path.realpath(folder))
+
+
+def _once(found: Iterable[_Found]) -> Iterator[_Found]:
+    """Each file where it is named first."""
+    seen = set()
+    for each in found:
+        place = os.path.normcase(os.path.abspath(each.path))
+        if place not in seen:
+            seen.add(place)
+            yield each
+
+
+def _plan(found: _Found, naming: Naming, several: bool) -> Job:
+    target = output_path(found.path, naming, several, found.below)
+    return Job(found.path, target, is_video(found.path))
+
+
+def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
+    """The file of -o, if it is one that this input can become."""
+    known = WRITTEN_VIDEOS if is_video(source) else PICTURES
+    if out.suffix.lower() not in known:
+        raise UserError(f"{out} is no name for what becomes of {source}. Use {' '.join(known)}.")
+    asked = None if naming.ext == "auto" or is_video(source) else format_for(f".{naming.ext}")
+    if asked not in (None, format_for(out.suffix)):
+        raise UserError(f"-o {out} and --ext {naming.ext} contradict each other. Leave one out.")
+    return out
+
+
+def _extension(source: Path, ext: str) -> str:
+    """The suffix of the result; that of a file named wrongly is mended."""
+    if is_video(source):
+        return source.suffix if source.suffix.lower() in WRITTEN_VIDEOS else WRITTEN_VIDEOS[0]
+    if ext != "auto":
+        return f".{ext}"
+    found = _format_in(source) or format_for(source.suffix) or "PNG"
+    return source.suffix if source.suffix.lower() in SUFFIXES[found] else SUFFIXES[found][0]
+
+
+def _format_in(source: Path) -> str | None:
+    """The format by content, if it is one that is written."""
+    try:
+        with open_regular(source, MOST_TABLE) as file:
+            found = format_of(file.read(HEAD))
+    except OSError:  # told when its turn comes
+        return None
+    return found if found in SUFFIXES else None
+
+
+def _check_outputs(jobs: Sequence[Job], overwrite: bool) -> None:
+    """Refuse what would lose a file or cannot be written."""
+    sources = {os.path.realpath(job.source) for job in jobs}
+    writers: dict[str, Path] = {}
+    for source, target in ((job.source, job.target) for job in jobs):
+        if os.path.realpath(target) in sources:
+            raise UserError(
+                f"{target}, where {source} would go, is an input, and inputs are never replaced. "
+                "Leave it out, or choose another -o."
+            )
+        other = writers.setdefault(os.path.normcase(os.path.abspath(target)), source)
+        if other is not source:
+            raise UserError(
+                f"{other} and {source} would both be written to {target}. Restore them one by "
+                "one, or say --recursive with the folder that holds both."
+            )
+    _check_existing([job.target for job in jobs if os.path.lexists(job.target)], overwrite)
+    for folder in sorted({job.target.parent for job in jobs}):
+        _check_folder(folder)
+
+
+def _fault_of(target: Path) -> str:
+    """Why a file cannot have this name, in a sentence; no other file is concerned."""
+    *folders, name = (len(os.fsencode(part)) for part in target.parts)
+    if name > LONGEST_NAME or max(folders, default=0) > LONGEST_PART:
+        return f"{target} is too long for a file. Choose a shorter name with -o."
+    if os.path.isdir(target):
+        return f"{target}, where a result would go, is a folder. Choose another -o."
+    return ""
+
+
+def _check_existing(existing: Sequence[Path], overwrite: bool) -> None:
+    if existing and not overwrite:
+        more = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
+        raise UserError(
+            f"{existing[0]}{more}. Say --overwrite to replace, --skip-existing to restore only "
+            "what has no result yet, or choose another -o."
+        )
+
+
+def _check_folder(folder: Path) -> None:
+    """A folder that is there, or that can be made."""
+    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise UserError(f"{there} is not a folder. Choose another -o.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"Cannot write in {there}. Choose another folder with -o.")

@@ -1,0 +1,103 @@
+"""F -> a function from pixels to restored pixels, for pictures of any size.
+
+Chooses how much of a picture goes through the network at once. Files are the affair of ``restore``,
+how bands become one picture, of ``bands``, and at which scale a network sees it, of ``detail``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataset.memory import room_for
+from dataset.pictures.images import Image
+from dataset.pictures.pixels import Pixels, check_finite, pad_reflected, to_image, to_pixels
+from model.devices import free_bytes
+from model.networks import STRIDE, Generator
+from model.restoring.bands import BandedGenerator, Budget, Report
+
+BAND_BYTES = {"cpu": 16 << 20}  # of one full-size layer's features in a band
+WHOLE_BYTES = 16  # a pixel and filter, measured: the peak of a plain pass, which is a tenth quicker
+MOST_WHOLE = 2 << 30  # bytes of a plain pass on a CPU, about 1920x1080 of the paper's generator
+KEPT_BYTES = 9 << 28  # 2.25 GiB of kept features: what is larger is kept in half precision
+
+
+class Restorer:
+    """A network, ready for pictures of any size, each as it is.
+
+    Parameters
+    ----------
+    network : Generator
+        F.
+    on_progress : callable, optional
+        Called with the share of the present picture that is done.
+    """
+
+    def __init__(self, network: Generator, on_progress: Report | None = None) -> None:
+        self.network, self.on_progress = network, on_progress
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore a picture.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) float32 in [0, 1]
+            RGB, display-encoded, any size.
+
+        Returns
+        -------
+        (H, W, 3) float32 in [0, 1]
+
+        Raises
+        ------
+        UserError
+            There is not enough memory, or what comes out are no finite numbers.
+        """
+        height, width = pixels.shape[:2]
+        device = next(self.network.parameters()).device
+        free = free_bytes(device)
+        with room_for(width, height, least_bytes(self.network, height, width), free):
+            return check_finite(self._run(pixels, device, free))
+
+    def _run(self, pixels: Pixels, device: torch.device, free: int) -> Pixels:
+        height, width = pixels.shape[:2]
+        values = pad_reflected(pixels, STRIDE) * np.float32(2)
+        values -= 1
+        picture = torch.from_numpy(values).permute(2, 0, 1)[None].to(device)
+
+        def write(first: int, rows: Tensor) -> None:
+            # Over the input, of which only these rows were still needed.
+            picture[:, :, first : first + rows.shape[2]] = rows
+
+        with torch.inference_mode():
+            budget = plan(self.network, values.shape[0], values.shape[1], device, free)
+            BandedGenerator(self.network, budget, self.on_progress)(picture, write)
+            picture.add_(1).div_(2)
+        return picture[0].permute(1, 2, 0).cpu().numpy()[:height, :width]
+
+
+def least_bytes(network: Generator, height: int, width: int) -> int:
+    """What a picture takes in bands: two maps of 4 filters, a quarter of each side, fp16."""
+    return _filters(network) * height * width
+
+
+def plan(network: Generator, height: int, width: int, device: torch.device, free: int) -> Budget:
+    """How a picture is divided where so many bytes are free."""
+    filters = _filters(network)
+    whole = WHOLE_BYTES * filters * height * width
+    if whole <= (min(free // 2, MOST_WHOLE) if device.type == "cpu" else free // 2):
+        return Budget(height * width, KEPT_BYTES)
+    band_bytes = BAND_BYTES.get(device.type, free // 32)
+    return Budget(max(1, band_bytes // (4 * filters)), min(KEPT_BYTES, free // 2))
+
+
+def restore(network: Generator, image: Image) -> Image:
+    """Run F on one picture as it is: RGB uint8 (H, W, 3) of any size -> the same."""
+    return to_image(Restorer(network)(to_pixels(image)))
+
+
+def _filters(network: Generator) -> int:
+    filters = network.model[1].out_channels
+    assert isinstance(filters, int)
+    return filters

@@ -1,0 +1,283 @@
+"""An ONNX file and a picture of any size -> the restored picture, without torch.
+
+Reads what `onnx_export` wrote and runs it with onnxruntime. Nothing here may import torch, not even
+by way of another module: a machine that only restores needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dataset import gate
+from dataset.errors import UserError
+from dataset.memory import free_memory, ran_out, room_for
+from dataset.pictures.pixels import Pixels, check_finite, pad_reflected
+from model.facts import parse_shape, parse_side, parse_stride
+from model.restoring.onnx_graph import check_graph
+
+INPUT, OUTPUT = "picture", "restored"  # names inside the file
+PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
+    "auto": ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"),
+    "cuda": ("CUDAExecutionProvider",),
+    "directml": ("DmlExecutionProvider",),
+    "cpu": ("CPUExecutionProvider",),
+}
+TAKEN_BYTES = 30  # a pixel and filter, measured: the peak of onnxruntime on a CPU
+MOST_FILE = 1 << 31  # bytes: ONNX files cannot have more
+PATIENCE_S = 5.0  # how long to wait for onnxruntime to stop
+
+Result = TypeVar("Result")
+
+
+class OnnxRestorer:
+    """Restores pictures by a network of an ONNX file.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        (1, 3, H, W) fp32 in [-1, 1] -> the same.
+    facts : dict
+        The file's ``metadata_props``.
+    path : Path
+        What to call it in errors.
+
+    Attributes
+    ----------
+    provider : str
+        What onnxruntime computes on: ``CPUExecutionProvider`` and the like.
+    side : int
+        Shorter side of the frames that it learned on, pixels; 0: any.
+
+    Raises
+    ------
+    UserError
+        The facts are not those of a network of ours.
+    """
+
+    def __init__(self, session: Any, facts: dict[str, str], path: Path) -> None:
+        self.facts, self.path = facts, path
+        self.provider: str = session.get_providers()[0]
+        self._session = session
+        try:
+            self._stride = parse_stride(facts["stride"])
+            self._filters = parse_shape(facts["options"]).generator_filters
+            self.side = parse_side(facts.get("side", "0"))
+        except ValueError as error:
+            raise UserError(
+                f"{path} does not say properly how it is run ({gate.plain(error)}). Export it anew."
+            ) from error
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore one picture, (H, W, 3) float32 in [0, 1], of any size; the same comes back.
+
+        Raises
+        ------
+        UserError
+            There is not enough memory, or what comes out is no picture of this size.
+        """
+        height, width = pixels.shape[:2]
+        needed, free = 0, 0
+        if self.provider == "CPUExecutionProvider":  # what other devices have left is not told
+            needed, free = TAKEN_BYTES * self._filters * height * width, free_memory()
+        with room_for(width, height, needed, free):
+            return self._run(pixels)
+
+    def _run(self, pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        padded = pad_reflected(pixels, self._stride)
+        picture = np.ascontiguousarray((padded * 2 - 1).transpose(2, 0, 1)[None], np.float32)
+        restored = self._checked(self._infer(picture), picture.shape)[0]
+        cropped = restored[:, :height, :width].transpose(1, 2, 0)
+        result = np.ascontiguousarray(((cropped + 1) / 2).clip(0, 1), np.float32)
+        return check_finite(result, str(self.path))
+
+    def _infer(self, picture: Any) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+
+        def stop() -> None:
+            options.terminate = True
+
+        try:
+            return interruptible(
+                lambda: self._session.run([OUTPUT], {INPUT: picture}, options)[0], stop
+            )
+        except _faults() as error:
+            if ran_out(error):
+                raise
+            raise UserError(
+                f"{self.path} cannot be run on a picture ({_short(error)}). Export it anew.", 1
+            ) from error
+
+    def _checked(self, found: Any, shape: tuple[int, ...]) -> Any:
+        """What came out, if it is a picture of the size of what went in."""
+        if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.shape != shape:
+            sides = "x".join(map(str, getattr(found, "shape", ()))) or "a single value"
+            wanted = "x".join(map(str, shape))
+            raise UserError(
+                f"{self.path} is no network of ours: it makes {sides} of a picture of {wanted}. "
+                "Name a file of `cli export`.",
+                1,
+            )
+        return found
+
+
+def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestorer:
+    """The restorer in a file that ``write_onnx`` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    device : str
+        auto (the quickest that this onnxruntime has), cpu, cuda or directml.
+    threads : int
+        Threads of the CPU for one operation; 0: as many as cores.
+
+    Returns
+    -------
+    OnnxRestorer
+        Called with pixels (H, W, 3) float32 in [0, 1], gives as many back.
+
+    Raises
+    ------
+    UserError
+        onnxruntime or the file is missing, the file is damaged or not ours, or there is no such
+        device.
+    """
+    need_packages("onnxruntime")
+    providers = pick_providers(device)
+    session = open_session(path, providers, threads)
+    if device != "auto" and session.get_providers()[0] != providers[0]:
+        raise UserError(
+            f"--device {device} cannot be started: onnxruntime lacks its driver or libraries. "
+            "Leave it out to take what there is, or say --device cpu."
+        )
+    facts = dict(session.get_modelmeta().custom_metadata_map)
+    ours = facts.get("written_by", "").startswith("unclip ")
+    if not ours or not {"stride", "options"} <= facts.keys():
+        raise UserError(f"{path} was not written by `cli export`. Name a file that was.")
+    _check_ends(session, path)
+    return OnnxRestorer(session, facts, path)
+
+
+def _check_ends(session: Any, path: Path) -> None:
+    """Refuse a network whose input and output are not one picture each."""
+    inputs = [(each.name, each.type) for each in session.get_inputs()]
+    outputs = [(each.name, each.type) for each in session.get_outputs()]
+    if inputs != [(INPUT, "tensor(float)")] or outputs != [(OUTPUT, "tensor(float)")]:
+        raise UserError(
+            f"{path} is no network of ours: it does not make one picture, {OUTPUT}, of another, "
+            f"{INPUT}. Name a file of `cli export`."
+        )
+
+
+def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
+    """An onnxruntime session; ``UserError`` where the file is missing, damaged, or no chain."""
+    import onnxruntime  # optional: pip install 'unclip[onnx]'
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # none: its errors are raised too, where they can be told
+    if "DmlExecutionProvider" in providers:  # DirectML runs in order and shares no memory plan
+        options.enable_mem_pattern = False
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    try:
+        data = gate.read_regular(path, MOST_FILE)
+        check_graph(data)
+        # As bytes, so that names in any script work, and a file cannot point to other files.
+        return interruptible(
+            lambda: onnxruntime.InferenceSession(data, options, list(providers)), lambda: None
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"No such file: {path}. `cli export` writes one.") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except _faults(ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or no ONNX file that this onnxruntime can read "
+            f"({_short(error)}). Export it again, or update onnxruntime."
+        ) from error
+
+
+def interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Result:
+    """Do something in another thread, so that Ctrl-C ends the waiting for it.
+
+    While onnxruntime computes, Python cannot act on a signal.
+
+    Parameters
+    ----------
+    work : callable
+        What to do.
+    stop : callable
+        Called on Ctrl-C; the work then has a few seconds to end.
+    """
+    done: list[Result] = []
+    failed: list[BaseException] = []
+    ended = Event()
+
+    def attempt() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # raised where it is waited for
+            failed.append(error)
+        finally:
+            ended.set()
+
+    try:
+        Thread(target=attempt, daemon=True).start()
+        while not ended.wait(0.5):  # without a limit, Windows would not wake up for Ctrl-C
+            pass
+    except BaseException:
+        stop()
+        ended.wait(PATIENCE_S)
+        raise
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _faults(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """All that onnxruntime raises, and others."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found: list[type[Exception]] = [RuntimeError, *others]
+    for each in vars(state).values():
+        if isinstance(each, type) and issubclass(each, Exception):
+            found.append(each)
+    return tuple(found)
+
+
+def _short(error: Exception) -> str:
+    return gate.plain(str(error)[:160])
+
+
+def pick_providers(device: str) -> list[str]:
+    """onnxruntime's providers for ``--device``; the CPU stands behind each, for what it lacks."""
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    found = [name for name in PROVIDERS.get(device, ()) if name in there]
+    if not found:
+        raise UserError(
+            f"--device {device} is not usable with this onnxruntime, which has "
+            f"{', '.join(key for key in list(PROVIDERS)[1:] if PROVIDERS[key][0] in there)}. "
+            "Leave it out to take what there is, or say --device cpu."
+        )
+    return list(dict.fromkeys([*found, "CPUExecutionProvider"]))
+
+
+def need_packages(*names: str) -> None:
+    """``UserError`` where one of the optional packages is missing."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"ONNX files need {' and '.join(missing)}. Install with: pip install 'unclip[onnx]'"
+        )

@@ -1,0 +1,184 @@
+"""Files in, restored files out: pictures and videos, one after the other.
+
+Which files are meant and how results are called is decided in ``inputs``, what a file holds beside
+pixels is kept by ``picture`` and ``video``, and what restoring is, by ``methods``. A file that
+cannot be restored is told and stops no other. No torch here: ``--onnx`` needs none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.files import write_whole
+from dataset.parts import is_being_written, remove_parts
+from dataset.pictures.images import Image
+from dataset.pictures.picture import Picture, read_picture, write_picture
+from dataset.pictures.pixels import Restore, to_image
+from dataset.pictures.png import encode_png
+from model.options import RestoreOptions
+from model.restoring.compare import compare
+from model.restoring.inputs import COMPARED, Job, Naming, plan_jobs
+from model.restoring.methods import open_method
+from model.restoring.video import restore_video
+
+# Called with files done (a part of one counts as its share), files in all, and the present one.
+Progress = Callable[[float, int, str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file."""
+
+    source: Path
+    target: Path
+    size: tuple[int, int] = (0, 0)  # width and height, pixels
+    frames: int = 1  # of a video
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()  # what the owner should know
+    fault: str = ""  # why nothing was written; empty: all is well
+
+    def __str__(self) -> str:
+        if self.fault:
+            return self.fault
+        width, height = self.size
+        frames = f", {self.frames} frames" if self.frames > 1 else ""
+        told = "".join(f"; {note}" for note in self.notes)
+        return (
+            f"{self.source} -> {self.target} ({width}x{height}{frames}, {self.seconds:.1f} s{told})"
+        )
+
+
+def restore_files(
+    inputs: Sequence[str | Path], options: RestoreOptions, on_progress: Progress | None = None
+) -> Iterator[Outcome]:
+    """Restore files one by one, yielding each when its result is written, or cannot be.
+
+    Raises
+    ------
+    UserError
+        No input, no run, or an output that exists or would replace an input. All of these are
+        found before the first file is restored.
+    """
+    naming = Naming(
+        options.out, options.suffix, options.ext, options.overwrite, options.skip_existing
+    )
+    jobs = plan_jobs(inputs, naming, options.recursive)
+    if not jobs:  # all of them have been restored before
+        return
+    check_compared(jobs, options)
+    report = _Progress(on_progress, len(jobs))
+    method = open_method(options, report.share)
+    for job in jobs:
+        report.begin(job)
+        yield attempt(job, method, options, report)
+        report.end()
+
+
+def attempt(job: Job, method: Restore, options: RestoreOptions, report: _Progress) -> Outcome:
+    """Restore one file; what is wrong with it becomes its outcome's fault."""
+    begin = time.perf_counter()
+    if job.fault:
+        return Outcome(job.source, job.target, fault=job.fault)
+    try:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        _claim(job.target)
+        done = (
+            _restore_video(job, method, options, report)
+            if job.is_video
+            else _restore_picture(job, method, options)
+        )
+    except UserError as error:
+        return Outcome(job.source, job.target, fault=str(error))
+    except MemoryError:
+        return Outcome(job.source, job.target, fault=f"{job.source}: not enough memory is free.")
+    except OSError as error:
+        return Outcome(job.source, job.target, fault=f"{job.source}: {error}.")
+    return replace(done, seconds=time.perf_counter() - begin)
+
+
+def _claim(target: Path) -> None:
+    """Remove what a killed process left of a result; refuse one that another is writing."""
+    remove_parts(target.parent, f"{target.name}.")
+    if is_being_written(target):
+        raise UserError(f"{target} is being written by another process. Wait for it.", 1)
+
+
+def _restore_picture(job: Job, method: Restore, options: RestoreOptions) -> Outcome:
+    picture = read_picture(job.source)
+    restored = replace(picture, pixels=method(picture.pixels))
+    notes = write_picture(job.target, restored, options.overwrite)
+    if options.compare:
+        path = compared_path(job.target)
+        _claim(path)
+        shown = compare(panels(picture, restored, options.reference))
+        write_whole(path, encode_png(shown), options.overwrite)
+        notes += (f"compared in {path.name}",)
+    return Outcome(job.source, job.target, picture.size, notes=notes)
+
+
+def _restore_video(
+    job: Job, method: Restore, options: RestoreOptions, report: _Progress
+) -> Outcome:
+    done = restore_video(job.source, job.target, method, report.frames, options.overwrite)
+    size = done.width, done.height
+    return Outcome(job.source, job.target, size, done.frames, notes=done.notes)
+
+
+def panels(picture: Picture, restored: Picture, reference: Path | None) -> list[tuple[str, Image]]:
+    """Labelled pictures to put side by side."""
+    found = [("input", to_image(picture.pixels)), ("restored", to_image(restored.pixels))]
+    if reference is not None:
+        found.append(("reference", to_image(read_picture(reference).pixels)))
+    return found
+
+
+def compared_path(target: Path) -> Path:
+    """Where ``--compare`` puts its picture: beside the result."""
+    return target.with_name(f"{target.stem}{COMPARED}.png")
+
+
+def check_compared(jobs: Sequence[Job], options: RestoreOptions) -> None:
+    """Refuse what ``--compare`` cannot do, or would write over."""
+    if options.reference is not None and len(jobs) > 1:
+        raise UserError("--reference belongs to one picture, and there are several inputs.")
+    if options.reference is not None and not options.reference.is_file():
+        raise UserError(f"No such picture: {options.reference}.")
+    if not options.compare:
+        return
+    if jobs[0].is_video and len(jobs) == 1:
+        raise UserError("--compare is for pictures, not for videos. Leave it out.")
+    for path in (compared_path(job.target) for job in jobs if not job.is_video):
+        if path.exists() and not options.overwrite:
+            raise UserError(f"{path} exists. Say --overwrite to replace it, or choose another -o.")
+
+
+class _Progress:
+    """Shares of files for a progress bar; the parts of one file are told by whoever does them."""
+
+    def __init__(self, told: Progress | None, files: int) -> None:
+        self.told, self.files, self.done = told, files, 0
+        self.name, self.is_video = "", False
+
+    def begin(self, job: Job) -> None:
+        self.name, self.is_video = job.source.name, job.is_video
+        self._tell(0.0)
+
+    def share(self, share: float) -> None:
+        """Of a picture; frames of a video are told by ``frames``."""
+        if not self.is_video:
+            self._tell(share)
+
+    def frames(self, done: int, total: int | None) -> None:
+        self._tell(done / total if total else 0.0, f" {done}/{total or '?'} frames")
+
+    def end(self) -> None:
+        self.done += 1
+        self._tell(0.0)
+
+    def _tell(self, share: float, more: str = "") -> None:
+        if self.told is not None:
+            self.told(round(self.done + min(share, 1.0), 3), self.files, self.name + more)

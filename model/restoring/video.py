@@ -1,0 +1,134 @@
+"""A video -> the same video with every frame restored. Still pictures are in ``picture.py``.
+
+Frames are decoded, turned upright, restored and encoded one after the other, each at its own time;
+memory holds what decoder and encoder need, however long the video is. Sound, subtitles and
+chapters are copied. What a recording says of itself, and how its colours become RGB, is in
+``dataset/pictures/recordings.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+
+from dataset.errors import UserError
+from dataset.files import written_aside
+from dataset.pictures.pixels import Restore
+from dataset.pictures.recordings import describe
+from dataset.pictures.video_reading import Source
+from dataset.pictures.video_writing import Target
+
+Progress = Callable[[int, int | None], None]  # frames done, frames to expect
+
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video is before it is restored."""
+
+    width: int  # pixels, upright
+    height: int
+    codec: str
+    length_s: float | None  # as it states
+    frames: int | None  # to expect; None: it does not say
+
+
+@dataclass(frozen=True)
+class RestoredVideo:
+    """What a video became."""
+
+    frames: int
+    width: int  # pixels
+    height: int
+    notes: tuple[str, ...]  # what its owner should know
+
+
+def read_facts(path: Path) -> VideoFacts:
+    """What a video says of itself, and the size of its first frame.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, has no moving picture, is HDR or protected, or no frame can be decoded.
+    """
+    recording = describe(path)
+    with Source(recording) as source:
+        rate, length_s = source.stream.average_rate, recording.length_s
+        counted = round(length_s * rate) if rate and length_s else None
+        frames = source.stream.frames or counted
+        return VideoFacts(source.width, source.height, recording.codec, length_s, frames)
+
+
+def restore_video(
+    source: Path,
+    target: Path,
+    restore: Restore,
+    on_progress: Progress | None = None,
+    replaces: bool = True,
+) -> RestoredVideo:
+    """Restore every frame of a video.
+
+    Parameters
+    ----------
+    source, target : Path
+        The target's name only ever stands for a whole video; its suffix is one of `CONTAINERS`.
+    restore : callable
+        (H, W, 3) float32 in [0, 1], RGB, upright -> the same shape.
+    on_progress : callable, optional
+        Told after each frame how many are done and how many to expect.
+    replaces : bool
+        Whether it takes the place of a target that is there.
+
+    Raises
+    ------
+    UserError
+        As `read_facts`; or the frames change their size, the target exists or cannot be written,
+        or PyAV has no encoder.
+    """
+    container = CONTAINERS.get(target.suffix.lower())
+    if container is None:
+        raise UserError(f"{target}: videos are written as {' '.join(CONTAINERS)}. Use one of them.")
+    facts = read_facts(source)
+    with Source(describe(source)) as incoming:
+        with _written(target, container, replaces) as opened:
+            outgoing = Target(opened, incoming)
+            for frame in incoming.frames(outgoing.take):
+                outgoing.write(frame, restore(incoming.pixels_of(frame)))
+                if on_progress:
+                    on_progress(outgoing.written, facts.frames)
+            outgoing.finish()
+        notes = (*incoming.notes(), *outgoing.notes)
+        return RestoredVideo(outgoing.written, incoming.width, incoming.height, notes)
+
+
+@contextmanager
+def _written(target: Path, container: str, replaces: bool) -> Iterator[OutputContainer]:
+    """A video that takes its name when it is whole, and leaves nothing behind when it is not."""
+    try:
+        with (
+            written_aside(target, replaces) as file,
+            _ended(av.open(file, "w", format=container)) as opened,
+        ):
+            yield opened
+    except FileExistsError as error:
+        raise UserError(f"{target} exists: something else wrote it meanwhile.", 1) from error
+    except (av.error.FFmpegError, OSError) as error:
+        raise UserError(f"Cannot write {target}: {error.strerror}.", 1) from error
+
+
+@contextmanager
+def _ended(opened: OutputContainer) -> Iterator[OutputContainer]:
+    """Write the end of a video; that this fails after another failure is no news."""
+    try:
+        yield opened
+    except BaseException:
+        with suppress(av.error.FFmpegError, OSError):
+            opened.close()
+        raise
+    opened.close()

@@ -1,0 +1,1 @@
+"""From a data set to a trained network: the loop and what it reads and writes."""

@@ -1,0 +1,326 @@
+"""From a folder of pictures to frames, decoded once for many runs and memory-mapped.
+
+``data/.cache/`` holds the pixels of a folder's frames one after another, and an index with the
+shape and the offset of each, and the SHA-256 of its file. Their name is a digest of the pictures
+and of how they were resized, so a changed data set is decoded anew. What batches are made of the
+frames is not known here, nor is torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from dataset.errors import UserError
+from dataset.files import remove_file, written_aside
+from dataset.gate import (
+    MOST_PICTURE,
+    MOST_TABLE,
+    Count,
+    is_regular,
+    read_json,
+    read_regular,
+    refuse_links,
+)
+from dataset.layout.readers import CACHE_FOLDER, find_frames
+from dataset.locks import hold_lock
+from dataset.pictures.images import Image, decode, resize_area
+
+FORMAT = 2  # of the two files; another number makes older ones stale
+FOR_EVER = -1.0  # seconds to wait for another process that decodes the same
+
+Progress = Callable[[int, int], None]
+Decoded = tuple[Image, str]  # RGB uint8 (H, W, 3), and the SHA-256 of its file
+
+
+class Index(msgspec.Struct):
+    """What stands beside the pixels of a folder."""
+
+    format: int
+    frames: list[tuple[Count, Count, Count]]  # height, width, offset
+    sha256: list[str]  # of their files
+
+
+def decode_frames(
+    paths: Sequence[Path],
+    size: int,
+    load_size: int,
+    on_progress: Progress | None = None,
+) -> Iterator[Image]:
+    """Decode frames on all cores, in order, a few ahead of who takes them.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The pictures.
+    size : int
+        Side of the square that will be cut out, pixels.
+    load_size : int
+        Shorter side after area-averaging, pixels; 0 keeps frames as recorded.
+    on_progress : callable
+        Called with (done, total).
+
+    Yields
+    ------
+    RGB uint8 (H, W, 3), not smaller than ``size`` on its shorter side.
+
+    Raises
+    ------
+    UserError
+        A picture cannot be read.
+    """
+    for frame, _ in _decode_all(paths, size, load_size, on_progress):
+        yield frame
+
+
+def _decode_all(
+    paths: Sequence[Path], size: int, load_size: int, on_progress: Progress | None = None
+) -> Iterator[Decoded]:
+    workers, left = os.cpu_count() or 1, iter(paths)
+    waiting: deque[Future[Decoded]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for done in range(len(paths)):
+                for path in islice(left, 4 * workers - len(waiting)):
+                    waiting.append(pool.submit(_load, path, size, load_size))
+                frame = waiting.popleft().result()
+                if on_progress:
+                    on_progress(done + 1, len(paths))
+                yield frame
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+def _load(path: Path, size: int, load_size: int) -> Decoded:
+    try:
+        data = read_regular(path, MOST_PICTURE)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    image = decode(data, path)
+    height, width = image.shape[:2]
+    shorter = min(height, width)
+    wanted = max(size, load_size or shorter)
+    scale = wanted / shorter
+    sides = max(wanted, round(width * scale)), max(wanted, round(height * scale))
+    return resize_area(image, sides), hashlib.sha256(data).hexdigest()
+
+
+def load_frames(
+    paths: Sequence[Path],
+    size: int,
+    load_size: int,
+    on_progress: Progress | None = None,
+) -> list[Image]:
+    """All frames of ``decode_frames`` in memory: RGB uint8 (H, W, 3)."""
+    return list(decode_frames(paths, size, load_size, on_progress))
+
+
+class Frames(list[Image]):
+    """Frames of a folder, RGB uint8 (H, W, 3) each; read only where they are mapped.
+
+    Attributes
+    ----------
+    file : Path or None
+        The file that they are mapped from; None: they are in memory.
+    sha256 : dict of str
+        Name of the file of each -> its SHA-256, in the same order.
+    """
+
+    def __init__(
+        self,
+        pictures: Iterable[Image],
+        file: Path | None = None,
+        sha256: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(pictures)
+        self.file = file
+        self.sha256 = dict(sha256 or {})
+
+
+def open_frames(
+    data: str | Path,
+    folder: str,
+    size: int,
+    load_size: int,
+    on_progress: Progress | None = None,
+    spare: Path | None = None,
+) -> Frames:
+    """The frames of a folder, decoded if no earlier run has done so.
+
+    Parameters
+    ----------
+    data : str or Path
+        The data set.
+    folder : str
+        As ``find_frames`` takes it.
+    size : int
+        Side of the square that will be cut out, pixels.
+    load_size : int
+        Shorter side after area-averaging, pixels; 0 keeps frames as recorded.
+    on_progress : callable, optional
+        Called with (done, total); once where nothing has to be decoded.
+    spare : Path, optional
+        Where the cache goes if `data` cannot be written to. None: a temporary folder of this
+        user's.
+
+    Returns
+    -------
+    Frames
+        In memory where no place can be written to, or the disk is full.
+
+    Raises
+    ------
+    UserError
+        The folder is missing or empty, or a picture cannot be read.
+    """
+    paths = find_frames(data, folder)
+    name = f"{folder}-{_digest(paths, size, load_size)}"
+    places = [Path(data) / CACHE_FOLDER, spare or _temporary(Path(data))]
+    decode = partial(_decode_all, paths, size, load_size, on_progress)
+    ready = partial(_read, name=name, paths=paths, on_progress=on_progress)
+    for place in places:
+        frames = ready(place)
+        if frames is not None:
+            return frames
+    for place in places:
+        with ExitStack() as held:
+            try:
+                held.enter_context(_locked(place, folder))
+            except (OSError, UserError, NotImplementedError):
+                continue  # not writable, or a file system without locks: the other place may do
+            frames = ready(place)
+            if frames is None:
+                if not _make(place, folder, name, decode):
+                    break
+                if f"{folder}-{_digest(paths, size, load_size)}" != name:
+                    _clear(place, folder)
+                    raise UserError(f"{data} was changed while it was read. Run it again.", 1)
+                frames = _read(place, name, paths)
+            if frames is not None:
+                return frames
+    pictures = list(decode())
+    names = (path.name for path in paths)
+    sums = dict(zip(names, (each for _, each in pictures), strict=True))
+    return Frames((frame for frame, _ in pictures), sha256=sums)
+
+
+def _digest(paths: Sequence[Path], size: int, load_size: int) -> str:
+    """Changes with the pictures, and with what becomes of them."""
+    # Runs with squares of different sizes share a cache where frames come out alike.
+    rule = ["to", max(size, load_size)] if load_size else ["at least", size]
+    return _short_hash(json.dumps([FORMAT, rule, [[path.name, *_facts(path)] for path in paths]]))
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _facts(path: Path) -> tuple[int, int]:
+    try:
+        about = path.stat()
+    except OSError:  # decoding will say so
+        return (0, 0)
+    return (about.st_size, about.st_mtime_ns)
+
+
+def _temporary(data: Path) -> Path:
+    """Where a data set's cache goes that has no other place."""
+    user = f"unclip-{os.getuid()}" if hasattr(os, "getuid") else "unclip"
+    return Path(tempfile.gettempdir()) / user / _short_hash(str(data.resolve()))
+
+
+@contextmanager
+def _locked(place: Path, folder: str) -> Iterator[None]:
+    """Make a place and hold its lock; OSError or UserError where that cannot be done."""
+    if place.name != CACHE_FOLDER:
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+    if not _is_ours(place):  # before anything is made in it
+        raise PermissionError(f"{place.parent} belongs to somebody else")
+    refuse_links(place, "the cache of decoded frames")
+    place.mkdir(exist_ok=True)
+    with hold_lock(place / f"{folder}.lock", "", FOR_EVER):
+        yield
+
+
+def _is_ours(place: Path) -> bool:
+    """Whether nobody else can have put frames there: in a temporary folder, others could."""
+    shared = place.name != CACHE_FOLDER and place.parent.parent == Path(tempfile.gettempdir())
+    if not shared or not hasattr(os, "getuid"):
+        return True
+    about = place.parent.lstat()
+    own = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+    return own and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _make(place: Path, folder: str, name: str, decode: Callable[[], Iterator[Decoded]]) -> bool:
+    """Write a cache, with the lock held; False where the disk is full."""
+    try:
+        _clear(place, folder)
+        _write(place, name, decode())
+    except OSError:
+        return False
+    return True
+
+
+def _clear(place: Path, folder: str) -> None:
+    """Remove stale files of a folder, and what a killed process left of one."""
+    ours = re.compile(rf"\.?{re.escape(folder)}-[0-9a-f]{{16}}\.(frames|json)(\.[0-9]+)?(\.part)?")
+    for path in place.iterdir():
+        if ours.fullmatch(path.name):
+            with suppress(OSError):  # still mapped, on Windows
+                remove_file(path)
+
+
+def _write(place: Path, name: str, frames: Iterable[Decoded]) -> None:
+    """Write both files, the index last: it only ever stands for whole frames."""
+    index = Index(FORMAT, [], [])
+    offset = 0
+    # After a loss of power a file may have its length but no pixels, so both go to the disk.
+    with written_aside(place / f"{name}.frames", sync=True) as file:
+        for frame, sha256 in frames:
+            file.write(np.ascontiguousarray(frame).data)
+            index.frames.append((frame.shape[0], frame.shape[1], offset))
+            index.sha256.append(sha256)
+            offset += frame.size
+    with written_aside(place / f"{name}.json", sync=True) as file:
+        file.write(msgspec.json.encode(index))
+
+
+def _read(
+    place: Path, name: str, paths: Sequence[Path], on_progress: Progress | None = None
+) -> Frames | None:
+    """Map what was written; None where there is nothing, or not the whole of it."""
+    file = place / f"{name}.frames"
+    try:
+        if not _is_ours(place) or not is_regular(file):
+            return None
+        index = read_json(place / f"{name}.json", Index, MOST_TABLE)
+        flat = np.asarray(np.memmap(file, np.uint8, "r"))
+        frames = [
+            flat[offset : offset + height * width * 3].reshape(height, width, 3)
+            for height, width, offset in index.frames
+        ]
+    except (OSError, ValueError):
+        return None
+    whole = sum(frame.size for frame in frames) == flat.size
+    if not whole or not len(frames) == len(index.sha256) == len(paths):
+        return None
+    if on_progress:
+        on_progress(len(paths), len(paths))
+    names = (path.name for path in paths)
+    return Frames(frames, file, dict(zip(names, index.sha256, strict=True)))

@@ -1,0 +1,382 @@
+"""The control channel: what clients ask is done once, and nobody else can ask."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+
+from capture.commands import Command, Commands
+from capture.control.channel import CLIENTS, LINE_BYTES, control_channel, find_recorder, tell
+from capture.locks import (
+    Place,
+    is_recording,
+    only_recorder,
+    only_writer,
+    place_file,
+    read_place,
+    running_places,
+    runtime_folder,
+)
+from dataset.errors import UserError
+
+Channel = tuple[Place, list[Command]]
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+
+
+@contextmanager
+def obedient(out: Path, unix: bool = True) -> Iterator[tuple[Place, list[Command]]]:
+    """A channel behind which every command is remembered and answered."""
+    commands: Commands = queue.SimpleQueue()
+    done: list[Command] = []
+
+    def obey() -> None:
+        while (command := commands.get()).by != "program":
+            done.append(command)
+            assert command.reply is not None
+            command.reply.set_result({"ok": True, "status": {"number": len(done)}})
+
+    thread = threading.Thread(target=obey)
+    thread.start()
+    try:
+        with only_recorder(out), control_channel(out, commands, unix) as place:
+            yield place, done
+    finally:
+        commands.put(Command("stop"))
+        thread.join()
+
+
+@pytest.fixture(params=[True, False], ids=["socket", "port"])
+def channel(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[Place, list[Command]]]:
+    with obedient(tmp_path / "captures", request.param) as found:
+        yield found
+
+
+def connect(place: Place) -> socket.socket:
+    if place.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(place.socket)
+    else:
+        assert place.port
+        connection = socket.create_connection(("127.0.0.1", place.port))
+    connection.settimeout(5)
+    return connection
+
+
+def say(place: Place, data: bytes) -> bytes:
+    """Send bytes, and all that comes back until the server has done with us."""
+    with connect(place) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_command_is_done_and_answered(channel: Channel) -> None:
+    place, done = channel
+    assert tell(place, "label", "X") == {"ok": True, "status": {"number": 1}}
+    assert (done[0].name, done[0].value, done[0].by) == ("label", "X", "control")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"garbage\n",
+        b"\xff\xfe\x00\n",
+        b"[1, 2]\n",
+        b'{"command": "explode"}\n',
+        b'{"command": "label", "value": "Z"}\n',
+        b'{"command": "snap", "value": "X"}\n',
+        b'{"command": "light"}\n',
+        b'{"command": "light", "value": 5}\n',
+        b'{"command": "light", "value": "\\udcb3\\udcb7"}\n',
+        b'{"command": "light", "value": "noon\\u001b[2J"}\n',
+        b'{"command": "light", "value": "noon\\nfake line of the log"}\n',
+        b'{"command": ["snap"]}\n',
+        b'{"command": "snap", "value": NaN}\n',
+        b'{"command": "snap", "value": 1e999}\n',
+        b"[" * 4000 + b"\n",
+    ],
+)
+def test_nonsense_is_answered_with_an_error_and_does_nothing(channel: Channel, line: bytes) -> None:
+    place, done = channel
+    if place.token and line.startswith(b"{"):
+        line = line[:-2] + f', "token": "{place.token}"}}\n'.encode()
+    answer = json.loads(say(place, line))
+    assert answer["ok"] is False
+    assert answer["error"]
+    assert done == []
+    assert tell(place, "status")["ok"]
+
+
+def test_a_line_of_ten_megabytes_is_cut_off_and_harms_nobody(channel: Channel) -> None:
+    place, done = channel
+    with connect(place) as connection:
+        try:
+            connection.sendall(b"x" * 10_000_000)
+            answer = connection.recv(4096)
+        except OSError:
+            answer = b""  # it had let us go by then
+    assert answer == b"" or not json.loads(answer)["ok"]
+    assert len(answer) < LINE_BYTES
+    assert done == []
+    assert tell(place, "status")["ok"]
+
+
+def test_clients_that_say_nothing_are_counted_and_others_turned_away(channel: Channel) -> None:
+    place, _ = channel
+    silent = [connect(place) for _ in range(CLIENTS)]
+    time.sleep(0.3)
+    with pytest.raises(UserError, match="no answer"):
+        tell(place, "status")
+    for each in silent:
+        each.close()
+    time.sleep(0.3)
+    assert tell(place, "status")["ok"]
+
+
+@pytest.mark.parametrize("text", [os.fsdecode(b"\xb3\xb7"), "noon\x1b[2J", "x\n", "x" * 5000])
+def test_a_text_that_cannot_be_written_down_is_refused_before_it_is_sent(
+    channel: Channel, text: str
+) -> None:
+    place, done = channel
+    with pytest.raises(UserError, match="The text on the light has") as found:
+        tell(place, "light", text)
+    assert found.value.exit_code == 2
+    assert done == []
+    assert tell(place, "light", "태양 20°")["ok"]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"[1]\n", b"{}\n", b'{"ok": "yes"}\n', b"[" * 9999 + b"\n", b""]
+)
+def test_an_answer_that_is_none_becomes_words(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        monkeypatch.setattr("capture.control.channel._connect", lambda place: ours)
+        theirs.sendall(answer)
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(UserError, match=r"no answer|could not do it"):
+            tell(Place("captures", 1), "status")
+
+
+def test_two_clients_at_once_are_both_served(channel: Channel) -> None:
+    place, done = channel
+    answers: list[int] = []
+
+    def ask() -> None:
+        answers.extend(tell(place, "snap")["status"]["number"] for _ in range(50))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == list(range(1, 101))
+    assert len(done) == 100
+
+
+def test_a_client_may_ask_several_times_and_leave_in_the_middle(channel: Channel) -> None:
+    place, done = channel
+    line = json.dumps({"command": "snap", "token": place.token}).encode() + b"\n"
+    answers = say(place, line * 3 + line[:9])
+    assert [json.loads(each)["ok"] for each in answers.splitlines()] == [True, True, True, False]
+    assert len(done) == 3
+
+
+def test_a_wrong_token_is_refused(tmp_path: Path) -> None:
+    with obedient(tmp_path / "captures", unix=False) as (place, done):
+        for token in ("0" * 64, None, "", 7):
+            line = json.dumps({"command": "snap", "token": token}).encode() + b"\n"
+            assert json.loads(say(place, line)) == {
+                "ok": False, "error": "wrong token", "final": True,
+            }  # fmt: skip
+        with pytest.raises(UserError, match="wrong token"):
+            tell(replace(place, token="guess"), "snap")
+        assert done == []
+
+
+@pytest.mark.usefixtures("channel")
+def test_socket_and_note_are_for_this_user_only() -> None:
+    folder = runtime_folder()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user"
+)
+@pytest.mark.parametrize("open_to_all", [False, True])
+def test_another_user_is_refused_even_where_modes_are_wide_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, open_to_all: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        with obedient(tmp_path / "captures") as (place, done):
+            assert place.socket
+            if open_to_all:
+                os.chmod(Path(place.socket).parent, 0o755)
+                os.chmod(place.socket, 0o777)
+            said = stop_as_another_user(place.socket)
+            assert said == "answer b''" if open_to_all else said.startswith("refused")
+            os.chmod(Path(place.socket).parent, 0o700)
+            assert done == []
+            assert tell(place, "status")["ok"]
+
+
+def stop_as_another_user(path: str) -> str:
+    """What user 65534 gets for a stop command on this socket."""
+    program = (
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534)\n"
+        "s = socket.socket(socket.AF_UNIX); s.settimeout(3)\n"
+        "try:\n    s.connect(sys.argv[1])\n"
+        "    try:\n        s.sendall(b'{\"command\": \"stop\"}\\n'); print('answer', s.recv(100))\n"
+        "    except OSError:\n        print('answer', b'')\n"
+        "except OSError as error:\n    print('refused', error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_folder_that_others_can_enter_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "run" / "unclip").mkdir(mode=0o755)
+    with pytest.raises(UserError, match="only you can enter"):
+        runtime_folder()
+
+
+def test_a_runtime_folder_that_is_a_link_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "run" / "unclip").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="only you can enter"):
+        runtime_folder()
+
+
+def test_a_note_is_written_through_no_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    note = place_file(tmp_path / "captures")
+    note.symlink_to(victim)
+    with obedient(tmp_path / "captures") as (place, _):
+        assert not note.is_symlink()
+        assert tell(place, "status")["ok"]
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[" * 100_000, '{"out": 7, "pid": 1}', '{"out": "x", "pid": -1}',
+     '{"out": "x", "pid": 1, "port": 70000}', '{"out": "\\u0000", "pid": 1}',
+     '{"out": "x", "pid": 1, "out_bytes": "zz"}', '{"out": "x", "pid": 1, "out_bytes": 5}'],
+)  # fmt: skip
+def test_a_note_that_makes_no_sense_is_cleared_away(tmp_path: Path, text: str) -> None:
+    note = place_file(tmp_path)
+    note.write_text(text)
+    os.mkfifo(note.with_name("pipe.json"))
+    note.with_name("folder.json").mkdir()
+    with pytest.raises(UserError, match="No recorder is running"):
+        find_recorder(None, tmp_path)
+    assert [path.name for path in runtime_folder().iterdir()] == ["folder.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text on Windows")
+def test_a_folder_whose_name_is_not_utf_8_has_a_recorder_like_any_other(tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"\xb3\xb7\xc8\xad")
+    with obedient(out) as (place, _):
+        assert find_recorder(out, out) == place
+        assert find_recorder(None, tmp_path) == place
+        assert tell(place, "status")["ok"]
+
+
+@pytest.mark.parametrize("name", ["captures", "s"])
+def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / ".recorder.lock").symlink_to(victim)
+    lock = only_recorder if name == "captures" else only_writer
+    with pytest.raises(UserError, match="is a link to another place"), lock(folder):
+        pass
+    assert not is_recording(folder)
+    assert victim.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="Cannot make"), only_recorder(tmp_path / "file" / "out"):
+        pass
+
+
+def test_a_second_recorder_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "captures"
+    who = rf"process {os.getpid()}.*cli capture stop"
+    with obedient(out), pytest.raises(UserError, match=who), only_recorder(out):
+        pass
+    with only_recorder(out):
+        pass
+
+
+def test_the_recorder_is_found_by_folder_or_because_it_is_the_only_one(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    with pytest.raises(UserError, match="No recorder is running"):
+        find_recorder(None, one)
+    with obedient(one) as (first, _):
+        assert find_recorder(None, tmp_path / "elsewhere") == first
+        with obedient(other) as (second, _):
+            assert find_recorder(None, other) == second
+            assert find_recorder(one, other) == first
+            with pytest.raises(UserError, match=r"Say which.*one.*other"):
+                find_recorder(None, tmp_path / "elsewhere")
+
+
+def test_what_a_killed_recorder_left_is_seen_as_stale(tmp_path: Path) -> None:
+    out = tmp_path / "captures"
+    program = (
+        "import queue, sys, time; from pathlib import Path\n"
+        "from capture.control.channel import control_channel\n"
+        "from capture.locks import only_recorder\n"
+        "out = Path(sys.argv[1])\n"
+        "with only_recorder(out), control_channel(out, queue.SimpleQueue()):\n"
+        "    print('ready', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert [each.pid for each in running_places()] == [process.pid]
+    process.kill()
+    process.communicate()
+    assert read_place(out) is not None  # its note is still there
+    with pytest.raises(UserError, match="No recorder is running"):
+        find_recorder(out, out)
+    assert list(runtime_folder().iterdir()) == []  # cleared away
+    with obedient(out) as (place, _):
+        assert find_recorder(out, out) == place

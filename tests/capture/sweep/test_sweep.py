@@ -1,0 +1,270 @@
+"""Light sweeps of a game that is played by real keys on a real display."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.painted import PaintedWindow, noise, press
+from helpers.screens import check_whole
+from Xlib import XK, X
+from Xlib import display as xdisplay
+
+from capture.control.channel import tell
+from capture.locks import read_place
+from capture.options import CaptureOptions, SweepOptions
+from capture.status import Summary
+from capture.sweep.sweep import run_sweep
+from dataset.errors import UserError
+from dataset.pictures.images import Image, read_image
+from dataset.sessions.manifest import read_session
+
+SIZE = (96, 64)
+DRAW_S = 0.03  # after a key, until its picture is there
+WEAKER, STRONGER, NEXT, NOTHING = "]", "[", "n", "j"
+SWEEP = SweepOptions(
+    key=WEAKER, steps=4, settle_s=0.05, viewpoint_key=NEXT, viewpoint_settle_s=0.05, delay_s=2.0
+)
+KEYS = {  # X11's name -> what the game takes it for
+    "bracketright": WEAKER,
+    "Next": WEAKER,
+    "plus": WEAKER,
+    "N": WEAKER,
+    "bracketleft": STRONGER,
+    "n": NEXT,
+}
+
+Progress = Callable[[int, int], None]
+
+
+def view(viewpoint: int, weaker: int) -> Image:
+    """What the game shows after its light was made weaker so many times."""
+    return np.asarray(noise(viewpoint, SIZE) * 0.8**weaker, dtype=np.uint8)
+
+
+class Game(threading.Thread):
+    """Draws its picture anew after each key. Like many games it believes no event that a program
+    sent straight to its window.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.viewpoint = self.weaker = 0
+        self.heard: list[str] = []
+        self._over = threading.Event()
+        self._display: Any = xdisplay.Display()
+        screen = self._display.screen()
+        self._window = screen.root.create_window(
+            300, 200, *SIZE, 0, screen.root_depth, event_mask=X.KeyPressMask | X.ExposureMask
+        )
+        self._window.set_wm_name("Played")
+        self._gc = self._window.create_gc()
+        self._window.map()
+        while self._display.next_event().type != X.Expose:
+            pass
+        self._draw()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            select.select([self._display], [], [], 0.02)
+            while self._display.pending_events():
+                event = self._display.next_event()
+                if event.type == X.KeyPress and not event.send_event:
+                    self._play(self._key_of(event))
+                self._draw()
+        self._window.destroy()
+        self._display.close()
+
+    def end(self) -> None:
+        self._over.set()
+        self.join(10)
+
+    def _key_of(self, event: Any) -> str:
+        symbol = self._display.keycode_to_keysym(event.detail, event.state & X.ShiftMask)
+        names = [name for name in KEYS if XK.string_to_keysym(name) == symbol]
+        return KEYS[names[0]] if names else ""
+
+    def _play(self, key: str) -> None:
+        self.heard.append(key)
+        self.weaker += {WEAKER: 1, STRONGER: -1}.get(key, 0)
+        self.viewpoint += key == NEXT
+        time.sleep(DRAW_S)
+
+    def _draw(self) -> None:
+        bgrx = np.zeros((*SIZE[::-1], 4), np.uint8)
+        bgrx[..., :3] = view(self.viewpoint, self.weaker)[..., ::-1]
+        depth, pixels = self._display.screen().root_depth, bgrx.tobytes()
+        self._window.put_image(self._gc, 0, 0, *SIZE, X.ZPixmap, depth, 0, pixels)
+        self._display.sync()
+
+
+@pytest.fixture
+def game(display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Game]:
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.chdir(tmp_path)
+    game = Game()
+    game.start()
+    try:
+        yield game
+    finally:
+        game.end()
+
+
+def sweep(on_progress: Progress = lambda done, total: None, **changed: Any) -> Summary:
+    options = CaptureOptions(window="Played", session="s", disk_floor_bytes=0)
+    return run_sweep(options, replace(SWEEP, **changed), on_progress)
+
+
+def at(moment: int, action: Callable[[], object]) -> Progress:
+    """Do something when so many frames are taken."""
+
+    def look(done: int, total: int) -> None:
+        if done == moment:
+            action()
+
+    return look
+
+
+def pictures(summary: Summary) -> list[Image]:
+    return [read_image(summary.session / each.file) for each in check_whole(summary.session)]
+
+
+def test_a_sweep_takes_every_viewpoint_under_every_light(game: Game) -> None:
+    summary = sweep(viewpoints=3)
+    frames = check_whole(summary.session)
+    assert [each.viewpoint for each in frames] == [f"v{n:05d}" for n in (0, 1, 2) for _ in range(4)]
+    assert [each.light for each in frames] == [f"step {n}" for n in range(4)] * 3
+    assert all(each.snap for each in frames)
+    for number, picture in enumerate(pictures(summary)):  # the light goes on getting weaker
+        viewpoint, step = divmod(number, 4)
+        assert np.array_equal(picture, view(viewpoint, 3 * viewpoint + step))
+    assert summary.reason == read_session(summary.session)["reason"] == "3 viewpoints"
+    assert game.heard == [WEAKER] * 3 + ([NEXT] + [WEAKER] * 3) * 2
+
+
+def test_the_back_key_returns_the_light(game: Game) -> None:
+    found = pictures(sweep(viewpoints=2, steps=3, taps=2, back_key=STRONGER))
+    wanted = [view(viewpoint, 2 * step) for viewpoint in (0, 1) for step in range(3)]
+    assert all(map(np.array_equal, found, wanted))
+    assert game.heard.count(STRONGER) == 4
+
+
+@pytest.mark.parametrize("key", ["<page_down>", "+", "<shift>+n"])
+def test_keys_that_are_no_plain_character_are_pressed_and_not_taken_for_the_users(
+    game: Game, key: str
+) -> None:
+    summary = sweep(steps=2, key=key)
+    assert summary.reason == "1 viewpoints"
+    assert not np.array_equal(*pictures(summary))
+
+
+def test_any_key_of_the_user_ends_it_with_all_frames_whole(game: Game) -> None:
+    summary = sweep(at(3, lambda: press("k")), viewpoints=3)
+    assert summary.reason == "ended by the user's key k"
+    assert len(check_whole(summary.session)) == 3
+
+
+def test_keys_that_bring_the_game_to_the_front_do_not_end_it(game: Game) -> None:
+    def bring() -> None:
+        time.sleep(0.3)
+        subprocess.run(["xdotool", "search", "--name", "Played", "windowfocus"], check=True)
+        press("k")
+
+    client = threading.Thread(target=bring)
+    client.start()
+    options = CaptureOptions(region=(300, 200, *SIZE), session="s", disk_floor_bytes=0)
+    summary = run_sweep(options, replace(SWEEP, steps=2, delay_s=0.8))
+    client.join(10)
+    assert summary.reason == "1 viewpoints"
+    assert game.heard == ["", WEAKER]
+
+
+def test_a_key_that_changes_nothing_is_named(game: Game) -> None:
+    with pytest.raises(UserError, match=r"'j' changed nothing in the picture: .* for the light"):
+        sweep(key=NOTHING, steps=2)
+    assert len(check_whole(Path("captures/s"))) == 1
+    assert "'j' changed nothing" in read_session(Path("captures/s"))["reason"]
+
+
+def test_a_viewpoint_key_that_changes_nothing_is_named(game: Game) -> None:
+    with pytest.raises(UserError, match=r"'j' changed nothing .* for the next viewpoint"):
+        sweep(viewpoint_key=NOTHING, steps=1, viewpoints=2)
+    assert len(check_whole(Path("captures/s"))) == 1
+
+
+def test_a_game_that_loses_the_keyboard_ends_it(game: Game) -> None:
+    with PaintedWindow("Other", place=(700, 500)) as other:
+
+        def turn_away() -> None:
+            subprocess.run(["xdotool", "windowfocus", "--sync", str(other.id)], check=True)
+
+        summary = sweep(at(2, turn_away))
+    assert summary.reason == 'the window "Played" lost the keyboard'
+    assert len(check_whole(summary.session)) == 2
+
+
+def test_a_client_can_stop_it(game: Game) -> None:
+    def stop() -> None:
+        place = read_place(Path("captures"))
+        assert place is not None
+        tell(place, "stop")
+
+    client = threading.Thread(target=stop)
+    summary = sweep(at(2, client.start), viewpoints=3)
+    client.join(10)
+    assert summary.reason == "stopped by control"
+    assert 2 <= len(check_whole(summary.session)) < 12
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_a_closed_terminal_ends_it_with_all_frames_whole(game: Game) -> None:
+    summary = sweep(at(2, lambda: os.kill(os.getpid(), signal.SIGHUP)), viewpoints=3)
+    assert summary.reason == "interrupted"
+    assert read_session(summary.session)["state"] == "ended"
+    assert len(check_whole(summary.session)) == 2
+
+
+def test_a_bar_that_nobody_sees_ends_no_sweep(game: Game) -> None:
+    def closed(done: int, total: int) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert len(check_whole(sweep(closed).session)) == 4
+
+
+def test_a_text_that_cannot_be_written_down_is_refused(game: Game) -> None:
+    with pytest.raises(UserError, match="--host is too long, or has control characters"):
+        sweep(host="\udcb3\udcb7")
+
+
+def test_a_limit_ends_it(game: Game) -> None:
+    options = CaptureOptions(window="Played", session="s", disk_floor_bytes=0, max_frames=3)
+    summary = run_sweep(options, replace(SWEEP, viewpoints=3))
+    assert summary.reason == "3 frames taken"
+    assert len(check_whole(summary.session)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"key": None}, "--key"),
+        ({"viewpoint_key": None, "viewpoints": 2}, "--viewpoint-key"),
+        ({"key": "nonsense"}, "'nonsense' is not a key"),
+        ({"steps": 0}, "--steps"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(game: Game, changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        sweep(**changed)
+    assert game.heard == []
+    assert not Path("captures/s").exists()

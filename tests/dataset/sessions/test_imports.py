@@ -1,0 +1,203 @@
+"""Screenshots become a session: in order, with their pixels, and nothing of theirs changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from helpers.painted import noise
+
+from dataset.errors import UserError
+from dataset.files import part_of
+from dataset.parts import MARK, make_marked
+from dataset.pictures.hashing import sha256
+from dataset.pictures.images import encode_png, read_image
+from dataset.sessions.imports import ImportedSession, import_files
+from dataset.sessions.manifest import find_sessions, read_frames, read_session
+
+
+def import_one(paths: list[Path], out: Path, **settings: Any) -> ImportedSession:
+    """Import pictures of which all can be read."""
+    summary = import_files(paths, out, **settings)
+    assert summary.skipped == ()
+    (session,) = summary.sessions
+    return session
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Three PNG screenshots whose natural order is not the alphabetical one."""
+    folder = tmp_path / "스크린샷"
+    (folder / "deeper").mkdir(parents=True)
+    for number, name in enumerate(["shot 2.png", "shot 10.PNG", "deeper/shot 1.png"]):
+        (folder / name).write_bytes(encode_png(noise(number)))
+        os.utime(folder / name, ns=(0, 1_700_000_000_000_000_000 + number))
+    return folder
+
+
+def test_screenshots_keep_bytes_order_and_times(shots: Path, tmp_path: Path) -> None:
+    summary = import_one([shots], tmp_path / "captures", session="mine", label="Y")
+    assert summary.session == tmp_path / "captures" / "mine"
+    assert summary.frames == 3
+    frames = list(read_frames(summary.session))
+    assert [frame.file for frame in frames] == [f"frames/{n:06d}.png" for n in range(3)]
+    assert [frame.wall_ns % 10 for frame in frames] == [2, 0, 1]  # deeper/1, 2, 10
+    assert frames[0].extra["source"] == str(next(shots.glob("*/*")))
+    for frame, seed in zip(frames, [2, 0, 1], strict=True):
+        data = (summary.session / frame.file).read_bytes()
+        assert data == encode_png(noise(seed))
+        assert sha256(data) == frame.sha256
+        assert (frame.label, frame.width, frame.height) == ("Y", 96, 64)
+    assert find_sessions(tmp_path / "captures") == [summary.session]
+    assert read_session(summary.session)["imported"] is True
+
+
+def test_other_formats_become_lossless_png(tmp_path: Path) -> None:
+    grey, alpha = noise(0)[..., 0], np.dstack([noise(1), noise(2)[..., 0]])
+    deep = noise(3).astype(np.uint16) * 257
+    pictures = {"0.bmp": noise(4), "1.png": grey, "2.png": alpha, "3.png": deep, "4.jpg": noise(5)}
+    for name, picture in pictures.items():
+        (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix, picture)[1].tobytes())
+    summary = import_one([tmp_path], tmp_path / "captures")
+    assert summary.frames == 5
+    for number, name in enumerate(pictures):
+        path = summary.session / f"frames/{number:06d}.png"
+        assert path.read_bytes()[24:26] == b"\x08\x02"  # 8-bit RGB
+        assert np.array_equal(read_image(path), read_image(tmp_path / name))
+
+
+def test_size_shrinks_pictures(shots: Path, tmp_path: Path) -> None:
+    summary = import_one([shots], tmp_path / "captures", size=(48, 32))
+    assert {(frame.width, frame.height) for frame in read_frames(summary.session)} == {(48, 32)}
+    assert read_image(summary.session / "frames/000000.png").shape == (32, 48, 3)
+    assert read_image(shots / "shot 2.png").shape == (64, 96, 3)
+
+
+def test_unreadable_files_are_skipped_and_named(shots: Path, tmp_path: Path) -> None:
+    (shots / "broken.png").write_bytes(encode_png(noise(0))[:40])
+    (shots / "empty.jpg").write_bytes(b"")
+    (shots / "notes.txt").write_text("not a picture")
+    summary = import_files([shots], tmp_path / "captures")
+    assert [each.frames for each in summary.sessions] == [3]
+    assert sorted(Path(text.split()[0]).name for text in summary.skipped) == [
+        "broken.png",
+        "empty.jpg",
+    ]
+    assert len(list(summary.sessions[0].session.glob("frames/*"))) == 3
+
+
+def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"junk")
+    with pytest.raises(UserError, match=r"^[^ ]*a\.png is not a readable picture"):
+        import_one([tmp_path / "a.png"], tmp_path / "captures")
+    with pytest.raises(UserError, match=r"None of 2 files.*a\.png"):
+        import_one([tmp_path], tmp_path / "captures")
+    assert list((tmp_path / "captures").iterdir()) == []
+
+
+def test_an_existing_session_is_refused_untouched(shots: Path, tmp_path: Path) -> None:
+    made = import_one([shots / "shot 2.png"], tmp_path / "captures", session="mine")
+    with pytest.raises(UserError, match="exists already"):
+        import_one([shots], tmp_path / "captures", session="mine")
+    assert len(list(read_frames(made.session))) == 1
+
+
+def test_what_was_recorded_already_is_not_imported_again(shots: Path) -> None:
+    first = import_one([shots], shots / "captures", session="one")
+    second = import_one([shots, shots / "shot 2.png"], shots / "captures", session="two")
+    assert first.frames == second.frames == 3
+
+
+def test_missing_paths_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No such file or folder"):
+        import_files([tmp_path / "nowhere"], tmp_path / "captures")
+    with pytest.raises(UserError, match="No pictures or recordings under"):
+        import_files([tmp_path], tmp_path / "captures")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_names_in_another_encoding_are_imported_and_kept_readable(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode("사진".encode("euc-kr"))
+    folder.mkdir()
+    for number, name in enumerate(("하늘", "구름")):
+        path = folder / os.fsdecode(name.encode("euc-kr") + b".png")
+        path.write_bytes(encode_png(noise(number)))
+    (folder / os.fsdecode("눈".encode("euc-kr") + b".png")).write_bytes(b"no picture")
+    (made,) = import_files([folder], tmp_path / "captures").sessions
+    sources = [str(frame.extra["source"]) for frame in read_frames(made.session)]
+    assert len(sources) == 2
+    for source in (*sources, *map(str, read_session(made.session)["skipped"])):
+        source.encode()  # a JSON of halves of characters could not be written
+        assert "\\udc" in source
+
+
+FOREVER = """
+import sys, time
+from pathlib import Path
+from dataset.sessions.imports import import_files
+def wait(done, total):
+    print(done, flush=True)
+    time.sleep(30)
+import_files([Path(sys.argv[1])], Path(sys.argv[2]), "mine", on_progress=wait)
+"""
+
+
+def test_what_a_killed_import_left_is_removed_by_the_next(shots: Path, tmp_path: Path) -> None:
+    captures = tmp_path / "captures"
+    with subprocess.Popen(
+        [sys.executable, "-c", FOREVER, str(shots), str(captures)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        (part,) = captures.glob(".*.part")
+        import_files([shots], captures, "meanwhile")
+        assert part.is_dir()  # of a process that is alive
+        process.kill()
+    assert part.is_dir()
+    time.sleep(0.05)
+    import_files([shots], captures, "after")
+    assert sorted(path.name for path in captures.iterdir()) == ["after", "meanwhile"]
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_what_only_looks_like_a_part_is_left_alone(shots: Path, tmp_path: Path) -> None:
+    captures = tmp_path / "captures"
+    captures.mkdir()
+    mine, other = captures / ".mine.999999999.part", captures / ".notes.part"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("all of it")
+    other.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    make_marked(elsewhere, "of somebody")
+    (captures / ".linked.999999999.part").symlink_to(elsewhere)
+    import_files([shots], captures, "after")
+    assert (mine / "thesis.txt").read_text() == "all of it"
+    assert other.is_dir()
+    assert (elsewhere / MARK).is_file()
+
+
+def test_a_session_that_appears_meanwhile_is_never_replaced(shots: Path, tmp_path: Path) -> None:
+    target = tmp_path / "captures" / "mine"
+
+    def appear(done: int, total: int) -> None:
+        target.mkdir(exist_ok=True)
+
+    with pytest.raises(UserError, match="exists already"):
+        import_files([shots], tmp_path / "captures", "mine", on_progress=appear)
+    assert list(target.iterdir()) == []
+    assert not part_of(target).exists()
+
+
+def test_a_finished_session_bears_no_mark(shots: Path, tmp_path: Path) -> None:
+    made = import_one([shots], tmp_path / "captures")
+    assert not (made.session / MARK).exists()

@@ -1,0 +1,273 @@
+"""A run belongs to one process, goes on with its own frames, and outlasts its terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import ROOT
+from helpers.tiny_runs import make_data, tiny_options
+
+from dataset.errors import UserError
+from model.checkpoint import STATE_FILE
+from model.training.fingerprint import FRAMES_FILE
+from model.training.resuming import resumed_options
+from model.training.run_folder import LOCK_FILE, open_run
+from model.training.stopping import StopRequest
+from model.training.train import train
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set and a run that was stopped in its second epoch; tests copy it."""
+    root = tmp_path_factory.mktemp("begun")
+    make_data(root)
+    train(tiny_options(root, steps=4, samples=1))
+    return root
+
+
+@pytest.fixture
+def root(begun: Path, tmp_path: Path) -> Path:
+    """A copy of it elsewhere, as on another machine: with other times of its files."""
+    shutil.copytree(begun, tmp_path / "copy", copy_function=shutil.copyfile)
+    return tmp_path / "copy"
+
+
+def resume(root: Path, said: list[str] | None = None) -> int:
+    options = resumed_options(root / "runs", "tiny", {"data": root / "data"})
+    return train(options, on_message=(said if said is not None else []).append).steps
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    files = (each for each in folder.rglob("*") if each.is_file())
+    return {str(each.relative_to(folder)): each.read_bytes() for each in files}
+
+
+def change(root: Path, **values: Any) -> None:
+    """Change what ``options.json`` says; None takes it away."""
+    path = root / "runs" / "tiny" / "options.json"
+    facts = json.loads(path.read_text(encoding="utf-8")) | values
+    kept = {key: value for key, value in facts.items() if value is not None}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def test_a_copied_run_goes_on_with_copied_frames(root: Path) -> None:
+    facts = json.loads((root / "runs/tiny/options.json").read_text(encoding="utf-8"))
+    assert (facts["frames"]["X"], facts["frames"]["Y"]) == (6, 6)
+    shutil.rmtree(root / "data" / ".cache")
+    said: list[str] = []
+    assert resume(root, said) == 6
+    assert not any("differ" in line or "nothing tells" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("fewer", "2 missing"),
+        ("more", "1 added"),
+        ("edited", "1 changed"),
+        ("renamed", "1 added, 1 missing"),
+        ("no list", "now 4 X and 6 Y"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_frames(root: Path, fault: str, told: str) -> None:
+    frames = root / "data" / "trainA"
+    if fault in ("fewer", "no list"):
+        (frames / "000.png").unlink()
+        (frames / "003.png").unlink()
+    elif fault == "more":
+        shutil.copyfile(root / "data/testA/002.png", frames / "900.png")
+    elif fault == "edited":
+        shutil.copyfile(root / "data/testA/002.png", frames / "001.png")
+    else:
+        (frames / "001.png").rename(frames / "901.png")
+    if fault == "no list":
+        (root / "runs/tiny" / FRAMES_FILE).unlink()
+    before = everything(root / "runs")
+    with pytest.raises(UserError, match=told) as caught:
+        resume(root)
+    assert caught.value.exit_code == 1
+    assert "another --run" in str(caught.value)
+    assert everything(root / "runs") == before
+
+
+def test_a_run_of_an_older_version_goes_on_and_says_what_it_does_not_know(root: Path) -> None:
+    change(root, frames=None)
+    (root / "runs/tiny" / FRAMES_FILE).unlink()
+    said: list[str] = []
+    assert resume(root, said) == 6
+    assert any("nothing tells" in line for line in said)
+
+
+def test_a_run_without_a_fingerprint_ends_where_its_steps_do_not_fit(root: Path) -> None:
+    change(root, frames=None)
+    for folder in ("trainA", "trainB"):
+        for number in (1, 2, 3, 4, 5):
+            (root / "data" / folder / f"{number:03d}.png").unlink()
+    with pytest.raises(UserError, match="begun with others"):
+        resume(root)
+
+
+def test_another_torch_is_mentioned(root: Path) -> None:
+    change(root, torch="2.0.1")
+    said: list[str] = []
+    resume(root, said)
+    assert any("torch 2.0.1" in line and torch.__version__ in line for line in said)
+
+
+def options_with(**values: Any) -> str:
+    settings = {"data": "data", "runs": "runs", "network": {}} | values
+    return json.dumps({"options": settings, "speed": {}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", "null", "{" * 100_000, '{"options": ' + "[" * 100_000),
+        *('{"options": null, "speed": {}}', '{"options": {}, "speed": null}', "\0"),
+        '{"options": {}, "speed": {"bf16": "yes"}}',
+        *(options_with(network={"generator_blocks": 10**9}), options_with(network={"wings": 2})),
+        *(options_with(batch_size=0), options_with(size=10**12), options_with(epochs="many")),
+        *(options_with(data=None), options_with(keep_epochs=7), options_with(gan="none")),
+        options_with(seed=10**400),
+    ],
+)
+def test_options_that_nobody_wrote_so_are_told(root: Path, text: str) -> None:
+    (root / "runs/tiny/options.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"options\.json cannot be read"):
+        resume(root)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes with names")
+@pytest.mark.parametrize("name", ["options.json", "log.jsonl"])
+def test_a_pipe_in_a_run_is_not_waited_for(root: Path, name: str) -> None:
+    (root / "runs/tiny" / name).unlink()
+    os.mkfifo(root / "runs/tiny" / name)
+    with pytest.raises(UserError, match=name):
+        resume(root)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("name", ["log.jsonl", "samples", "tensorboard", LOCK_FILE])
+def test_a_run_writes_through_no_link(root: Path, name: str) -> None:
+    path, victim = root / "runs/tiny" / name, root / "victim"
+    path.rename(victim)
+    path.symlink_to(victim)
+    before = everything(victim) if victim.is_dir() else victim.read_bytes()
+    with pytest.raises(UserError):
+        resume(root)
+    assert (everything(victim) if victim.is_dir() else victim.read_bytes()) == before
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from dataset.locks import hold_folder
+with hold_folder(Path("runs", sys.argv[1]), sys.argv[2], "nobody else"):
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("run", ["tiny", "new"])
+def test_a_run_that_another_process_trains_is_left_to_it(root: Path, run: str) -> None:
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", HOLDS, run, LOCK_FILE]
+    with subprocess.Popen(command, cwd=root, env=environment, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        before = everything(root)
+        try:
+            for again in {run == "tiny", False}:
+                with pytest.raises(UserError, match="trained by another process") as caught:
+                    train(tiny_options(root, run=run, resume=again))
+                assert caught.value.exit_code == 1
+            assert everything(root) == before
+        finally:
+            process.communicate(timeout=60)
+    assert (root / "runs" / "new").exists() is False
+
+
+def test_two_runs_without_a_name_get_two_folders(root: Path) -> None:
+    options = tiny_options(root, run="")
+    with open_run(options) as first, open_run(options) as second:
+        assert first != second
+    assert not first.exists()
+    assert not second.exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no such signal")
+def test_a_terminal_that_closes_is_a_wish_to_stop_however_often_it_says_so() -> None:
+    with StopRequest() as stop:
+        assert not stop.wanted
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.wanted
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no such signal")
+def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.wanted
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_the_same_signal_twice_interrupts() -> None:
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.wanted
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+TRAINS = [*("train", "--preset", "cpu", "--run", "long", "--batch-size", "1", "--size", "32")]
+TRAINS += ["--filters", "4", "--blocks", "1", "--discriminator-filters", "4", "--precision", "fp32"]
+TRAINS += ["--compile", "off", "--memory-format", "contiguous"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no such signal")
+def test_a_closed_terminal_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    command = [sys.executable, str(ROOT / "cli.py"), *TRAINS, "--epochs", "5000"]
+    outer, inner = os.openpty()
+    with subprocess.Popen(command, cwd=tmp_path, stdout=inner, stderr=inner, stdin=inner) as run:
+        os.close(inner)
+        log = tmp_path / "runs" / "long" / "log.jsonl"
+        for _ in range(1200):
+            if run.poll() is not None or (log.exists() and log.read_bytes().count(b"\n") >= 4):
+                break
+            os.set_blocking(outer, False)
+            with suppress(OSError):  # there is nothing to read yet
+                os.read(outer, 1 << 16)
+            time.sleep(0.1)
+        os.close(outer)  # whatever it writes now fails
+        run.send_signal(signal.SIGHUP)
+        assert run.wait(120) == 130
+    state = torch.load(log.parent / "checkpoints" / STATE_FILE, weights_only=True)["position"]
+    assert state["done"] == (state["epoch"] - 1) * 6 + state["step"] >= 12
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no such device")
+def test_training_goes_on_when_nobody_can_read_what_it_says(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    command = [sys.executable, str(ROOT / "cli.py"), *TRAINS, "--steps", "3"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=full, timeout=240)
+    assert done.returncode == 0
+    assert (tmp_path / "runs/long/log.jsonl").read_bytes()

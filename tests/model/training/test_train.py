@@ -1,0 +1,335 @@
+"""A real run of small networks: files, resuming, stopping, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import ROOT
+from helpers.limited import fault_without_memory
+from helpers.tiny_runs import make_data, tiny_options
+
+import model.training.train
+from dataset.errors import UserError
+from dataset.pictures.images import read_image
+from model.checkpoint import STATE_FILE, Position, load_network, load_restorer
+from model.networks import Generator
+from model.options import PRESETS, TrainOptions, cpu_preset
+from model.state_files import fingerprint
+from model.training.reporter import Desk
+from model.training.resuming import resumed_options
+from model.training.run_folder import kept_epochs, plan_epochs, plan_rest
+from model.training.train import Progress, describe_plan, train
+
+TIMES = {"pairs_per_s", "tflop_per_s", "waited"}  # what two equal runs may differ in
+
+
+def position_of(run: Path) -> dict[str, int]:
+    return torch.load(run / "checkpoints" / STATE_FILE, weights_only=True)["position"]
+
+
+def state_of(run: Path) -> str:
+    """A digest of networks, averages, optimizers and pools."""
+    state = torch.load(run / "checkpoints" / STATE_FILE, weights_only=True)
+    return fingerprint(state["model"])
+
+
+def log_of(run: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: line[key] for key in line.keys() - TIMES} for line in lines]
+
+
+def test_a_run_leaves_options_log_samples_and_checkpoints(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    seen: list[Progress] = []
+    summary = train(tiny_options(tmp_path), seen.append)
+    run = tmp_path / "runs" / "tiny"
+    assert (summary.run, summary.steps, summary.epoch, summary.interrupted) == (run, 6, 3, False)
+    options = json.loads((run / "options.json").read_text(encoding="utf-8"))
+    assert options["options"]["epochs"] == 2
+    assert options["torch"] == torch.__version__
+    losses, look, *later = log_of(run)
+    assert [line["step"] for line in (losses, look, *later)] == [3, 3, 6, 6]
+    assert {"D_X", "D_Y", "G", "F", "cycle_X", "cycle_Y", "accuracy_X"} <= losses.keys()
+    assert {"clipped_before", "clipped_after", "psnr_pairs"} <= look.keys()
+    assert list((run / "tensorboard").iterdir())
+    assert (seen[-1].done, seen[-1].total) == (6, 6)
+    names = {path.name for path in (run / "checkpoints").iterdir()}
+    assert {f"latest_net_{net}.pth" for net in ("G_A", "G_B", "D_A", "D_B")} <= names
+    assert {"1_net_G_B.pth", "2_net_G_B.pth", STATE_FILE} <= names
+    grid = read_image(run / "samples" / "epoch_002.png")
+    assert grid.shape == (6 * (40 + 2) + 2, 4 * (40 + 2) + 2, 3)  # make_grid pads by 2 pixels
+
+
+@pytest.mark.parametrize("cut_at", [3, 4])
+def test_resumed_equals_uninterrupted_to_the_bit(tmp_path: Path, cut_at: int) -> None:
+    make_data(tmp_path)
+    settings = {"ema": 0.9, "discriminator_every": 2, "identity_weight": 0.5}
+    whole = train(tiny_options(tmp_path, run="whole", **settings))
+    cut = train(tiny_options(tmp_path, run="cut", steps=cut_at, **settings))
+    assert (cut.epoch, cut.step) == (2, cut_at - 3)
+    assert state_of(whole.run) != state_of(cut.run)
+    said: list[str] = []
+    resumed = train(resumed_options(tmp_path / "runs", "cut", {}), on_message=said.append)
+    assert any("resuming" in line and f"epoch 2, step {cut_at - 3}" in line for line in said)
+    assert resumed.steps == 6
+    assert state_of(whole.run) == state_of(resumed.run)
+
+
+def test_resuming_what_is_complete_changes_nothing(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    whole = train(tiny_options(tmp_path, epochs=3))
+    before = state_of(whole.run)
+    again = train(resumed_options(tmp_path / "runs", "tiny", {}))
+    assert again.steps == whole.steps
+    assert state_of(again.run) == before
+
+
+class Killed(Exception):
+    """Stands in for the end of a process."""
+
+
+@pytest.mark.parametrize("where", ["report", "save"])
+def test_log_of_a_killed_run_becomes_that_of_an_uninterrupted_one(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_data(tmp_path)
+    settings = {"epochs": 4, "checkpoint_every": 3 if where == "save" else 2}
+    whole = train(tiny_options(tmp_path, run="whole", **settings))
+    proper = getattr(Desk, where)
+
+    def kill(desk: Desk, at: Position, *rest: object, **named: object) -> None:
+        if where == "save" and at.epoch == 4 and at.step == 0:
+            raise Killed  # the samples of the third epoch are in the log, and no checkpoint is
+        proper(desk, at, *rest, **named)
+        if where == "report" and at.done == 9:
+            raise Killed
+
+    monkeypatch.setattr(Desk, where, kill)
+    with pytest.raises(Killed):
+        train(tiny_options(tmp_path, run="cut", **settings))
+    monkeypatch.undo()
+    resumed = train(resumed_options(tmp_path / "runs", "cut", {}))
+    assert state_of(whole.run) == state_of(resumed.run)
+    assert log_of(whole.run) == log_of(resumed.run)
+
+
+def test_ctrl_c_saves_and_resume_goes_on_at_that_step(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    command = [
+        sys.executable,
+        str(ROOT / "cli.py"),
+        "train",
+        "--preset",
+        "cpu",
+        "--run",
+        "long",
+        "--epochs",
+        "500",
+        "--batch-size",
+        "1",
+        "--size",
+        "32",
+        "--precision",
+        "fp32",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
+    )
+    log = tmp_path / "runs" / "long" / "log.jsonl"
+    for _ in range(600):
+        if log.exists() and log.read_text().count("\n") >= 4:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--run long --resume" in output
+    state = position_of(log.parent)
+    done = state["done"]
+    assert done == (state["epoch"] - 1) * 6 + state["step"]
+    assert done >= 12
+    again = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "cli.py"),
+            "train",
+            "--run",
+            "long",
+            "--resume",
+            "--steps",
+            str(done + 2),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"at epoch {state['epoch']}, step {state['step']}" in again.stdout
+    assert f"{done + 2} steps" in again.stdout
+
+
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    train(tiny_options(tmp_path, steps=1))
+    with pytest.raises(UserError, match="--resume"):
+        train(tiny_options(tmp_path))
+
+
+def test_training_without_data_leaves_no_run_behind(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cli split"):
+        train(tiny_options(tmp_path))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("fault", ["init", "picture"])
+def test_a_start_that_fails_leaves_no_run_behind(tmp_path: Path, fault: str) -> None:
+    data = make_data(tmp_path)
+    if fault == "picture":
+        (data / "trainB" / "000.png").write_bytes(b"\x89PNG, cut off")
+    init = tmp_path / "nowhere" if fault == "init" else None
+    with pytest.raises(UserError, match="nowhere" if init else r"000\.png"):
+        train(tiny_options(tmp_path, init=init))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")
+def test_steps_that_do_not_fit_into_memory_are_told(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    code = f"""
+        from pathlib import Path
+        import torch
+        from model.options import TrainOptions
+        from model.training.train import train
+        torch.set_num_threads(1)
+        options = TrainOptions(
+            data=Path({str(tmp_path / "data")!r}), runs=Path({str(tmp_path / "runs")!r}),
+            size=256, batch_size=4, device="cpu", precision="fp32", compile="off",
+        )
+    """
+    found = fault_without_memory(code, "train(options)", spare=512 << 20)
+    assert "smaller --batch-size" in found
+    assert not (tmp_path / "runs").exists()
+
+
+def test_resuming_other_networks_is_refused(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    options = tiny_options(tmp_path, steps=1)
+    train(options)
+    wider = replace(options, resume=True, network=replace(options.network, generator_filters=8))
+    with pytest.raises(UserError, match="does not fit"):
+        train(wider)
+
+
+def test_a_checkpoint_in_cyclegans_form_loads(tmp_path: Path) -> None:
+    network = Generator(4, 1)
+    state = {key: torch.randn_like(value) for key, value in network.state_dict().items()}
+    extra = {"model.2.running_mean": torch.zeros(4), "model.2.num_batches_tracked": torch.tensor(1)}
+    torch.save(state | extra, tmp_path / "latest_net_G_B.pth")
+    load_network(network, tmp_path / "latest_net_G_B.pth")
+    assert all(torch.equal(network.state_dict()[key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "foreign", "pickle", "shape"])
+def test_a_bad_checkpoint_gives_a_clear_error(tmp_path: Path, damage: str) -> None:
+    make_data(tmp_path)
+    run = train(tiny_options(tmp_path, steps=1)).run
+    path = run / "checkpoints" / "latest_net_G_B.pth"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "foreign":
+        path.write_bytes(b"no checkpoint at all")
+    elif damage == "pickle":
+        torch.save({"model": os.getcwd}, path)
+    else:
+        torch.save(Generator(8, 1).state_dict(), path)
+    with pytest.raises(UserError, match=r"latest_net_G_B\.pth"):
+        load_restorer(run, torch.device("cpu"))
+
+
+def test_divergence_is_explained_and_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    run = train(tiny_options(tmp_path, steps=3)).run
+    before = state_of(run)
+    mad = replace(resumed_options(tmp_path / "runs", "tiny", {}), learning_rate=1e30)
+    with pytest.raises(UserError, match="diverged"):
+        train(replace(mad, epochs=30))
+    assert state_of(run) == before
+
+
+def test_a_run_starts_from_the_networks_of_another(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    first = train(tiny_options(tmp_path, run="first")).run
+    said: list[str] = []
+    options = tiny_options(tmp_path, run="second", init=first / "checkpoints", steps=1)
+    second = train(replace(options, learning_rate=1e-6), on_message=said.append).run
+    assert any("starting from" in line for line in said)
+    one, other = (load_restorer(run, torch.device("cpu")).state_dict() for run in (first, second))
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], atol=2e-6, rtol=0)
+
+
+def test_a_run_goes_on_without_the_networks_that_it_started_from(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    first = train(tiny_options(tmp_path, run="first", steps=1)).run
+    train(tiny_options(tmp_path, run="second", init=first / "checkpoints", steps=1))
+    shutil.rmtree(first)
+    assert train(resumed_options(tmp_path / "runs", "second", {})).steps == 6
+
+
+def test_networks_to_start_from_are_missed_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_data(tmp_path)
+    monkeypatch.setattr(model.train, "agree_on_speed", lambda *_: pytest.fail("measured"))
+    with pytest.raises(UserError, match="checkpoints folder of a run"):
+        train(tiny_options(tmp_path, init=tmp_path))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_dry_run_describes_the_paper_and_writes_nothing(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    text = describe_plan(replace(tiny_options(tmp_path), epochs=200))
+    assert "frames: 6 X, 6 Y" in text
+    assert "estimate: 600 steps" in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_defaults_are_the_papers() -> None:
+    paper = TrainOptions()
+    assert (paper.size, paper.epochs, paper.constant_epochs, paper.batch_size) == (
+        256,
+        200,
+        100,
+        4,
+    )
+    assert (paper.learning_rate, paper.beta1, paper.beta2) == (2e-4, 0.5, 0.999)
+    assert (paper.cycle_weight, paper.identity_weight, paper.pool_size) == (10.0, 0.0, 50)
+    assert not paper.minimax
+    assert not paper.network.residual
+
+
+def test_best_keeps_the_papers_losses_and_sizes_of_networks() -> None:
+    best, paper = PRESETS["best"](), TrainOptions()
+    assert best.network == replace(paper.network, residual=True, resize=True)
+    for name in ("gan", "minimax", "cycle_weight", "identity_weight", "pool_size", "epochs"):
+        assert getattr(best, name) == getattr(paper, name)
+
+
+def test_minutes_become_epochs_and_figure_3_fits_into_them() -> None:
+    planned = plan_epochs(replace(cpu_preset(), minutes=10), 50, seconds_per_step=1.0)
+    assert planned.epochs == 12
+    assert plan_rest(planned, 4, seconds=300).epochs == 8  # 75 s each, 300 s left
+    assert kept_epochs(planned) == {1, 3, 7, 9, 12}
+    assert kept_epochs(TrainOptions()) == {1, 5, 10, 14, 18}
