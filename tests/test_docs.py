@@ -1,4 +1,4 @@
-"""README, help and the tree say the same."""
+"""README, docs, help and the tree say the same."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RECORDING = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -58,9 +59,9 @@ def calls(line: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def tree() -> list[tuple[str, str]]:
-    """(path, what it is for) of each line of the tree in the README."""
-    block = re.search(r"```text\ncli\.py.*?```", README, re.S)
-    assert block, "the README has no tree"
+    """(path, what it is for) of each line of the tree in docs/architecture.md."""
+    block = re.search(r"```text\ncli\.py.*?```", ARCHITECTURE, re.S)
+    assert block, "docs/architecture.md has no tree"
     found, folders = [], []
     for line in block.group().splitlines()[1:-1]:
         match = re.match(r"( *)(\S+)\s+(\S.*)", line)
