@@ -1,20 +1,34 @@
-"""Settings of the long operations of ``model``. Standard library only: help loads no torch."""
+"""Settings of training, restoring and evaluating; each field's help text is the option's help.
+
+Standard library only: ``--help`` must not load torch.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dataset.setting import setting
+
+METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma")
+EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
+DETAIL_MODES = ("auto", "native", "carried", "mixed")
+ON_OFF = ("auto", "on", "off")
+
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """What it takes to build the four networks again from a checkpoint."""
+    """Everything needed to build the four networks again from a checkpoint."""
 
-    generator_filters: int = 64  # channels of the generator's first layer
-    generator_blocks: int = 9  # residual blocks between the two stride-2 layers and their mirror
-    discriminator_filters: int = 64  # channels of the discriminator's first layer
-    residual: bool = False  # the generator corrects its input (gain, offset), else draws anew
-    resize: bool = False  # upsample and convolve instead of CycleGAN's transposed convolutions
+    generator_filters: int = setting(
+        64, "Channels of a generator's first layer.", flag="filters", least=1
+    )
+    generator_blocks: int = setting(9, "Residual blocks of a generator.", flag="blocks", least=0)
+    discriminator_filters: int = setting(64, "Channels of a discriminator's first layer.", least=1)
+    residual: bool = setting(False, "Predict gain and offset of the input, not a new picture.")
+    resize: bool = setting(
+        False, "Upsample and convolve instead of transposed convolutions: no checkerboard."
+    )
 
 
 @dataclass(frozen=True)
@@ -24,42 +38,64 @@ class TrainOptions:
     Where the paper is silent (lambda, pool, Adam's beta2) they are those of CycleGAN.
     """
 
-    data: Path = Path("data")  # folder with trainA (X) and trainB (Y)
-    runs: Path = Path("runs")  # folder of the runs
-    run: str = ""  # name of this run's folder; empty: the time of the start
-    epochs: int = 200  # passes over the larger domain
-    constant_share: float = 0.5  # of the epochs, before the rate falls linearly to 0
-    batch_size: int = 4  # frames of each domain in one step
-    size: int = 256  # side of the square that the networks see in training, pixels
-    load_size: int = 256  # shorter side of the stored frames, area-averaged; 0: as recorded
-    steps: int = 0  # stop after so many steps in all; 0: no such limit
-    minutes: float = 0.0  # plan the epochs so that training takes about this long; 0: as given
-    learning_rate: float = 2e-4  # Adam, all four networks
-    beta1: float = 0.5  # Adam, the paper's momentum
-    beta2: float = 0.999  # Adam
-    cycle_weight: float = 10.0  # lambda of equation (1)
-    identity_weight: float = 0.0  # L1 of F(x) - x and G(y) - y; the paper has none
-    gan: str = "log"  # log: equations (2) and (3); least-squares: Mao et al., as CycleGAN's code
-    minimax: bool = False  # the literal log(1 - D) for the generators; off: -log D
-    discriminator_rate: float = 1.0  # the discriminators' learning rate / the generators'
-    discriminator_every: int = 1  # generator steps to one discriminator step
-    ema: float = 0.0  # decay a step of the generators' average, less at first; 0: none is kept
-    pool_size: int = 50  # generated frames kept for each discriminator; 0: none
-    flip: bool = True  # mirror half of the frames
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    precision: str = "auto"  # auto (measured at the start), fp32 or bf16
-    memory_format: str = "auto"  # auto (measured), contiguous or channels_last
-    compile: str = "auto"  # auto (measured where it can pay), on or off: torch.compile
-    graphs: str = "auto"  # auto (measured on CUDA), on or off: the whole step as one CUDA graph
-    seed: int = 0  # of the weights, the order of the frames, the crops and the pools
-    resume: bool = False  # go on with the newest checkpoint of the run
-    init: Path | None = None  # folder with CycleGAN's network files to start from; None: anew
-    checkpoint_every: int = 0  # steps between two checkpoints; 0: by time
-    checkpoint_minutes: float = 5.0  # minutes between two checkpoints, and one after each epoch
-    samples: int = 4  # frames of each domain in a sample grid
-    sample_every: int = 1  # epochs between two sample grids
-    keep_epochs: tuple[int, ...] = (1, 5, 10, 14, 18)  # Figure 3's epochs keep their F
-    network: NetworkOptions = NetworkOptions()
+    data: Path = setting(Path("data"), "Data set with trainA (X) and trainB (Y).", folder=True)
+    runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
+    run: str = setting("", "Name of the run.", shown="the start time")
+    epochs: int = setting(200, "Passes over the larger domain.", least=1)
+    constant_share: float = setting(0.5)  # share of the epochs before the learning rate decays
+    batch_size: int = setting(4, "Frames of each domain per step.", least=1)
+    size: int = setting(256, "Side of the square training crops, in pixels.", least=32)
+    load_size: int = setting(
+        256, "Shorter side that frames are downscaled to; 0: as recorded.", least=0
+    )
+    steps: int = setting(0, "Stop after this many steps in total.", shown="no limit", least=0)
+    minutes: float = setting(
+        0.0, "Plan the epochs so that training takes about N minutes.", shown="off", least=0
+    )
+    learning_rate: float = setting(2e-4, "Adam's learning rate.", least=0)
+    beta1: float = setting(0.5)  # Adam; the paper's momentum
+    beta2: float = setting(0.999)  # Adam
+    cycle_weight: float = setting(
+        10.0, "Weight of the cycle loss: lambda of equation (1).", least=0
+    )
+    identity_weight: float = setting(0.0, "Weight of the identity loss; the paper: 0.", least=0)
+    gan: str = setting("log", "Adversarial loss; the paper: log.", choices=("log", "least-squares"))
+    minimax: bool = setting(False, "Generators minimize log(1 - D) instead of -log D.")
+    discriminator_rate: float = setting(
+        1.0, "Discriminators' learning rate, relative to the generators'.", least=0
+    )
+    discriminator_every: int = setting(1, "Generator steps per discriminator step.", least=1)
+    ema: float = setting(0.0, "Keep an EMA of the weights; decay per step.", least=0, below=1)
+    pool_size: int = setting(50)  # generated frames kept for each discriminator; 0: none
+    flip: bool = setting(True)  # mirror half of the frames
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
+    precision: str = setting(
+        "auto", "Precision of the convolutions; auto: the faster.", choices=("auto", "fp32", "bf16")
+    )
+    memory_format: str = setting(
+        "auto",
+        "Memory format of the tensors; auto: the faster.",
+        choices=("auto", "contiguous", "channels_last"),
+    )
+    compile: str = setting("auto", "torch.compile; auto: where it is faster.", choices=ON_OFF)
+    graphs: str = setting(
+        "auto", "Whole step as one CUDA graph; auto: where faster.", choices=ON_OFF
+    )
+    seed: int = setting(0, "Random seed.")  # weights, order of frames, crops, pools
+    resume: bool = setting(False, "Resume a run: the newest, or --run.")
+    init: Path | None = setting(
+        None, "Start from the CycleGAN network files in this folder.", folder=True
+    )
+    checkpoint_every: int = setting(0, "Steps between checkpoints.", shown="by time", least=0)
+    checkpoint_minutes: float = setting(
+        5.0, "Minutes between checkpoints; each epoch ends with one, too.", least=0
+    )
+    samples: int = setting(4)  # frames of each domain in a sample grid
+    sample_every: int = setting(1)  # epochs between sample grids
+    keep_epochs: tuple[int, ...] = setting(
+        (1, 5, 10, 14, 18)
+    )  # epochs of Figure 3, whose F is kept
+    network: NetworkOptions = setting(NetworkOptions())
 
     @property
     def constant_epochs(self) -> int:
@@ -92,7 +128,7 @@ def cpu_preset() -> TrainOptions:
 
 
 def best_preset() -> TrainOptions:
-    """The paper's losses with the networks, squares and rate that restored best (docs/LOG.md)."""
+    """The paper's losses with the networks, crops and rate that restored best (docs/LOG.md)."""
     return replace(
         TrainOptions(),
         size=128,
@@ -110,40 +146,63 @@ PRESETS = {"paper": paper_preset, "cpu": cpu_preset, "best": best_preset}
 class RestoreOptions:
     """Settings of ``cli restore``."""
 
-    out: Path | None = None  # file (one input) or folder; None: beside the input
-    suffix: str = "_restored"  # after the name of an input
-    ext: str = "auto"  # auto: the input's format; png, jpg, webp, tiff
-    overwrite: bool = False  # replace an output that exists; an input is never replaced
-    skip_existing: bool = False  # leave out inputs whose output exists
-    recursive: bool = False  # folders with all that lies below them
-    compare: bool = False  # also write input and output side by side
-    reference: Path | None = None  # third in the comparison
-    method: str = "network"  # or what came before: cielab, ycbcr, gamma
-    threshold: float | None = None  # of cielab and ycbcr; None: as published
-    strength: float | None = None  # share of the correction, 0 to 1; None: as a picture needs
-    detail: str = "auto"  # pictures larger than in training: native, carried, mixed (whole.py)
-    runs: Path = Path("runs")  # folder of the runs
-    run: str = ""  # name of the run, or a file of weights; empty: the newest with a checkpoint
-    onnx: Path | None = None  # a file of `cli export`, run by onnxruntime instead of torch
-    device: str = "auto"  # auto, cpu, cuda, mps
+    out: Path | None = setting(None, "Output file (one input) or folder.", shown="beside the input")
+    suffix: str = setting("_restored", "Appended to the name of an input.")
+    ext: str = setting("auto", "Output format; auto: the input's.", choices=EXTENSIONS)
+    overwrite: bool = setting(False, "Replace existing outputs; inputs are never replaced.")
+    skip_existing: bool = setting(False, "Skip inputs whose output exists.")
+    recursive: bool = setting(False, "Include subfolders.")
+    compare: bool = setting(False, "Also write input and output side by side.")
+    reference: Path | None = setting(None, "Third picture of the comparison.")
+    method: str = setting("network", "The network, or an earlier method.", choices=METHOD_NAMES)
+    threshold: float | None = setting(
+        None, "Threshold of cielab (L* 0-100) or ycbcr (Y' 0-255).", shown="as published"
+    )
+    strength: float | None = setting(
+        None, "Share of the correction, 0 to 1.", shown="what each picture needs", least=0, most=1
+    )
+    detail: str = setting(
+        "auto", "How pictures larger than in training are restored.", choices=DETAIL_MODES
+    )
+    runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
+    run: str = setting("", "Run name or weights file.", shown="the newest run")
+    onnx: Path | None = setting(None, "Use this .onnx file of `cli export`, with onnxruntime.")
+    device: str = setting("auto", "auto, cpu, cuda, mps.")
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
     """What is compared, on which pictures, and where the page goes."""
 
-    data: Path = Path("data")  # a data set: pairs.csv, testA (X), testB (Y)
-    pairs: Path | None = None  # columns over_exposed,reference; None: pairs.csv of the data set
-    over_exposed: Path | None = None  # folder of Y; None: testB where there are no pairs
-    well_exposed: Path | None = None  # folder of X; None: testA where testB is taken
-    methods: tuple[str, ...] = ("network", "cielab", "ycbcr", "gamma")  # the first is judged
-    oracles: bool = True  # best factor and best gamma with the reference in hand, too
-    runs: Path = Path("runs")  # folder of the runs
-    run: str = ""  # name of the run, or a file of weights; empty: the newest
-    device: str = "auto"  # auto, cpu, cuda, mps
-    detail: str = "auto"  # as in RestoreOptions
-    strength: float | None = None  # as in RestoreOptions
-    frames: int = 0  # at most so many pairs, and frames of each domain, evenly spread; 0: all
-    inception_weights: Path | None = None  # for KID; None: torch-fidelity's download
-    out: Path | None = None  # folder for page, JSON and CSV; None: nothing is written
-    swept: int = 24  # pairs that are restored at every threshold for the page; 0: none
+    data: Path = setting(Path("data"), "Data set: pairs.csv, testA (X), testB (Y).", folder=True)
+    pairs: Path | None = setting(
+        None, "CSV with columns over_exposed,reference.", shown="DATA/pairs.csv"
+    )
+    over_exposed: Path | None = setting(
+        None, "Over-exposed pictures (Y).", shown="testB if there are no pairs", folder=True
+    )
+    well_exposed: Path | None = setting(
+        None,
+        "Well-exposed pictures (X), which should not change.",
+        shown="testA, with testB",
+        folder=True,
+    )
+    methods: tuple[str, ...] = setting(METHOD_NAMES, "Methods to compare; the first one is judged.")
+    oracles: bool = setting(True, "Also the best factor and the best gamma, given the reference.")
+    runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
+    run: str = setting("", "Run name or weights file.", shown="the newest run")
+    device: str = setting("auto", "auto, cpu, cuda, mps.")
+    detail: str = setting(
+        "auto", "How pictures larger than in training are restored.", choices=DETAIL_MODES
+    )
+    strength: float | None = setting(
+        None, "Share of the correction, 0 to 1.", shown="what each picture needs", least=0, most=1
+    )
+    frames: int = setting(
+        0, "Most pairs, and most pictures per domain, evenly spaced.", shown="all", least=0
+    )
+    inception_weights: Path | None = setting(
+        None, "Inception weights for KID.", shown="torch-fidelity's download"
+    )
+    out: Path | None = setting(None, "Folder for a page with pictures, JSON and CSV.", folder=True)
+    swept: int = setting(24, "Pairs in the page's threshold sweep; 0: no sweep.", least=0)
