@@ -4,19 +4,28 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """A fault that the user can mend.
+    """A fault that the user can mend: what is wrong, and what to do about it.
 
-    The message says what is wrong, which path or flag it concerns and what to do next.
-    Only ``cli.py`` shows it, without a traceback.
+    Only ``cli.py`` shows it, as one message without a traceback.
 
     Parameters
     ----------
-    message : str
-        One to three plain sentences.
+    what : str
+        One to three plain sentences: what is wrong, with the path or flag it concerns. They may
+        end with the remedy, where nobody needs it apart.
     exit_code : int
         2 for a fault in what was asked, 1 for a fault met on the way.
+    remedy : str
+        What to do, for those who show it apart.
+
+    Examples
+    --------
+    >>> error = UserError("There is no monitor 3.", remedy="Choose another --monitor.")
+    >>> str(error)
+    'There is no monitor 3. Choose another --monitor.'
     """
 
-    def __init__(self, message: str, exit_code: int = 2) -> None:
-        super().__init__(message)
+    def __init__(self, what: str, exit_code: int = 2, *, remedy: str = "") -> None:
+        super().__init__(f"{what} {remedy}".rstrip())
+        self.what, self.remedy = what, remedy
         self.exit_code = exit_code

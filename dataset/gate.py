@@ -2,8 +2,8 @@
 
 Files of sessions, data sets and runs may come from a friend, a crash or an editor. They are read
 only where they are regular files of a sensible size, and become typed values or a ``ValueError``
-in words; paths that they name stay inside the folder that they were found in. What the values
-mean, and what to tell the user, is up to the callers. Imports nothing of ours but errors.
+in words. What the values mean, and what to tell the user, is up to the callers; paths that files
+name are checked in `dataset.paths`. Imports nothing of ours but errors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -46,10 +47,6 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PATH)]
 CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-NOT_IN_PATHS = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_PLAIN = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-_PLAIN_PATHS = re.compile(rf"(?:{_PLAIN}(?:/{_PLAIN})*\n)*")
 
 
 def open_regular(path: str | Path, most: int) -> io.BufferedReader:
@@ -146,6 +143,71 @@ def convert(values: Any, kind: type[Kind]) -> Kind:
         return msgspec.convert(values, kind)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def settings_from(values: Any, kind: type[Kind], exact: tuple[type, ...] = ()) -> Kind:
+    """A dataclass of settings, rebuilt from the plain values that JSON has of it.
+
+    Fields that are not given have their defaults; paths may be texts.
+
+    Parameters
+    ----------
+    values : mapping
+    kind : type
+        A dataclass, perhaps with others inside. What its fields say of their values
+        (`dataset.setting`) is checked.
+    exact : tuple of type
+        Dataclasses of which unknown keys are refused; elsewhere they are passed over.
+
+    Raises
+    ------
+    ValueError
+        A value is of another type or out of range; in one line.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Options:
+    ...     out: Path = Path("captures")
+    ...     fps: float = 5.0
+    >>> settings_from({"out": "games"}, Options)  # doctest: +ELLIPSIS
+    Options(out=...Path('games'), fps=5.0)
+    """
+    try:
+        settings = msgspec.convert(values, kind, dec_hook=_to_path)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    _check_settings(settings, values, exact, "$")
+    return settings
+
+
+def _to_path(kind: type[Any], value: Any) -> Any:
+    if kind is not Path or not isinstance(value, (str, Path)):
+        raise ValueError(f"Expected a path, got `{type(value).__name__}`")
+    return Path(value)
+
+
+def _check_settings(settings: Any, values: Any, exact: tuple[type, ...], place: str) -> None:
+    """``ValueError`` where a value is not among those that its field says it may have."""
+    unknown = sorted(values.keys() - {each.name for each in fields(settings)})
+    if unknown and isinstance(settings, exact):
+        raise ValueError(f"Object contains unknown field `{plain(unknown[0])}` - at `{place}`")
+    for each in fields(settings):
+        value, about, here = getattr(settings, each.name), each.metadata, f"{place}.{each.name}"
+        if is_dataclass(value):
+            _check_settings(value, values.get(each.name, {}), exact, here)
+        elif each.name in values and value is not None and not _fits(value, about):
+            raise ValueError(f"Invalid value {plain(repr(value))} - at `{here}`")
+
+
+def _fits(value: Any, about: Mapping[Any, Any]) -> bool:
+    return (
+        value in about.get("choices", (value,))
+        and not value < about.get("least", value)
+        and not value > about.get("most", value)
+        and ("below" not in about or value < about["below"])
+    )
 
 
 def check_depth(values: Any, most: int = MOST_DEPTH) -> None:
@@ -247,96 +309,6 @@ def _place(head: Sequence[str], name: str) -> int:
     if name not in head:
         raise ValueError(f"line 1 has no column {name!r}")
     return head.index(name)
-
-
-def check_path(name: str) -> str:
-    """A path inside a folder as a file names it: relative, with forward slashes, nothing odd.
-
-    Only its text is looked at; where it leads on this disk, `inside` tells.
-
-    Raises
-    ------
-    ValueError
-        It is empty, absolute, too long, leads upwards, or has characters that no name has.
-
-    Examples
-    --------
-    >>> check_path("frames/000000.png")
-    'frames/000000.png'
-    """
-    if not 0 < len(name) <= LONGEST_PATH:
-        raise ValueError("a path is empty or too long")
-    if NOT_IN_PATHS.search(name) or _DRIVE.match(name):
-        raise ValueError(f"{plain(name[:80])!r} is no path inside a folder")
-    if not {"", ".", ".."}.isdisjoint(name.split("/")):
-        raise ValueError(f"{plain(name[:80])!r} leads out of its folder")
-    return name
-
-
-def check_paths(names: Sequence[str]) -> Sequence[str]:
-    """`check_path` of very many, quick where they are as plain as a recorder's.
-
-    Examples
-    --------
-    >>> check_paths(["frames/000000.png", "frames/000001.png"])
-    ['frames/000000.png', 'frames/000001.png']
-    """
-    text = "\n".join(names) + "\n"
-    short = max(map(len, names), default=0) <= LONGEST_PATH
-    if not short or not _PLAIN_PATHS.fullmatch(text) or text.count("\n") != max(len(names), 1):
-        for name in names:
-            check_path(name)
-    return names
-
-
-def inside(root: str | Path, name: str) -> Path:
-    """A path below a folder, wherever links lead: the folder itself may be a link.
-
-    Parameters
-    ----------
-    root : str or Path
-        The folder.
-    name : str
-        As of `check_path`. The file need not be there.
-
-    Raises
-    ------
-    ValueError
-        As of `check_path`, or a link leads out of the folder.
-    """
-    place = Path(root) / check_path(name)
-    try:
-        leads_out = not place.resolve().is_relative_to(Path(root).resolve())
-    except (OSError, RuntimeError) as error:  # a link to itself
-        raise ValueError(f"{plain(name)!r} cannot be followed: {error}") from error
-    if leads_out:
-        raise ValueError(f"{plain(name)!r} leads out of its folder")
-    return place
-
-
-def regular_names(folder: str | Path, root: str | Path) -> set[str]:
-    """Names of the regular files in a folder below `root`; links count where they stay below it.
-
-    For very many files: each is asked for once. Empty where the folder is missing or leads out.
-    """
-    top = os.path.realpath(root)
-    if not _is_below(os.path.realpath(folder), top):
-        return set()
-    try:
-        with os.scandir(folder) as entries:
-            return {each.name for each in entries if _is_ours(each, top)}
-    except (OSError, ValueError):
-        return set()
-
-
-def _is_ours(entry: os.DirEntry[str], top: str) -> bool:
-    if not entry.is_symlink():
-        return entry.is_file(follow_symlinks=False)
-    return is_regular(entry.path) and _is_below(os.path.realpath(entry.path), top)
-
-
-def _is_below(path: str, top: str) -> bool:
-    return path == top or path.startswith(top.rstrip(os.sep) + os.sep)
 
 
 def plain(text: object) -> str:

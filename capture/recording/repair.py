@@ -30,6 +30,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.files import move_aside, open_to_append, remove_file, written_aside
 from dataset.parts import remove_parts
+from dataset.paths import inside, regular_names
 from dataset.pictures.hashing import phash, sha256
 from dataset.pictures.images import Image, decode
 from dataset.pictures.limits import TooLarge
@@ -185,7 +186,7 @@ class _Repair:
     def _sort_out(self, frames: list[Frame]) -> tuple[list[Frame], list[Frame], list[Frame]]:
         """Frames whose files are as they were written; whose are gone; whose differ."""
         sorted_out: tuple[list[Frame], list[Frame], list[Frame]] = ([], [], [])
-        names = gate.regular_names(self._session / "frames", self._session)
+        names = regular_names(self._session / "frames", self._session)
         for done, frame in enumerate(frames, start=1):
             self._check_stop()
             sorted_out[self._state(frame, names)].append(frame)
@@ -219,7 +220,7 @@ class _Repair:
     def _is_in(self, frame: Frame) -> bool:
         """Whether a file that no recorder would name is one of the session."""
         try:
-            return gate.is_regular(gate.inside(self._session, frame.file))
+            return gate.is_regular(inside(self._session, frame.file))
         except ValueError:  # a link leads out of it
             return False
 

@@ -31,6 +31,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.files import ends_with_line, open_to_append
 from dataset.labelling.clipping import ClippingStatistics, Mask, measure_clipping
+from dataset.paths import inside
 from dataset.pictures.images import check_picture, decode, decode_unchanged, read_image
 from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge
 from dataset.pictures.png import SIGNATURE
@@ -171,7 +172,7 @@ def hud_digest(session: Path) -> str:
     if not os.path.lexists(path):
         return ""
     try:
-        data = gate.read_regular(gate.inside(session, HUD_MASK), gate.MOST_PICTURE)
+        data = gate.read_regular(inside(session, HUD_MASK), gate.MOST_PICTURE)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except ValueError as error:

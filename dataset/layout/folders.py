@@ -18,7 +18,7 @@ from typing import Any
 
 from dataset.errors import UserError
 from dataset.files import remove_empty, remove_file, write_whole
-from dataset.gate import check_path, refuse_links
+from dataset.gate import refuse_links
 from dataset.layout.links import place_file
 from dataset.layout.readers import (
     CACHE_FOLDER,
@@ -31,6 +31,7 @@ from dataset.layout.readers import (
 )
 from dataset.locks import hold_folder
 from dataset.parts import PART_NAME, remove_parts
+from dataset.paths import check_path
 from dataset.pictures.images import READABLE
 
 CROISSANT_FILE, METADATA_FILE = "croissant.json", "metadata.csv"

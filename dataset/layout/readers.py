@@ -16,13 +16,13 @@ from dataset.errors import UserError
 from dataset.gate import (
     MOST_SPLIT,
     Name,
-    check_path,
     is_regular,
     parse_json,
     read_regular,
     read_table,
 )
 from dataset.locks import is_held
+from dataset.paths import check_path
 from dataset.pictures.images import READABLE
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")

@@ -24,6 +24,7 @@ from dataset.labelling.rules import DUPLICATE, LABELS, UNREADABLE, LabelRow
 from dataset.local_page import Guard, bind_page, make_page, serve_page
 from dataset.local_server import PageServer
 from dataset.options import PAPER_COUNTS, ReviewOptions
+from dataset.paths import inside
 from dataset.pictures.images import Image, read_image
 from dataset.review.store import Change, Reviewed, ReviewStore, ReviewSummary, open_review
 from dataset.review.thumbnails import (
@@ -157,7 +158,7 @@ def _asked(kind: type[Kind]) -> Kind:
 def _place(shown: Reviewed) -> Path:
     """Where a frame lies now; 404 where a link leads out of its session since the review began."""
     try:
-        return gate.inside(shown.folder, shown.frame.file)
+        return inside(shown.folder, shown.frame.file)
     except ValueError as error:
         abort(404, str(error))
 

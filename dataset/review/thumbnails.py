@@ -19,6 +19,7 @@ from dataset.errors import UserError
 from dataset.labelling.clipping import Mask, clipped_mask
 from dataset.labelling.statistics import HUD_MASK
 from dataset.options import LabelOptions
+from dataset.paths import inside
 from dataset.pictures.images import Image, decode, encode_png, read_image, resize_area
 from dataset.pictures.png import SIGNATURE
 
@@ -76,7 +77,7 @@ def find_clipped(image: Image, folder: Path, options: LabelOptions) -> Mask:
 
 def _read_hud(folder: Path) -> Image:
     try:
-        return read_image(gate.inside(folder, HUD_MASK))
+        return read_image(inside(folder, HUD_MASK))
     except ValueError as error:
         raise UserError(f"The mask {folder / HUD_MASK} cannot be used: {error}.") from error
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dataset import gate
 from dataset.errors import UserError
 from dataset.gate import Count, Name, Nanoseconds, Text
+from dataset.paths import check_paths
 from dataset.sessions.manifest import FRAMES_FILE, SPOOL, Fingerprint, Hash, read_frames
 
 BLOCK_BYTES = 8 << 20  # of lines parsed at a time
@@ -197,7 +198,7 @@ def _collect(blocks: Iterator[list[_Line]]) -> SessionColumns:
     scenes: dict[str | None, int] = {None: NO_VIEWPOINT}
     parts: list[tuple[NDArray[Any], ...]] = [_arrays([], scenes)]
     for block in blocks:
-        file += gate.check_paths([each.file for each in block])
+        file += check_paths([each.file for each in block])
         parts.append(_arrays(block, scenes))
     return SessionColumns(file, *(np.concatenate(each) for each in zip(*parts, strict=True)))
 

@@ -22,6 +22,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.files import cut_file, open_to_append, write_whole
 from dataset.gate import Count, Nanoseconds, Text
+from dataset.paths import check_path, regular_names
 
 FRAMES_FILE = "frames.jsonl"
 AMENDMENTS_FILE = "amendments.jsonl"
@@ -75,7 +76,7 @@ class Frame:
         gate.check_depth(extra)
         frame = gate.convert(values, cls)
         if frame.file or name != JOURNAL:  # those of the journal have no file yet
-            gate.check_path(frame.file)
+            check_path(frame.file)
         return replace(frame, extra=extra)
 
 
@@ -172,7 +173,7 @@ def find_files(session: str | Path, names: Sequence[str]) -> list[bool]:
     for file in names:
         inside, name = os.path.split(os.path.join(session, file))
         if inside not in listed:
-            listed[inside] = gate.regular_names(inside, session)
+            listed[inside] = regular_names(inside, session)
         found.append(name in listed[inside])
     return found
 

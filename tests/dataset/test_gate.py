@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +16,8 @@ from helpers.limits import within
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset import gate
+from dataset import gate, paths
+from dataset.setting import setting
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices of POSIX")
 
@@ -21,6 +25,21 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and devi
 class Named(msgspec.Struct):
     name: gate.Name
     share: gate.Share = 0.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    blocks: int = setting(9, least=0, most=64)
+
+
+@dataclass(frozen=True)
+class Options:
+    out: Path = Path("captures")
+    mask: Path | None = None
+    size: tuple[int, int] | None = None
+    fps: float = setting(5.0, below=1000)
+    codec: str = setting("auto", choices=("auto", "png"))
+    shape: Shape = Shape()
 
 
 @needs_posix
@@ -55,6 +74,34 @@ def test_a_file_that_states_no_size_is_read_to_its_end() -> None:
     assert b"Name:" in gate.read_regular("/proc/self/status", 1 << 20)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options(Path("a b"), Path("/mask.png"), (64, 48), 0.5, "png", Shape(0)),
+        Options(out=Path(os.fsdecode(b"not UTF-8: \xff"))),
+    ],
+)
+def test_settings_come_back_from_json(options: Options) -> None:
+    values = json.loads(json.dumps(asdict(options), default=str))
+    assert gate.settings_from(values, Options) == options
+    assert gate.settings_from(values | {"later": 1}, Options) == options
+    assert gate.settings_from({}, Options) == Options()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *([], None, {"out": 5}, {"out": None}, {"mask": []}, {"size": [1]}, {"size": [1, "2"]}),
+        *({"fps": 1000}, {"fps": True}, {"codec": "h265"}, {"shape": {"blocks": -1}}),
+        *({"shape": {"blocks": 65}}, {"shape": {"blocks": 1.5}}, {"shape": {"depth": 1}}),
+    ],
+)
+def test_settings_that_do_not_fit_are_a_value_error(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        gate.settings_from(values, Options, exact=(Shape,))
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_whatever_is_no_json_is_a_value_error(data: bytes) -> None:
     said = ""
@@ -80,7 +127,7 @@ def test_json_of_another_kind_is_a_value_error(text: str) -> None:
 )
 def test_paths_that_are_none_inside_a_folder_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"path|leads out"):
-        gate.check_path(name)
+        paths.check_path(name)
 
 
 PARTS = st.sampled_from(["a", "b.png", ".", "..", "", "C:", "-", "비행", "\n", "a\nb", "x" * 1100])
@@ -95,15 +142,15 @@ def test_many_paths_are_checked_as_each_of_them(names: list[str]) -> None:
             return False
         return True
 
-    each = all(fits(lambda name=name: gate.check_path(name)) for name in names)  # type: ignore[misc]
-    assert fits(lambda: gate.check_paths(names)) == each
+    each = all(fits(lambda name=name: paths.check_path(name)) for name in names)  # type: ignore[misc]
+    assert fits(lambda: paths.check_paths(names)) == each
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)))
 def test_a_path_that_is_let_through_stays_below_its_folder(parts: list[str]) -> None:
     name = "/".join(parts)
     try:
-        gate.check_path(name)
+        paths.check_path(name)
     except ValueError:
         return
     assert Path(os.path.normpath(Path("/root", name))).is_relative_to("/root")
@@ -119,15 +166,15 @@ def test_links_count_where_they_stay_below_their_folder(tmp_path: Path) -> None:
     (inside / "frames" / "far").symlink_to(outside / "mine")
     (inside / "frames" / "loop").symlink_to(inside / "frames" / "loop")
     (inside / "away").symlink_to(outside)
-    assert gate.regular_names(inside / "frames", inside) == {"near"}
-    assert gate.regular_names(inside / "away", inside) == set()
-    assert gate.inside(inside, "frames/near").read_text() == "1"
+    assert paths.regular_names(inside / "frames", inside) == {"near"}
+    assert paths.regular_names(inside / "away", inside) == set()
+    assert paths.inside(inside, "frames/near").read_text() == "1"
     for name in ("frames/far", "away/mine", "frames/loop"):
         with pytest.raises(ValueError, match=r"leads out|followed"):
-            gate.inside(inside, name)
+            paths.inside(inside, name)
     (tmp_path / "linked").symlink_to(inside)
-    assert gate.regular_names(tmp_path / "linked", tmp_path / "linked") == {"real"}
-    assert gate.inside(tmp_path / "linked", "real").read_text() == "1"
+    assert paths.regular_names(tmp_path / "linked", tmp_path / "linked") == {"real"}
+    assert paths.inside(tmp_path / "linked", "real").read_text() == "1"
 
 
 def test_nothing_that_a_terminal_acts_on_is_shown() -> None:
