@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import Field, asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import click
 
 from capture.game.options import GameOptions
-from capture.options import CHOICES, GB, CaptureOptions, StageOptions, SweepOptions
+from capture.options import GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
 from dataset.gate import plain
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
 from dataset.terminal import (
+    INTERRUPTED,
     OutputGone,
     echo,
     guarded_output,
@@ -26,12 +26,9 @@ from dataset.terminal import (
     status_line,
     to_json,
 )
-from model.options import PRESETS, EvaluateOptions, RestoreOptions, TrainOptions
+from model.options import PRESETS, EvaluateOptions, NetworkOptions, RestoreOptions, TrainOptions
 
-CAPTURE, LABEL, SPLIT = CaptureOptions(), LabelOptions(), SplitOptions()
-TRAIN, RESTORE, GAME, STAGE = TrainOptions(), RestoreOptions(), GameOptions(), StageOptions()
-SWEEP, REVIEW, EVALUATE = SweepOptions(), ReviewOptions(), EvaluateOptions()
-INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
+OUT = CaptureOptions().out
 
 
 class Commands(click.Group):
@@ -85,36 +82,102 @@ class Numbers(click.ParamType):
         return numbers
 
 
-SIZE = Numbers("WxH", "x", 2, least=1)
-REGION = Numbers("X,Y,W,H", ",", 4)
-COUNTS = Numbers("TRAIN_X,TRAIN_Y,TEST_X,TEST_Y", ",", 4, least=1)
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(path_type=Path)
-BITS, SECONDS = click.IntRange(-1, 16), click.FloatRange(0)
-AT_LEAST_0, AT_LEAST_1 = click.IntRange(0), click.IntRange(1)
-ON_OFF = click.Choice(["auto", "on", "off"])
-NETWORK_WISHES = {  # options of `cli train` -> fields of NetworkOptions
-    "filters": "generator_filters",
-    "blocks": "generator_blocks",
-    "discriminator_filters": "discriminator_filters",
-    "residual": "residual",
-    "resize": "resize",
-}
-SHARE = click.FloatRange(0, 1)
-EXTENSIONS = click.Choice(["auto", "png", "jpg", "webp", "tiff"])
-METHODS = click.Choice(["network", "cielab", "ycbcr", "gamma"])
-DETAIL = click.Choice(["auto", "native", "carried", "mixed"])
-LIMIT, LEVELS = click.IntRange(1, 255), ["max_rgb", "luminance", "cielab", "ycbcr"]
+BEFORE_PRESETS = ("data", "runs", "run", "resume")  # settings of `cli train` that no preset has
+FOLDER, FILE = click.Path(file_okay=False, path_type=Path), click.Path(path_type=Path)
 
 
-def setting(flag: str, default: Any, text: str, kind: Any = None) -> Callable[..., Any]:
-    """An option whose default comes from the settings and is shown; "--flag name" names it."""
-    return click.option(*flag.split(), type=kind, default=default, show_default=True, help=text)
+def options_of(
+    settings: type, *names: str, without: tuple[str, ...] = (), changing: bool = False
+) -> Callable[..., Any]:
+    """Options made of a dataclass of settings, in its order.
+
+    Parameters
+    ----------
+    settings : type
+        The dataclass. Its fields with a help text become options.
+    names, without
+        Only these fields; all but these.
+    changing : bool
+        Whether the options change a preset: None where they are not given.
+    """
+    kinds = get_type_hints(settings)
+    made = [
+        _option(each, kinds[each.name], changing)
+        for each in fields(settings)
+        if each.metadata.get("help") and each.name in (names or kinds) and each.name not in without
+    ]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(made):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def wish(flag: str, kind: Any, text: str) -> Callable[..., Any]:
-    """An option that changes a preset where it is given, and is None where it is not."""
-    return click.option(flag, type=kind, default=None, help=text)
+def _option(field: Field[Any], kind: Any, changing: bool) -> Callable[..., Any]:
+    """One option. Types follow the field's annotation and the bounds beside it."""
+    about = field.metadata
+    flags = [about.get("flag", field.name), *about.get("aliases", ())]
+    flags = ["--" + each.replace("_", "-") for each in flags]
+    kinds = {each for each in get_args(kind) or (kind,) if each is not type(None)}
+    shown = about.get("shown", "") if not changing else _presets(field)
+    default = None if changing else field.default
+    if kinds == {bool}:
+        if changing or default:
+            flags = [f"{each}/--no-{each[2:]}" for each in flags]
+        return click.option(
+            *flags, field.name, default=default, is_flag=True, help=_helped(about["help"], shown)
+        )
+    return click.option(
+        *about.get("short", ()),
+        *flags,
+        field.name,
+        type=_type_of(about, kinds),
+        default=default,
+        metavar=about.get("metavar"),
+        show_default=not shown and default not in (None, ""),
+        help=_helped(about["help"], shown),
+    )
+
+
+def _helped(text: str, shown: str) -> str:
+    return f"{text}  [{shown if ':' in shown else f'default: {shown}'}]" if shown else text
+
+
+def _presets(field: Field[Any]) -> str:
+    """The default in words: of each preset, where they differ."""
+    if "shown" in field.metadata:
+        return str(field.metadata["shown"])
+    wide = {name: make() for name, make in PRESETS.items()}
+    values = {
+        name: str(getattr(each, field.name, getattr(each.network, field.name, "")))
+        for name, each in wide.items()
+    }
+    if len(set(values.values())) == 1:
+        return "" if values["paper"] in ("None", "") else values["paper"]
+    return ", ".join(f"{name}: {value}" for name, value in values.items())
+
+
+def _type_of(about: Any, kinds: set[Any]) -> Any:
+    """click's type of an option."""
+    bounds = {"min": about.get("least"), "max": about.get("most", about.get("below"))}
+    if about.get("choices"):
+        return click.Choice(about["choices"])
+    if "form" in about:
+        separator = "," if "," in about["form"] else "x"
+        count = about["form"].count(separator) + 1
+        return Numbers(about["form"], separator, count, about.get("least", int(separator == "x")))
+    if kinds == {Path}:
+        return FOLDER if about.get("folder") else FILE
+    if kinds == {int}:
+        return click.IntRange(**bounds) if any(v is not None for v in bounds.values()) else int
+    if kinds == {float}:
+        return click.FloatRange(**bounds, max_open="below" in about)
+    return str
+
+
+NEWEST = click.option("--run", default="", help="Name of the run.  [default: the newest]")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -132,79 +195,23 @@ def main() -> None:
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what is recorded, and where to."""
-    for option in reversed(SOURCE_OPTIONS):
-        command = option(command)
-    return command
+    floor = click.option(
+        "--disk-floor",
+        "disk_floor_gb",
+        type=click.FloatRange(0),
+        default=CaptureOptions().disk_floor_bytes / GB,
+        show_default=True,
+        help="Stop before less than this many GB are free.",
+    )
+    return options_of(CaptureOptions, *SOURCE)(floor(command))
 
 
-OUT = setting("--out", CAPTURE.out, "Where sessions go.", FOLDER)
-SOURCE_OPTIONS = [
-    OUT,
-    click.option("--session", help="Name of the new session.  [default: the time]"),
-    setting("--monitor", CAPTURE.monitor, "0: all of them."),
-    click.option("--region", type=REGION, help="A part of the screen, in pixels."),
-    click.option("--window", metavar="TITLE", help="The window whose title contains this."),
-    click.option("--size", type=SIZE, help="Area-average frames to this size."),
-    click.option("--hud-mask", type=FILE, help="PNG, white where the HUD is; kept with it."),
-    setting(
-        "--disk-floor disk_floor_gb",
-        CAPTURE.disk_floor_bytes / GB,
-        "Stop before less than so many GB are free.",
-        click.FloatRange(0),
-    ),
-    setting(
-        "--backend",
-        CAPTURE.backend,
-        "How the screen is read; dxcam is for Windows.",
-        click.Choice(CHOICES["backend"]),
-    ),
-]
-
-
-def key_option(name: str, what: str) -> Callable[..., Any]:
-    """An option for one of the recorder's keys."""
-    default = getattr(CAPTURE, name)
-    flag = "--" + name.replace("_", "-")
-    return click.option(flag, default=default, show_default=True, help=f"Key: {what}.")
+SOURCE = ("out", "session", "monitor", "region", "window", "size", "hud_mask", "backend")
 
 
 @main.group(invoke_without_command=True)
-@click.option("--hotkey", is_flag=True, help="Wait for the keys: see --list-keys.")
-@click.option("--start", is_flag=True, help="Record at once, without a key.")
-@click.option(
-    "--background", is_flag=True, help="Go on without the terminal; `cli capture stop` ends it."
-)
-@setting("--fps", CAPTURE.fps, "Frames a second.")
-@click.option("--duration", "duration_s", type=float, help="Stop after so many seconds.")
-@click.option("--max-frames", type=int, help="Stop after so many frames.")
 @source_options
-@click.option("--label", type=click.Choice(["X", "Y"]), help="Label all frames at once.")
-@setting(
-    "--dedupe",
-    CAPTURE.dedupe,
-    "Unchanged pictures: mark them, skip them, or do not look for them.",
-    click.Choice(CHOICES["dedupe"]),
-)
-@setting(
-    "--codec",
-    CAPTURE.codec,
-    "auto: PNG, or at high rates a lossless video that becomes PNG at the end.",
-    click.Choice(CHOICES["codec"]),
-)
-@setting(
-    "--develop/--no-develop",
-    CAPTURE.develop,
-    "Turn the video into PNG at the end, or leave that to `cli capture repair`.",
-)
-@click.option("--notify", is_flag=True, help="Desktop notification of start, pause and end.")
-@click.option("--sound", is_flag=True, help="A sound at start, pause and end.")
-@key_option("key_record", "start, pause, go on")
-@key_option("key_snap", "one frame")
-@key_option("key_x", "frames from now on are X")
-@key_option("key_y", "frames from now on are Y")
-@key_option("key_undo", "take the last label back")
-@key_option("key_light", "the light was moved a step")
-@key_option("key_stop", "end the session")
+@options_of(CaptureOptions, without=SOURCE)
 @click.option("--list-keys", is_flag=True, help="Print the keys and stop.")
 @click.pass_context
 def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
@@ -229,17 +236,27 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
     elif options.background:
         from capture.control.daemon import start_in_background
 
-        echo(describe_status(start_in_background(options)))
+        echo(describe_status(start_in_background(options, show_warnings(options))))
     else:
         from capture.control.daemon import run_capture
-        from capture.doctor.doctor import format_findings, warnings_at_start
         from capture.status import format_status
 
-        for finding in warnings_at_start(options):
-            echo(format_findings([finding]), error=True)
+        warnings = show_warnings(options)
         with status_line() as show, progress("making PNG", "frame") as update:
-            summary = run_capture(options, lambda status: show(format_status(status)), update)
+            summary = run_capture(
+                options, lambda status: show(format_status(status)), update, warnings
+            )
         echo(summary)
+
+
+def show_warnings(options: CaptureOptions) -> list[str]:
+    """Show what would spoil the recording; the same as lines for its log."""
+    from capture.doctor.doctor import format_findings, warnings_at_start
+
+    found = warnings_at_start(options)
+    for each in found:
+        echo(format_findings([each]), error=True)
+    return [str(each) for each in found]
 
 
 def capture_options(settings: dict[str, Any]) -> CaptureOptions:
@@ -252,9 +269,9 @@ def control_command(name: str, help_text: str, value: click.Argument | None = No
     """A command that tells the running recorder what to do."""
 
     def tell_recorder(out: Path | None, value: str | None = None, as_json: bool = False) -> None:
-        from capture.control.channel import find_recorder, tell
+        from capture.control.channel import find_recorder, send_command
 
-        answer = tell(find_recorder(out, CAPTURE.out), name, value)
+        answer = send_command(find_recorder(out, OUT), name, value)
         echo(to_json(answer["status"], None) if as_json else describe_status(answer["status"]))
 
     options: list[click.Parameter] = [
@@ -293,26 +310,7 @@ control_command(
 
 
 @capture.command()
-@setting(
-    "--driver",
-    SWEEP.driver,
-    "Tap the game's keys, or talk to FlightGear.",
-    click.Choice(["keys", "flightgear"]),
-)
-@click.option("--key", help="The game's key that moves its light a step, as ] or <page_up>.")
-@setting("--steps", SWEEP.steps, "Lights each.")
-@setting("--taps", SWEEP.taps, "Presses a step.")
-@setting("--settle settle_s", SWEEP.settle_s, "Least seconds between press and grab.")
-@click.option("--viewpoint-key", help="The game's key for the next viewpoint.")
-@setting("--viewpoints", SWEEP.viewpoints, "How many.")
-@setting(
-    "--viewpoint-settle viewpoint_settle_s", SWEEP.viewpoint_settle_s, "Least seconds after it."
-)
-@click.option("--back-key", help="Takes the light back before the next viewpoint.")
-@setting("--delay delay_s", SWEEP.delay_s, "Seconds to bring the game to the front.")
-@setting("--host", SWEEP.host, "Where FlightGear runs.")
-@setting("--port", SWEEP.port, "FlightGear's port.")
-@setting("--seed", SWEEP.seed, "FlightGear: scenes.")
+@options_of(SweepOptions)
 @source_options
 def sweep(**settings: Any) -> None:
     """Record viewpoints under many lights, unattended; any key of yours ends it.
@@ -340,12 +338,12 @@ def repair(session: Path, as_json: bool) -> None:
     from capture.recording.repair import repair_session
 
     with progress("repairing", "frame") as update:
-        echo_result(repair_session(session, CAPTURE.disk_floor_bytes, update), as_json)
+        echo_result(repair_session(session, CaptureOptions().disk_floor_bytes, update), as_json)
 
 
 @main.command()
 @source_options
-@setting("--fps", CAPTURE.fps, "Frames a second.")
+@options_of(CaptureOptions, "fps")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool, **settings: Any) -> None:
     """Look for what would spoil a recording, and say what to do about it.
@@ -366,13 +364,9 @@ def doctor(as_json: bool, **settings: Any) -> None:
 
 @main.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@setting("--out", CAPTURE.out, "Where sessions go.", FOLDER)
-@click.option(
-    "--session", help="Name of the new session.  [default: the time; of a recording its file name]"
-)
-@click.option("--label", type=click.Choice(["X", "Y"]), help="Label all frames at once.")
-@click.option("--size", type=SIZE, help="Area-average frames to this size.")
-@setting("--fps", 5.0, "Frames a second to keep of recordings.")
+@options_of(CaptureOptions, "out", "label", "size")
+@click.option("--session", help="Name of the new session.  [default: the time, or a video's name]")
+@click.option("--fps", default=5.0, show_default=True, help="Frames per second to keep of a video.")
 def import_(paths: tuple[Path, ...], **settings: Any) -> None:
     """Make sessions from screenshots and recordings that you already have.
 
@@ -391,17 +385,7 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
 
 
 @main.command()
-@setting("--source", LABEL.source, "The recordings.", FOLDER)
-@click.option("--method", type=click.Choice(LEVELS), default=LABEL.method, help="What is clipped.")
-@setting("--limit", LABEL.limit, "Level from which a pixel counts as clipped; white is 255.", LIMIT)
-@setting("--y-fraction", LABEL.y_fraction, "Share of clipped pixels from which a frame is Y.")
-@setting("--x-fraction", LABEL.x_fraction, "Share of clipped pixels up to which a frame is X.")
-@setting(
-    "--y-blob", LABEL.y_blob, "Share of the largest clipped area that a Y frame needs as well."
-)
-@click.option("--light-x", default="", help="Frames whose light contains this text are X.")
-@click.option("--light-y", default="", help="Frames whose light contains this text are Y.")
-@click.option("--scheduler", default="", help="Address of a dask scheduler whose workers measure.")
+@options_of(LabelOptions)
 @click.option("--calibrate", is_flag=True, help="Propose the shares for X and Y, with a plot.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def label(calibrate: bool, as_json: bool, **settings: Any) -> None:
@@ -420,9 +404,7 @@ def label(calibrate: bool, as_json: bool, **settings: Any) -> None:
 
 
 @main.command()
-@setting("--source", REVIEW.source, "Sessions.", FOLDER)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
-@click.option("--browser/--no-browser", default=True, help="Open the page; its address is printed.")
+@options_of(ReviewOptions)
 def review(**settings: Any) -> None:
     """Look through the frames in the browser and label by hand; Ctrl-C ends it.
 
@@ -435,39 +417,7 @@ def review(**settings: Any) -> None:
 
 
 @main.command()
-@setting("--source", SPLIT.source, "The recordings.", FOLDER)
-@setting("--out", SPLIT.out, "The data set.", FOLDER)
-@click.option(
-    "--counts",
-    type=COUNTS,
-    default=SPLIT.counts,
-    help="Frames of each domain and side.  [default: the paper's 3864,3520,1212,780]",
-)
-@click.option("--fit", is_flag=True, help="Keep the proportions at the size that the frames allow.")
-@setting("--seed", SPLIT.seed, "Of the choice.")
-@setting(
-    "--link",
-    SPLIT.link,
-    "How frames get into the data set; copied where that cannot be.",
-    click.Choice(["hard", "reflink", "symlink", "copy"]),
-)
-@setting(
-    "--layout",
-    SPLIT.layout,
-    "Folders: trainA, trainB, testA, testB, or train/X, train/Y, test/X, test/Y.",
-    click.Choice(["cyclegan", "imagefolder"]),
-)
-@setting(
-    "--duplicates",
-    SPLIT.duplicates,
-    "What a domain has in another session, nearly alike.",
-    click.Choice(["drop", "keep"]),
-)
-@setting(
-    "--phash-bits", SPLIT.phash_bits, "Hashes up to so many bits apart are one; -1: off.", BITS
-)
-@setting("--guard guard_s", SPLIT.guard_s, "Least seconds between training and test.", SECONDS)
-@setting("--burst-gap burst_gap_s", SPLIT.burst_gap_s, "A pause that ends a burst, s.", SECONDS)
+@options_of(SplitOptions)
 @click.option("--dry-run", is_flag=True, help="Say what would be chosen, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
@@ -488,44 +438,16 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
 
 
 @main.command()
-@setting("--data", TRAIN.data, "The data set.", FOLDER)
-@setting("--runs", TRAIN.runs, "Where runs go.", FOLDER)
-@click.option("--run", default=TRAIN.run, help="Name of the run.  [default: the time]")
-@setting(
+@options_of(TrainOptions, *BEFORE_PRESETS)
+@click.option(
     "--preset",
-    "auto",
-    "auto: the paper's settings on a GPU, small networks without one.",
-    click.Choice(["auto", *PRESETS]),
+    type=click.Choice(["auto", *PRESETS]),
+    default="auto",
+    show_default=True,
+    help="auto: the paper's settings on a GPU, small networks without one.",
 )
-@wish("--epochs", AT_LEAST_1, "Passes over the larger domain.")
-@wish("--batch-size", AT_LEAST_1, "Frames of each domain in a step.")
-@wish("--size", click.IntRange(32), "Side of the squares to train on, pixels.")
-@wish("--load-size", AT_LEAST_0, "Shorter side of the frames; 0: as recorded.")
-@wish("--steps", AT_LEAST_1, "Stop after so many steps.")
-@wish("--minutes", SECONDS, "Plan the epochs so that training takes so long.")
-@wish("--learning-rate", SECONDS, "Of Adam.")
-@wish("--cycle-weight", SECONDS, "Lambda of the cycle loss.")
-@wish("--identity-weight", SECONDS, "Weight of the identity loss; the paper has none.")
-@wish("--gan", click.Choice(["log", "least-squares"]), "The adversarial loss; the paper: log.")
-@wish("--minimax/--no-minimax", None, "Generators minimize log(1 - D), literally.")
-@wish("--discriminator-rate", SECONDS, "The discriminators' rate as a share of the generators'.")
-@wish("--discriminator-every", AT_LEAST_1, "Generator steps to one discriminator step.")
-@wish("--ema", click.FloatRange(0, 1, max_open=True), "Keep a running average; its decay a step.")
-@wish("--filters", AT_LEAST_1, "Channels of a generator's first layer.")
-@wish("--blocks", AT_LEAST_0, "Residual blocks of a generator.")
-@wish("--discriminator-filters", AT_LEAST_1, "Channels of a discriminator's first layer.")
-@wish("--residual/--no-residual", None, "Correct the input, rather than draw it anew.")
-@wish("--resize/--no-resize", None, "Upsample and convolve: no checkerboard.")
-@wish("--device", str, "auto, cpu, cuda, cuda:1, mps.")
-@wish("--precision", click.Choice(["auto", "fp32", "bf16"]), "auto is measured.")
-@wish("--memory-format", click.Choice(["auto", "contiguous", "channels_last"]), "auto is measured.")
-@wish("--compile", ON_OFF, "torch.compile; auto is measured where it can pay.")
-@wish("--graphs", ON_OFF, "The step as one CUDA graph; auto is measured.")
-@wish("--checkpoint-every", AT_LEAST_0, "Steps between checkpoints; 0: by time.")
-@wish("--checkpoint-minutes", SECONDS, "Minutes between checkpoints; also after each epoch.")
-@wish("--init", FOLDER, "Start from CycleGAN's network files in this folder.")
-@wish("--seed", int, "Of weights, order, crops and pools.")
-@click.option("--resume", is_flag=True, help="Go on with a run (the newest, or --run).")
+@options_of(TrainOptions, without=BEFORE_PRESETS, changing=True)
+@options_of(NetworkOptions, changing=True)
 @click.option("--dry-run", is_flag=True, help="Print settings, parameters and time, then stop.")
 @click.option("--tune", is_flag=True, help="Measure every way to train on this machine, then stop.")
 def train(
@@ -545,7 +467,7 @@ def train(
         return
     with lasting():
         with progress("training", "step") as update:
-            summary = train(options, lambda now: update(now.done, now.total, describe(now)), echo)
+            summary = train(options, lambda now: update(now.done, now.total, str(now)), echo)
         if summary.interrupted:
             echo(
                 f"Stopped in epoch {summary.epoch} after {summary.step} of its steps; all is "
@@ -557,27 +479,9 @@ def train(
 
 @main.command()
 @click.argument("inputs", nargs=-1, type=FILE)
-@click.option(
-    "-o", "--out", type=FILE, help="File (one input) or folder.  [default: beside the input]"
-)
-@setting("--suffix", RESTORE.suffix, "After the name of an input.")
-@setting("--ext", RESTORE.ext, "Format; auto: the input's.", EXTENSIONS)
-@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-@click.option("--skip-existing", is_flag=True, help="Go on: only what has no output yet.")
-@click.option("--recursive", is_flag=True, help="Folders with all that lies below them.")
-@click.option("--compare", is_flag=True, help="Also write input and output side by side.")
-@click.option("--reference", type=FILE, help="Third in the comparison.")
-@setting("--method", RESTORE.method, "The network, or what came before it.", METHODS)
-@click.option("--threshold", type=float, help="Of cielab (L* 0-100) and ycbcr (Y' 0-255).")
-@click.option("--strength", type=SHARE, help="Share of the correction.  [default: as needed]")
-@setting("--detail", RESTORE.detail, "Of pictures larger than in training.", DETAIL)
-@setting("--runs", RESTORE.runs, "Where runs are.", FOLDER)
-@click.option("--run", default=RESTORE.run, help="A run, or a file of weights.  [default: newest]")
-@click.option("--onnx", type=FILE, help="Run this file of `cli export` by onnxruntime.")
-@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
+@options_of(RestoreOptions)
 @click.option("--serve", is_flag=True, help="Open a page to drop pictures on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
-@click.option("--browser/--no-browser", default=True, help="Open the page; its address is printed.")
+@options_of(ReviewOptions, "port", "browser")
 def restore(
     inputs: tuple[Path, ...], serve: bool, port: int, browser: bool, **settings: Any
 ) -> None:
@@ -625,28 +529,18 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     def ready(address: str) -> None:
         echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
 
-    done = serve_restorer(open_method(options), port, ready, browser=browser)
+    done = serve_restorer(lambda told: open_method(options, told), port, ready, browser=browser)
     echo(f"{done} pictures restored")
 
 
 @main.command()
-@setting("--data", EVALUATE.data, "The data set.", FOLDER)
+@options_of(EvaluateOptions, without=("methods",))
 @click.option(
-    "--pairs", type=FILE, help="Columns over_exposed,reference.  [default: DATA/pairs.csv]"
+    "--methods",
+    default=",".join(EvaluateOptions().methods),
+    show_default=True,
+    help="Methods to compare; the first is judged.",
 )
-@click.option("--over-exposed", type=FOLDER, help="Pictures without references, of domain Y.")
-@click.option("--well-exposed", type=FOLDER, help="Pictures to be left as they are, of domain X.")
-@setting("--methods", ",".join(EVALUATE.methods), "What is compared; the first is judged.")
-@setting("--oracles/--no-oracles", EVALUATE.oracles, "Best factor and gamma, reference in hand.")
-@setting("--frames", EVALUATE.frames, "At most so many, evenly spread; 0: all.", AT_LEAST_0)
-@click.option("--inception-weights", type=FILE, help="For KID.  [default: downloaded once]")
-@click.option("--out", type=FOLDER, help="Folder for a page with pictures, JSON and CSV.")
-@setting("--swept", EVALUATE.swept, "Pairs for the page's plot of thresholds.", AT_LEAST_0)
-@click.option("--strength", type=SHARE, help="Share of the correction.  [default: as needed]")
-@setting("--detail", EVALUATE.detail, "Of pictures larger than in training.", DETAIL)
-@setting("--runs", EVALUATE.runs, "Where runs are.", FOLDER)
-@click.option("--run", default=EVALUATE.run, help="A run, or a file of weights.  [default: newest]")
-@setting("--device", EVALUATE.device, "auto, cpu, cuda, mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
 def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
     """Measure restored pictures, beside what came before, with references or without.
@@ -666,10 +560,16 @@ def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
 
 
 @main.command()
-@setting("--runs", RESTORE.runs, "Where runs are.", FOLDER)
-@click.option("--run", default="", help="Name of the run.  [default: the newest]")
-@click.option("-o", "--out", type=FILE, help="The file.  [default: <run>_F.safetensors]")
-@setting("--network", "F", "F restores, G adds over-exposure.", click.Choice(["F", "G"]))
+@options_of(TrainOptions, "runs")
+@NEWEST
+@click.option("-o", "--out", type=FILE, help="File to write.  [default: <run>_F.safetensors]")
+@click.option(
+    "--network",
+    type=click.Choice(["F", "G"]),
+    default="F",
+    show_default=True,
+    help="F restores, G adds over-exposure.",
+)
 def export(runs: Path, run: str, out: Path | None, network: str) -> None:
     """Write a trained network as one file: .safetensors, or .onnx for restoring without torch.
 
@@ -683,11 +583,9 @@ def export(runs: Path, run: str, out: Path | None, network: str) -> None:
 
 
 @main.command()
-@setting("--data", TRAIN.data, "The data set that the run was trained on.", FOLDER)
-@setting("--runs", TRAIN.runs, "Where runs are.", FOLDER)
-@click.option("--run", default="", help="Name of the run.  [default: the newest]")
-@click.option("--out", type=FOLDER, help="Where they go.  [default: figures/ in the run]")
-@setting("--device", RESTORE.device, "auto, cpu, cuda, mps.")
+@options_of(TrainOptions, "data", "runs", "device")
+@NEWEST
+@click.option("--out", type=FOLDER, help="Folder to write to.  [default: figures/ in the run]")
 def figures(**settings: Any) -> None:
     """Draw the paper's Figures 1 to 3 and Table 1 of a run, and the curves of its training.
 
@@ -702,17 +600,7 @@ def figures(**settings: Any) -> None:
 
 
 @main.command()
-@click.option("--size", type=SIZE, default=GAME.size, help="Window size.  [default: 512x512]")
-@setting("--seed", GAME.seed, "Of the whole world.")
-@click.option("--autopilot", is_flag=True, help="Fly through viewpoints and light by itself.")
-@setting(
-    "--hold hold_s",
-    GAME.hold_s,
-    "Autopilot: seconds that each picture stays.",
-    click.FloatRange(0, min_open=True),
-)
-@click.option("--hud", is_flag=True, help="Show the state and the keys.")
-@click.option("--duration", "duration_s", type=float, help="Close after so many seconds.")
+@options_of(GameOptions)
 def game(**settings: Any) -> None:
     """Play the embedded game: an aircraft, and a sun that you can move.
 
@@ -725,73 +613,36 @@ def game(**settings: Any) -> None:
 
 
 @main.command()
-@setting("--minutes", 12.0, "How long it may take; longer restores better.", click.FloatRange(1))
-@setting("--out", Path("demo"), "Folder for all of it; a demo of before is replaced.", FOLDER)
-@setting("--seed", STAGE.seed, "Of game and training.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(1),
+    default=12.0,
+    show_default=True,
+    help="How long it may take; longer restores better.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("demo"),
+    show_default=True,
+    help="Folder to write to; an earlier demo is replaced.",
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed of game and training.")
 def demo(minutes: float, out: Path, seed: int) -> None:
     """The whole way in one command: game, recording, labels, split, training, restored pictures.
 
     \b
     Example: cli demo --minutes 12
     """
-    from model.evaluation.demo_folder import hold_demo
-
-    with lasting(), hold_demo(out) as finished:
-        make_demo(minutes, out, seed)
-        finished()
-        echo(f"open {out / 'index.html'}")
-
-
-def make_demo(minutes: float, out: Path, seed: int) -> None:
-    """All steps of a demo, each of which takes what the one before has written."""
     from capture.game.record import record_game
-    from dataset.labelling.labels import label_captures
-    from dataset.splitting.split import split_captures
-    from model.evaluation.demo_page import Story, write_showcase
-    from model.training.train import train
+    from model.evaluation.demo import make_demo
 
-    begin = time.monotonic()
-    with progress("recording", "frame") as update:
-        stage = replace(STAGE, out=out / "captures", seed=seed, minutes=minutes / 4)
-        recorded = record_game(stage, update)
-    with progress("labelling", "frame") as update:
-        labels = label_captures(LabelOptions(source=stage.out), update)
-    divided = split_captures(SplitOptions(source=stage.out, out=out / "data", fit=True, seed=seed))
-    echo(f"{recorded} frames recorded; {labels}\n{divided}")
-    left = 0.85 * (minutes - (time.monotonic() - begin) / 60)
-    settings = replace(
-        PRESETS["cpu"](),
-        data=out / "data",
-        runs=out / "runs",
-        run="demo",
-        minutes=max(left, 0.1),
-        seed=seed,
-    )
-    with progress("training", "step") as update:
-        trained = train(settings, lambda now: update(now.done, now.total, describe(now)), echo)
-    if trained.interrupted:
-        raise UserError(
-            f"Stopped. What was recorded and trained lies in {out}; the next demo starts afresh.",
-            INTERRUPTED,
-        )
-    facts = (
-        f"{recorded // 2} viewpoints of the embedded game (seed {seed}), each grabbed from its "
-        "window under a weak and under a strong sun. Training draws X and Y frames independently "
-        "of each other, so it is not told which belong together.",
-        f"Labels by the clipping statistic: {labels}.",
-        f"{trained.steps} training steps of {settings.batch_size} frames a domain, "
-        f"{settings.size}x{settings.size} squares, in {trained.seconds / 60:.1f} minutes.",
-    )
-    with progress("restoring", "pair") as update:
-        result = write_showcase(
-            out,
-            out / "data",
-            trained.run,
-            Story(divided.table1, recorded, facts),
-            lambda: time.monotonic() - begin,
-            update,
-        )
-    echo_result({key: value for key, value in result.items() if key != "methods"}, as_json=False)
+    def record(folder: Path, minutes: float, update: Callable[[int, int], None]) -> int:
+        return record_game(StageOptions(out=folder, seed=seed, minutes=minutes), update)
+
+    with lasting():
+        echo_result(make_demo(out, minutes, seed, record), as_json=False)
+        echo(f"open {out / 'index.html'}")
 
 
 def train_options(
@@ -814,8 +665,8 @@ def train_options(
         preset = "cpu" if pick_device(settings["device"] or "auto").type == "cpu" else "paper"
         echo(f"preset {preset} (choose with --preset)")
     options = PRESETS[preset]()
-    shape = {NETWORK_WISHES[key]: asked.pop(key) for key in NETWORK_WISHES.keys() & asked.keys()}
-    network = replace(options.network, **shape)
+    shape = {each.name for each in fields(NetworkOptions)} & asked.keys()
+    network = replace(options.network, **{name: asked.pop(name) for name in shape})
     return replace(options, runs=runs, run=run, network=network, **asked)
 
 
@@ -832,16 +683,6 @@ def describe_status(status: dict[str, Any]) -> str:
     if "session" not in status:
         return str(status["state"])
     return f"{format_status(Status(**status))}\n{status['session']}"
-
-
-def describe(now: Any) -> str:
-    """The losses of a training run, for the end of its progress bar."""
-    losses = now.losses
-    return (
-        f"epoch {now.epoch}/{now.epochs} {now.pairs_per_s:.1f} pairs/s "
-        f"D {losses['D_X'] + losses['D_Y']:.2f} G {losses['G'] + losses['F']:.2f} "
-        f"cycle {losses['cycle_X'] + losses['cycle_Y']:.3f}"
-    )
 
 
 def echo_result(result: Any, as_json: bool) -> None:

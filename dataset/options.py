@@ -5,45 +5,77 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset.setting import setting
+
 PAPER_COUNTS = (3864, 3520, 1212, 780)  # Table 1: training X, Y, testing X, Y
+STATISTICS = ("max_rgb", "luminance", "cielab", "ycbcr")
 
 
 @dataclass(frozen=True)
 class LabelOptions:
     """How frames become X (not over-exposed), Y (over-exposed), unsure or drop."""
 
-    source: Path = Path("captures")  # folder of sessions, or one session
-    limit: int = 250  # 0..255: a pixel whose level is at or over this counts as clipped
-    x_fraction: float = (
-        0.005  # clipped share of the frame at or under this: X; leaves a sun disc in X
+    source: Path = setting(Path("captures"), "Folder of sessions, or one session.", folder=True)
+    limit: int = setting(
+        250, "Level from which a pixel counts as clipped; white is 255.", least=1, most=255
     )
-    y_fraction: float = 0.05  # clipped share of the frame at or over this: may be Y
-    y_blob: float = 0.02  # Y needs one connected clipped area of this share too; glints are unsure
-    workers: int = 0  # decoding threads; 0: one for each core and one more
-    method: str = "max_rgb"  # max_rgb | luminance | cielab | ycbcr: what a pixel's level is
-    light_x: str = ""  # frames whose `light` contains this are X; the case of letters is ignored
-    light_y: str = ""  # the same for Y; a light that contains both says nothing
-    scheduler: str = ""  # address of a dask scheduler that measures; empty: this machine does
+    # The default leaves the sun's disc in X.
+    x_fraction: float = setting(0.005, "Maximum share of clipped pixels of an X frame.")
+    y_fraction: float = setting(0.05, "Minimum share of clipped pixels of a Y frame.")
+    # Glints stay unsure.
+    y_blob: float = setting(0.02, "Minimum share of the largest clipped area of a Y frame.")
+    workers: int = setting(0)  # decoding threads; 0: one for each core and one more
+    method: str = setting("max_rgb", "Level of a pixel that is tested.", choices=STATISTICS)
+    light_x: str = setting("", "Frames whose light contains this text are X, in any case.")
+    light_y: str = setting("", "Frames whose light contains this text are Y, in any case.")
+    scheduler: str = setting("", "Address of a dask scheduler whose workers measure.")
 
 
 @dataclass(frozen=True)
 class SplitOptions:
     """How labelled frames are divided between training and test."""
 
-    source: Path = Path("captures")  # folder of sessions, or one session
-    out: Path = Path("data")  # where trainA, trainB, testA, testB go (A = X, B = Y)
-    counts: tuple[int, int, int, int] = PAPER_COUNTS  # training X, Y, test X, Y
-    fit: bool = False  # keep the proportions of `counts` at the size that the frames allow
-    seed: int = 0  # same frames, same labels, same seed: the same split
-    layout: str = "cyclegan"  # cyclegan (trainA ...) | imagefolder (train/X ...)
-    link: str = "hard"  # hard | reflink | symlink | copy; copied where links cannot be made
-    duplicates: str = "drop"  # drop | keep what a domain has in another session, nearly alike
-    burst_gap_s: float = 2.0  # seconds without a frame that end a burst
-    burst_s: float = 10.0  # longest stretch of one recording that stays together
-    guard_s: float = 2.0  # training frames nearer than this to a test frame are left out; 0: none
-    burst_frames: int = 30  # longest run of imported screenshots, whose times say nothing
-    phash_bits: int = (
-        1  # perceptual hashes differing in so many bits of 64 are one picture; -1: off
+    source: Path = setting(Path("captures"), "Folder of sessions, or one session.", folder=True)
+    out: Path = setting(Path("data"), "Folder of the data set.", folder=True)
+    counts: tuple[int, int, int, int] = setting(
+        PAPER_COUNTS,
+        "Frames of each domain and side.",
+        form="TRAIN_X,TRAIN_Y,TEST_X,TEST_Y",
+        least=1,
+        shown="the paper's 3864,3520,1212,780",
+    )
+    fit: bool = setting(
+        False, "Keep the proportions of the counts at the size that the frames allow."
+    )
+    seed: int = setting(0, "Random seed of the split.")
+    layout: str = setting(
+        "cyclegan",
+        "Folders: trainA, trainB, testA, testB, or train/X, train/Y, test/X, test/Y.",
+        choices=("cyclegan", "imagefolder"),
+    )
+    link: str = setting(
+        "hard",
+        "How frames get into the data set; copied where a link cannot be made.",
+        choices=("hard", "reflink", "symlink", "copy"),
+    )
+    duplicates: str = setting(
+        "drop",
+        "Near-duplicates of a domain's frames in another session.",
+        choices=("drop", "keep"),
+    )
+    burst_gap_s: float = setting(
+        2.0, "Pause that ends a burst, seconds.", flag="burst-gap", least=0
+    )
+    burst_s: float = setting(10.0)  # longest stretch of one recording that stays together
+    guard_s: float = setting(
+        2.0, "Minimum seconds between a training and a test frame.", flag="guard", least=0
+    )
+    burst_frames: int = setting(30)  # longest run of imported screenshots, which have no clock
+    phash_bits: int = setting(
+        1,
+        "Perceptual hashes up to this many bits apart are one picture; -1: off.",
+        least=-1,
+        most=16,
     )
 
 
@@ -51,9 +83,9 @@ class SplitOptions:
 class ReviewOptions:
     """The local page for looking through frames and relabelling them."""
 
-    source: Path = Path("captures")  # folder of sessions, or one session
-    port: int = 0  # of the loopback interface; 0: any that is free
-    browser: bool = True  # open the page in the user's browser
-    thumbnail_px: int = 160  # longer side of the grid's pictures
-    cache_bytes: int = 96_000_000  # thumbnails kept in memory
-    fold_s: float = 20.0  # seconds between two foldings of the journal into labels.csv
+    source: Path = setting(Path("captures"), "Folder of sessions, or one session.", folder=True)
+    port: int = setting(0, "Port of the page.", shown="a free one", least=0, most=65535)
+    browser: bool = setting(True, "Open the page in the browser; its address is printed.")
+    thumbnail_px: int = setting(160)  # longer side of the grid's pictures
+    cache_bytes: int = setting(96_000_000)  # thumbnails kept in memory
+    fold_s: float = setting(20.0)  # seconds between two foldings of the journal into labels.csv

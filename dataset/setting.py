@@ -6,7 +6,7 @@ Commands make their options from it, so that a setting is explained once. Standa
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
@@ -21,7 +21,8 @@ def setting(default: Value, text: str = "", **about: Any) -> Value:
         One line for ``--help``, units included; empty where no command has an option for it.
     about
         ``choices``: all valid values. ``least``, ``most``, ``below``: bounds of a number.
-        ``flag``: the option's name, where it differs from the field's. ``shown``: the default in
+        ``flag``: the option's name, where it differs from the field's. ``short``, ``aliases``:
+        further names. ``shown``: the default in
         words. ``metavar``. ``form``: of several numbers, such as ``WxH``. ``folder``: whether a
         path is a folder.
 
@@ -34,4 +35,4 @@ def setting(default: Value, text: str = "", **about: Any) -> Value:
     >>> Options().steps, Options.__dataclass_fields__["steps"].metadata["help"]
     (10, 'Number of steps.')
     """
-    return cast(Value, field(default=default, metadata={"help": text, **about}))
+    return field(default=default, metadata={"help": text, **about})

@@ -15,6 +15,8 @@ from typing import Any
 
 from dataset.gate import CONTROLS, plain
 
+INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
+
 
 class OutputGone(OSError):
     """Standard output takes no more."""

@@ -146,7 +146,9 @@ PRESETS = {"paper": paper_preset, "cpu": cpu_preset, "best": best_preset}
 class RestoreOptions:
     """Settings of ``cli restore``."""
 
-    out: Path | None = setting(None, "Output file (one input) or folder.", shown="beside the input")
+    out: Path | None = setting(
+        None, "Output file (one input) or folder.", shown="beside the input", short=("-o",)
+    )
     suffix: str = setting("_restored", "Appended to the name of an input.")
     ext: str = setting("auto", "Output format; auto: the input's.", choices=EXTENSIONS)
     overwrite: bool = setting(False, "Replace existing outputs; inputs are never replaced.")

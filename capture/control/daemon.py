@@ -1,7 +1,7 @@
-"""One recorder as a process: its lock, screen, keys, control channel and log.
+"""A recorder as a process: its lock, screen, keys, control channel and log.
 
-In the foreground, or in a process of its own that outlives the terminal. What is recorded and
-when is decided in ``recorder.py``.
+It runs in the foreground, or in a process of its own that outlives the terminal. What is recorded,
+and when, is up to ``recorder.py``.
 """
 
 from __future__ import annotations
@@ -13,27 +13,24 @@ import os
 import queue
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, fields, replace
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import asdict, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, get_type_hints
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from typing import Any, BinaryIO
 
-import msgspec
-
-from capture.commands import Command, Commands, Reply
-from capture.control.channel import control_channel, tell
+from capture.commands import Command, CommandQueue, Reply
+from capture.control.channel import ANSWER_BYTES, Answer, control_channel, encode_line
+from capture.control.endpoints import read_endpoint
 from capture.control.hotkeys import Hotkeys, keys_of
-from capture.doctor.doctor import warnings_at_start
-from capture.locks import only_recorder, read_place
+from capture.locks import recorder_lock
 from capture.options import CaptureOptions
-from capture.recording.loop import obey, record
+from capture.recording.loop import handle_command, record
 from capture.recording.recorder import Recorder
 from capture.recording.session import check_texts
-from capture.recording.spool_to_png import Development
+from capture.recording.spool_to_png import SpoolToPng
 from capture.screens.mss import open_screen
 from capture.signals import signals_into
 from capture.status import Status, Summary, while_heard
@@ -43,11 +40,10 @@ from dataset.files import open_to_append
 from dataset.sessions.manifest import SPOOL
 
 LOG = logging.getLogger("unclip.capture")
-LOG_FILE = "recorder.log"  # in the folder of sessions
-LOG_BYTES, LOG_FILES = 1 << 20, 3  # a log of before is kept so often
+RECORDER_LOG = "recorder.log"  # in the folder of sessions
+LOG_BYTES, LOG_FILES = 1 << 20, 3  # size of a log, and how many older ones are kept
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
-LOG_MOST = 64 << 20  # bytes of a log that is read for its last words
-START_S = 20.0  # longest wait for a recorder in the background to answer
+RECORDER_START_S = 20.0  # longest wait for a recorder in the background to start
 
 OnStatus = Callable[[Status], None]
 OnProgress = Callable[[int, int], None]
@@ -57,6 +53,7 @@ def run_capture(
     options: CaptureOptions,
     on_status: OnStatus | None = None,
     on_progress: OnProgress | None = None,
+    warnings: Sequence[str] = (),
 ) -> Summary:
     """Record one session until a key, a command, a limit, a signal or a closed terminal ends it.
 
@@ -64,67 +61,69 @@ def run_capture(
     ----------
     options : CaptureOptions
     on_status : callable
-        Told the status a few times a second, until that fails: recording goes on.
+        Called with the status a few times per second; recording goes on if it fails.
     on_progress : callable
-        Called with (done, total) frames while a lossless video becomes PNG.
+        Called with (done, total) frames while a lossless video is converted to PNG.
+    warnings : sequence of str
+        For the log: what was found before the start.
 
     Raises
     ------
     UserError
-        Another recorder has the folder, there is nothing to record, or frames cannot be written;
-        whatever was recorded before is whole.
+        Another recorder has the folder, there is nothing to record, or frames cannot be written.
+        Everything recorded before is whole.
     """
     if not (options.hotkey or options.start or options.background):
         raise UserError(
             "Say how recording begins: `cli capture --hotkey` waits for a key "
             f"({options.key_record}), `cli capture --start` begins at once."
         )
-    with running(options) as commands, ExitStack() as held:
+    with running(options, warnings) as commands, ExitStack() as held:
         with ExitStack() as stack:
             screen = stack.enter_context(open_screen(options))
             watch = None
             if options.hotkey:
                 watch = stack.enter_context(Hotkeys(commands, keys_of(options))).watch
-            # The session's lock outlasts the recorder: its frames are still to become PNG.
+            # The session's lock outlasts the recorder: its frames may still have to become PNG.
             recorder = stack.enter_context(Recorder(options, screen, held))
             if options.start:
                 recorder.start()
             try:
                 record(recorder, commands, on_status, watch)
             except KeyboardInterrupt:  # where no handler can be set, as outside the main thread
-                obey(recorder, Command("interrupt"))
+                handle_command(recorder, Command("interrupt"))
             summary = recorder.close()
-        return developed(summary, options, commands, on_progress)
+        return _convert_spool(summary, options, commands, on_progress)
 
 
 @contextmanager
-def running(options: CaptureOptions) -> Iterator[Commands]:
+def running(options: CaptureOptions, warnings: Sequence[str] = ()) -> Iterator[CommandQueue]:
     """Everything around a recorder: lock, log, control channel, signals.
 
     Yields
     ------
     queue of Command
-        What keys, clients and signals want.
+        The commands of keys, clients and signals.
     """
-    commands: Commands = queue.SimpleQueue()
+    commands: CommandQueue = queue.SimpleQueue()
     with ExitStack() as stack:
-        stack.enter_context(only_recorder(options.out))
-        stack.enter_context(_log_to(options.out / LOG_FILE))
-        for finding in warnings_at_start(options):
-            LOG.warning("%s: %s %s", finding.name, finding.message, finding.remedy or "")
+        stack.enter_context(_only_recorder(options.out))
+        stack.enter_context(_log_to(options.out / RECORDER_LOG))
+        for warning in warnings:
+            LOG.warning("%s", warning)
         stack.enter_context(control_channel(options.out, commands))
-        stack.callback(_turn_away, commands)
+        stack.callback(_reject_all, commands)
         stack.enter_context(signals_into(commands))
         yield commands
 
 
-def developed(
+def _convert_spool(
     summary: Summary,
     options: CaptureOptions,
-    commands: Commands,
+    commands: CommandQueue,
     on_progress: OnProgress | None = None,
 ) -> Summary:
-    """Turn the session's lossless video into PNG, if it has one; a stop leaves the rest for later.
+    """Convert the session's lossless video to PNG, if it has one; a stop leaves the rest.
 
     Raises
     ------
@@ -133,136 +132,145 @@ def developed(
     """
     if not (summary.session / SPOOL).is_dir():
         return summary
-    if not options.develop:
+    if not options.spool_to_png:
         return replace(summary, undeveloped=summary.frames)
     LOG.info("%s: frames become PNG", summary.session.name)
     with signals_into(commands):
-        development = Development(
+        conversion = SpoolToPng(
             summary.session,
             options.disk_floor_bytes,
             while_heard(on_progress or (lambda done, total: None)),
             stop=lambda: _asked_to_stop(commands),
         )
-        return replace(summary, undeveloped=development.run())
+        return replace(summary, undeveloped=conversion.run())
 
 
-def _asked_to_stop(commands: Commands) -> bool:
-    """Answer everybody while frames become PNG; whether one of them wants it stopped."""
+def _asked_to_stop(commands: CommandQueue) -> bool:
+    """Answer all commands during the conversion; whether one of them was to stop."""
     stop = False
     while (command := _next(commands)) is not None:
         stop |= command.name in ("stop", "interrupt")
         if command.reply is not None:
-            done = command.name in ("stop", "status")
+            known = command.name in ("stop", "status")
             answer: Reply = {"ok": True, "status": {"state": "developing"}}
-            command.reply.set_result(answer if done else TOO_LATE)
+            command.reply.set_result(answer if known else TOO_LATE)
     return stop
 
 
-def start_in_background(options: CaptureOptions) -> dict[str, Any]:
-    """Start a recorder that outlives this process; its status once it answers.
+def start_in_background(options: CaptureOptions, warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """Start a recorder that outlives this process; its first status.
 
     Raises
     ------
     UserError
-        It ended at once: with the reason that it gave.
+        It ended at once, with the reason that it gave.
     """
     check_texts(options)
-    with only_recorder(options.out):
+    with _only_recorder(options.out):
         pass  # a second recorder is refused here, where somebody can read why
-    with _open_log(options.out / LOG_FILE) as log:
-        said_before = log.seek(0, os.SEEK_END)
+    log = options.out / RECORDER_LOG
+    with _open_log(log) as stderr:
         child = subprocess.Popen(
-            [sys.executable, "-m", "capture.control.daemon", _written(options)],
+            [sys.executable, "-m", "capture.control.daemon", _to_json(options), *warnings],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             env=_environment(),
             **_detached(),
         )
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and child.poll() is None:
-        place = read_place(options.out)
-        if place is not None and place.pid == child.pid:
-            with suppress(UserError):  # it may be about to end, and say why
-                return dict(tell(place, "status")["status"])
-        time.sleep(0.05)
-    child.kill()
-    child.wait()
-    raise UserError(_last_words(options.out / LOG_FILE, said_before), 1)
-
-
-def main(arguments: list[str]) -> int:
-    """The process in the background: record by the settings given as JSON; its exit code."""
-    code = 0
+    limit = threading.Timer(RECORDER_START_S, child.kill)
+    limit.start()
+    assert child.stdout is not None
     try:
-        said, to = str(run_capture(_read_options(arguments[0]))), sys.stdout
+        with child.stdout:
+            answer = gate.parse_json(child.stdout.readline(ANSWER_BYTES), Answer)
+    except ValueError:  # it was killed, or ended with a traceback, which is in its log
+        answer = Answer(error=f"The recorder did not start; see {log}.")
+    finally:
+        limit.cancel()
+    if not answer.ok:
+        child.kill()
+        child.wait()
+        raise UserError(answer.error, 1)
+    return answer.status
+
+
+def main(arguments: list[str], starter: BinaryIO | None = None) -> int:
+    """The process in the background; its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The settings as JSON, then the warnings for the log.
+    starter : binary file
+        Where the process that started this one reads one `Answer`: the first status, or the error.
+    """
+
+    def answer(values: Reply) -> None:
+        if starter is not None:
+            with starter:  # once: later calls find it closed
+                starter.write(encode_line(values))
+
+    def answer_status(status: Status) -> None:
+        answer({"ok": True, "status": status.as_dict()})
+
+    fault: UserError | None = None
+    try:
+        said = str(run_capture(_from_json(arguments[0]), answer_status, warnings=arguments[1:]))
     except UserError as error:
-        said, to, code = f"Error: {error}", sys.stderr, error.exit_code
+        said, fault = f"Error: {error}", error
     with suppress(OSError, UnicodeError):  # the log's disk is full: the session is whole
-        print(said, file=to, flush=True)
-    return code
+        print(said, file=sys.stderr, flush=True)
+    if fault is None:
+        return 0
+    with suppress(OSError, ValueError):  # nobody waits for it any more
+        answer({"ok": False, "error": str(fault)})
+    return fault.exit_code
 
 
-def _written(options: CaptureOptions) -> str:
-    """Settings as JSON. Paths need not be UTF-8, and are written as in addresses."""
-    return json.dumps(
-        {
-            key: quote_from_bytes(os.fsencode(value)) if isinstance(value, Path) else value
-            for key, value in asdict(options).items()
-        }
-    )
+def _to_json(options: CaptureOptions) -> str:
+    return json.dumps(asdict(options), default=os.fspath)
 
 
-def _read_options(text: str) -> CaptureOptions:
-    """What `_written` wrote; ``UserError`` where it is something else."""
-    kinds = get_type_hints(CaptureOptions)
-    paths = {name for name, kind in kinds.items() if kind in (Path, Path | None)}
-    kinds.update(dict.fromkeys(paths, str | None))
-    settings = msgspec.defstruct(
-        "Settings", [(each.name, kinds[each.name]) for each in fields(CaptureOptions)]
-    )
+def _from_json(text: str) -> CaptureOptions:
+    """What `_to_json` wrote; ``UserError`` where it is something else."""
     try:
-        values = msgspec.structs.asdict(gate.parse_json(text, settings))
-    except ValueError as error:
+        values = json.loads(text)  # not msgspec: paths need not be UTF-8
+        options = gate.settings_from(values, CaptureOptions)
+        if values.keys() != asdict(options).keys():
+            raise ValueError("some are missing")
+    except (ValueError, RecursionError) as error:
         raise UserError(f"These are no settings of a recording: {error}.") from error
-    for name in paths:
-        if values[name] is not None:
-            values[name] = Path(os.fsdecode(unquote_to_bytes(values[name])))
-    return CaptureOptions(**values)
+    return options
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and where this program was loaded from: a clone may not be installed."""
+    """Ours, and where this program was loaded from: a clone need not be installed."""
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _detached() -> dict[str, Any]:
-    """How a process is started that a closed terminal does not end."""
+    """How to start a process that outlives the terminal."""
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
         return {"creationflags": flags}
     return {"start_new_session": True}
 
 
-def _last_words(log: Path, said_before: int) -> str:
-    """The error with which a recorder ended, behind so many bytes of its log."""
-    try:
-        said = gate.read_regular(log, LOG_MOST)[said_before:].decode("utf-8", "replace")
-    except OSError as error:
-        return f"The recorder did not start, and {log} cannot be read: {error.strerror}."
-    _, found, words = said.rpartition("Error: ")
-    return words.strip() if found else f"The recorder did not start; see {log}."
+def _only_recorder(out: Path) -> AbstractContextManager[None]:
+    endpoint = read_endpoint(out)
+    return recorder_lock(out, endpoint.pid if endpoint else None)
 
 
 class _Log(RotatingFileHandler):
-    """A log that is written through no link, and whose full disk is no fault of a recording."""
+    """A log that follows no link, and whose full disk does not end a recording."""
 
     def _open(self) -> io.TextIOWrapper:
         return open_to_append(self.baseFilename, text=True)  # type: ignore[return-value]
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """What cannot be logged is left out."""
+        """Drop what cannot be logged."""
 
 
 def _open_log(path: Path) -> Any:
@@ -275,7 +283,7 @@ def _open_log(path: Path) -> Any:
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    """Append what recorders do to a file that is renamed away when it has grown."""
+    """Append the log to a file, and start a new file at `LOG_BYTES`."""
     _open_log(path).close()  # says why it cannot be opened
     handler = _Log(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
@@ -291,14 +299,14 @@ def _log_to(path: Path) -> Iterator[None]:
             handler.close()
 
 
-def _turn_away(commands: Commands) -> None:
-    """Answer what was asked too late."""
+def _reject_all(commands: CommandQueue) -> None:
+    """Answer commands that came too late."""
     while (command := _next(commands)) is not None:
         if command.reply is not None:
             command.reply.set_result(TOO_LATE)
 
 
-def _next(commands: Commands) -> Command | None:
+def _next(commands: CommandQueue) -> Command | None:
     try:
         return commands.get_nowait()
     except queue.Empty:
@@ -306,4 +314,6 @@ def _next(commands: Commands) -> Command | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    pipe = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever else is printed goes to the log
+    sys.exit(main(sys.argv[1:], pipe))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dataset.setting import setting
+
 WEAK = 1.0
 """Sun strength of reference pictures (domain X): the sun behind thin haze."""
 
@@ -26,11 +28,15 @@ class Light:
 class GameOptions:
     """One run of the game."""
 
-    size: tuple[int, int] = (512, 512)  # width and height of the picture, pixels
-    seed: int = 0  # the world: every viewpoint follows from (seed, number)
-    autopilot: bool = False  # goes through viewpoints and light by itself
-    hold_s: float = 1.0  # autopilot: seconds that each picture stays
-    hud: bool = False  # show state and keys on the picture
-    remote: bool = False  # obey JSON lines on stdin (see client.GameProcess)
-    title: str = "unclip game"  # the window's title
-    duration_s: float | None = None  # close by itself after so many seconds; None = never
+    size: tuple[int, int] = setting(
+        (512, 512), "Size of the window, pixels.", form="WxH", shown="512x512"
+    )
+    seed: int = setting(0, "Random seed of the world.")
+    autopilot: bool = setting(False, "Fly through viewpoints and light by itself.")
+    hold_s: float = setting(
+        1.0, "Autopilot: seconds per picture, more than 0.", flag="hold", least=0.001
+    )
+    hud: bool = setting(False, "Show the state and the keys on the picture.")
+    remote: bool = setting(False)  # commands come as JSON lines on stdin (client.GameProcess)
+    title: str = setting("unclip game")  # the window's title
+    duration_s: float | None = setting(None, "Close after this many seconds.", flag="duration")

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from capture.options import CHOICES, CaptureOptions
+from capture.options import CaptureOptions
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.gate import CONTROLS, LONGEST_TEXT, MOST_PICTURE, plain, read_regular
@@ -20,7 +20,7 @@ from dataset.pictures.images import read_image
 from dataset.sessions.manifest import write_session
 
 HUD_MASK = "hud_mask.png"  # in the session's folder: white where statistics must not look
-FORMAT = 1  # raised when a reader of before would misunderstand
+SESSION_FORMAT = 1  # raised when a reader of before would misunderstand
 
 
 class Session:
@@ -47,7 +47,7 @@ class Session:
         self.path = create_session(options.out, options.session)
         claim(self.path)
         self._facts: dict[str, Any] = {
-            "format": FORMAT,
+            "format": SESSION_FORMAT,
             "session": self.path.name,
             "state": "recording",
             "started": _now(),
@@ -125,13 +125,12 @@ def check_options(options: CaptureOptions) -> None:
     check_texts(options)
     if not 0 < options.fps <= 1000:
         raise UserError(f"--fps must be over 0 and at most 1000, not {options.fps:g}.")
-    if options.label not in (None, "X", "Y"):
-        raise UserError(f"--label must be X or Y, not {options.label!r}.")
     if options.size is not None and min(options.size) < 1:
         raise UserError("--size must be at least 1x1.")
-    for name, choices in CHOICES.items():
-        if getattr(options, name) not in choices:
-            raise UserError(f"--{name} must be one of {', '.join(choices)}.")
+    for each in fields(options):
+        value, choices = getattr(options, each.name), each.metadata.get("choices")
+        if choices and value is not None and value not in choices:
+            raise UserError(f"--{each.name} must be one of {', '.join(choices)}, not {value!r}.")
     if options.hud_mask is not None:
         read_image(options.hud_mask)  # says itself what is wrong
     out = options.out.absolute()

@@ -36,6 +36,14 @@ class Progress:
     pairs_per_s: float  # frame pairs a second since the last report
     losses: dict[str, float]  # means since the last report, by the names of ``cyclegan.LOSSES``
 
+    def __str__(self) -> str:
+        losses = self.losses
+        return (
+            f"epoch {self.epoch}/{self.epochs} {self.pairs_per_s:.1f} pairs/s "
+            f"D {losses['D_X'] + losses['D_Y']:.2f} G {losses['G'] + losses['F']:.2f} "
+            f"cycle {losses['cycle_X'] + losses['cycle_Y']:.3f}"
+        )
+
 
 class Desk:
     """All that a run writes and says: log, samples, checkpoints, progress, warnings.
