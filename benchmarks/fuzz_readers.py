@@ -58,7 +58,7 @@ def manifest(folder: Path) -> Reader:
     """A whole frames.jsonl, as label, review and split read it."""
     from dataset.labelling.labels import label_captures
     from dataset.options import LabelOptions
-    from dataset.sessions.manifest import find_files, read_frames
+    from dataset.sessions.manifest import files_exist, read_frames
 
     session = _session(folder)
     path = session / "frames.jsonl"
@@ -66,7 +66,7 @@ def manifest(folder: Path) -> Reader:
     def read(data: bytes) -> None:
         path.write_bytes(data)
         frames = list(read_frames(session))
-        find_files(session, [each.file for each in frames])
+        files_exist(session, [each.file for each in frames])
         label_captures(LabelOptions(session, workers=1))
 
     return [path.read_bytes()], ways.mutate_lines, read
@@ -112,7 +112,7 @@ def labels(folder: Path) -> Reader:
 def statistics(folder: Path) -> Reader:
     """statistics.csv."""
     from dataset.labelling.labels import label_captures
-    from dataset.labelling.statistics import Kept
+    from dataset.labelling.statistics import StatisticsStore
     from dataset.options import LabelOptions
 
     captures = _session(folder).parent
@@ -120,7 +120,7 @@ def statistics(folder: Path) -> Reader:
 
     def read(data: bytes) -> None:
         (captures / "statistics.csv").write_bytes(data)
-        with Kept(captures, {"max_rgb"}):
+        with StatisticsStore(captures, {"max_rgb"}):
             pass
 
     return [(captures / "statistics.csv").read_bytes()], ways.mutate_table, read
@@ -128,16 +128,16 @@ def statistics(folder: Path) -> Reader:
 
 def review(folder: Path) -> Reader:
     """review.jsonl, and a review that begins with it."""
-    from dataset.labelling.hand_labels import JOURNAL
+    from dataset.labelling.hand_labels import REVIEW_JOURNAL
     from dataset.review.store import open_review
 
     captures = _session(folder).parent
     with open_review(captures) as store:
         store.set_labels([(0, "Y"), (1, "X"), (1, None), (2, "drop")])
-    seed = (captures / JOURNAL).read_bytes()
+    seed = (captures / REVIEW_JOURNAL).read_bytes()
 
     def read(data: bytes) -> None:
-        (captures / JOURNAL).write_bytes(data)
+        (captures / REVIEW_JOURNAL).write_bytes(data)
         with open_review(captures):
             pass
 
@@ -181,7 +181,7 @@ def session(folder: Path) -> Reader:
 
 def split(folder: Path) -> Reader:
     """split.json, as training reads it and as the next split does."""
-    from dataset.layout.folders import check_out
+    from dataset.layout.folders import check_split_folder
     from dataset.layout.readers import find_frames, read_split
     from dataset.options import SplitOptions
     from dataset.splitting.split import split_captures
@@ -193,7 +193,7 @@ def split(folder: Path) -> Reader:
     def read(data: bytes) -> None:
         (data_set / "split.json").write_bytes(data)
         read_split(data_set)
-        check_out(data_set)
+        check_split_folder(data_set)
         find_frames(data_set, "trainA")
 
     return [seed], ways.mutate_json, read
@@ -307,7 +307,7 @@ def safetensors(folder: Path) -> Reader:
     import torch
 
     from model.restoring.export import save_release
-    from model.weights import learned_exposure, open_restorer, training_side
+    from model.weights import load_network
 
     run = _trained(folder)
     path = folder / "x.safetensors"
@@ -316,9 +316,7 @@ def safetensors(folder: Path) -> Reader:
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        open_restorer(folder, str(path), cpu)
-        training_side(folder, str(path))
-        learned_exposure(folder, str(path))
+        load_network(folder, str(path), cpu)
 
     return [seed], ways.mutate_headed, read
 
@@ -386,14 +384,14 @@ def picture(folder: Path) -> Reader:
 
 def frame(folder: Path) -> Reader:
     """Frames, as import, labels and split read them."""
-    from dataset.labelling.statistics import Job, measure_file, why_unfit
+    from dataset.labelling.statistics import StatisticsTask, measure_file, why_unfit
     from dataset.pictures.images import decode
 
     path = folder / "x.png"
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        measure_file(Job(str(path), "max_rgb", 250))
+        measure_file(StatisticsTask(str(path), "max_rgb", 250))
         why_unfit(data)
         decode(data, path)
 
@@ -402,7 +400,7 @@ def frame(folder: Path) -> Reader:
 
 def hud(folder: Path) -> Reader:
     """A session's HUD mask."""
-    from dataset.labelling.statistics import HUD_MASK, Job, hud_digest, measure_file
+    from dataset.labelling.statistics import HUD_MASK, StatisticsTask, hud_digest, measure_file
 
     made = _session(folder)
     first = str(next((made / "frames").iterdir()))
@@ -410,7 +408,7 @@ def hud(folder: Path) -> Reader:
     def read(data: bytes) -> None:
         (made / HUD_MASK).write_bytes(data)
         digest = hud_digest(made)
-        measure_file(Job(first, "max_rgb", 250, str(made / HUD_MASK), digest))
+        measure_file(StatisticsTask(first, "max_rgb", 250, str(made / HUD_MASK), digest))
 
     return _pictures(), ways.mutate_bytes, read
 
@@ -506,7 +504,7 @@ def restore_page(folder: Path) -> Reader:
     from model.restoring.page_server import make_app
     from model.restoring.queue import RestoringQueue, ServeLimits
 
-    restoring = RestoringQueue(lambda pixels: pixels, ServeLimits())
+    restoring = RestoringQueue(lambda told: lambda pixels: pixels, ServeLimits())
     threading.Thread(target=restoring.work, daemon=True).start()
     app = make_app(restoring)
     app.config["PROPAGATE_EXCEPTIONS"] = True

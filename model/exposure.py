@@ -27,14 +27,13 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.pictures.images import Image
-from dataset.pictures.pixels import Pixels, Restore, Wrapped, to_pixels
+from dataset.pictures.pixels import Pixels, to_pixels
 
 EXPOSURE_FILE = "exposure.json"
 EDGES = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98, 1.001])
 LOOKED_AT = 2**16  # pixels of a picture, evenly spread
 FRAMES = 2000  # of each domain, evenly spread
 PENALTY = 1e-3  # of the squared weights: keeps the step between the domains soft
-NOTHING = 1 / 512  # of a correction: under half a step of 8 bits wherever it acts
 MOST_WEIGHT = 1e6  # fits to real frames stay under 100
 
 Weight = Annotated[float, msgspec.Meta(ge=-MOST_WEIGHT, le=MOST_WEIGHT)]
@@ -65,31 +64,6 @@ class _Written(msgspec.Struct):
 
     weights: Weights
     constant: Weight
-
-
-class Measured(Wrapped):
-    """Restores as much as a picture needs, by how over-exposed it looks.
-
-    Parameters
-    ----------
-    run : callable
-        Restores in full.
-    strength : callable or float
-        The share of the correction: of each picture, or of all.
-    """
-
-    def __init__(self, run: Restore, strength: Exposure | float) -> None:
-        super().__init__(run)
-        self.strength = strength
-
-    def __call__(self, pixels: Pixels) -> Pixels:
-        """Restore (H, W, 3) float32 in [0, 1] -> the same; unchanged where nothing is lost."""
-        strength = self.strength
-        share = strength(pixels) if isinstance(strength, Exposure) else strength
-        if share < NOTHING:
-            return pixels
-        restored = self.run(pixels)
-        return pixels + np.float32(share) * (restored - pixels) if share < 1 else restored
 
 
 def features(pixels: Pixels) -> NDArray[np.float64]:

@@ -28,13 +28,13 @@ from made_pairs import make_pairs
 
 from dataset.layout.readers import read_pairs
 from dataset.pictures.images import read_image, write_png
-from dataset.pictures.pixels import Restore, to_image, to_pixels
+from dataset.pictures.pixels import to_image, to_pixels
 from model.evaluation.paired import INPUT, Evaluation, evaluate_pairs
 from model.metrics import well_exposed_change
 from model.options import PRESETS, RestoreOptions
 from model.restoring.baselines import METHODS, ORACLES
 from model.restoring.compare import compare
-from model.restoring.methods import open_method
+from model.restoring.methods import Restore, open_method
 from model.training.snapshots import spread
 from model.training.train import train
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,26 +9,8 @@ from dataset.errors import UserError
 from dataset.pictures.images import Image
 
 Pixels = NDArray[np.float32]  # (H, W, 3) RGB, display-encoded, in [0, 1]
-Restore = Callable[[Pixels], Pixels]  # a way to restore: any size in, the same size out
 
 SMALLEST = 16  # pixels of a side: reflection padding and instance norm need a few
-
-
-class Wrapped:
-    """A way to restore that is made of another."""
-
-    def __init__(self, run: Restore) -> None:
-        self.run = run
-
-    @property
-    def on_progress(self) -> object:
-        """What ``run`` calls with the share that is done; None where it tells nothing."""
-        return getattr(self.run, "on_progress", None)
-
-    @on_progress.setter
-    def on_progress(self, report: object) -> None:
-        if hasattr(self.run, "on_progress"):
-            self.run.on_progress = report
 
 
 def pad_reflected(pixels: Pixels, stride: int) -> Pixels:

@@ -15,9 +15,14 @@ import numpy as np
 
 from dataset.errors import UserError
 from dataset.gate import is_regular, plain
-from dataset.layout.readers import PAIRS_FILE, Pair, check_whole, find_frames, list_pairs
+from dataset.layout.readers import (
+    PAIRS_FILE,
+    Pair,
+    check_data_set_complete,
+    find_frames,
+    list_pairs,
+)
 from dataset.pictures.images import Image
-from dataset.pictures.pixels import Restore
 from model.devices import pick_device
 from model.evaluation.inception import open_features
 from model.evaluation.page import NAMES, check_out, write_evaluation
@@ -36,7 +41,7 @@ from model.evaluation.unpaired import Features, Unpaired, evaluate_unpaired, lis
 from model.figures.page_folder import PAGE_FILE
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import METHODS, ORACLES, THRESHOLD_METHODS
-from model.restoring.methods import open_method
+from model.restoring.methods import Restore, open_method
 from model.training.snapshots import spread
 
 NETWORK = "network"
@@ -157,7 +162,7 @@ def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], lis
     listed = options.pairs or options.data / PAIRS_FILE
     named = options.over_exposed or options.well_exposed
     if not options.pairs and not options.over_exposed:
-        check_whole(options.data)
+        check_data_set_complete(options.data)
     pairs = list_pairs(listed) if options.pairs or (not named and is_regular(listed)) else []
     y: list[Path] = []
     x: list[Path] = []

@@ -17,8 +17,9 @@ import numpy as np
 from dataset.errors import UserError
 from dataset.layout.readers import Pair
 from dataset.pictures.images import Image, read_image
-from dataset.pictures.pixels import Pixels, Restore, to_image, to_pixels
+from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from model.metrics import Comparison, Interval, Values, compare, mean_interval
+from model.restoring.methods import Restore
 
 INPUT = "input"  # the method that does nothing
 MEASURES = tuple(each.name for each in fields(Comparison))

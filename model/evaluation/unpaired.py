@@ -19,7 +19,6 @@ import numpy as np
 from dataset.errors import UserError
 from dataset.labelling.clipping import clipped_mask
 from dataset.pictures.images import READABLE, Image, read_image
-from dataset.pictures.pixels import Restore
 from model.evaluation.paired import INPUT, Progress, apply, as_json, as_number, unchanged
 from model.metrics import (
     Interval,
@@ -29,6 +28,7 @@ from model.metrics import (
     mean_interval,
     well_exposed_change,
 )
+from model.restoring.methods import Restore
 
 Features = Callable[[Image], Values]  # uint8 (H, W, 3) -> (D,)
 

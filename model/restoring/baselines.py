@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.pictures.pixels import Pixels, Restore
+from dataset.pictures.pixels import Pixels
 
 Floats = NDArray[np.float32]
 
@@ -157,7 +157,7 @@ def best_factor(pixels: Pixels, reference: Pixels) -> Pixels:
     return _nearest(reference, tried)
 
 
-METHODS: dict[str, Restore] = {"cielab": cielab, "ycbcr": ycbcr, "gamma": gamma}
+METHODS: dict[str, Callable[[Pixels], Pixels]] = {"cielab": cielab, "ycbcr": ycbcr, "gamma": gamma}
 """Name -> what restores without having learned anything, with its default setting."""
 
 THRESHOLD_METHODS: dict[str, Callable[[Pixels, float], Pixels]] = {"cielab": cielab, "ycbcr": ycbcr}

@@ -13,11 +13,13 @@ Guided Filter", arXiv:1505.00996, 2015 (coefficients at low resolution, enlarged
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.pictures.pixels import Pixels, Restore, Wrapped
+from dataset.pictures.pixels import Pixels
 
 DEFAULT = "carried"  # of the ways of ``Scaled``: best on true pairs, see docs/LOG.md
 LARGER = 1.25  # times the side of training: a picture up to here is restored as it is
@@ -28,7 +30,7 @@ SOFT = 4.0  # standard deviation of the blur in ``mix``, pixels at the scale of 
 Plane = NDArray[np.float32]
 
 
-class Scaled(Wrapped):
+class Scaled:
     """Restores pictures that are larger than those that a network learned on.
 
     Parameters
@@ -43,9 +45,8 @@ class Scaled(Wrapped):
         of ``native``; ``auto`` is the one that came out best.
     """
 
-    def __init__(self, run: Restore, side: int, way: str = "auto") -> None:
-        super().__init__(run)
-        self.side = side
+    def __init__(self, run: Callable[[Pixels], Pixels], side: int, way: str = "auto") -> None:
+        self.run, self.side = run, side
         self.way = DEFAULT if way == "auto" else way
 
     def __call__(self, pixels: Pixels) -> Pixels:

@@ -18,10 +18,10 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from dataset.errors import UserError
-from dataset.local_page import Guard, bind_page, make_page, serve_page
+from dataset.local_page import PageGuard, bind_page, make_page, serve_page
 from dataset.local_server import PageServer
 from dataset.pictures.formats import SUFFIXES
-from dataset.pictures.pixels import Pixels
+from model.restoring.methods import OnShare, Restore
 from model.restoring.queue import Encoded, Full, Job, RestoringQueue, ServeLimits
 
 PAGE = Path(__file__).parent / "page"
@@ -133,8 +133,8 @@ def _tell(error: HTTPException) -> Any:
 
 @contextmanager
 def bind_restorer(
-    restore: Callable[[Pixels], Pixels], port: int = 0, limits: ServeLimits | None = None
-) -> Iterator[tuple[PageServer, Guard, RestoringQueue]]:
+    open_restorer: Callable[[OnShare], Restore], port: int = 0, limits: ServeLimits | None = None
+) -> Iterator[tuple[PageServer, PageGuard, RestoringQueue]]:
     """A server that is bound but does not answer yet, the guard of its page, and its queue.
 
     Pictures are restored from now on, one at a time, in a thread of their own.
@@ -144,7 +144,7 @@ def bind_restorer(
     UserError
         The port is taken.
     """
-    queue = RestoringQueue(restore, limits or ServeLimits())
+    queue = RestoringQueue(open_restorer, limits or ServeLimits())
     with bind_page(make_app(queue), port) as (server, guard):
         # A daemon, because a large picture would hold the end of the command up for minutes.
         worker = threading.Thread(target=queue.work, name="restoring", daemon=True)
@@ -157,7 +157,7 @@ def bind_restorer(
 
 
 def serve_restorer(
-    restore: Callable[[Pixels], Pixels],
+    open_restorer: Callable[[OnShare], Restore],
     port: int = 0,
     on_ready: Callable[[str], object] = print,
     limits: ServeLimits | None = None,
@@ -167,10 +167,9 @@ def serve_restorer(
 
     Parameters
     ----------
-    restore : callable
-        Pixels (H, W, 3) float32, RGB, display-encoded, in [0, 1] -> the same. Called by one
-        thread only. Where it has an attribute ``on_progress``, that is set to a function that it
-        may call with the share that is done.
+    open_restorer : callable
+        Given a function to call with the share of a picture that is done, returns what restores.
+        Called once; what it returns, by one thread only.
     port : int
         Of the loopback interface; 0: a free one.
     on_ready : callable
@@ -190,7 +189,7 @@ def serve_restorer(
     UserError
         The port is taken.
     """
-    with bind_restorer(restore, port, limits) as (server, guard, queue):
+    with bind_restorer(open_restorer, port, limits) as (server, guard, queue):
         on_ready(guard.address)
         serve_page(server, guard, browser)
     return queue.restored

@@ -23,8 +23,9 @@ from dataset.errors import UserError
 from dataset.pictures.decoding import OPENERS, decoding, open_image
 from dataset.pictures.formats import HEAD, SUFFIXES, format_for, format_of
 from dataset.pictures.picture import Picture, decode_picture, encode_picture, losses
-from dataset.pictures.pixels import Pixels, check_finite
+from dataset.pictures.pixels import check_finite
 from dataset.review.thumbnails import make_thumbnail
+from model.restoring.methods import OnShare, Restore
 
 MEDIA_TYPES = {  # by format; browsers show all of them but TIFF
     "PNG": "image/png",
@@ -102,18 +103,15 @@ class RestoringQueue:
 
     Parameters
     ----------
-    restore : callable
-        Pixels (H, W, 3) float32 in [0, 1] -> the same. Where it has an attribute ``on_progress``,
-        that is set to a function that it may call with the share that is done.
+    open_restorer : callable
+        Given a function to call with the share that is done, returns what restores.
     limits : ServeLimits
     """
 
-    def __init__(self, restore: Callable[[Pixels], Pixels], limits: ServeLimits) -> None:
+    def __init__(self, open_restorer: Callable[[OnShare], Restore], limits: ServeLimits) -> None:
         self.limits, self.restored = limits, 0
-        self._restore = restore
         self._in_hand: Job | None = None
-        if hasattr(restore, "on_progress"):
-            restore.on_progress = self._report
+        self._restore = open_restorer(self._report)
         self._jobs: OrderedDict[str, Job] = OrderedDict()  # asked for longest ago first
         self._order: list[str] = []  # as they came
         self._changed = threading.Condition()

@@ -17,12 +17,12 @@ from dataset.files import write_whole
 from dataset.parts import is_being_written, remove_parts
 from dataset.pictures.images import Image
 from dataset.pictures.picture import Picture, read_picture, write_picture
-from dataset.pictures.pixels import Restore, to_image
+from dataset.pictures.pixels import to_image
 from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
 from model.restoring.compare import compare
 from model.restoring.inputs import COMPARED, Job, Naming, plan_jobs
-from model.restoring.methods import open_method
+from model.restoring.methods import Restore, open_method
 from model.restoring.video import restore_video
 
 # Called with files done (a part of one counts as its share), files in all, and the present one.

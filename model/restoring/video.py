@@ -18,7 +18,7 @@ from av.container import OutputContainer
 
 from dataset.errors import UserError
 from dataset.files import written_aside
-from dataset.pictures.pixels import Restore
+from dataset.pictures.pixels import Pixels
 from dataset.pictures.recordings import describe
 from dataset.pictures.video_reading import Source
 from dataset.pictures.video_writing import Target
@@ -68,7 +68,7 @@ def read_facts(path: Path) -> VideoFacts:
 def restore_video(
     source: Path,
     target: Path,
-    restore: Restore,
+    restore: Callable[[Pixels], Pixels],
     on_progress: Progress | None = None,
     replaces: bool = True,
 ) -> RestoredVideo:

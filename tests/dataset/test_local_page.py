@@ -25,13 +25,15 @@ from helpers.other_user import as_other_user, needs_other_user
 from helpers.reviews import Client, make_captures
 
 from dataset import local_page
-from dataset.local_page import OPENING, Guard, bind_page, make_page
+from dataset.local_page import OPENING, PageGuard, bind_page, make_page
 from dataset.local_server import HOST, PageServer
 from dataset.review.server import PAGE, PAGE_FILES
 
 RESTORING = """
 from model.restoring.page_server import serve_restorer
-serve_restorer(lambda pixels: pixels, on_ready=lambda at: print(at, flush=True), browser=True)
+serve_restorer(
+    lambda told: lambda pixels: pixels, on_ready=lambda at: print(at, flush=True), browser=True
+)
 """
 BROWSER = """#!/bin/sh
 tr '\\0' '\\n' </proc/$$/cmdline >"{told}.part"
@@ -191,7 +193,7 @@ class Slow:
         app.add_url_rule("/body", "body", self.read, methods=["POST"])
         self.bound = socket.create_server((HOST, 0))
         self.server = PageServer(app, self.bound, **limits)
-        self.guard = Guard(app, self.server)
+        self.guard = PageGuard(app, self.server)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
 
     def read(self) -> str:

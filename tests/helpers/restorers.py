@@ -17,6 +17,7 @@ import numpy as np
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels
 from helpers.reviews import Client
+from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import bind_restorer
 from model.restoring.queue import ServeLimits
 
@@ -96,10 +97,12 @@ class Guest(Client):
 
 @contextmanager
 def serving(
-    restore: Callable[[Pixels], Pixels] = darken, limits: ServeLimits | None = None
+    restore: Restore = darken,
+    limits: ServeLimits | None = None,
+    open_restorer: Callable[[OnShare], Restore] | None = None,
 ) -> Iterator[Guest]:
     """The page, answering in another thread."""
-    with bind_restorer(restore, 0, limits) as (server, guard, _):
+    with bind_restorer(open_restorer or (lambda told: restore), 0, limits) as (server, guard, _):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

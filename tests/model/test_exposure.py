@@ -18,12 +18,12 @@ from model.exposure import (
     EDGES,
     EXPOSURE_FILE,
     Exposure,
-    Measured,
     features,
     learn_exposure,
     parse_exposure,
     read_exposure,
 )
+from model.restoring.methods import AdaptiveStrength
 
 
 def frames(light: float, first: int, count: int = 12) -> list[Image]:
@@ -88,8 +88,8 @@ def test_a_share_of_the_correction_is_applied() -> None:
     def darken(given: Pixels) -> Pixels:
         return given / 2
 
-    assert Measured(darken, 0.25)(pixels) == pytest.approx(0.7 * np.ones_like(pixels))
-    assert Measured(darken, 1.0)(pixels) == pytest.approx(0.4 * np.ones_like(pixels))
+    assert AdaptiveStrength(darken, 0.25)(pixels) == pytest.approx(0.7 * np.ones_like(pixels))
+    assert AdaptiveStrength(darken, 1.0)(pixels) == pytest.approx(0.4 * np.ones_like(pixels))
 
 
 def test_what_needs_nothing_is_not_touched() -> None:
@@ -98,8 +98,8 @@ def test_what_needs_nothing_is_not_touched() -> None:
 
     pixels = np.full((8, 8, 3), 0.2, np.float32)
     never = Exposure((0.0,) * (len(EDGES) - 1), -20.0)
-    assert np.array_equal(Measured(fail, never)(pixels), pixels)
-    assert np.array_equal(Measured(fail, 0.0)(pixels), pixels)
+    assert np.array_equal(AdaptiveStrength(fail, never)(pixels), pixels)
+    assert np.array_equal(AdaptiveStrength(fail, 0.0)(pixels), pixels)
 
 
 def test_it_comes_back_from_its_file_and_nothing_else_does(learned: Exposure) -> None:

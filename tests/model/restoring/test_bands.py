@@ -18,7 +18,7 @@ PLENTY = 2**40
 
 @pytest.fixture(autouse=True)
 def narrow_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.bands, "LEAST_ROWS", 4)
+    monkeypatch.setattr(model.restoring.bands, "LEAST_ROWS", 4)
 
 
 def make(residual: bool, resize: bool, blocks: int = 3) -> Generator:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from dataset.pictures.pixels import Pixels
-from model.restoring.bands import Report
 from model.restoring.guided import Scaled, carry, fit, mix, shrink
 
 
@@ -87,15 +86,3 @@ def test_at_the_scale_of_training_the_network_sees_a_small_copy() -> None:
     Scaled(watched, 32, "carried")(scene(36, 40))  # hardly larger than in training
     Scaled(watched, 0, "carried")(scene(64, 128))  # trained on frames of any size
     assert sizes == [(32, 64), (32, 64), (64, 128), (36, 40), (64, 128)]
-
-
-def test_progress_reaches_what_is_scaled() -> None:
-    class Told:
-        on_progress: Report | None = None
-
-        def __call__(self, pixels: Pixels) -> Pixels:
-            return pixels
-
-    told, report = Told(), print
-    Scaled(told, 32).on_progress = report
-    assert told.on_progress is report

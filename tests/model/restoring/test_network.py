@@ -43,7 +43,7 @@ def test_an_identity_correction_gives_the_picture_back_exactly() -> None:
 
 
 def test_what_does_not_fit_into_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.whole, "free_bytes", lambda device: 1 << 20)
+    monkeypatch.setattr(model.restoring.network, "free_bytes", lambda device: 1 << 20)
     with pytest.raises(UserError, match="--detail carried"):
         Restorer(Generator(64, 1).eval())(np.zeros((400, 400, 3), np.float32))
 

@@ -343,7 +343,7 @@ def test_a_picture_that_was_forgotten_can_be_restored_again(open_page: Callable[
 def test_a_server_that_has_ended_is_said(browser: Any) -> None:
     gate = Gate()
     page = browser.new_page()
-    with bind_restorer(gate) as (server, guard, _):
+    with bind_restorer(lambda told: gate) as (server, guard, _):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         page.goto(guard.address)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -27,6 +27,7 @@ from PIL import Image as Pillow
 
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
+from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import bind_restorer
 from model.restoring.queue import ServeLimits, clean_name
 
@@ -40,15 +41,15 @@ def guest() -> Iterator[Guest]:
 
 
 def test_it_listens_on_the_loopback_interface_only() -> None:
-    with bind_restorer(darken) as (server, _, _):
+    with bind_restorer(lambda told: darken) as (server, _, _):
         assert server.socket.getsockname()[0] == "127.0.0.1"
 
 
 def test_a_port_that_is_taken_is_named() -> None:
     with (
-        bind_restorer(darken) as (server, _, _),
+        bind_restorer(lambda told: darken) as (server, _, _),
         pytest.raises(UserError, match=f"Cannot use port {server.port}"),
-        bind_restorer(darken, server.port),
+        bind_restorer(lambda told: darken, server.port),
     ):
         pass
 
@@ -300,17 +301,18 @@ def test_one_picture_is_restored_at_a_time_as_they_came() -> None:
 class NetworkThatReports(Gate):
     """Says that a quarter is done, and waits."""
 
-    on_progress: Callable[[float], None] | None = None
+    def tell(self, told: OnShare) -> Restore:
+        self.told = told
+        return self
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        assert self.on_progress is not None
-        self.on_progress(0.25)
+        self.told(0.25)
         return super().__call__(pixels)
 
 
 def test_the_share_that_is_done_is_told() -> None:
     network = NetworkThatReports()
-    with serving(network) as guest:
+    with serving(open_restorer=network.tell) as guest:
         id = guest.hand_in(encode(noise(9, 9)))[1]["id"]
         assert network.seen.acquire(timeout=20)
         assert guest.listed()[0]["share"] == 0.25
@@ -422,7 +424,11 @@ def test_pages_and_scans_without_end_are_refused(name: str) -> None:
 
 SERVE = """
 from model.restoring.page_server import serve_restorer
-print(serve_restorer(lambda pixels: pixels, on_ready=lambda address: print(address, flush=True)))
+print(
+    serve_restorer(
+        lambda told: lambda pixels: pixels, on_ready=lambda address: print(address, flush=True)
+    )
+)
 """
 
 

@@ -85,7 +85,7 @@ def test_a_disk_that_cannot_be_written_is_told(
 
     source = tmp_path / "a.png"
     write_png(source, np.zeros((20, 20, 3), np.uint8))
-    monkeypatch.setattr(model.restore, "write_picture", full)
+    monkeypatch.setattr(model.restoring.restore, "write_picture", full)
     assert "No space left" in run([source], trained)[0].fault
 
 
