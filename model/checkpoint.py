@@ -252,7 +252,7 @@ def load_checkpoint(
             "its networks still restore pictures. Start a new run with another --run."
         )
     try:
-        position = gate.convert(state["position"], Position)
+        position = gate.to_typed(state["position"], Position)
         for name, values in state["model"]["networks"].items():
             check_finite(path, {f"{name}.{key}": value for key, value in values.items()})
         model.load_train_state(state["model"])
@@ -294,8 +294,10 @@ def _newest_state(folder: Path, on_message: Callable[[str], None]) -> Path:
     return newest
 
 
-def load_restorer(run: Path, device: torch.device, epoch: int | None = None) -> Generator:
-    """F of a run, ready to restore; its average where there is one.
+def load_generator(
+    run: Path, device: torch.device, epoch: int | None = None, network: str = "F"
+) -> Generator:
+    """G or F of a run, in evaluation mode; its EMA if there is one.
 
     Parameters
     ----------
@@ -304,17 +306,19 @@ def load_restorer(run: Path, device: torch.device, epoch: int | None = None) -> 
     device : torch.device
         Where to put it.
     epoch : int, optional
-        A kept epoch; the newest checkpoint when left out.
+        A kept epoch; the newest checkpoint if left out.
+    network : str
+        F restores, G adds over-exposure.
 
     Raises
     ------
     UserError
         The checkpoint is missing, damaged, not ours, or of another shape.
     """
-    with torch.device("meta"):  # memory is taken by what the file holds, not by what it states
-        network = build_generator(read_network_options(run))
-    load_network(network, generator_path(run, "F", epoch))
-    return network.to(device).eval()
+    with torch.device("meta"):  # memory is allocated for what the file holds, not for its claims
+        generator = build_generator(read_network_options(run))
+    fill_network(generator, generator_path(run, network, epoch))
+    return generator.to(device).eval()
 
 
 def generator_path(run: Path, name: str, epoch: int | None = None) -> Path:
@@ -326,7 +330,7 @@ def generator_path(run: Path, name: str, epoch: int | None = None) -> Path:
     return average if average.is_file() else folder / f"latest_{NETWORK_FILES[name]}"
 
 
-def load_network(network: nn.Module, path: Path) -> None:
+def fill_network(network: nn.Module, path: Path) -> None:
     """Fill a network from a bare state dict, ours or CycleGAN's; ``UserError`` where it misfits.
 
     One on the device ``meta`` takes over the tensors as they were read.

@@ -1,4 +1,4 @@
-"""A safetensors file of `cli export` -> the generator in it, and what the file says of it.
+"""A safetensors file of `cli export` -> the generator in it, and what the file says about it.
 
 Its header is checked against an empty network before any of its tensors is read. Such files are
 written by ``release``.
@@ -44,16 +44,23 @@ class Entry(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a release says of its network."""
+class LoadedNetwork:
+    """A generator and what is known about it."""
 
+    generator: Generator  # in evaluation mode
+    path: Path  # the file of its weights
     options: NetworkOptions
-    side: int  # shorter side of the frames of training, pixels; 0: any
-    exposure: Exposure | None
+    side: int  # shorter side of its training frames, pixels; 0: any
+    exposure: Exposure | None  # how over-exposed pictures look; None: not learned
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the weights are an EMA, as a run's files are named."""
+        return self.path.name.startswith("latest_ema")
 
 
-def load_release(path: Path, device: torch.device) -> Generator:
-    """The generator in a file that ``save_release`` wrote, in evaluation mode.
+def load_release(path: Path, device: torch.device) -> LoadedNetwork:
+    """The generator in a file that ``save_release`` wrote.
 
     Raises
     ------
@@ -61,7 +68,7 @@ def load_release(path: Path, device: torch.device) -> Generator:
         The file is missing, damaged, or not written by us; or its weights are not finite.
     """
     metadata, entries = _read_header(path)
-    options = _facts(path, metadata).options
+    options, side, exposure = _facts(path, metadata)
     with torch.device("meta"):
         network = build_generator(options)
     _check_entries(path, entries, network)
@@ -73,17 +80,12 @@ def load_release(path: Path, device: torch.device) -> Generator:
         raise _unreadable(path, error) from error
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise _damaged(path, error) from error
-    return network.to(device).eval()
+    return LoadedNetwork(network.to(device).eval(), path, options, side, exposure)
 
 
-def release_facts(path: Path) -> Facts:
-    """What a release says of its network; errors as of `load_release`."""
-    return _facts(path, _read_header(path)[0])
-
-
-def _facts(path: Path, metadata: dict[str, str]) -> Facts:
+def _facts(path: Path, metadata: dict[str, str]) -> tuple[NetworkOptions, int, Exposure | None]:
     try:
-        return Facts(
+        return (
             parse_shape(metadata["options"]),
             parse_side(metadata.get("side", str(USUAL_SIDE))),
             parse_exposure(metadata.get("exposure", ""), path),

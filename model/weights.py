@@ -24,16 +24,18 @@ from dataset.errors import UserError
 from model.checkpoint import (
     NETWORK_FILES,
     Trainable,
-    load_restorer,
+    generator_path,
+    load_generator,
     newest_run,
+    read_network_options,
     read_training_side,
 )
 from model.cyclegan import build_generator
-from model.exposure import Exposure, read_exposure
+from model.exposure import read_exposure
 from model.facts import USUAL_SIDE, Shape
 from model.networks import Discriminator, Generator
 from model.options import NetworkOptions
-from model.released import load_release, release_facts
+from model.released import LoadedNetwork, load_release
 from model.state_files import read_network_state
 
 FIRST_BLOCK = 10  # place of a generator's first residual block
@@ -159,7 +161,7 @@ def shape_network(state: Mapping[str, Tensor]) -> Generator | Discriminator | No
 
 
 def _limited(options: NetworkOptions) -> NetworkOptions:
-    return gate.convert(asdict(options), Shape).options()
+    return gate.to_typed(asdict(options), Shape).options()
 
 
 def generator_options(state: Mapping[str, Tensor]) -> NetworkOptions:
@@ -211,39 +213,8 @@ def _sides(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def training_side(runs: Path, run: str) -> int:
-    """Shorter side of the frames that a network learned on, pixels; 0 where they were of any size.
-
-    Parameters
-    ----------
-    runs, run
-        As for ``open_restorer``, which has read the file already. CycleGAN's files do not say, so
-        they count as trained at its usual 256.
-    """
-    path = Path(run)
-    if path.suffix == ".safetensors":
-        return release_facts(path).side
-    if path.suffix == ".pth":
-        return USUAL_SIDE
-    return read_training_side(newest_run(runs, run))
-
-
-def learned_exposure(runs: Path, run: str) -> Exposure | None:
-    """How over-exposed pictures look, as a run learned it; None where it did not.
-
-    Parameters
-    ----------
-    runs, run
-        As for ``open_restorer``, which has read the file already.
-    """
-    path = Path(run)
-    if path.suffix == ".safetensors":
-        return release_facts(path).exposure
-    return None if path.suffix == ".pth" else read_exposure(newest_run(runs, run))
-
-
-def open_restorer(runs: Path, run: str, device: torch.device) -> Generator:
-    """F, ready to restore: of a run, or from a file.
+def load_network(runs: Path, run: str, device: torch.device) -> LoadedNetwork:
+    """F with all that restoring needs, from a run or from a file. The run is looked up once.
 
     Parameters
     ----------
@@ -264,8 +235,20 @@ def open_restorer(runs: Path, run: str, device: torch.device) -> Generator:
     if path.suffix == ".safetensors":
         return load_release(path, device)
     if path.suffix != ".pth":
-        return load_restorer(newest_run(runs, run), device)
+        return load_run_network(newest_run(runs, run), device)
     network = read_network(path, device)
     if not isinstance(network, Generator):
         raise UserError(f"{path} holds a discriminator, which restores nothing. Name a generator.")
-    return network
+    # The file does not say on what it was trained, so CycleGAN's usual size is assumed.
+    return LoadedNetwork(network, path, generator_options(network.state_dict()), USUAL_SIDE, None)
+
+
+def load_run_network(run: Path, device: torch.device, network: str = "F") -> LoadedNetwork:
+    """G or F of a run's newest checkpoint; errors as of `load_network`."""
+    return LoadedNetwork(
+        load_generator(run, device, network=network),
+        generator_path(run, network),
+        read_network_options(run),
+        read_training_side(run),
+        read_exposure(run),
+    )

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from dataset.layout.readers import read_pairs
 from dataset.pictures.images import read_image
-from model.checkpoint import load_restorer
+from model.checkpoint import load_generator
 from model.cyclegan import build_networks, decayed_rate
 from model.metrics import measure_quality
 from model.networks import Generator
@@ -128,7 +128,7 @@ def settings(arguments: argparse.Namespace, root: Path, network: NetworkOptions)
 
 def learn(options: TrainOptions) -> Generator:
     """Train without pairs; F, or its running average."""
-    return load_restorer(train(options).run, CPU)
+    return load_generator(train(options).run, CPU)
 
 
 def supervise(options: TrainOptions) -> Generator:

@@ -21,7 +21,7 @@ from dataset.files import write_whole
 from dataset.layout.readers import Pair, find_frames, read_pairs
 from dataset.pictures.images import Image, read_image, write_png
 from dataset.splitting.report import contact_sheet
-from model.checkpoint import load_restorer, read_facts
+from model.checkpoint import load_generator, read_facts
 from model.evaluation.paired import Evaluation, evaluate_pairs
 from model.figures.figures import figure2, figure3, kept_epochs
 from model.networks import Generator
@@ -71,7 +71,7 @@ def write_showcase(
         What stands in ``result.json``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    network = load_restorer(run, torch.device("cpu"))
+    network = load_generator(run, torch.device("cpu"))
     pairs = read_pairs(data / "pairs.csv")
     found = evaluate_pairs(pairs, {"network": Restorer(network)}, on_progress=on_progress)
     ranked = ranked_pairs(found)
@@ -114,10 +114,10 @@ def draw_figure3(run: Path, source: Image) -> Image:
     """Figure 3 of a run: its kept epochs, then the newest checkpoint."""
     cpu = torch.device("cpu")
     outputs = [
-        (f"epoch {epoch}", restore(load_restorer(run, cpu, epoch), source))
+        (f"epoch {epoch}", restore(load_generator(run, cpu, epoch), source))
         for epoch in kept_epochs(run)
     ]
-    return figure3(source, [*outputs, ("last", restore(load_restorer(run, cpu), source))], 200)
+    return figure3(source, [*outputs, ("last", restore(load_generator(run, cpu), source))], 200)
 
 
 def write_sheets(out: Path, data: Path) -> None:

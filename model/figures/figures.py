@@ -21,27 +21,28 @@ import torch
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.gate import Count, Text, plain, read_json, refuse_links
-from dataset.layout.readers import FOLDERS, PAIRS_FILE, check_whole, find_frames, read_pairs
+from dataset.layout.readers import (
+    DOMAIN_FOLDERS,
+    PAIRS_FILE,
+    check_data_set_complete,
+    find_frames,
+    read_pairs,
+)
 from dataset.options import PAPER_COUNTS
 from dataset.pictures.images import Image, write_png
 from dataset.pictures.montage import add_caption, fit_height, join_row, stack_rows
 from model.checkpoint import (
     NETWORK_FILES,
     OPTIONS_FILE,
-    generator_path,
-    load_network,
-    load_restorer,
+    load_generator,
     newest_run,
-    read_network_options,
 )
-from model.cyclegan import build_generator
 from model.devices import pick_device
 from model.facts import Side
 from model.figures.curves import plot_curves
 from model.figures.figure1 import Cycle, figure1
 from model.figures.gallery import HEADINGS, MARK, render_gallery
 from model.figures.page_folder import PAGE_FILE, begin_page, check_folder
-from model.networks import Generator
 from model.options import TrainOptions
 from model.restoring.network import restore
 from model.training.batches import load_frames
@@ -98,7 +99,7 @@ def make_figures(
         What cannot be made while other figures can stands in the summary instead.
     """
     folder = newest_run(runs, run)
-    check_whole(data)
+    check_data_set_complete(data)
     if out is None:
         out = folder / "figures"
         refuse_links(out, "where the figures of a run go")
@@ -168,10 +169,10 @@ class Studio:
 
     def draw_figure1(self) -> Image:
         """The diagram, with frames of training in the domains and test frames in the cycles."""
-        g, f = self._generator(), load_restorer(self.run, self.device)
+        f, g = (load_generator(self.run, self.device, network=name) for name in "FG")
         counts = count_frames(self.data)
         x_frames, y_frames = (
-            self._load(spread(find_frames(self.data, name), 3)) for name in FOLDERS[:2]
+            self._load(spread(find_frames(self.data, name), 3)) for name in DOMAIN_FOLDERS[:2]
         )
         x, y = (self._load([_middle(self._test(at))])[0] for at in (0, 1))
         made_y, made_x = restore(g, x), restore(f, y)
@@ -185,7 +186,7 @@ class Studio:
 
     def draw_figure2(self) -> Image:
         """Test inputs spread over the list, with references where pairs are known."""
-        f = load_restorer(self.run, self.device)
+        f = load_generator(self.run, self.device)
         shown = spread(self._inputs(), SHOWN)
         inputs = self._load([over_exposed for over_exposed, _ in shown])
         references = self._load([each for _, each in shown if each is not None])
@@ -201,10 +202,10 @@ class Studio:
             )
         source = self._load([_middle(self._inputs())[0]])[0]
         outputs = [
-            (f"epoch {epoch}", restore(load_restorer(self.run, self.device, epoch), source))
+            (f"epoch {epoch}", restore(load_generator(self.run, self.device, epoch), source))
             for epoch in epochs
         ]
-        newest = restore(load_restorer(self.run, self.device), source)
+        newest = restore(load_generator(self.run, self.device), source)
         if not np.array_equal(newest, outputs[-1][1]):  # a finished run keeps its last epoch
             outputs.append(("newest", newest))
         return figure3(source, outputs, CELL)
@@ -213,17 +214,12 @@ class Studio:
         """The curves of the log."""
         return plot_curves(read_log(self.run), self._settings.gan)
 
-    def _generator(self) -> Generator:
-        network = build_generator(read_network_options(self.run))
-        load_network(network, generator_path(self.run, "G"))
-        return network.to(self.device).eval()
-
     def _test(self, domain: int) -> list[Path]:
         """Frames of the test of X (0) or Y (1); of training where there is no test."""
         try:
-            return find_frames(self.data, FOLDERS[2 + domain])
+            return find_frames(self.data, DOMAIN_FOLDERS[2 + domain])
         except UserError:
-            return find_frames(self.data, FOLDERS[domain])
+            return find_frames(self.data, DOMAIN_FOLDERS[domain])
 
     def _inputs(self) -> list[tuple[Path, Path | None]]:
         """Over-exposed frames to show, each with its reference, or none of them with one."""
@@ -297,13 +293,13 @@ def shown_epochs(
 def count_frames(data: Path) -> tuple[int, int, int, int]:
     """Pictures of training X and Y, then test X and Y; ``UserError`` where there is none at all."""
     counts = []
-    for folder in FOLDERS:
+    for folder in DOMAIN_FOLDERS:
         try:
             counts.append(len(find_frames(data, folder)))
         except UserError:
             counts.append(0)
     if not any(counts):
-        find_frames(data, FOLDERS[0])  # says what to do
+        find_frames(data, DOMAIN_FOLDERS[0])  # says what to do
     train_x, train_y, test_x, test_y = counts
     return train_x, train_y, test_x, test_y
 

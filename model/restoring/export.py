@@ -27,19 +27,12 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.parts import remove_parts
-from model.checkpoint import (
-    NOTE_FILE,
-    generator_path,
-    load_network,
-    read_network_options,
-    read_training_side,
-)
-from model.cyclegan import build_generator
-from model.exposure import read_exposure
+from model.checkpoint import NOTE_FILE
 from model.facts import Note
 from model.networks import Generator
 from model.restoring.onnx_export import write_onnx
 from model.state_files import bare_state
+from model.weights import load_run_network
 
 SUFFIXES = (".safetensors", ".onnx")
 
@@ -83,26 +76,20 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
         raise UserError(f"{out}: a network is written as {' or '.join(SUFFIXES)}. Name it so.")
     if os.path.lexists(out):
         raise UserError(f"{out} exists. Remove it, or choose another -o.")
-    options = read_network_options(run)
-    path = generator_path(run, network)
-    with torch.device("meta"):
-        generator = build_generator(options)
-    load_network(generator, path)
-    averaged, steps = path.name.startswith("latest_ema"), _steps(run)
+    loaded, steps = load_run_network(run, torch.device("cpu"), network), _steps(run)
     facts = {
         "written_by": f"unclip {version('unclip')}",
         "network": network,
         "run": run.name,
-        "averaged": json.dumps(averaged),
+        "averaged": json.dumps(loaded.averaged),
         "steps": json.dumps(steps),
-        "options": json.dumps(asdict(options)),
-        "side": json.dumps(read_training_side(run)),
+        "options": json.dumps(asdict(loaded.options)),
+        "side": json.dumps(loaded.side),
     }
-    exposure = read_exposure(run)
-    if exposure is not None:
-        facts["exposure"] = exposure.to_json()
-    _write(out, generator, facts)
-    return Release(out, network, run.name, averaged, steps)
+    if loaded.exposure is not None:
+        facts["exposure"] = loaded.exposure.to_json()
+    _write(out, loaded.generator, facts)
+    return Release(out, network, run.name, loaded.averaged, steps)
 
 
 def _write(out: Path, generator: Generator, facts: dict[str, str]) -> None:

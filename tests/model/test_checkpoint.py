@@ -29,7 +29,7 @@ from model.checkpoint import (
     has_checkpoint,
     keep_restorer,
     load_checkpoint,
-    load_restorer,
+    load_generator,
     newest_run,
     save_checkpoint,
     write_options,
@@ -208,7 +208,7 @@ def keep_saving(run: Path) -> None:
 
 def test_a_process_killed_outright_leaves_a_whole_state(tmp_path: Path) -> None:
     code = "import sys, pathlib, test_checkpoint as t; t.keep_saving(pathlib.Path(sys.argv[1]))"
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
     command = [sys.executable, "-c", code, str(tmp_path)]
     for delay_s in (0.03, 0.11, 0.29):
         with subprocess.Popen(
@@ -363,12 +363,12 @@ def test_the_average_restores_where_there_is_one(tmp_path: Path) -> None:
     write_options(tmp_path, TrainOptions(network=SHAPE), {})
     model = saved(tmp_path)
     keep_restorer(tmp_path, model, 3)
-    assert fingerprint(load_restorer(tmp_path, CPU)) == fingerprint(model.restorer)
-    assert fingerprint(load_restorer(tmp_path, CPU, epoch=3)) == fingerprint(model.restorer)
+    assert fingerprint(load_generator(tmp_path, CPU)) == fingerprint(model.restorer)
+    assert fingerprint(load_generator(tmp_path, CPU, epoch=3)) == fingerprint(model.restorer)
     plain = new_model(averages=False)
     save_checkpoint(tmp_path, plain, at(4))
     assert generator_path(tmp_path, "F").name == "latest_net_G_B.pth"
-    assert fingerprint(load_restorer(tmp_path, CPU)) == fingerprint(plain.F)
+    assert fingerprint(load_generator(tmp_path, CPU)) == fingerprint(plain.F)
 
 
 def test_the_newest_run_may_have_nothing_but_a_state(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from model.weights import (
     fill_from_cyclegan,
     generator_options,
     load_cyclegan,
-    open_restorer,
+    load_network,
     read_network,
 )
 
@@ -279,7 +279,7 @@ def test_a_release_computes_what_the_run_computes(
     name = f"latest_{'ema_' if averages else ''}net_G_{'A' if network == 'G' else 'B'}.pth"
     twin = build_generator(read_network_options(run))
     twin.load_state_dict(torch.load(run / "checkpoints" / name, weights_only=True))
-    loaded = load_release(release.path, CPU)
+    loaded = load_release(release.path, CPU).generator
     assert not loaded.training
     with torch.inference_mode():
         assert torch.equal(loaded(picture(32)), twin(picture(32)))
@@ -348,10 +348,10 @@ def test_a_restorer_comes_from_a_run_a_release_or_a_file_of_cyclegan(tmp_path: P
     release = save_release(run, tmp_path / "out.safetensors").path
     wanted = fingerprint(torch.load(average, weights_only=True))
     for name in ("", "mine", str(release), str(average)):
-        assert fingerprint(open_restorer(runs, name, CPU)) == wanted
+        assert fingerprint(load_network(runs, name, CPU).generator) == wanted
     torch.save(Discriminator(4).state_dict(), tmp_path / "d.pth")
     with pytest.raises(UserError, match="holds a discriminator"):
-        open_restorer(runs, str(tmp_path / "d.pth"), CPU)
+        load_network(runs, str(tmp_path / "d.pth"), CPU)
 
 
 def test_cli_export_writes_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +360,7 @@ def test_cli_export_writes_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shown = CliRunner().invoke(cli.main, ["export"])
     assert shown.exit_code == 0
     assert "the average of F of run mine after 12 steps -> mine_F.safetensors" in shown.output
-    assert isinstance(load_release(Path("mine_F.safetensors"), CPU), Generator)
+    assert isinstance(load_release(Path("mine_F.safetensors"), CPU).generator, Generator)
     again = CliRunner().invoke(cli.main, ["export"])
     assert again.exit_code == 2
     assert "exists" in again.output

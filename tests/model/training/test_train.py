@@ -21,7 +21,7 @@ from helpers.tiny_runs import make_data, tiny_options
 import model.training.train
 from dataset.errors import UserError
 from dataset.pictures.images import read_image
-from model.checkpoint import STATE_FILE, Position, load_network, load_restorer
+from model.checkpoint import STATE_FILE, Position, fill_network, load_generator
 from model.networks import Generator
 from model.options import PRESETS, TrainOptions, cpu_preset
 from model.state_files import fingerprint
@@ -235,7 +235,7 @@ def test_a_checkpoint_in_cyclegans_form_loads(tmp_path: Path) -> None:
     state = {key: torch.randn_like(value) for key, value in network.state_dict().items()}
     extra = {"model.2.running_mean": torch.zeros(4), "model.2.num_batches_tracked": torch.tensor(1)}
     torch.save(state | extra, tmp_path / "latest_net_G_B.pth")
-    load_network(network, tmp_path / "latest_net_G_B.pth")
+    fill_network(network, tmp_path / "latest_net_G_B.pth")
     assert all(torch.equal(network.state_dict()[key], state[key]) for key in state)
 
 
@@ -255,7 +255,7 @@ def test_a_bad_checkpoint_gives_a_clear_error(tmp_path: Path, damage: str) -> No
     else:
         torch.save(Generator(8, 1).state_dict(), path)
     with pytest.raises(UserError, match=r"latest_net_G_B\.pth"):
-        load_restorer(run, torch.device("cpu"))
+        load_generator(run, torch.device("cpu"))
 
 
 def test_divergence_is_explained_and_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_run_starts_from_the_networks_of_another(tmp_path: Path) -> None:
     options = tiny_options(tmp_path, run="second", init=first / "checkpoints", steps=1)
     second = train(replace(options, learning_rate=1e-6), on_message=said.append).run
     assert any("starting from" in line for line in said)
-    one, other = (load_restorer(run, torch.device("cpu")).state_dict() for run in (first, second))
+    one, other = (load_generator(run, torch.device("cpu")).state_dict() for run in (first, second))
     for name, value in one.items():
         torch.testing.assert_close(value, other[name], atol=2e-6, rtol=0)
 
