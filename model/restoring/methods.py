@@ -9,18 +9,47 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from dataset.errors import UserError
-from dataset.pictures.pixels import Restore
-from model.exposure import Exposure, Measured, parse_exposure
+from dataset.pictures.pixels import Pixels
+from model.exposure import Exposure, parse_exposure
 from model.options import RestoreOptions
 from model.restoring.baselines import METHODS, THRESHOLD_METHODS
 from model.restoring.guided import Scaled
 from model.restoring.onnx import open_onnx
 
+NOTHING = 1 / 512  # of a correction: under half a step of 8 bits wherever it acts
 
-def open_method(
-    options: RestoreOptions, on_share: Callable[[float], None] | None = None
-) -> Restore:
+Restore = Callable[[Pixels], Pixels]  # a way to restore: any size in, the same size out
+OnShare = Callable[[float], None]  # called with the share of a picture that is done, 0 to 1
+
+
+class AdaptiveStrength:
+    """Restores as much as a picture needs, by how over-exposed it looks.
+
+    Parameters
+    ----------
+    run : callable
+        Restores in full.
+    strength : callable or float
+        The share of the correction: of each picture, or of all.
+    """
+
+    def __init__(self, run: Restore, strength: Exposure | float) -> None:
+        self.run, self.strength = run, strength
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore (H, W, 3) float32 in [0, 1] -> the same; unchanged where nothing is lost."""
+        strength = self.strength
+        share = strength(pixels) if isinstance(strength, Exposure) else strength
+        if share < NOTHING:
+            return pixels
+        restored = self.run(pixels)
+        return pixels + np.float32(share) * (restored - pixels) if share < 1 else restored
+
+
+def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Restore:
     """What ``cli restore`` applies to each picture.
 
     Parameters
@@ -55,22 +84,22 @@ def open_method(
     if options.onnx is not None:
         restorer = open_onnx(options.onnx, options.device)
         exposure = parse_exposure(restorer.facts.get("exposure", ""), options.onnx)
-        return measured(Scaled(restorer, restorer.side, options.detail), exposure, options)
+        return with_strength(Scaled(restorer, restorer.side, options.detail), exposure, options)
     return _open_network(options, on_share)
 
 
-def _open_network(options: RestoreOptions, on_share: Callable[[float], None] | None) -> Restore:
+def _open_network(options: RestoreOptions, on_share: OnShare | None) -> Restore:
     from model.devices import pick_device
     from model.restoring.network import Restorer
     from model.weights import load_network
 
     network = load_network(options.runs, options.run, pick_device(options.device))
     scaled = Scaled(Restorer(network.generator, on_share), network.side, options.detail)
-    return measured(scaled, network.exposure, options)
+    return with_strength(scaled, network.exposure, options)
 
 
-def measured(restore: Restore, exposure: Exposure | None, options: RestoreOptions) -> Restore:
+def with_strength(restore: Restore, exposure: Exposure | None, options: RestoreOptions) -> Restore:
     """As much of a correction as was asked for, or as a picture needs, where that was learned."""
     if options.strength is not None:
-        return Measured(restore, options.strength)
-    return restore if exposure is None else Measured(restore, exposure)
+        return AdaptiveStrength(restore, options.strength)
+    return restore if exposure is None else AdaptiveStrength(restore, exposure)
