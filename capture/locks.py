@@ -154,7 +154,7 @@ def _read(path: Path) -> Place | None:
     try:
         values = gate.read_json(path, dict[str, Any], MOST_NOTE)
         if "out_bytes" in values:
-            values["out"] = os.fsdecode(bytes.fromhex(gate.convert(values["out_bytes"], str)))
-        return gate.convert(values, Place)
+            values["out"] = os.fsdecode(bytes.fromhex(gate.to_typed(values["out_bytes"], str)))
+        return gate.to_typed(values, Place)
     except (OSError, ValueError):
         return None

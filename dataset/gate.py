@@ -34,7 +34,7 @@ MOST_DEPTH = 64  # of what is kept as it is: keys of another version
 LONGEST_TEXT = 4096  # characters of a field: a light, a viewpoint, a label
 LONGEST_PATH = 1024  # characters of a path inside a folder
 
-Kind = TypeVar("Kind")
+_T = TypeVar("_T")
 
 # Fields of settings. JSON itself has no NaN and no infinity.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -98,7 +98,7 @@ def is_regular(path: str | Path) -> bool:
         return False
 
 
-def parse_json(data: bytes | str, kind: type[Kind] = object) -> Kind:  # type: ignore[assignment]
+def parse_json(data: bytes | str, kind: type[_T] = object) -> _T:  # type: ignore[assignment]
     """JSON as typed values.
 
     Parameters
@@ -121,22 +121,22 @@ def parse_json(data: bytes | str, kind: type[Kind] = object) -> Kind:  # type: i
     """
     try:
         text = data.removeprefix(b"\xef\xbb\xbf") if isinstance(data, bytes) else data
-        return cast(Kind, _decoder(cast(Any, kind)).decode(text))
+        return cast(_T, _decoder(cast(Any, kind)).decode(text))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
 
-def read_json(path: str | Path, kind: type[Kind] = object, most: int = MOST_SETTINGS) -> Kind:  # type: ignore[assignment]
+def read_json(path: str | Path, kind: type[_T] = object, most: int = MOST_SETTINGS) -> _T:  # type: ignore[assignment]
     """A file of JSON as typed values; errors as of `read_regular` and `parse_json`."""
     return parse_json(read_regular(path, most), kind)
 
 
-def convert(values: Any, kind: type[Kind]) -> Kind:
+def to_typed(values: Any, kind: type[_T]) -> _T:
     """Plain values as typed ones, as `parse_json` does it; ``ValueError`` where they do not fit.
 
     Examples
     --------
-    >>> convert({"a": 1}, dict[str, int])
+    >>> to_typed({"a": 1}, dict[str, int])
     {'a': 1}
     """
     try:
@@ -145,7 +145,7 @@ def convert(values: Any, kind: type[Kind]) -> Kind:
         raise ValueError("it is nested too deep") from None
 
 
-def settings_from(values: Any, kind: type[Kind], exact: tuple[type, ...] = ()) -> Kind:
+def settings_from(values: Any, kind: type[_T], exact: tuple[type, ...] = ()) -> _T:
     """A dataclass of settings, rebuilt from the plain values that JSON has of it.
 
     Fields that are not given have their defaults; paths may be texts.

@@ -34,7 +34,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+PAGE_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 SNAPS = Path("/snap")  # there where programs may be packed so that they see little of the disk
 OPENING = """<!doctype html>
 <meta charset="utf-8">
@@ -78,11 +78,11 @@ def make_page(name: str, folder: Path, files: Mapping[str, str], request_bytes: 
 
 
 def _page_file(path: Path) -> Callable[[], Response]:
-    content_type = f"{MEDIA_TYPES[path.suffix]}; charset=utf-8"
+    content_type = f"{PAGE_MEDIA_TYPES[path.suffix]}; charset=utf-8"
     return lambda: Response(path.read_bytes(), content_type=content_type)
 
 
-class Guard:
+class PageGuard:
     """Lets nothing through but requests of the page's own user, and seals every answer.
 
     Attributes
@@ -158,7 +158,7 @@ def _same(shown: str, expected: str) -> bool:
 
 
 @contextmanager
-def bind_page(app: Flask, port: int) -> Iterator[tuple[PageServer, Guard]]:
+def bind_page(app: Flask, port: int) -> Iterator[tuple[PageServer, PageGuard]]:
     """A server that is bound but does not answer yet, and its guard, who knows the address.
 
     Parameters
@@ -176,7 +176,7 @@ def bind_page(app: Flask, port: int) -> Iterator[tuple[PageServer, Guard]]:
     with _bound(port) as bound:
         server = PageServer(app, bound)
         try:
-            yield server, Guard(app, server)
+            yield server, PageGuard(app, server)
         finally:
             server.server_close()
 
@@ -191,7 +191,7 @@ def _bound(port: int) -> socket.socket:
         ) from error
 
 
-def serve_page(server: PageServer, guard: Guard, browser: bool) -> None:
+def serve_page(server: PageServer, guard: PageGuard, browser: bool) -> None:
     """Answer until Ctrl-C; open the user's browser first, if it is wanted."""
     try:
         if browser:
@@ -204,7 +204,7 @@ def serve_page(server: PageServer, guard: Guard, browser: bool) -> None:
 
 
 @contextmanager
-def open_in_browser(guard: Guard) -> Iterator[None]:
+def open_in_browser(guard: PageGuard) -> Iterator[None]:
     """Open a page in the user's browser, and show its address to nobody else.
 
     Other users of the machine read the command lines of all programs. So the browser is given a

@@ -16,7 +16,7 @@ from dataset.errors import UserError
 from dataset.files import open_to_append, remove_empty, remove_file
 from dataset.gate import refuse_links
 
-OWN = 0o600  # who could read the file of a lock could hold it
+LOCK_MODE = 0o600  # who could read the file of a lock could hold it
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def is_held(path: Path) -> bool:
     if not path.exists() or path.is_symlink():
         return False
     try:
-        with FileLock(path, timeout=0, mode=OWN):
+        with FileLock(path, timeout=0, mode=LOCK_MODE):
             return False
     except Timeout:
         return True
@@ -67,7 +67,7 @@ def _lock_of(path: Path, patience_s: float) -> FileLock:
     refuse_links(path, "the file of a lock")
     if os.path.lexists(path) and not path.is_file():
         raise UserError(f"{path}, the file of a lock, is no regular file. Remove it.")
-    return FileLock(path, timeout=patience_s, mode=OWN)
+    return FileLock(path, timeout=patience_s, mode=LOCK_MODE)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.files import PART, move_new, part_of, remove_empty, remove_file, write_whole
 
-MARK = ".made-by-unclip"  # in a folder that may be deleted with all that is in it
+OWN_MARKER = ".made-by-unclip"  # in a folder that may be deleted with all that is in it
 PART_NAME = re.compile(r"\..+\.[0-9]+\.part", re.DOTALL)  # as `part_of` names them
 
 
@@ -78,7 +78,7 @@ def make_marked(folder: Path, note: str) -> None:
     """
     folder.mkdir(parents=True)
     try:
-        write_whole(folder / MARK, f"{note}\n".encode())
+        write_whole(folder / OWN_MARKER, f"{note}\n".encode())
     except BaseException:
         remove_empty(folder)
         raise
@@ -98,12 +98,12 @@ def remove_marked(folder: Path) -> None:
     """
     if not os.path.lexists(folder):
         return
-    mark = folder / MARK
+    mark = folder / OWN_MARKER
     if folder.is_symlink() or not folder.is_dir() or mark.is_symlink() or not mark.is_file():
         raise UserError(f"{folder} was not made by this program, and was left as it is.")
     # The mark goes last: what is interrupted can be taken up again.
     with os.scandir(folder) as entries:
-        others = [each for each in entries if each.name != MARK]
+        others = [each for each in entries if each.name != OWN_MARKER]
     for each in others:
         if each.is_dir(follow_symlinks=False):
             shutil.rmtree(each.path)
@@ -116,7 +116,7 @@ def remove_marked(folder: Path) -> None:
 def move_finished(folder: Path, target: Path) -> None:
     """Give a folder of `make_marked` its name, and take the mark off; errors as of `move_new`."""
     move_new(folder, target)
-    os.unlink(target / MARK)
+    os.unlink(target / OWN_MARKER)
 
 
 def remove_part_folders(folder: Path) -> int:
@@ -130,7 +130,7 @@ def remove_part_folders(folder: Path) -> int:
         ours = PART_NAME.fullmatch(each.name) and each.is_dir() and not each.is_symlink()
         if ours and not _is_alive(each):
             with suppress(UserError, OSError):  # not ours to delete
-                remove_parts(each, MARK)
+                remove_parts(each, OWN_MARKER)
                 remove_empty(each)  # killed before it had its mark
                 remove_marked(each)
                 removed += 1

@@ -17,7 +17,7 @@ from dataset.options import LabelOptions, SplitOptions
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import read_frames
 from dataset.splitting.split import split_captures
-from model.evaluation.demo_folder import FILES, FOLDERS, _walk
+from model.evaluation.demo_folder import DOMAIN_FOLDERS, FILES, _walk
 from model.evaluation.demo_page import Story, markdown_table, write_showcase
 from model.training.train import train
 
@@ -81,7 +81,7 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
 def test_whatever_the_whole_way_writes_may_be_removed_by_the_next_demo(recorded: Path) -> None:
     files, folders = _walk(recorded)
     assert [each for each in files if not FILES.fullmatch(each)] == []
-    assert [each for each in folders if not FOLDERS.fullmatch(each)] == []
+    assert [each for each in folders if not DOMAIN_FOLDERS.fullmatch(each)] == []
 
 
 def test_markdown_tables_become_html() -> None:

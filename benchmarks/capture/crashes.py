@@ -34,8 +34,8 @@ from dataset.pictures.hashing import sha256
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import (
     FRAMES_FILE,
-    JOURNAL,
     SPOOL,
+    SPOOL_JOURNAL,
     read_frames,
     read_lines,
     read_session,
@@ -105,7 +105,7 @@ def start(session: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def named(session: Path) -> set[int]:
     """Frames that have a whole line, in the manifest or in the journal of the video."""
-    places = [(session, FRAMES_FILE), (session / SPOOL, JOURNAL)]
+    places = [(session, FRAMES_FILE), (session / SPOOL, SPOOL_JOURNAL)]
     return {
         frame.index
         for folder, name in places

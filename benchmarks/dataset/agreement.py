@@ -26,13 +26,13 @@ import numpy as np
 from capture.game.pairs import Renderer, renderer_name
 from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.labelling.clipping import (
-    METHODS,
+    CLIPPING_METHODS,
     ClippingStatistics,
     Mask,
     clipped_mask,
     measure_clipping,
 )
-from dataset.labelling.rules import judge
+from dataset.labelling.rules import label_by_thresholds
 from dataset.options import LabelOptions
 from dataset.pictures.images import READABLE, Image, read_image, resize_area, write_png
 
@@ -73,20 +73,20 @@ def game_frames(count: int, size: int) -> Iterator[tuple[Image, Mask]]:
 
 def compare_with_truth(count: int, size: int, limit: int) -> None:
     """Print the table of precision and recall."""
-    pixels = {method: np.zeros(3, np.int64) for method in METHODS}  # both, called, true
-    labels: dict[str, list[tuple[str, str]]] = {method: [] for method in METHODS}
+    pixels = {method: np.zeros(3, np.int64) for method in CLIPPING_METHODS}  # both, called, true
+    labels: dict[str, list[tuple[str, str]]] = {method: [] for method in CLIPPING_METHODS}
     for picture, truth in game_frames(count, size):
-        true_label = judge(statistics_of(truth), LabelOptions())
-        for method in METHODS:
+        true_label = label_by_thresholds(statistics_of(truth), LabelOptions())
+        for method in CLIPPING_METHODS:
             mask = clipped_mask(picture, limit, method)
             pixels[method] += [(mask & truth).sum(), mask.sum(), truth.sum()]
             found = measure_clipping(picture, limit, method)
-            labels[method].append((judge(found, LabelOptions()), true_label))
+            labels[method].append((label_by_thresholds(found, LabelOptions()), true_label))
     truths = Counter(true for _, true in labels["max_rgb"])
     print(f"{count} game frames {size}x{size}, limit {limit}; true labels {dict(truths)}")
     print("| method | pixel precision | recall | Y precision | recall | X precision | recall |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for method in METHODS:
+    for method in CLIPPING_METHODS:
         cells = [share(*pixels[method])]
         cells += [frame_scores(labels[method], domain) for domain in ("Y", "X")]
         print(f"| {method} | " + " | ".join(cells) + " |")
@@ -114,19 +114,22 @@ def compare_on_pictures(folder: Path, limit: int, sheet: Path) -> None:
     if not files:
         raise SystemExit(f"No pictures in {folder}.")
     found = {file: measure_all(read_image(file), limit) for file in files}
-    for method in METHODS:
-        counts = Counter(judge(each[method], LabelOptions()) for each in found.values())
+    for method in CLIPPING_METHODS:
+        counts = Counter(
+            label_by_thresholds(each[method], LabelOptions()) for each in found.values()
+        )
         print(f"{method:<10} " + ", ".join(f"{counts[x]} {x}" for x in ("X", "Y", "unsure")))
     worst = sorted(files, key=lambda file: spread(found[file]), reverse=True)[:WORST]
     for file in worst:
         shares = ", ".join(f"{m} {s.clipped_fraction:.1%}" for m, s in found[file].items())
         print(f"{file.name}: {shares}")
     write_png(sheet, np.vstack([sheet_row(read_image(file), limit) for file in worst]))
-    print(f"The {len(worst)} largest disagreements, {', '.join(['picture', *METHODS])}: {sheet}")
+    shown = ", ".join(["picture", *CLIPPING_METHODS])
+    print(f"The {len(worst)} largest disagreements, {shown}: {sheet}")
 
 
 def measure_all(picture: Image, limit: int) -> dict[str, ClippingStatistics]:
-    return {method: measure_clipping(picture, limit, method) for method in METHODS}
+    return {method: measure_clipping(picture, limit, method) for method in CLIPPING_METHODS}
 
 
 def spread(found: dict[str, ClippingStatistics]) -> float:
@@ -138,7 +141,7 @@ def spread(found: dict[str, ClippingStatistics]) -> float:
 def sheet_row(picture: Image, limit: int) -> Image:
     """The picture, and each method's mask on it."""
     row = [resize_area(picture, THUMBNAIL)]
-    for method in METHODS:
+    for method in CLIPPING_METHODS:
         painted = picture.copy()
         painted[clipped_mask(picture, limit, method)] = RED
         row.append(resize_area(painted, THUMBNAIL))

@@ -28,7 +28,7 @@ import cv2
 
 from capture.game.pairs import Renderer, renderer_name
 from capture.game.viewpoints import over_exposed_light, reference_light
-from dataset.labelling.clipping import METHODS
+from dataset.labelling.clipping import CLIPPING_METHODS
 from dataset.labelling.labels import label_captures
 from dataset.options import LabelOptions
 from dataset.pictures.images import encode_png, read_image
@@ -89,7 +89,7 @@ def report(captures: Path, bright: int, arguments: argparse.Namespace) -> int:
     files = sorted((captures / "game" / "frames").iterdir())
     ways: dict[str, Callable[[], object]] = {"pure decoding": lambda: decode(files)}
     options = LabelOptions(captures)
-    for method in METHODS:
+    for method in CLIPPING_METHODS:
         ways[f"cli label, {method}"] = lambda method=method: label(replace(options, method=method))  # type: ignore[misc]
     seconds = dict.fromkeys(ways, float("inf"))
     for _ in range(arguments.passes):

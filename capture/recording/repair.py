@@ -36,9 +36,9 @@ from dataset.pictures.images import Image, decode
 from dataset.pictures.limits import TooLarge
 from dataset.sessions.manifest import (
     FRAMES_FILE,
-    JOURNAL,
     SESSION_FILE,
     SPOOL,
+    SPOOL_JOURNAL,
     Frame,
     ManifestWriter,
     cut_tail,
@@ -152,8 +152,8 @@ class _Repair:
         partial += _remove_old_parts(session)
         before, left = sum(1 for _ in read_lines(session)), 0
         if (session / SPOOL).is_dir():
-            if (session / SPOOL / JOURNAL).is_file():
-                cut += _mend_tail(session / SPOOL, JOURNAL)
+            if (session / SPOOL / SPOOL_JOURNAL).is_file():
+                cut += _mend_tail(session / SPOOL, SPOOL_JOURNAL)
             left = self._develop(disk_floor_bytes)
         frames = list(read_lines(session))
         whole, missing, damaged = self._sort_out(frames)
@@ -359,7 +359,7 @@ def _finish(session: Path, facts: dict[str, Any], frames: list[Frame]) -> None:
         facts["reason"] = "cut off"
     elif said is not None:  # of a recording that ended: what it lost since then is missed
         try:
-            counts = settle(gate.convert(said, Counts), counts)
+            counts = settle(gate.to_typed(said, Counts), counts)
         except ValueError:  # no account of ours
             said = None
     kept = said if isinstance(said, dict) else {}

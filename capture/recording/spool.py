@@ -28,7 +28,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.files import open_to_append
 from dataset.pictures.images import encode_png, resize_area, rgb_of
-from dataset.sessions.manifest import JOURNAL, SPOOL, Frame, ManifestWriter, read_lines
+from dataset.sessions.manifest import SPOOL, SPOOL_JOURNAL, Frame, ManifestWriter, read_lines
 
 SEGMENT_FRAMES = 600  # most frames of a segment: what a damaged one can cost
 SEGMENT_BYTES = 256 << 20  # a segment is closed beyond this: what developing frees at a time
@@ -83,7 +83,7 @@ class Spool:
         self._folder = session / SPOOL
         self._folder.mkdir()
         ManifestWriter(session).close()  # empty until the frames are developed
-        self._journal = ManifestWriter(self._folder, JOURNAL)
+        self._journal = ManifestWriter(self._folder, SPOOL_JOURNAL)
         self._segment: _Segment | None = None
         self._segments = 0
         self._png_bytes = 0
@@ -200,8 +200,8 @@ def journal_of(session: Path) -> list[Frame]:
     UserError
         A line cannot be parsed, names no segment, or stands out of its order.
     """
-    path = session / SPOOL / JOURNAL
-    frames = list(read_lines(path.parent, JOURNAL)) if gate.is_regular(path) else []
+    path = session / SPOOL / SPOOL_JOURNAL
+    frames = list(read_lines(path.parent, SPOOL_JOURNAL)) if gate.is_regular(path) else []
     before = (-1, -1)
     for frame in frames:
         try:
@@ -220,7 +220,7 @@ def _damaged(path: Path, frame: Frame, why: str) -> UserError:
 
 def packet_of(frame: Frame) -> Packet:
     """Where a frame of the journal lies; ``ValueError`` where its line makes no sense."""
-    packet = gate.convert(frame.extra, Packet)
+    packet = gate.to_typed(frame.extra, Packet)
     if not SEGMENT_NAME.fullmatch(packet.segment):
         raise ValueError(f"{gate.plain(packet.segment[:80])!r} is no segment of a video")
     return packet

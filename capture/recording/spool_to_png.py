@@ -20,7 +20,7 @@ from capture.recording.workers import Job
 from dataset.errors import UserError
 from dataset.files import move_aside, remove_empty, remove_file
 from dataset.gate import plain, refuse_links
-from dataset.sessions.manifest import JOURNAL, SPOOL, Frame, cut_tail, read_lines
+from dataset.sessions.manifest import SPOOL, SPOOL_JOURNAL, Frame, cut_tail, read_lines
 
 WAITING = 4  # decoded frames that may wait for an encoder
 
@@ -105,9 +105,9 @@ class Development:
                 self._set_aside(each)
             elif SEGMENT_NAME.fullmatch(each.name) and each.stat().st_size == 0:
                 remove_file(each)  # of a recorder that was killed before its first frame
-            elif each.name != JOURNAL:
+            elif each.name != SPOOL_JOURNAL:
                 self._set_aside(each)
-        remove_file(spool / JOURNAL)  # the last one: it says what the segments are
+        remove_file(spool / SPOOL_JOURNAL)  # the last one: it says what the segments are
         remove_empty(spool)
         if spool.is_dir():  # readers would take its frames for a video still
             raise UserError(f"{spool} has nothing left in it but cannot be removed. Remove it.", 1)
@@ -133,7 +133,7 @@ def refuse_linked_folders(session: Path) -> None:
     for name, what in (
         ("frames", "the folder of its frames"),
         (SPOOL, "the folder of its video"),
-        (f"{SPOOL}/{JOURNAL}", "the journal of its video"),
+        (f"{SPOOL}/{SPOOL_JOURNAL}", "the journal of its video"),
         (DAMAGED, "where damaged files are set aside"),
     ):
         refuse_links(session / name, what)

@@ -9,7 +9,7 @@ from capture.options import CaptureOptions
 from capture.recording.encoders import Encoders
 from capture.recording.workers import MOST_VIDEO_PIXELS, Store
 from dataset.errors import UserError
-from dataset.sessions.manifest import JOURNAL, SPOOL, Frame, read_lines
+from dataset.sessions.manifest import SPOOL, SPOOL_JOURNAL, Frame, read_lines
 
 PNG_PIXELS_PER_S = 75e6  # more than half of a slow core: 36 frames a second of 1920x1080
 
@@ -45,7 +45,7 @@ def open_store(options: CaptureOptions, session: Path, about: dict[str, Any]) ->
 def written_lines(session: Path) -> list[Frame]:
     """What a crash now would leave: the lines of the manifest, or of the spool's journal."""
     if (session / SPOOL).is_dir():
-        return list(read_lines(session / SPOOL, JOURNAL))
+        return list(read_lines(session / SPOOL, SPOOL_JOURNAL))
     return list(read_lines(session))
 
 

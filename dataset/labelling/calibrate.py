@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dataset.errors import UserError
 from dataset.labelling.labels import Progress, label_captures, read_labels
-from dataset.labelling.rules import BY_HAND, LabelRow, judge
+from dataset.labelling.rules import BY_HAND, LabelRow, label_by_thresholds
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
 from dataset.pictures.images import Image, write_png
@@ -143,7 +143,7 @@ def histogram(shares: Sequence[float]) -> NDArray[np.int64]:
     return np.bincount([_bin(share) for share in shares], minlength=BINS)
 
 
-def smooth(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def kernel_density(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Frames a bin as a kernel density estimate has them: few frames leave gaps that mean nothing.
 
     Parameters
@@ -194,7 +194,7 @@ def widest_valley(counts: NDArray[np.int64]) -> tuple[float, float] | None:
     >>> widest_valley(histogram([0.001] * 50 + [0.01] * 2 + [0.2] * 50))
     (0.01, 0.0215)
     """
-    below, total, smoothed = np.cumsum(counts), int(counts.sum()), smooth(counts)
+    below, total, smoothed = np.cumsum(counts), int(counts.sum()), kernel_density(counts)
     for depth in VALLEY_DEPTHS:
         found = []
         for first in range(1, BINS - 1):
@@ -258,10 +258,13 @@ def _last_precise(ordered: Sequence[tuple[float, bool]]) -> float | None:
 
 
 def score(hand: Sequence[LabelRow], options: LabelOptions) -> dict[str, Score]:
-    """Precision and recall of X and Y by `judge` against hand labels; empty without any."""
+    """Precision and recall of the thresholds against hand labels, for X and Y; empty without any."""
     found = {}
     for domain in ("X", "Y") if hand else ():
-        judged = [row.statistics and judge(row.statistics, options) == domain for row in hand]
+        judged = [
+            row.statistics and label_by_thresholds(row.statistics, options) == domain
+            for row in hand
+        ]
         wanted = [row.label == domain for row in hand]
         both = sum(bool(one and other) for one, other in zip(judged, wanted, strict=True))
         called, there = sum(map(bool, judged)), sum(wanted)

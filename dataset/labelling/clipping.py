@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
 NOISE = 16  # more than one change in so many pixels along the rows
-BT709 = (0.2126, 0.7152, 0.0722)  # weights of R', G', B' in luma
+LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)  # weights of R', G', B' in luma
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def luma(image: Image) -> Image:
     >>> luma(np.array([[[255, 255, 255], [255, 0, 0], [0, 255, 0]]], np.uint8))
     array([[255,  54, 182]], dtype=uint8)
     """
-    return np.asarray(cv2.transform(image, np.array([BT709])), dtype=np.uint8)
+    return np.asarray(cv2.transform(image, np.array([LUMA_WEIGHTS])), dtype=np.uint8)
 
 
 def over_exposure(image: Image) -> NDArray[np.float32]:
@@ -174,7 +174,7 @@ def colourless_luma(image: Image) -> Image:
     return np.asarray(cv2.subtract(luma601, chroma), dtype=np.uint8)
 
 
-METHODS: dict[str, Callable[[Image], Image]] = {
+CLIPPING_METHODS: dict[str, Callable[[Image], Image]] = {
     "max_rgb": brightest_channel,
     "luminance": luma,
     "cielab": over_exposure_level,
@@ -196,7 +196,7 @@ def clipped_mask(
         0..255. Under 255, because a game's tone curve and dithering, and the resampling of a
         scaled capture, leave clipped areas a few steps below white.
     method : str
-        One of `METHODS`.
+        One of `CLIPPING_METHODS`.
     ignore : bool array, (H, W), optional
         Where not to look: a HUD.
 
@@ -209,7 +209,7 @@ def clipped_mask(
     >>> clipped_mask(np.array([[[0, 250, 0], [249, 249, 249]]], np.uint8))
     array([[ True, False]])
     """
-    mask = np.asarray(METHODS[method](image) >= limit)
+    mask = np.asarray(CLIPPING_METHODS[method](image) >= limit)
     return mask if ignore is None else mask & ~ignore
 
 
@@ -253,7 +253,7 @@ def measure_clipping(
     >>> measure_clipping(image, ignore=hud)
     ClippingStatistics(clipped_fraction=0.1, largest_blob=0.08888888888888889, p99=255)
     """
-    level = METHODS[method](image)
+    level = CLIPPING_METHODS[method](image)
     seen = None if ignore is None else np.asarray(~ignore)
     kept = level if seen is None else level[seen]
     if kept.size == 0:

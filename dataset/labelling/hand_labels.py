@@ -16,10 +16,10 @@ from dataset.errors import UserError
 from dataset.gate import Name
 from dataset.labelling.rules import LABELS, LabelRow
 
-JOURNAL = "review.jsonl"
+REVIEW_JOURNAL = "review.jsonl"
 
-Key = tuple[str, str]  # session, file
-Hand = dict[Key, str | None]  # the label of a frame; None: it was taken back
+FrameKey = tuple[str, str]  # session, file
+Hand = dict[FrameKey, str | None]  # the label of a frame; None: it was taken back
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def read_journal(captures: str | Path) -> Hand:
     UserError
         A line is damaged, or the file cannot be read.
     """
-    path = Path(captures) / JOURNAL
+    path = Path(captures) / REVIEW_JOURNAL
     found: Hand = {}
     try:
         for number, line in enumerate(gate.lines_of(path), start=1):
@@ -63,19 +63,19 @@ def read_journal(captures: str | Path) -> Hand:
     return found
 
 
-def label_by_hand(key: Key, row: LabelRow | None, label: str) -> LabelRow:
+def label_by_hand(key: FrameKey, row: LabelRow | None, label: str) -> LabelRow:
     """A frame's row with the label that a person gave it in a review."""
     row = row or LabelRow(*key, label, "review")
     return replace(row, label=label, source="review", threshold="")
 
 
-def put_in_hand(known: Mapping[Key, LabelRow], hand: Hand) -> dict[Key, LabelRow]:
+def apply_hand_labels(known: Mapping[FrameKey, LabelRow], hand: Hand) -> dict[FrameKey, LabelRow]:
     """The table as the journal has it: its labels set, rows that rest on one taken back left out.
 
     Examples
     --------
     >>> known = {("s", "a"): LabelRow("s", "a", "Y", "review")}
-    >>> put_in_hand(known, {("s", "a"): None, ("s", "b"): "X"})
+    >>> apply_hand_labels(known, {("s", "a"): None, ("s", "b"): "X"})
     {('s', 'b'): LabelRow(session='s', file='b', label='X', source='review', \
 clipped_fraction=None, largest_blob=None, p99=None, method='', threshold='')}
     """

@@ -18,16 +18,16 @@ from pathlib import Path
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
-from dataset.labelling.hand_labels import put_in_hand, read_journal
+from dataset.labelling.hand_labels import apply_hand_labels, read_journal
 from dataset.labelling.rules import (
     BY_HAND,
     DUPLICATE,
+    LABEL_SOURCES,
     LABELS,
-    SOURCES,
     UNREADABLE,
     LabelRow,
     fault_of,
-    judge,
+    label_by_thresholds,
     label_frame,
     method_name,
     options_used,
@@ -36,8 +36,8 @@ from dataset.labelling.statistics import (
     HUD_MASK,
     MISSING,
     Found,
-    Job,
-    Kept,
+    StatisticsStore,
+    StatisticsTask,
     hud_digest,
     measure_here,
     measure_on_cluster,
@@ -45,7 +45,7 @@ from dataset.labelling.statistics import (
 from dataset.locks import hold_lock
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
-from dataset.sessions.manifest import Frame, find_files, find_sessions, read_frames
+from dataset.sessions.manifest import Frame, files_exist, find_sessions, read_frames
 
 __all__ = [
     "BY_HAND",
@@ -57,7 +57,7 @@ __all__ = [
     "LabelSummary",
     "Progress",
     "hold_table",
-    "judge",
+    "label_by_thresholds",
     "label_captures",
     "method_name",
     "options_used",
@@ -68,8 +68,10 @@ __all__ = [
 
 LABELS_FILE = "labels.csv"
 TABLE_LOCK = ".labels.lock"
-COLUMNS = tuple(each.name for each in fields(LabelRow))
-PATIENCE_S = 60.0  # for somebody else who writes the table, which takes seconds for a million rows
+LABEL_COLUMNS = tuple(each.name for each in fields(LabelRow))
+TABLE_WAIT_S = (
+    60.0  # for somebody else who writes the table, which takes seconds for a million rows
+)
 
 Progress = Callable[[int, int], None]
 
@@ -116,7 +118,7 @@ def read_labels(captures: str | Path) -> list[LabelRow]:
     path = Path(captures) / LABELS_FILE
     rows: list[LabelRow] = []
     try:
-        for number, values in gate.read_table(path, COLUMNS):
+        for number, values in gate.read_table(path, LABEL_COLUMNS):
             try:
                 rows.append(_parse(values))
             except ValueError as error:
@@ -134,7 +136,7 @@ def read_labels(captures: str | Path) -> list[LabelRow]:
 
 def _parse(values: Sequence[str]) -> LabelRow:
     session, file, label, source, fraction, blob, p99, method, threshold = values
-    for what, value, known in (("label", label, LABELS), ("source", source, SOURCES)):
+    for what, value, known in (("label", label, LABELS), ("source", source, LABEL_SOURCES)):
         if value not in known:
             raise ValueError(f"{what} {gate.plain(value[:40])!r} is none of {', '.join(known)}")
     return LabelRow(
@@ -163,8 +165,8 @@ def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
     """Write ``captures/labels.csv``, renamed into place; returns its path."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([getattr(row, name) for name in COLUMNS] for row in rows)
+    writer.writerow(LABEL_COLUMNS)
+    writer.writerows([getattr(row, name) for name in LABEL_COLUMNS] for row in rows)
     path = Path(captures) / LABELS_FILE
     write_whole(path, text.getvalue().encode(errors="replace"))
     return path
@@ -183,7 +185,7 @@ def hold_table(captures: str | Path) -> Iterator[None]:
         f"Another program has been writing {Path(captures) / LABELS_FILE} for a minute. End it "
         "(`cli label` or `cli review`), then try again."
     )
-    with hold_lock(Path(captures) / TABLE_LOCK, busy, PATIENCE_S):
+    with hold_lock(Path(captures) / TABLE_LOCK, busy, TABLE_WAIT_S):
         with suppress(OSError):  # of processes that were killed: nobody else writes it now
             remove_parts(Path(captures), f"{LABELS_FILE}.", alive=False)
         yield
@@ -232,7 +234,7 @@ def label_captures(options: LabelOptions, on_progress: Progress | None = None) -
     items = _find_items(options)
     unfit: dict[tuple[str, str], str] = {}
     measured = 0
-    with Kept(options.source, {item.method for item in items}) as kept:
+    with StatisticsStore(options.source, {item.method for item in items}) as kept:
         for row in known.values():
             if row.statistics is not None:
                 kept.add(row.key, row.method, row.statistics)
@@ -274,7 +276,7 @@ def _find_items(options: LabelOptions) -> list[_Item]:
         method = method_name(options.limit, options.method, digest)
         name = session_name(folder)
         frames = list(read_frames(folder))
-        there = find_files(folder, [frame.file for frame in frames])
+        there = files_exist(folder, [frame.file for frame in frames])
         items += [
             _Item(name, folder, frame, method, digest, is_there)
             for frame, is_there in zip(frames, there, strict=True)
@@ -286,7 +288,7 @@ def _measure(todo: Sequence[_Item], options: LabelOptions) -> Iterator[Found]:
     """Statistics of each frame in order; for one that cannot be read, why."""
     root = Path.cwd()  # absolute paths: another process has another working folder
     jobs = [
-        Job(
+        StatisticsTask(
             str(root / item.folder / item.frame.file),
             options.method,
             options.limit,
@@ -303,7 +305,7 @@ def _measure(todo: Sequence[_Item], options: LabelOptions) -> Iterator[Found]:
 def _label(
     items: Sequence[_Item],
     known: dict[tuple[str, str], LabelRow],
-    kept: Kept,
+    kept: StatisticsStore,
     unfit: dict[tuple[str, str], str],
     options: LabelOptions,
 ) -> list[LabelRow]:
@@ -321,12 +323,12 @@ def _label(
 
 def _known(source: Path) -> dict[tuple[str, str], LabelRow]:
     """What table and journal say now."""
-    return put_in_hand({row.key: row for row in read_labels(source)}, read_journal(source))
+    return apply_hand_labels({row.key: row for row in read_labels(source)}, read_journal(source))
 
 
 def _write(
     items: Sequence[_Item],
-    kept: Kept,
+    kept: StatisticsStore,
     unfit: dict[tuple[str, str], str],
     options: LabelOptions,
 ) -> tuple[list[LabelRow], Path]:

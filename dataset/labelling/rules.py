@@ -14,12 +14,12 @@ from pathlib import Path
 
 from dataset import gate
 from dataset.gate import Text
-from dataset.labelling.clipping import METHODS, ClippingStatistics
+from dataset.labelling.clipping import CLIPPING_METHODS, ClippingStatistics
 from dataset.options import LabelOptions
 from dataset.sessions.manifest import Frame
 
 LABELS = ("X", "Y", "unsure", "drop")
-SOURCES = ("key", "light", "clipping", "review")  # who decided
+LABEL_SOURCES = ("key", "light", "clipping", "review")  # who decided
 BY_HAND = ("key", "review")
 DUPLICATE = "duplicate"  # in the method column: the manifest says it repeats an earlier frame
 UNREADABLE = "unreadable"  # in the method column: the file is missing, broken or of another kind
@@ -61,7 +61,7 @@ def method_name(limit: int, method: str = "max_rgb", hud: str = "") -> str:
     return f"{method}>={limit}" + (f" hud:{hud}" if hud else "")
 
 
-def judge(statistics: ClippingStatistics, options: LabelOptions) -> str:
+def label_by_thresholds(statistics: ClippingStatistics, options: LabelOptions) -> str:
     """X, Y or unsure by thresholds.
 
     Scattered highlights (glints, a white HUD) can clip as many pixels as an over-exposed fuselage;
@@ -69,9 +69,9 @@ def judge(statistics: ClippingStatistics, options: LabelOptions) -> str:
 
     Examples
     --------
-    >>> judge(ClippingStatistics(0.3, 0.2, 255), LabelOptions())
+    >>> label_by_thresholds(ClippingStatistics(0.3, 0.2, 255), LabelOptions())
     'Y'
-    >>> judge(ClippingStatistics(0.3, 0.001, 255), LabelOptions())
+    >>> label_by_thresholds(ClippingStatistics(0.3, 0.001, 255), LabelOptions())
     'unsure'
     """
     if statistics.clipped_fraction <= options.x_fraction:
@@ -80,12 +80,12 @@ def judge(statistics: ClippingStatistics, options: LabelOptions) -> str:
     return "Y" if wide and statistics.largest_blob >= options.y_blob else "unsure"
 
 
-def judge_light(light: str | None, options: LabelOptions) -> str:
+def label_by_light(light: str | None, options: LabelOptions) -> str:
     """X or Y by the name of the light; empty where it says nothing, or both.
 
     Examples
     --------
-    >>> judge_light("Sun NOON 3/5", LabelOptions(light_x="dusk", light_y="noon"))
+    >>> label_by_light("Sun NOON 3/5", LabelOptions(light_x="dusk", light_y="noon"))
     'Y'
     """
     name = (light or "").casefold()
@@ -136,8 +136,8 @@ def fault_of(options: LabelOptions) -> str:
     >>> fault_of(LabelOptions(y_blob=float("nan")))
     '--y-blob nan is not between 0 and 1.'
     """
-    if options.method not in METHODS:
-        return f"--method {options.method} is none of {', '.join(METHODS)}."
+    if options.method not in CLIPPING_METHODS:
+        return f"--method {options.method} is none of {', '.join(CLIPPING_METHODS)}."
     if not 1 <= options.limit <= 255:
         return f"--limit {options.limit} is not between 1 and 255."
     if not 0 <= options.x_fraction < options.y_fraction <= 1:
@@ -185,12 +185,12 @@ def label_frame(
     if method in (DUPLICATE, UNREADABLE) and source != "review":
         label, source = "drop", source or "clipping"
     elif not source:
-        label, source = judge_light(frame.light, options), "light"
+        label, source = label_by_light(frame.light, options), "light"
         threshold = thresholds_text(options)
     if not label:
         if statistics is None:
             return None
-        label, source = judge(statistics, options), "clipping"
+        label, source = label_by_thresholds(statistics, options), "clipping"
     row = LabelRow(session, frame.file, label, source, method=method, threshold=threshold)
     if statistics is None:
         return row

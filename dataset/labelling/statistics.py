@@ -38,29 +38,29 @@ from dataset.pictures.png import SIGNATURE
 
 STATISTICS_FILE = "statistics.csv"
 HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
-COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
+STATISTICS_COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
 # Why a frame has no statistics.
 MISSING = "missing"  # no regular file of its session
 HUGE, BROKEN = "huge", "broken"
 BLOCK = 16  # frames that a thread, or a worker of a cluster, measures in one go
 FLUSH_S = 0.2  # seconds between two flushes: one for each frame costs a fiftieth of the whole
 
-Key = tuple[str, str]  # session, file
+FrameKey = tuple[str, str]  # session, file
 Found = ClippingStatistics | str  # a measurement, or why there is none
 
 
 @dataclass(frozen=True)
-class Job:
+class StatisticsTask:
     """One frame to measure. Travels to other machines as it is."""
 
     path: str  # of the picture
-    method: str  # one of dataset.clipping.METHODS
+    method: str  # one of dataset.clipping.CLIPPING_METHODS
     limit: int  # 0..255
     hud: str = ""  # path of the session's HUD mask, or empty
     hud_digest: str = ""  # of the mask's bytes: another mask under the same name is another mask
 
 
-class Kept:
+class StatisticsStore:
     """What was measured before, of the methods wanted now; appends what is measured.
 
     Not thread-safe. The file comes into being with its first line.
@@ -69,7 +69,7 @@ class Kept:
     def __init__(self, captures: str | Path, methods: Iterable[str]) -> None:
         self.path = Path(captures) / STATISTICS_FILE
         self._methods = set(methods)
-        self._found: dict[tuple[Key, str], ClippingStatistics] = {}
+        self._found: dict[tuple[FrameKey, str], ClippingStatistics] = {}
         self._file: IO[bytes] | None = None
         self._waiting: list[str] = []  # lines
         self._flushed = 0.0  # time.monotonic()
@@ -88,14 +88,14 @@ class Kept:
         except OSError as error:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
 
-    def get(self, key: Key, method: str) -> ClippingStatistics | None:
+    def get(self, key: FrameKey, method: str) -> ClippingStatistics | None:
         return self._found.get((key, method))
 
-    def add(self, key: Key, method: str, found: ClippingStatistics) -> None:
+    def add(self, key: FrameKey, method: str, found: ClippingStatistics) -> None:
         """Keep a measurement in memory only: the caller's file has it already."""
         self._found.setdefault((key, method), found)
 
-    def append(self, key: Key, method: str, found: ClippingStatistics) -> None:
+    def append(self, key: FrameKey, method: str, found: ClippingStatistics) -> None:
         """Keep a measurement, and hand its line to the operating system within `FLUSH_S`."""
         self._found[key, method] = found
         row = (*key, method, found.clipped_fraction, found.largest_blob, found.p99)
@@ -120,12 +120,12 @@ class Kept:
     def _open(self) -> IO[bytes]:
         file = open_to_append(self.path, raw=True)
         if file.seek(0, os.SEEK_END) == 0:
-            self._waiting.insert(0, _line(COLUMNS))
+            self._waiting.insert(0, _line(STATISTICS_COLUMNS))
         elif not ends_with_line(self.path):  # cut off by a crash: the next line starts afresh
             self._waiting.insert(0, "\n")
         return file
 
-    def __enter__(self) -> Kept:
+    def __enter__(self) -> StatisticsStore:
         return self
 
     def __exit__(
@@ -148,7 +148,7 @@ def _line(row: Iterable[object]) -> str:
     return text.getvalue()
 
 
-def _parse(line: str) -> tuple[Key, str, ClippingStatistics]:
+def _parse(line: str) -> tuple[FrameKey, str, ClippingStatistics]:
     """A line by itself: a stray quote spoils no other. ``ValueError`` where it is none."""
     (values,) = csv.reader([line])
     session, name, method, fraction, blob, p99 = values
@@ -230,7 +230,7 @@ def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
     return np.asarray(mask.max(axis=2) >= 128)
 
 
-def measure_file(job: Job) -> Found:
+def measure_file(job: StatisticsTask) -> Found:
     """The statistics of one file, or why it has none, however broken it is.
 
     Raises
@@ -261,12 +261,12 @@ def measure_file(job: Job) -> Found:
         ) from error
 
 
-def measure_block(jobs: Sequence[Job]) -> list[Found]:
+def measure_block(jobs: Sequence[StatisticsTask]) -> list[Found]:
     """`measure_file` of each: what a thread or a worker of a cluster runs."""
     return [measure_file(job) for job in jobs]
 
 
-def measure_here(jobs: Sequence[Job], workers: int = 0) -> Iterator[Found]:
+def measure_here(jobs: Sequence[StatisticsTask], workers: int = 0) -> Iterator[Found]:
     """Measure on this machine's cores (threads: OpenCV lets go of the interpreter), in order."""
     # One more than cores: one decodes while another waits for the interpreter.
     count = workers or (os.cpu_count() or 1) + 1
@@ -280,7 +280,10 @@ def measure_here(jobs: Sequence[Job], workers: int = 0) -> Iterator[Found]:
 
 
 def _in_order(
-    submit: Callable[[Sequence[Job]], Any], jobs: Sequence[Job], size: int, workers: int
+    submit: Callable[[Sequence[StatisticsTask]], Any],
+    jobs: Sequence[StatisticsTask],
+    size: int,
+    workers: int,
 ) -> Iterator[Found]:
     """What futures of blocks of jobs give, in order; a few ahead, never a million queued."""
     tasks = (submit(jobs[at : at + size]) for at in range(0, len(jobs), size))
@@ -302,7 +305,7 @@ def _opencv_on_one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def measure_on_cluster(jobs: Sequence[Job], address: str) -> Iterator[Found]:
+def measure_on_cluster(jobs: Sequence[StatisticsTask], address: str) -> Iterator[Found]:
     """Measure with the workers of a dask scheduler, in order.
 
     The workers need this package and see the same files under the same paths.

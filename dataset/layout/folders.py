@@ -22,10 +22,10 @@ from dataset.gate import refuse_links
 from dataset.layout.links import place_file
 from dataset.layout.readers import (
     CACHE_FOLDER,
-    FOLDERS,
-    LOCK_FILE,
+    DOMAIN_FOLDERS,
     PICTURE_FOLDERS,
     SPLIT_FILE,
+    SPLIT_LOCK,
     SplitRecord,
     read_split,
 )
@@ -40,7 +40,7 @@ EXTRAS = {f"report/{name}" for name in REPORT} | {
     f"{side}/{METADATA_FILE}" for side in ("train", "test")
 }
 OUR_FOLDERS = sorted(PICTURE_FOLDERS | {"train", "test", "report"})
-VERSION = 2
+DATA_SET_VERSION = 2
 
 
 @contextmanager
@@ -50,18 +50,18 @@ def hold_out(out: Path) -> Iterator[None]:
     Raises
     ------
     UserError
-        As of `check_out`; or another process makes a data set there.
+        As of `check_split_folder`; or another process makes a data set there.
     """
-    check_out(out)
-    with hold_folder(out, LOCK_FILE, f"Another `cli split` is at work in {out}. Wait for it."):
-        check_out(out)  # it may have been another's meanwhile
+    check_split_folder(out)
+    with hold_folder(out, SPLIT_LOCK, f"Another `cli split` is at work in {out}. Wait for it."):
+        check_split_folder(out)  # it may have been another's meanwhile
         for folder in (out, *(out / each for each in OUR_FOLDERS)):
             if folder.is_dir():
                 remove_parts(folder, alive=False)
         yield
 
 
-def check_out(out: Path) -> None:
+def check_split_folder(out: Path) -> None:
     """Refuse a folder that holds anything but an earlier split of ours.
 
     Raises
@@ -83,7 +83,7 @@ def check_out(out: Path) -> None:
 
 def _is_passing(name: str) -> bool:
     """Whether a file says nothing about whose folder it is."""
-    return name in (CACHE_FOLDER, LOCK_FILE) or (
+    return name in (CACHE_FOLDER, SPLIT_LOCK) or (
         name.startswith(f".{SPLIT_FILE}.") and PART_NAME.fullmatch(name) is not None
     )
 
@@ -95,7 +95,7 @@ def write_data_set(
     texts: Mapping[str, str | bytes],
     link: str,
     on_progress: Callable[[int, int], None] | None = None,
-    folders: Sequence[str] = FOLDERS,
+    folders: Sequence[str] = DOMAIN_FOLDERS,
 ) -> int:
     """Replace an earlier split of ours by this one; `hold_out` is held meanwhile.
 
@@ -127,7 +127,7 @@ def write_data_set(
     """
     old = _listed(out)
     try:
-        head = {"tool": "unclip", "version": VERSION}
+        head = {"tool": "unclip", "version": DATA_SET_VERSION}
         extras = sorted(EXTRAS & texts.keys())
         started = sorted(old | {*files, *extras})
         _write_json(

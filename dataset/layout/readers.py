@@ -25,16 +25,16 @@ from dataset.locks import is_held
 from dataset.paths import check_path
 from dataset.pictures.images import READABLE
 
-FOLDERS = ("trainA", "trainB", "testA", "testB")
+DOMAIN_FOLDERS = ("trainA", "trainB", "testA", "testB")
 LAYOUTS = {  # training X, Y, test X, Y
-    "cyclegan": FOLDERS,
+    "cyclegan": DOMAIN_FOLDERS,
     "imagefolder": ("train/X", "train/Y", "test/X", "test/Y"),
 }
 PICTURE_FOLDERS = {folder for folders in LAYOUTS.values() for folder in folders}
 SPLIT_FILE, CARD_FILE, PAIRS_FILE = "split.json", "README.md", "pairs.csv"
-LOCK_FILE = ".split.lock"  # held by `cli split` while it works in the folder
+SPLIT_LOCK = ".split.lock"  # held by `cli split` while it works in the folder
 CACHE_FOLDER = ".cache"  # frames that a training has decoded: made again whenever they are wanted
-COLUMNS = ("over_exposed", "reference")  # of a list of pairs
+PAIR_COLUMNS = ("over_exposed", "reference")  # of a list of pairs
 
 
 class ListedFile(msgspec.Struct):
@@ -98,7 +98,7 @@ def _parse(text: bytes) -> SplitRecord | None:
     return record if record.tool == "unclip" else None
 
 
-def check_whole(data: str | Path) -> None:
+def check_data_set_complete(data: str | Path) -> None:
     """Refuse a data set that `cli split` is still making, or did not finish, or that lost a frame.
 
     Raises
@@ -107,7 +107,7 @@ def check_whole(data: str | Path) -> None:
         Also where its ``split.json`` cannot be read.
     """
     root = Path(data)
-    if is_held(root / LOCK_FILE):
+    if is_held(root / SPLIT_LOCK):
         raise UserError(f"`cli split` is at work in {root}. Wait until it is done.", 1)
     record = read_split(root)
     if record is None:
@@ -165,7 +165,7 @@ def find_frames(data: str | Path, folder: str) -> list[Path]:
         The folder is missing or empty, or the data set is not whole.
     """
     root = Path(data)
-    check_whole(root)
+    check_data_set_complete(root)
     alike = dict(zip(LAYOUTS["cyclegan"], LAYOUTS["imagefolder"], strict=True))
     for name in (folder, alike.get(folder)):
         found = [] if name is None else _pictures(root / name)
@@ -200,13 +200,13 @@ def list_pairs(path: str | Path) -> list[Pair]:
     try:
         pairs = [
             Pair(path.parent / over_exposed, path.parent / reference)
-            for _, (over_exposed, reference) in read_table(path, COLUMNS)
+            for _, (over_exposed, reference) in read_table(path, PAIR_COLUMNS)
         ]
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
     except ValueError as error:
         raise UserError(
-            f"{path} is no list of pairs ({error}): it needs the columns {','.join(COLUMNS)}."
+            f"{path} is no list of pairs ({error}): it needs the columns {','.join(PAIR_COLUMNS)}."
         ) from error
     if not pairs:
         raise UserError(f"{path} lists no pair. Record viewpoints under two lights first.")

@@ -21,7 +21,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.labelling.clipping import Mask
 from dataset.labelling.rules import DUPLICATE, LABELS, UNREADABLE, LabelRow
-from dataset.local_page import Guard, bind_page, make_page, serve_page
+from dataset.local_page import PageGuard, bind_page, make_page, serve_page
 from dataset.local_server import PageServer
 from dataset.options import PAPER_COUNTS, ReviewOptions
 from dataset.paths import inside
@@ -40,7 +40,7 @@ PAGE_FILES = {"/": "index.html"} | {
     f"/{name}": name
     for name in ("review.css", "review.js", "state.js", "grid.js", "single.js", "charts.js")
 }
-SOURCES = ("key", "light", "clipping", "review")
+LABEL_SOURCES = ("key", "light", "clipping", "review")
 REQUEST_BYTES = 16_000_000  # a label for each of 500,000 frames
 MOST_CHANGES = 500_000  # in one request
 KEEP = "private, max-age=86400, immutable"  # for addresses that hold the mark of this run
@@ -140,10 +140,10 @@ class Review:
 
 
 def _codes(row: LabelRow | None) -> tuple[int, int]:
-    """Label and source as their places in LABELS and SOURCES, from 1; 0: none."""
+    """Label and source as their places in LABELS and LABEL_SOURCES, from 1; 0: none."""
     if row is None:
         return 0, 0
-    source = SOURCES.index(row.source) + 1 if row.source in SOURCES else 0
+    source = LABEL_SOURCES.index(row.source) + 1 if row.source in LABEL_SOURCES else 0
     return LABELS.index(row.label) + 1, source
 
 
@@ -184,7 +184,7 @@ def make_app(store: ReviewStore, options: ReviewOptions) -> Flask:
 
 
 @contextmanager
-def serve_review(options: ReviewOptions) -> Iterator[tuple[PageServer, Guard, ReviewStore]]:
+def serve_review(options: ReviewOptions) -> Iterator[tuple[PageServer, PageGuard, ReviewStore]]:
     """A server that is bound but does not answer yet, the guard of its page, and the store.
 
     Raises

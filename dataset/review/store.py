@@ -22,7 +22,7 @@ from typing import Any
 
 from dataset.errors import UserError
 from dataset.files import WholeLines
-from dataset.labelling.hand_labels import JOURNAL, Key, label_by_hand, read_journal
+from dataset.labelling.hand_labels import REVIEW_JOURNAL, FrameKey, label_by_hand, read_journal
 from dataset.labelling.labels import (
     LABELS_FILE,
     hold_table,
@@ -34,7 +34,7 @@ from dataset.labelling.labels import (
 from dataset.labelling.rules import LABELS, LabelRow, label_frame, options_used
 from dataset.locks import hold_lock
 from dataset.options import LabelOptions
-from dataset.sessions.manifest import Frame, cut_tail, find_files, find_sessions, read_frames
+from dataset.sessions.manifest import Frame, cut_tail, files_exist, find_sessions, read_frames
 
 LOCK = ".review.lock"
 
@@ -53,7 +53,7 @@ class Reviewed:
     folder: Path  # of the session, absolute
 
     @property
-    def key(self) -> Key:
+    def key(self) -> FrameKey:
         return self.session, self.frame.file
 
 
@@ -81,7 +81,7 @@ class ReviewStore:
         self._hand = _mend_journal(source)
         self._by_key = {each.key: each.frame for each in self.frames}
         self._journal = _open_journal(source)
-        self._rows: dict[Key, LabelRow] = {}
+        self._rows: dict[FrameKey, LabelRow] = {}
         self._options = LabelOptions(source)
 
     @property
@@ -167,10 +167,10 @@ class ReviewStore:
             self._journal.append(text.encode())
         except OSError as error:
             raise UserError(
-                f"Cannot write {self.source / JOURNAL}: {error.strerror}.", 1
+                f"Cannot write {self.source / REVIEW_JOURNAL}: {error.strerror}.", 1
             ) from error
 
-    def _folded(self, known: dict[Key, LabelRow]) -> dict[Key, LabelRow]:
+    def _folded(self, known: dict[FrameKey, LabelRow]) -> dict[FrameKey, LabelRow]:
         """The table with the labels by hand in it, in its own order, new rows last."""
         folded = dict(known)
         for key in self._hand:
@@ -181,7 +181,7 @@ class ReviewStore:
                 folded.pop(key, None)
         return folded
 
-    def _row(self, key: Key) -> LabelRow | None:
+    def _row(self, key: FrameKey) -> LabelRow | None:
         """The row of a frame with its label by hand, or with that taken back."""
         row = self._rows.get(key)
         if key not in self._hand:
@@ -191,7 +191,7 @@ class ReviewStore:
             return label_by_hand(key, row, label)
         return self._judged(key, row) if row is not None and row.source == "review" else row
 
-    def _judged(self, key: Key, row: LabelRow) -> LabelRow | None:
+    def _judged(self, key: FrameKey, row: LabelRow) -> LabelRow | None:
         """What a row would be without its label by hand; None where nothing else speaks."""
         frame = self._by_key.get(key)
         if frame is None:  # its session is elsewhere
@@ -221,24 +221,24 @@ def open_review(source: Path) -> Iterator[ReviewStore]:
 
 def _open_journal(source: Path) -> WholeLines:
     try:
-        return WholeLines(source / JOURNAL)
+        return WholeLines(source / REVIEW_JOURNAL)
     except OSError as error:
-        raise UserError(f"Cannot write {source / JOURNAL}: {error.strerror}.", 1) from error
+        raise UserError(f"Cannot write {source / REVIEW_JOURNAL}: {error.strerror}.", 1) from error
 
 
 def _find_frames(source: Path) -> Iterator[Reviewed]:
     """All frames in the order of their sessions, without those that lead out of their folder."""
     for folder in find_sessions(source):
         root, frames = folder.resolve(), list(read_frames(folder))
-        there = find_files(folder, [frame.file for frame in frames])
+        there = files_exist(folder, [frame.file for frame in frames])
         for frame, is_there in zip(frames, there, strict=True):
             path = root / frame.file
             if is_there or not os.path.lexists(path):
                 yield Reviewed(session_name(folder), frame, path, root)
 
 
-def _mend_journal(source: Path) -> dict[Key, str | None]:
+def _mend_journal(source: Path) -> dict[FrameKey, str | None]:
     """What the journal says; a line cut off by a crash is removed, so that lines can follow."""
-    if os.path.lexists(source / JOURNAL):
-        cut_tail(source, JOURNAL)
+    if os.path.lexists(source / REVIEW_JOURNAL):
+        cut_tail(source, REVIEW_JOURNAL)
     return read_journal(source)

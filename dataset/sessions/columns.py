@@ -20,7 +20,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.gate import Count, Name, Nanoseconds, Text
 from dataset.paths import check_paths
-from dataset.sessions.manifest import FRAMES_FILE, SPOOL, Fingerprint, Hash, read_frames
+from dataset.sessions.manifest import FRAMES_FILE, SPOOL, Digest, Hash, read_frames
 
 BLOCK_BYTES = 8 << 20  # of lines parsed at a time
 NO_VIEWPOINT = -1
@@ -62,7 +62,7 @@ class Columns:
         return Columns(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     @property
-    def telling(self) -> Bools:
+    def has_informative_hash(self) -> Bools:
         """Where the perceptual hash says something.
 
         A flat picture has hardly a bit set, or nearly all: that says nothing of what it shows.
@@ -123,7 +123,7 @@ class _Line(msgspec.Struct, gc=False):
     monotonic_ns: Nanoseconds
     viewpoint: Text | None = None
     light: Text | None = None
-    sha256: Fingerprint | None = None
+    sha256: Digest | None = None
     phash: Hash | None = None
 
 

@@ -16,7 +16,9 @@ PNG_HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 RGB8 = b"\x08\x02"  # the bit depth and colour type of plain 8-bit RGB in a PNG header
 
 
-def convert(path: Path, target: Path, size: tuple[int, int] | None, in_flight: InFlight) -> Frame:
+def import_picture(
+    path: Path, target: Path, size: tuple[int, int] | None, in_flight: InFlight
+) -> Frame:
     """Write one picture as PNG; its frame, still without index and file.
 
     Parameters

@@ -14,7 +14,7 @@ from dataset.pictures.images import READABLE
 MOST_RECORDING = 1 << 50  # bytes: no limit, since it is read piece by piece
 
 
-def find_files(paths: Sequence[Path], out: Path) -> list[Path]:
+def find_importable(paths: Sequence[Path], out: Path) -> list[Path]:
     """Pictures and recordings under the paths, in natural order, each once.
 
     What lies in ``out`` is left out: it has been recorded already.
@@ -50,7 +50,7 @@ def _files(path: Path, out: Path) -> Iterator[Path]:
             yield each
 
 
-def is_recording(path: Path) -> bool:
+def has_video_suffix(path: Path) -> bool:
     """Whether it is called like a recording."""
     return path.suffix.lower() in RECORDINGS
 

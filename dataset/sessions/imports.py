@@ -26,8 +26,8 @@ from dataset.parts import make_marked, move_finished, remove_marked, remove_part
 from dataset.pictures.images import encode_png, resize_area
 from dataset.pictures.limits import InFlight
 from dataset.pictures.recordings import NS, Reader, Recording, Shot, describe
-from dataset.sessions.conversion import convert, frame_of
-from dataset.sessions.finding import find_files, is_recording
+from dataset.sessions.conversion import frame_of, import_picture
+from dataset.sessions.finding import find_importable, has_video_suffix
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
 
 TIMES_OF_RECORDING = "recording"  # in session.json: the times are those of the pictures
@@ -125,9 +125,9 @@ def import_files(
         A path is missing, nothing can be read, or a session exists.
     """
     _check(session, label, fps)
-    files = find_files(paths, out)
-    pictures = [each for each in files if not is_recording(each)]
-    films, skipped = _describe_all([each for each in files if is_recording(each)])
+    files = find_importable(paths, out)
+    pictures = [each for each in files if not has_video_suffix(each)]
+    films, skipped = _describe_all([each for each in files if has_video_suffix(each)])
     targets = _targets(out, session, bool(pictures), films, skipped)
     total = len(pictures) + sum(film.intervals(fps) for _, film in targets if film)
     progress = _Progress(on_progress, total)
@@ -263,7 +263,7 @@ def _take_pictures(
         number, path = job
         aside = session / f"{number}.png"
         try:
-            frame = convert(path, aside, size, in_flight)
+            frame = import_picture(path, aside, size, in_flight)
             return aside, replace(frame, extra={"source": plain(path)})
         except UserError as error:
             return str(error)

@@ -28,9 +28,9 @@ FRAMES_FILE = "frames.jsonl"
 AMENDMENTS_FILE = "amendments.jsonl"
 SESSION_FILE = "session.json"
 SPOOL = "spool"  # folder of a session whose frames are still to become PNG
-JOURNAL = "journal.jsonl"  # in it: a line for each of them
+SPOOL_JOURNAL = "journal.jsonl"  # in it: a line for each of them
 
-Fingerprint = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{0,64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{0,64}$")]
 Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{0,16}$")]
 
 
@@ -51,7 +51,7 @@ class Frame:
     label: Text | None = None  # "X" or "Y" when the player said so
     light: Text | None = None  # free text: state of the light source
     viewpoint: Text | None = None  # frames of one viewpoint differ in their light only
-    sha256: Fingerprint | None = None  # of the file's bytes
+    sha256: Digest | None = None  # of the file's bytes
     phash: Hash | None = None  # perceptual hash, hexadecimal
     extra: dict[str, Any] = field(default_factory=dict)  # keys that this version does not know
 
@@ -74,8 +74,8 @@ class Frame:
         values = gate.parse_json(line, dict[str, Any])
         extra = {key: values.pop(key) for key in values.keys() - KNOWN_KEYS}
         gate.check_depth(extra)
-        frame = gate.convert(values, cls)
-        if frame.file or name != JOURNAL:  # those of the journal have no file yet
+        frame = gate.to_typed(values, cls)
+        if frame.file or name != SPOOL_JOURNAL:  # those of the journal have no file yet
             check_path(frame.file)
         return replace(frame, extra=extra)
 
@@ -163,7 +163,7 @@ def _damaged(path: Path, number: int, error: ValueError) -> UserError:
     return UserError(f"{path}, line {number} is damaged ({error}). Remove that line.")
 
 
-def find_files(session: str | Path, names: Sequence[str]) -> list[bool]:
+def files_exist(session: str | Path, names: Sequence[str]) -> list[bool]:
     """Which files that a manifest names are there: regular ones, in the session's own folder.
 
     A folder is listed once: a million questions take long.

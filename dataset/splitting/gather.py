@@ -23,16 +23,16 @@ from dataset.labelling.labels import (
     read_labels,
     session_name,
 )
-from dataset.labelling.rules import LABELS, SOURCES, UNREADABLE, options_used
+from dataset.labelling.rules import LABEL_SOURCES, LABELS, UNREADABLE, options_used
 from dataset.options import SplitOptions
 from dataset.sessions.columns import Bools, Columns, Ints, SessionColumns, read_columns
-from dataset.sessions.manifest import find_files, find_sessions, read_session
+from dataset.sessions.manifest import files_exist, find_sessions, read_session
 from dataset.splitting.near_hashes import near_pairs, starts_of_runs
 
 X, Y, UNSURE, DROP = range(4)  # positions in LABELS
 REPEATED = "repeated in another place"
 ALIKE = "like a frame of another session"
-BROKEN = "file missing or broken"
+MISSING_OR_BROKEN = "file missing or broken"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Labels:
 
     rows: dict[str, dict[str, int]]  # session -> file -> row
     label: NDArray[np.int8]  # position in LABELS
-    source: NDArray[np.int8]  # position in SOURCES
+    source: NDArray[np.int8]  # position in LABEL_SOURCES
     unreadable: Bools
     p99: NDArray[np.float32]  # 0..255; NaN where nothing was measured
     fraction: NDArray[np.float32]  # clipped share, 0..1; NaN where nothing was measured
@@ -160,7 +160,7 @@ def _parse(path: Path) -> Labels:
     label, source, unreadable = bytearray(), bytearray(), bytearray()
     p99, fraction = _Numbers(255), _Numbers(1)
     code = {name: at for at, name in enumerate(LABELS)}
-    decided = {name: at for at, name in enumerate(SOURCES)}
+    decided = {name: at for at, name in enumerate(LABEL_SOURCES)}
     names = ("session", "file", "label", "source", "method", "p99", "clipped_fraction")
     for _, (session, file, word, by, method, level, share) in gate.read_table(path, names):
         inside = rows.get(session)
@@ -218,7 +218,7 @@ def _present(folders: list[Path], sessions: list[SessionColumns]) -> Bools:
     """Which frames have a file, in their own session's folder."""
     pairs = zip(folders, sessions, strict=True)
     return np.array(
-        [there for folder, each in pairs for there in find_files(folder, each.file)], np.bool_
+        [there for folder, each in pairs for there in files_exist(folder, each.file)], np.bool_
     )
 
 
@@ -251,7 +251,7 @@ def _join(
         keys,
         [file for each in sessions for file in each.file],
         labels.label[rows].astype(np.int64),
-        [SOURCES[at] for at in labels.source[rows].tolist()],
+        [LABEL_SOURCES[at] for at in labels.source[rows].tolist()],
         labels.p99[rows],
         labels.fraction[rows],
         joined("reference"),
@@ -280,7 +280,7 @@ def _usable(
         {LABELS[at]: int((label == at).sum()) for at in (UNSURE, DROP) if (label == at).any()}
     )
     labelled = label <= Y
-    left_out[BROKEN] = int((labelled & ~whole).sum())
+    left_out[MISSING_OR_BROKEN] = int((labelled & ~whole).sum())
     table = table.take(np.flatnonzero(labelled & whole))
     twice = repeated_bytes(table)
     left_out[REPEATED] = int(twice.sum())
@@ -311,7 +311,7 @@ def repeated_looks(table: Table, bits: int) -> Bools:
     """
     repeats = np.zeros(len(table), np.bool_)
     for domain in (X, Y) if bits >= 0 else ():
-        inside = np.flatnonzero((table.domain == domain) & table.keys.telling)
+        inside = np.flatnonzero((table.domain == domain) & table.keys.has_informative_hash)
         repeats[inside] = _repeated_hashes(
             table.keys.phash[inside], table.keys.session[inside], bits
         )

@@ -181,7 +181,7 @@ class _Looks:
     that are a guard apart, each is a guard from the first or from the last of those alike."""
 
     def __init__(self, frames: Columns, strand: Ints, piece: Ints, guard_ns: int) -> None:
-        telling = np.flatnonzero(frames.telling)
+        telling = np.flatnonzero(frames.has_informative_hash)
         by_time = np.lexsort((frames.time_ns[telling], frames.phash[telling]))
         at = telling[by_time]
         self.piece, self.strand = piece[at], strand[at]

@@ -18,10 +18,10 @@ from dataset.sessions.columns import Columns, Ints
 from dataset.splitting.groups import Neighbours
 
 MOST_PAIRS = 2_500_000_000  # hashes of 50,000 test and 50,000 training frames: some ten seconds
-BLOCK_PAIRS = 4_000_000  # compared at a time: 32 MB
-BITS = (0, 1, 2, 4, 8)  # counts of test frames at so many bits or fewer
-NEAR_BITS = BITS[-1]  # up to here a training frame may show the scene of a test frame
-SECONDS = (1, 2, 5, 10, 30, 60)  # counts of test frames nearer than this
+LEAK_BLOCK_PAIRS = 4_000_000  # compared at a time: 32 MB
+REPORTED_BITS = (0, 1, 2, 4, 8)  # counts of test frames at so many bits or fewer
+NEAR_BITS = REPORTED_BITS[-1]  # up to here a training frame may show the scene of a test frame
+REPORTED_SECONDS = (1, 2, 5, 10, 30, 60)  # counts of test frames nearer than this
 WORST = 12
 
 
@@ -56,7 +56,7 @@ def nearest_hashes(
     ([1], [1])
     """
     bits, place = np.empty(len(test), np.int64), np.empty(len(test), np.int64)
-    rows = max(BLOCK_PAIRS // len(train), 1)
+    rows = max(LEAK_BLOCK_PAIRS // len(train), 1)
     for start in range(0, len(test), rows):
         some = slice(start, start + rows)
         apart = np.bitwise_count(test[some, None] ^ train[None, :])
@@ -113,7 +113,7 @@ def _times(seconds: NDArray[np.float64]) -> dict[str, Any]:
         "frames": len(near),
         "without_a_neighbour": len(seconds) - len(near),
         **_summary(near),
-        "nearer_than": {str(each): int((near < each).sum()) for each in SECONDS},
+        "nearer_than": {str(each): int((near < each).sum()) for each in REPORTED_SECONDS},
     }
 
 
@@ -126,7 +126,7 @@ def _looks(
     seed: int,
 ) -> tuple[dict[str, Any], list[Near]]:
     """Distances of hashes; those of flat pictures say nothing and are passed over."""
-    telling = frames.telling
+    telling = frames.has_informative_hash
     known = train[telling[train]]
     asked = np.flatnonzero(telling[test])
     flat = len(test) - len(asked)
@@ -154,7 +154,7 @@ def _looks(
         "sampled": sampled,
         "flat_or_unknown": flat,
         **_summary(bits),
-        "at_most": {str(each): int((bits <= each).sum()) for each in BITS},
+        "at_most": {str(each): int((bits <= each).sum()) for each in REPORTED_BITS},
         "near_bits": NEAR_BITS,
         "near": int((bits <= NEAR_BITS).sum()),
         "near_x_beside_y": across,

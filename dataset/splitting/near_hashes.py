@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-BLOCK_PAIRS = 1_000_000  # compared at a time: some 10 MB
+HASH_BLOCK_PAIRS = 1_000_000  # compared at a time: some 10 MB
 LOOKUP_COST = 66  # comparisons that take as long as looking one flipped hash up
 
 
@@ -58,7 +58,7 @@ def near_pairs(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
 
 def _compare_all(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
     """Each hash with each larger one, a block of rows at a time."""
-    rows = max(BLOCK_PAIRS // max(len(known), 1), 1)
+    rows = max(HASH_BLOCK_PAIRS // max(len(known), 1), 1)
     for start in range(0, len(known), rows):
         apart = np.bitwise_count(known[start : start + rows, None] ^ known[None, start:])
         low, high = np.nonzero(apart <= bits)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dataset.options import SplitOptions
 from dataset.splitting.groups import Neighbours
 
-Counts = tuple[int, int, int, int]  # training X, Y, test X, Y
+SideCounts = tuple[int, int, int, int]  # training X, Y, test X, Y
 
 # The choice of groups is a greedy guess at a knapsack: a few seeded guesses and the first that
 # fits cost little; more hardly ever find what these did not.
@@ -43,8 +43,8 @@ class Plan:
 
     train: list[int]
     test: list[int]
-    counts: Counts  # training X, Y, test X, Y that this plan holds
-    missing: Counts  # wanted less held; all zero for a plan that can be carried out
+    counts: SideCounts  # training X, Y, test X, Y that this plan holds
+    missing: SideCounts  # wanted less held; all zero for a plan that can be carried out
     too_near: int  # frames set aside because of the guard
 
     @property
@@ -52,7 +52,7 @@ class Plan:
         return not any(self.missing)
 
 
-def plan_split(pool: Pool, counts: Counts, options: SplitOptions) -> Plan:
+def plan_split(pool: Pool, counts: SideCounts, options: SplitOptions) -> Plan:
     """Choose exactly `counts` frames with no group on both sides.
 
     Parameters
@@ -81,7 +81,7 @@ def plan_split(pool: Pool, counts: Counts, options: SplitOptions) -> Plan:
     return best
 
 
-def plan_largest(pool: Pool, counts: Counts, options: SplitOptions) -> Plan | None:
+def plan_largest(pool: Pool, counts: SideCounts, options: SplitOptions) -> Plan | None:
     """The largest plan in the proportions of `counts`, not over them; None if even 1 each fails."""
     most, best = max(counts), None
     low, high = 0, most
@@ -95,7 +95,7 @@ def plan_largest(pool: Pool, counts: Counts, options: SplitOptions) -> Plan | No
     return best
 
 
-def scale_counts(counts: Counts, part: int, whole: int) -> Counts:
+def scale_counts(counts: SideCounts, part: int, whole: int) -> SideCounts:
     """`counts` times part / whole, rounded down, but 1 at least where anything was wanted.
 
     Examples
@@ -108,7 +108,7 @@ def scale_counts(counts: Counts, part: int, whole: int) -> Counts:
 
 
 def _attempt(
-    pool: Pool, counts: Counts, options: SplitOptions, random: np.random.Generator
+    pool: Pool, counts: SideCounts, options: SplitOptions, random: np.random.Generator
 ) -> Plan:
     in_test = _choose_groups(pool, counts, random)[pool.group]
     test = _thin_test(pool, in_test, counts[2:], random)
@@ -129,7 +129,9 @@ def _count(pool: Pool, chosen: list[int]) -> tuple[int, int]:
     return x, y
 
 
-def _choose_groups(pool: Pool, counts: Counts, random: np.random.Generator) -> NDArray[np.bool_]:
+def _choose_groups(
+    pool: Pool, counts: SideCounts, random: np.random.Generator
+) -> NDArray[np.bool_]:
     """(groups,): those that the test is taken from, reaching its counts where possible."""
     groups = int(pool.group.max()) + 1
     sizes = np.bincount(2 * pool.group + pool.domain, minlength=2 * groups).reshape(groups, 2)

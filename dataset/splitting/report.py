@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.layout.readers import FOLDERS
+from dataset.layout.readers import DOMAIN_FOLDERS
 from dataset.pictures.images import Image, resize_area
 from dataset.splitting.leaks import describe_near
 
@@ -81,7 +81,7 @@ def data_card(
     sources: dict[str, int],
     leaks: dict[str, Any],
     seed: int,
-    folders: Sequence[str] = FOLDERS,
+    folders: Sequence[str] = DOMAIN_FOLDERS,
 ) -> str:
     """The README.md of a data set: what lies where, how many, who labelled, what was kept apart.
 

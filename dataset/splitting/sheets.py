@@ -14,7 +14,7 @@ from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image
 from dataset.splitting.report import contact_sheet
 
-CELL = (160, 120)  # of a contact sheet, width and height in pixels
+CELL_SIZE = (160, 120)  # of a contact sheet, width and height in pixels
 PAIR = (240, 180)  # of a picture in the leak report
 LINE = 22  # height of a line of text, pixels
 COLOURS = ((52, 110, 190), (235, 140, 30))  # of X and Y
@@ -24,7 +24,7 @@ BINS = 32
 
 def sheet_of(paths: Sequence[Path], columns: int = 8) -> Image:
     """Contact sheet of picture files; one that cannot be read is grey."""
-    return contact_sheet([_read(path) for path in paths], columns, CELL)
+    return contact_sheet([_read(path) for path in paths], columns, CELL_SIZE)
 
 
 def leak_sheet(pairs: Sequence[tuple[Path, Path, str]]) -> Image:

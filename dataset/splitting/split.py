@@ -28,22 +28,22 @@ from dataset.splitting.gather import Table, gather_frames
 from dataset.splitting.groups import Neighbours, group_frames
 from dataset.splitting.leaks import Near, describe_near, measure_leaks
 from dataset.splitting.near_hashes import starts_of_runs
-from dataset.splitting.plan import Counts, Plan, Pool, plan_largest, plan_split
+from dataset.splitting.plan import Plan, Pool, SideCounts, plan_largest, plan_split
 from dataset.splitting.report import data_card, table1
 from dataset.splitting.sheets import clipped_histogram, leak_sheet, sheet_of
 from dataset.splitting.split_json import metadata_csv, name_files, record_split
 
 SIDES = ("training X", "training Y", "test X", "test Y")
 RECORD_MORE = "Record more with `cli capture --hotkey`"
-SHOWN = 64  # frames on a contact sheet
+SHEET_FRAMES = 64  # frames on a contact sheet
 
 
 @dataclass(frozen=True)
 class SplitSummary:
     """What `split_captures` made."""
 
-    counts: Counts  # training X, Y, test X, Y
-    wanted: Counts  # as asked for; larger than `counts` only with --fit
+    counts: SideCounts  # training X, Y, test X, Y
+    wanted: SideCounts  # as asked for; larger than `counts` only with --fit
     groups: int  # groups in use
     pairs: int  # true pairs of the test in pairs.csv
     closest_s: float | None  # seconds between training and test in one recording; None: never near
@@ -327,7 +327,7 @@ def _pictures(planned: Planned) -> dict[str, str | bytes]:
         "clipped.png": clipped_histogram(table.fraction[chosen], table.domain[chosen]),
     }
     for domain, name in enumerate(("sheet_X.png", "sheet_Y.png")):
-        held = np.sort(random.permutation(chosen[table.domain[chosen] == domain])[:SHOWN])
+        held = np.sort(random.permutation(chosen[table.domain[chosen] == domain])[:SHEET_FRAMES])
         images[name] = sheet_of([table.path(at) for at in held.tolist()])
     return {f"report/{name}": encode_png(image) for name, image in images.items()}
 

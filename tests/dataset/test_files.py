@@ -156,7 +156,7 @@ def test_only_a_marked_folder_is_deleted(mine: Path, tmp_path: Path) -> None:
 
 def test_a_mark_that_is_a_link_marks_nothing(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / parts.MARK).symlink_to(mine)
+    (tmp_path / "theirs" / parts.OWN_MARKER).symlink_to(mine)
     with pytest.raises(UserError, match="not made by this program"):
         parts.remove_marked(tmp_path / "theirs")
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dataset.errors import UserError
-from dataset.labelling.hand_labels import put_in_hand, read_journal
+from dataset.labelling.hand_labels import apply_hand_labels, read_journal
 from dataset.labelling.labels import read_labels
-from dataset.layout.folders import FOLDERS
-from dataset.layout.readers import find_frames
+from dataset.layout.readers import DOMAIN_FOLDERS, find_frames
 from dataset.pictures.hashing import sha256
 from dataset.pictures.images import decode, read_image
 from dataset.sessions.manifest import find_sessions, read_frames, read_session
@@ -65,7 +64,9 @@ def labels(captures: Path) -> list[list[str]]:
     and until then readers count them as not labelled yet.
     """
     known, hand = {row.key: row for row in read_labels(captures)}, read_journal(captures)
-    rows = [row for row in put_in_hand(known, hand).values() if hand.get(row.key, "") is not None]
+    rows = [
+        row for row in apply_hand_labels(known, hand).values() if hand.get(row.key, "") is not None
+    ]
     return sorted([row.session, row.file, row.label, row.source] for row in rows)
 
 
@@ -73,12 +74,12 @@ def data_set(data: Path) -> Any:
     """None, ``REFUSED``, or pictures by name with their checksums, and the pairs."""
     names = sorted(
         path.relative_to(data).as_posix()
-        for folder in (*FOLDERS, "train", "test")
+        for folder in (*DOMAIN_FOLDERS, "train", "test")
         for path in (data / folder).rglob("*")
         if path.suffix == ".png"
     )
     try:
-        for folder in FOLDERS:
+        for folder in DOMAIN_FOLDERS:
             find_frames(data, folder)
     except UserError:
         return REFUSED if data.exists() and any(data.iterdir()) else None

@@ -32,8 +32,8 @@ from dataset.pictures.hashing import phash, sha256
 from dataset.pictures.images import encode_png
 from dataset.sessions.manifest import (
     FRAMES_FILE,
-    JOURNAL,
     SPOOL,
+    SPOOL_JOURNAL,
     Frame,
     ManifestWriter,
     read_lines,
@@ -143,7 +143,7 @@ def test_a_segment_that_no_recorder_names_is_refused(
         segment = segment.format(secret=secret)
     (session / SPOOL).mkdir()
     place = {"segment": segment, "offset": 0, "bytes": 1}
-    add(session / SPOOL / JOURNAL, values_of(line(index, b""), **place))
+    add(session / SPOOL / SPOOL_JOURNAL, values_of(line(index, b""), **place))
     before = everything(session), everything(secret)
     with pytest.raises(UserError, match=r"journal\.jsonl.* is damaged .*Remove"):
         repair_session(session)
@@ -158,7 +158,7 @@ def test_a_segment_that_no_recorder_names_is_refused(
 )  # fmt: skip
 def test_a_place_in_the_video_that_cannot_be_is_refused(tmp_path: Path, fault: Any) -> None:
     session = spooled(tmp_path / "s")
-    path = session / SPOOL / JOURNAL
+    path = session / SPOOL / SPOOL_JOURNAL
     first, *rest = path.read_text().splitlines()
     values = {**json.loads(first), **fault}
     path.write_text("")
@@ -277,7 +277,7 @@ def test_a_segment_that_is_a_link_is_neither_read_nor_deleted(tmp_path: Path) ->
 
 def test_a_line_lost_from_the_journal_loses_no_part_of_the_video(tmp_path: Path) -> None:
     session = spooled(tmp_path / "s")
-    path, film = session / SPOOL / JOURNAL, (session / SPOOL / "0000.h264").read_bytes()
+    path, film = session / SPOOL / SPOOL_JOURNAL, (session / SPOOL / "0000.h264").read_bytes()
     lines = path.read_text().splitlines()
     path.write_text("")
     add(path, *lines[:2], *lines[3:])
@@ -289,7 +289,7 @@ def test_a_line_lost_from_the_journal_loses_no_part_of_the_video(tmp_path: Path)
 
 def test_lines_of_the_journal_out_of_order_are_refused(tmp_path: Path) -> None:
     session = spooled(tmp_path / "s")
-    path = session / SPOOL / JOURNAL
+    path = session / SPOOL / SPOOL_JOURNAL
     lines = path.read_text().splitlines()
     add(path, lines[2])
     before = everything(session)
@@ -559,7 +559,7 @@ def test_no_pipe_is_waited_for(tmp_path: Path) -> None:
 
 def test_the_journal_of_another_version_is_still_read(tmp_path: Path) -> None:
     session = spooled(tmp_path / "s")
-    path = session / SPOOL / JOURNAL
+    path = session / SPOOL / SPOOL_JOURNAL
     lines = [json.loads(each) for each in path.read_text().splitlines()]
     path.write_text("")
     add(path, *({**each, "weather": {"wind": [1, 2]}} for each in lines))

@@ -15,7 +15,14 @@ from capture.recording.spool_to_png import Development
 from capture.recording.workers import Job
 from dataset.errors import UserError
 from dataset.pictures.images import read_image
-from dataset.sessions.manifest import JOURNAL, SPOOL, Frame, find_sessions, read_frames, read_lines
+from dataset.sessions.manifest import (
+    SPOOL,
+    SPOOL_JOURNAL,
+    Frame,
+    find_sessions,
+    read_frames,
+    read_lines,
+)
 
 SIZES = [(96, 64), (96, 64), (97, 51), (1, 1), (96, 64)]  # width, height: windows are resized
 
@@ -106,7 +113,7 @@ def test_segments_end_so_that_developing_can_free_them(
 ) -> None:
     monkeypatch.setattr("capture.recording.spool.SEGMENT_FRAMES", 2)
     session = spooled(tmp_path / "s", [(96, 64)] * 5)
-    frames = list(read_lines(session / SPOOL, JOURNAL))
+    frames = list(read_lines(session / SPOOL, SPOOL_JOURNAL))
     assert [frame.extra["segment"][:4] for frame in frames] == ["0000"] * 2 + ["0001"] * 2 + [
         "0002"
     ]

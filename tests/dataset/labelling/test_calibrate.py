@@ -18,8 +18,8 @@ from dataset.errors import UserError
 from dataset.labelling.calibrate import (
     calibrate_captures,
     histogram,
+    kernel_density,
     score,
-    smooth,
     thresholds_by_hand,
     widest_valley,
 )
@@ -127,8 +127,8 @@ def test_few_frames_of_one_mode_give_no_threshold() -> None:
 @given(st.lists(st.floats(0, 1), max_size=200))
 def test_smoothing_loses_no_frame(shares: list[float]) -> None:
     counts = histogram(shares)
-    assert smooth(counts).sum() == pytest.approx(len(shares))
-    assert smooth(counts).min() >= 0
+    assert kernel_density(counts).sum() == pytest.approx(len(shares))
+    assert kernel_density(counts).min() >= 0
 
 
 def test_labels_that_cross_leave_the_crossing_unsure() -> None:

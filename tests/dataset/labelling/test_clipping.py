@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dataset.labelling.clipping import (
-    METHODS,
+    CLIPPING_METHODS,
     ClippingStatistics,
     clipped_mask,
     measure_clipping,
@@ -74,10 +74,10 @@ def test_fraction_is_the_mean_of_the_mask(image: np.ndarray, limit: int) -> None
     assert 0 <= found.largest_blob <= found.clipped_fraction <= 1
 
 
-methods = st.sampled_from(sorted(METHODS))
+methods = st.sampled_from(sorted(CLIPPING_METHODS))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CLIPPING_METHODS)
 def test_white_is_clipped_and_grey_is_not_by_every_method(method: str) -> None:
     image = np.full((4, 6, 3), 128, np.uint8)
     image[:, :3] = 255
@@ -88,7 +88,9 @@ def test_white_is_clipped_and_grey_is_not_by_every_method(method: str) -> None:
 
 def test_only_the_brightest_channel_sees_a_saturated_colour() -> None:
     blue = np.full((4, 4, 3), (80, 120, 255), np.uint8)
-    seen = {method: measure_clipping(blue, 250, method).clipped_fraction for method in METHODS}
+    seen = {
+        method: measure_clipping(blue, 250, method).clipped_fraction for method in CLIPPING_METHODS
+    }
     assert seen == {"max_rgb": 1.0, "luminance": 0.0, "cielab": 0.0, "ycbcr": 0.0}
 
 

@@ -14,7 +14,7 @@ from dataset.errors import UserError
 from dataset.labelling.clipping import ClippingStatistics
 from dataset.labelling.labels import (
     LabelRow,
-    judge,
+    label_by_thresholds,
     label_captures,
     options_used,
     read_labels,
@@ -195,8 +195,8 @@ def test_more_clipping_never_leads_towards_x(
     low: float, high: float, blob_low: float, blob_high: float
 ) -> None:
     (low, high), (blob_low, blob_high) = sorted((low, high)), sorted((blob_low, blob_high))
-    less = judge(ClippingStatistics(low, blob_low, 255), LabelOptions())
-    more = judge(ClippingStatistics(high, blob_high, 255), LabelOptions())
+    less = label_by_thresholds(ClippingStatistics(low, blob_low, 255), LabelOptions())
+    more = label_by_thresholds(ClippingStatistics(high, blob_high, 255), LabelOptions())
     assert ORDER[less] <= ORDER[more]
 
 
@@ -205,6 +205,8 @@ def test_a_higher_threshold_never_leads_towards_y(
     fraction: float, blob: float, x_fraction: float, y_fraction: float
 ) -> None:
     found = ClippingStatistics(fraction, blob, 255)
-    low = judge(found, LabelOptions(x_fraction=x_fraction, y_fraction=y_fraction))
-    high = judge(found, LabelOptions(x_fraction=x_fraction + 0.05, y_fraction=y_fraction + 0.05))
+    low = label_by_thresholds(found, LabelOptions(x_fraction=x_fraction, y_fraction=y_fraction))
+    high = label_by_thresholds(
+        found, LabelOptions(x_fraction=x_fraction + 0.05, y_fraction=y_fraction + 0.05)
+    )
     assert ORDER[high] <= ORDER[low]

@@ -19,7 +19,7 @@ from helpers.made_sessions import frame, make_session, picture
 
 from dataset.errors import UserError
 from dataset.labelling.labels import label_captures, options_used, read_labels, write_labels
-from dataset.labelling.statistics import STATISTICS_FILE, Job, measure_file, why_unfit
+from dataset.labelling.statistics import STATISTICS_FILE, StatisticsTask, measure_file, why_unfit
 from dataset.options import LabelOptions
 from dataset.pictures.images import encode_png, write_png
 
@@ -69,8 +69,8 @@ def test_a_damaged_middle_is_broken_not_a_crash(tmp_path: Path) -> None:
     data = bytearray(encode_png(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)))
     data[len(data) // 2] ^= 255
     (tmp_path / "a.png").write_bytes(data)
-    assert measure_file(Job(str(tmp_path / "a.png"), "max_rgb", 250)) == "broken"
-    assert measure_file(Job(str(tmp_path / "no.png"), "max_rgb", 250)) == "missing"
+    assert measure_file(StatisticsTask(str(tmp_path / "a.png"), "max_rgb", 250)) == "broken"
+    assert measure_file(StatisticsTask(str(tmp_path / "no.png"), "max_rgb", 250)) == "missing"
 
 
 def test_every_limit_and_method_is_measured_once(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_two_who_measure_at_once_spoil_no_line_of_each_other(tmp_path: Path) -> 
     code = (
         "import sys\nfrom dataset.labelling.clipping import ClippingStatistics\n"
         "from dataset import statistics\nstatistics.FLUSH_S = 0.001\n"
-        "with statistics.Kept(sys.argv[1], ['m>=250']) as kept:\n"
+        "with statistics.StatisticsStore(sys.argv[1], ['m>=250']) as kept:\n"
         "    for at in range(4000):\n"
         "        found = ClippingStatistics(0.123456789, 0.0123456789, 123)\n"
         "        kept.append(('flight', f'frames/{at:06d}.png'), 'm>=250', found)\n"

@@ -20,9 +20,9 @@ from dataset.errors import UserError
 from dataset.layout.folders import OUR_FOLDERS
 from dataset.layout.readers import (
     CACHE_FOLDER,
-    LOCK_FILE,
     SPLIT_FILE,
-    check_whole,
+    SPLIT_LOCK,
+    check_data_set_complete,
     find_frames,
     list_pairs,
     read_pairs,
@@ -70,7 +70,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {
         each.relative_to(folder).as_posix(): each.read_bytes()
         for each in folder.rglob("*")
-        if each.is_file() and each.name != LOCK_FILE
+        if each.is_file() and each.name != SPLIT_LOCK
     }
 
 
@@ -85,13 +85,13 @@ def draw(data: Path) -> None:
 
 
 READERS: list[Callable[[Path], object]] = [
-    check_whole,
+    check_data_set_complete,
     lambda data: find_frames(data, "testB"),
     lambda data: open_frames(data, "trainA", 16, 0),
     evaluate,
     draw,
 ]
-NAMES = ["check_whole", "find_frames", "open_frames", "evaluate", "figures"]
+NAMES = ["check_data_set_complete", "find_frames", "open_frames", "evaluate", "figures"]
 every_reader = pytest.mark.parametrize("read", READERS, ids=NAMES)
 
 
@@ -175,7 +175,7 @@ def test_nobody_reads_or_makes_what_another_process_makes(data: Path) -> None:
             split(data.parent, seed=3)
     assert caught.value.exit_code == 1
     assert everything(data) == before
-    check_whole(data)
+    check_data_set_complete(data)
 
 
 def test_of_two_splits_at_once_one_leaves_a_whole_data_set(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_of_two_splits_at_once_one_leaves_a_whole_data_set(tmp_path: Path) -> No
     for code, text in zip(codes, told, strict=True):
         assert code == 0 or (code == 1 and "is at work" in text), text
         assert "Traceback" not in text
-    check_whole(tmp_path / "data")
+    check_data_set_complete(tmp_path / "data")
     record = json.loads((tmp_path / "data" / SPLIT_FILE).read_text(encoding="utf-8"))
     there = {each for each in everything(tmp_path / "data") if each.startswith(("train", "test"))}
     assert there == {each["path"] for each in record["files"]}
@@ -210,7 +210,7 @@ def test_what_a_killed_split_leaves_is_refused_and_made_whole_by_the_next(tmp_pa
     assert done.returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="was stopped"):
         find_frames(tmp_path / "data", "trainA")
-    check_whole(split(tmp_path))
+    check_data_set_complete(split(tmp_path))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -241,7 +241,7 @@ def test_a_listed_file_that_became_a_link_is_removed_and_its_target_stays(data: 
         path.symlink_to(precious)
     split(data.parent, seed=5)
     assert precious.read_bytes() == b"mine"
-    check_whole(data)
+    check_data_set_complete(data)
 
 
 @pytest.mark.parametrize("name", ["trainA/thesis.docx", "README.txt", "data/trainA/mine.png"])

@@ -20,7 +20,7 @@ from helpers.made_sessions import frame, make_session
 from helpers.reviews import AS_JUDGED, Client, in_table, make_captures, serving
 
 import cli
-from dataset.labelling.hand_labels import JOURNAL
+from dataset.labelling.hand_labels import REVIEW_JOURNAL
 from dataset.labelling.labels import read_labels
 from dataset.options import ReviewOptions
 from dataset.pictures.images import write_png
@@ -77,7 +77,7 @@ def test_another_host_is_refused(client: Client, host: str) -> None:
 def test_another_origin_changes_nothing(client: Client, captures: Path, origin: str) -> None:
     assert client.ask("/labels", {"changes": [[0, "Y"]]}, Origin=origin)[0] == 403
     assert client.ask("/apply", {"thresholds": [0, 0.1, 0]}, Origin=origin)[0] == 403
-    assert (captures / JOURNAL).read_bytes() == b""
+    assert (captures / REVIEW_JOURNAL).read_bytes() == b""
     if origin:
         assert client.ask("/frames", Origin=origin)[0] == 403
 
@@ -124,7 +124,7 @@ def test_only_numbers_of_frames_are_served(client: Client, path: str) -> None:
 )
 def test_what_is_no_change_is_refused_whole(client: Client, captures: Path, body: Any) -> None:
     assert client.ask("/labels", body)[0] == 400
-    assert (captures / JOURNAL).read_bytes() == b""
+    assert (captures / REVIEW_JOURNAL).read_bytes() == b""
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_hostile_requests_are_answered_in_words(
     assert status == 400
     assert b"annot be understood" in told or b"no frame" in told
     assert capfd.readouterr().err == ""
-    assert (captures / JOURNAL).read_bytes() == b""
+    assert (captures / REVIEW_JOURNAL).read_bytes() == b""
     assert in_table(captures) == before
 
 

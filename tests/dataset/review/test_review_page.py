@@ -16,9 +16,9 @@ from helpers.made_sessions import frame, make_session
 from helpers.reviews import Client, in_table, make_captures, serving
 
 from dataset.labelling.clipping import ClippingStatistics
-from dataset.labelling.hand_labels import JOURNAL
+from dataset.labelling.hand_labels import REVIEW_JOURNAL
 from dataset.labelling.labels import label_captures, read_labels
-from dataset.labelling.rules import DUPLICATE, LABELS, UNREADABLE, judge
+from dataset.labelling.rules import DUPLICATE, LABELS, UNREADABLE, label_by_thresholds
 from dataset.local_page import OPENING
 from dataset.options import LabelOptions, ReviewOptions
 from dataset.review.server import serve_review
@@ -74,7 +74,7 @@ def test_keys_label_undo_and_redo(page: Any, client: Client, captures: Path) -> 
     page.reload()
     page.wait_for_selector(".cell.cursor")
     assert saved(page) == ["Y hand", "drop hand", *AS_SHOWN[2:]]
-    lines = [json.loads(line) for line in (captures / JOURNAL).read_text().splitlines()]
+    lines = [json.loads(line) for line in (captures / REVIEW_JOURNAL).read_text().splitlines()]
     assert lines[0]["label"] == "Y"
     assert lines[-1].keys() == {"session", "file", "label", "wall_ns"}
     assert lines[-1]["label"] is None
@@ -161,7 +161,7 @@ def test_the_page_judges_as_python_does_also_at_the_thresholds(
     shares = sorted({0.0, 0.5, 1.0, *values, *beside})
     pairs = [(share, blob) for share in shares for blob in shares]
     options = LabelOptions(x_fraction=values[0], y_fraction=values[1], y_blob=values[2])
-    judged = [judge(ClippingStatistics(*each, 255), options) for each in pairs]
+    judged = [label_by_thresholds(ClippingStatistics(*each, 255), options) for each in pairs]
     assert set(judged) == {"X", "Y", "unsure"}
     columns = [list(column) for column in zip(*pairs, strict=True)]
     assert page.evaluate(JUDGE_ALL, [*columns, list(values)]) == judged

@@ -14,7 +14,7 @@ from helpers.reviews import AS_JUDGED, in_table, make_captures
 
 from dataset.errors import UserError
 from dataset.labelling import labels
-from dataset.labelling.hand_labels import JOURNAL
+from dataset.labelling.hand_labels import REVIEW_JOURNAL
 from dataset.labelling.labels import hold_table, label_captures, read_labels, write_labels
 from dataset.labelling.rules import LabelRow
 from dataset.options import LabelOptions
@@ -85,11 +85,11 @@ def test_a_second_review_is_refused(captures: Path) -> None:
 
 def test_a_torn_line_is_removed_and_a_damaged_one_named(captures: Path) -> None:
     line = json.dumps({"session": "day", "file": "frames/000000.png", "label": "Y", "wall_ns": 1})
-    (captures / JOURNAL).write_text(f'{line}\n{{"session": "da')
+    (captures / REVIEW_JOURNAL).write_text(f'{line}\n{{"session": "da')
     with open_review(captures) as store:
         store.set_labels([(1, "X")])
     assert in_table(captures)[:2] == ["Y review", "X review"]
-    (captures / JOURNAL).write_text(f"nonsense\n{line}\n")
+    (captures / REVIEW_JOURNAL).write_text(f"nonsense\n{line}\n")
     with pytest.raises(UserError, match=r"review\.jsonl, line 1"), open_review(captures):
         pass
 
@@ -160,21 +160,21 @@ def test_cli_label_does_not_write_a_table_that_is_being_folded(
 def test_a_table_that_is_held_for_long_is_named(
     captures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(labels, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(labels, "TABLE_WAIT_S", 0.1)
     with hold_table(captures), pytest.raises(UserError, match=r"Another program .*labels\.csv"):
         label_captures(LabelOptions(captures))
 
 
 def test_cli_label_leaves_a_line_alone_that_is_just_being_written(captures: Path) -> None:
     text = journal_line("Y") + journal_line("drop")[:-1]
-    (captures / JOURNAL).write_text(text)
+    (captures / REVIEW_JOURNAL).write_text(text)
     label_captures(LabelOptions(captures, y_fraction=0.1))
     assert in_table(captures) == ["Y review", *AS_JUDGED[1:]]
-    assert (captures / JOURNAL).read_text() == text
+    assert (captures / REVIEW_JOURNAL).read_text() == text
 
 
 def test_a_damaged_journal_is_named_before_a_pixel_is_read(captures: Path) -> None:
-    (captures / JOURNAL).write_text(journal_line("Y") + journal_line("Z"))
+    (captures / REVIEW_JOURNAL).write_text(journal_line("Y") + journal_line("Z"))
     with pytest.raises(UserError, match=r"review\.jsonl, line 2 is damaged"):
         label_captures(LabelOptions(captures, 240), lambda done, total: pytest.fail("measured"))
 

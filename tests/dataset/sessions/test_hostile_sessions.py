@@ -15,7 +15,7 @@ from helpers.limits import within
 from helpers.made_sessions import frame, make_session
 
 from dataset.errors import UserError
-from dataset.labelling.hand_labels import JOURNAL, read_journal
+from dataset.labelling.hand_labels import REVIEW_JOURNAL, read_journal
 from dataset.labelling.labels import LABELS_FILE, label_captures, read_labels
 from dataset.labelling.rules import options_used
 from dataset.labelling.statistics import HUD_MASK, STATISTICS_FILE
@@ -216,7 +216,7 @@ def test_labels_that_came_with_a_session_bring_no_other_file_into_a_data_set(
 
 
 @pytest.mark.parametrize(
-    "name", [".labels.lock", ".review.lock", STATISTICS_FILE, JOURNAL, LABELS_FILE]
+    "name", [".labels.lock", ".review.lock", STATISTICS_FILE, REVIEW_JOURNAL, LABELS_FILE]
 )
 def test_nothing_is_written_through_a_link(captures: Path, secret: Path, name: str) -> None:
     (captures / name).symlink_to(secret)
@@ -338,11 +338,11 @@ def test_thresholds_that_are_no_shares_are_refused(captures: Path, name: str, va
 )
 def test_a_damaged_line_of_the_reviews_journal_is_named(captures: Path, line: str) -> None:
     data = line.encode("latin1") + b"\n"
-    (captures / JOURNAL).write_bytes(data)
+    (captures / REVIEW_JOURNAL).write_bytes(data)
     for read in (lambda: read_journal(captures), lambda: review_one(captures)):
         with pytest.raises(UserError, match=r"review\.jsonl, line 1 is damaged"):
             read()
-    assert (captures / JOURNAL).read_bytes() == data
+    assert (captures / REVIEW_JOURNAL).read_bytes() == data
 
 
 @pytest.mark.parametrize("text", [DEEP, "[]", "\xff", "{"], ids=["deep", "array", "binary", "cut"])
@@ -373,11 +373,11 @@ def test_a_label_refused_for_a_full_disk_never_counts(small_disk: Path) -> None:
         filler = fill(small_disk)
         with pytest.raises(UserError, match="No space"):
             label_until_refused(store)
-        before = (small_disk / JOURNAL).read_bytes()
+        before = (small_disk / REVIEW_JOURNAL).read_bytes()
         assert before.endswith(b"\n")
         filler.unlink()
         store.set_labels([(2, "X")])
-    lines = (small_disk / JOURNAL).read_bytes().removeprefix(before).splitlines()
+    lines = (small_disk / REVIEW_JOURNAL).read_bytes().removeprefix(before).splitlines()
     assert [json.loads(each)["file"] for each in lines] == ["frames/000002.png"]
 
 

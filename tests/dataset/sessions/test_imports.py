@@ -16,7 +16,7 @@ from helpers.painted import noise
 
 from dataset.errors import UserError
 from dataset.files import part_of
-from dataset.parts import MARK, make_marked
+from dataset.parts import OWN_MARKER, make_marked
 from dataset.pictures.hashing import sha256
 from dataset.pictures.images import encode_png, read_image
 from dataset.sessions.imports import ImportedSession, import_files
@@ -183,7 +183,7 @@ def test_what_only_looks_like_a_part_is_left_alone(shots: Path, tmp_path: Path) 
     import_files([shots], captures, "after")
     assert (mine / "thesis.txt").read_text() == "all of it"
     assert other.is_dir()
-    assert (elsewhere / MARK).is_file()
+    assert (elsewhere / OWN_MARKER).is_file()
 
 
 def test_a_session_that_appears_meanwhile_is_never_replaced(shots: Path, tmp_path: Path) -> None:
@@ -200,4 +200,4 @@ def test_a_session_that_appears_meanwhile_is_never_replaced(shots: Path, tmp_pat
 
 def test_a_finished_session_bears_no_mark(shots: Path, tmp_path: Path) -> None:
     made = import_one([shots], tmp_path / "captures")
-    assert not (made.session / MARK).exists()
+    assert not (made.session / OWN_MARKER).exists()

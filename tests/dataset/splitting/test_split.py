@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from dataset.errors import UserError
 from dataset.labelling.labels import label_captures, read_labels, write_labels
 from dataset.layout import folders as layout
-from dataset.layout.folders import check_out
+from dataset.layout.folders import check_split_folder
 from dataset.options import LabelOptions, SplitOptions
 from dataset.pictures.images import read_image
 from dataset.sessions.columns import Member, columns_of
@@ -213,10 +213,10 @@ def test_a_run_that_was_stopped_is_cleared_up_by_the_next(tmp_path: Path) -> Non
 
 def test_frames_that_training_has_decoded_are_nobody_elses(tmp_path: Path) -> None:
     (tmp_path / "data" / ".cache").mkdir(parents=True)
-    check_out(tmp_path / "data")
+    check_split_folder(tmp_path / "data")
     (tmp_path / "data" / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="did not write"):
-        check_out(tmp_path / "data")
+        check_split_folder(tmp_path / "data")
 
 
 @pytest.mark.parametrize("name", ["holiday.jpg", "split.json"])
