@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,13 +34,27 @@ def display() -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _runtime_of_this_session() -> Iterator[None]:
+    """Tests see neither the user's recorders nor those of tests that run at the same time."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
+
+
 @pytest.fixture
-def own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Notes and sockets of recorders in a folder of this test, which is the working folder, too."""
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+def short_path() -> Iterator[Path]:
+    """An empty folder with a short name: the path of a socket may have about 100 bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def own_runtime(short_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for sockets of this test's recorders; the working folder is ``tmp_path``."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     monkeypatch.chdir(tmp_path)
+    return short_path
 
 
 @pytest.fixture
@@ -57,7 +72,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measured_once() -> Iterator[None]:
+    """Training measures the machine once in a session, rather than at each start."""
+    from helpers.measured_once import measuring_once  # here, so that other tests load no torch
+
+    with measuring_once():
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained(measured_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``data`` and a run of two steps, for tests that only read them."""
     from helpers.tiny_runs import make_data, tiny_options  # here, so that other tests load no torch
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from helpers.tiny_runs import make_data, tiny_options
 
 import cli
 from dataset.pictures.images import write_png
@@ -24,6 +24,12 @@ def run(*words: str) -> Result:
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def run_there(empty: Path, trained: Path) -> Path:
+    """A working folder with ``data`` and a run of two steps."""
+    return Path(shutil.copytree(trained, empty, dirs_exist_ok=True))
 
 
 @pytest.mark.parametrize(
@@ -77,33 +83,21 @@ def test_restoring_without_a_run_says_how_to_get_one(empty: Path) -> None:
     assert "cli train" in result.output
 
 
-def test_a_resumed_run_keeps_its_settings(empty: Path) -> None:
-    from model.training.train import train
-
-    make_data(empty)
-    train(tiny_options(empty, steps=1))
+def test_a_resumed_run_keeps_its_settings(run_there: Path) -> None:
     refused = run("train", "--run", "tiny", "--resume", "--batch-size", "4")
     assert refused.exit_code == 2
     assert "--batch-size" in refused.output
     assert run("train", "--run", "tiny", "--resume", "--steps", "3").exit_code == 0
 
 
-def test_evaluate_prints_json(empty: Path) -> None:
-    from model.training.train import train
-
-    make_data(empty)
-    train(tiny_options(empty, steps=1))
+def test_evaluate_prints_json(run_there: Path) -> None:
     result = CliRunner().invoke(cli.main, ["evaluate", "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["pairs"] == 6
 
 
-def test_restore_writes_beside_the_input(empty: Path) -> None:
-    from model.training.train import train
-
-    make_data(empty)
-    train(tiny_options(empty, steps=1))
-    write_png(empty / "image.png", WHITE)
+def test_restore_writes_beside_the_input(run_there: Path) -> None:
+    write_png(run_there / "image.png", WHITE)
     result = run("restore", "image.png")
     assert result.exit_code == 0
     assert "image.png -> image_restored.png (30x20, " in result.output

@@ -21,12 +21,12 @@ QUICK = [each for each in COMMANDS if each.quick]
 
 @pytest.mark.parametrize("command", QUICK, ids=lambda command: command.name)
 def test_after_a_fault_readers_see_the_old_state_or_the_new_one(
-    servers: Servers, command: Command, tmp_path: Path
+    servers: Servers, command: Command, short_path: Path
 ) -> None:
     server = servers(command.heavy)
-    expected = expect(server, command, tmp_path)
+    expected = expect(server, command, short_path)
     tried = sample(expected, HEAVY_CASES if command.heavy else CASES)
-    results = [check(server, expected, case, tmp_path) for case in tried]
+    results = [check(server, expected, case, short_path) for case in tried]
     found = [f"{each.case}: {text}" for each in results for text in each.findings]
     assert not found, "\n".join(found)
     kinds = {each.kind for each in expected.outcome.operations}

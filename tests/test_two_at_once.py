@@ -19,10 +19,10 @@ QUICK = [each for each in PAIRS if each.command.quick]
 
 
 @pytest.mark.parametrize("pair", QUICK, ids=lambda pair: pair.name)
-def test_two_at_once_leave_the_state_of_one(servers: Servers, pair: Pair, tmp_path: Path) -> None:
+def test_two_at_once_leave_the_state_of_one(servers: Servers, pair: Pair, short_path: Path) -> None:
     server = servers(pair.command.heavy)
-    found = alone(server, pair, tmp_path)
+    found = alone(server, pair, short_path)
     count = 1 if pair.command.heavy else MEETINGS
-    met = [meet(server, found, at, tmp_path) for at in places(found.operations, count)]
+    met = [meet(server, found, at, short_path) for at in places(found.operations, count)]
     findings = [f"at {each.at} ({each.codes}): {text}" for each in met for text in each.findings]
     assert not findings, "\n".join(findings)

@@ -36,7 +36,7 @@ def label_one(arguments: list[str]) -> None:
 
 def record(arguments: list[str]) -> None:
     """A recorder of a screen that shows other noise each time: codec, session, number of frames."""
-    import capture.control.daemon
+    from capture.control import daemon
     from capture.options import CaptureOptions
     from helpers.screens import Noise
 
@@ -44,7 +44,7 @@ def record(arguments: list[str]) -> None:
     def open_noise(_: object) -> Iterator[Noise]:
         yield Noise()
 
-    capture.daemon.open_screen = open_noise  # type: ignore[assignment]
+    daemon.open_screen = open_noise  # type: ignore[assignment]
     options = CaptureOptions(
         out=Path("captures"),
         session=arguments[1],
@@ -57,7 +57,7 @@ def record(arguments: list[str]) -> None:
         encoders=1,
     )
     with _words():
-        print(capture.daemon.run_capture(options))
+        print(daemon.run_capture(options))
 
 
 def begin_demo(arguments: list[str]) -> None:

@@ -11,6 +11,9 @@ from dataset.pictures.images import Image, write_png
 from model.options import NetworkOptions, TrainOptions
 
 SIDE = 40  # pixels
+# Options of the command line for networks as small as those of `tiny_options`.
+SMALL = ["--size", "32", "--filters", "4", "--blocks", "1", "--discriminator-filters", "4"]
+SMALL += ["--precision", "fp32", "--compile", "off", "--memory-format", "contiguous"]
 
 
 def picture(seed: int, light: float) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from helpers import ROOT
 
+import cli
 from dataset.pictures.images import write_png
 from model.distributed import Group
 
@@ -34,14 +37,25 @@ def make_textures(root: Path) -> None:
             write_png(root / "data" / folder / f"{n}.png", picture)
 
 
-def train(folder: Path, run: str, *before: str, **environment: str) -> str:
-    command = [sys.executable, *before, str(ROOT / "cli.py"), "train", "--run", run, *SETTINGS]
+def train(folder: Path, run: str) -> str:
+    """What `cli train` says in a folder, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = ["train", "--run", run, *SETTINGS]
+        done = CliRunner().invoke(cli.main, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def train_by_two(folder: Path, run: str) -> str:
+    """The same in two processes of their own."""
+    command = [sys.executable, *TORCHRUN, str(ROOT / "cli.py"), "train", "--run", run, *SETTINGS]
     done = subprocess.run(
         command,
         cwd=folder,
         capture_output=True,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
@@ -53,18 +67,25 @@ def losses(folder: Path, run: str) -> list[dict[str, float]]:
     return [line for line in map(json.loads, lines) if "D_X" in line]
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    make_textures(tmp_path)
-    train(tmp_path, "one")
-    said = train(tmp_path, "two", *TORCHRUN)
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a run ``two`` that two processes trained, and what they said."""
+    folder = tmp_path_factory.mktemp("by_two")
+    make_textures(folder)
+    return folder, train_by_two(folder, "two")
+
+
+def test_two_processes_learn_what_one_does(by_two: tuple[Path, str]) -> None:
+    folder, said = by_two
     assert said.count("run folder") == 1  # one of them speaks
-    one, two = losses(tmp_path, "one"), losses(tmp_path, "two")
+    train(folder, "one")
+    one, two = losses(folder, "one"), losses(folder, "two")
     assert len(one) == len(two) == 2
     for alone, shared in zip(one, two, strict=True):
         for name in ("D_X", "D_Y", "G", "F", "cycle_X", "cycle_Y", "accuracy_X"):
             assert shared[name] == pytest.approx(alone[name], abs=2e-4), name
     states = [
-        torch.load(tmp_path / "runs" / run / "checkpoints/latest_state.pth", weights_only=True)
+        torch.load(folder / "runs" / run / "checkpoints/latest_state.pth", weights_only=True)
         for run in ("one", "two")
     ]
     for one_value, other in zip(*(state_values(state) for state in states), strict=True):
@@ -76,14 +97,16 @@ def state_values(state: dict) -> list[torch.Tensor]:
     return [value for name in sorted(networks) for value in networks[name].values()]
 
 
-def test_a_restarted_group_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    make_textures(tmp_path)
-    train(tmp_path, "cut", *TORCHRUN)
-    state = tmp_path / "runs" / "cut" / "checkpoints" / "latest_state.pth"
+def test_a_restarted_group_goes_on_from_its_checkpoint(
+    by_two: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(by_two[0], tmp_path, dirs_exist_ok=True)
+    state = tmp_path / "runs" / "two" / "checkpoints" / "latest_state.pth"
     position = torch.load(state, weights_only=True)["position"]
     # What torchrun tells the processes that it starts again after one has ended.
-    said = train(tmp_path, "cut", TORCHELASTIC_RESTART_COUNT="1")
-    assert f"resuming {Path('runs') / 'cut'} at epoch {position['epoch']}" in said
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    said = train(tmp_path, "two")
+    assert f"resuming {Path('runs') / 'two'} at epoch {position['epoch']}" in said
 
 
 def test_a_group_of_one_sends_nothing() -> None:

@@ -20,8 +20,8 @@ from helpers.screens import check_whole
 from Xlib import XK, X
 from Xlib import display as xdisplay
 
-from capture.control.channel import tell
-from capture.locks import read_place
+from capture.control.channel import send_command
+from capture.control.endpoints import read_endpoint
 from capture.options import CaptureOptions, SweepOptions
 from capture.status import Summary
 from capture.sweep.sweep import run_sweep
@@ -109,10 +109,7 @@ class Game(threading.Thread):
 
 
 @pytest.fixture
-def game(display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Game]:
-    (tmp_path / "run").mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.chdir(tmp_path)
+def game(display: str, own_runtime: Path) -> Iterator[Game]:
     game = Game()
     game.start()
     try:
@@ -216,9 +213,9 @@ def test_a_game_that_loses_the_keyboard_ends_it(game: Game) -> None:
 
 def test_a_client_can_stop_it(game: Game) -> None:
     def stop() -> None:
-        place = read_place(Path("captures"))
+        place = read_endpoint(Path("captures"))
         assert place is not None
-        tell(place, "stop")
+        send_command(place, "stop")
 
     client = threading.Thread(target=stop)
     summary = sweep(at(2, client.start), viewpoints=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -202,11 +203,13 @@ def test_without_pairs_the_test_frames_are_taken(
     assert "F(x)" in str(found)
 
 
-@pytest.fixture
-def page(data: Path, tmp_path: Path) -> Path:
-    """The folder of a page about everything, with one broken pair."""
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a page about everything, with one broken pair; tests only read it."""
+    root = tmp_path_factory.mktemp("page")
+    data = make_data(root, count=3)
     write_png(data / "testB" / "001.png", picture(1, 1.0)[:9])
-    out = tmp_path / "평가"
+    out = root / "평가"
     options = EvaluateOptions(
         data=data, pairs=data / "pairs.csv", over_exposed=data / "trainB", out=out, swept=1, **QUICK
     )
@@ -240,10 +243,11 @@ def test_numbers_lie_beside_the_page(page: Path) -> None:
     assert read_image(page / THRESHOLDS_FILE).shape[2] == 3
 
 
-def test_a_page_of_somebody_else_is_left_alone(data: Path, page: Path) -> None:
-    again = EvaluateOptions(data=data, out=page, swept=0, **QUICK)
-    assert evaluate_run(again).page == page / PAGE_FILE  # ours may be replaced
-    (page / PAGE_FILE).write_text("<h1>holidays</h1>", encoding="utf-8")
+def test_a_page_of_somebody_else_is_left_alone(data: Path, page: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(page, tmp_path / "page"))
+    again = EvaluateOptions(data=data, out=out, swept=0, **QUICK)
+    assert evaluate_run(again).page == out / PAGE_FILE  # ours may be replaced
+    (out / PAGE_FILE).write_text("<h1>holidays</h1>", encoding="utf-8")
     with pytest.raises(UserError, match="--out"):
         evaluate_run(again)
 

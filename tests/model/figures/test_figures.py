@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,31 @@ PICTURES = ("figure1.png", "figure2.png", "figure3.png", "losses.png")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(measured_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("학습")
     make_data(root)
     train(tiny_options(root, run="첫 실행", epochs=3, keep_epochs=(1, 2, 3)))
     return root
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Figures in a folder, and the progress that was heard on the way."""
+
+    summary: FiguresSummary
+    heard: list[tuple[int, int]]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return read_image(self.summary.out / name).shape
+
+
+@pytest.fixture(scope="module")
+def drawn(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """All figures of a run, drawn once; tests only read them."""
+    heard: list[tuple[int, int]] = []
+    out = tmp_path_factory.mktemp("그림") / "figures"
+    summary = make(trained, out=out, on_progress=lambda done, total: heard.append((done, total)))
+    return Drawn(summary, heard)
 
 
 @pytest.fixture
@@ -77,8 +98,8 @@ def test_cli_figures_draws_everything_of_a_trained_run(copied: Path) -> None:
         assert image.std() > 10
 
 
-def test_the_page_holds_every_figure_and_nothing_from_elsewhere(copied: Path) -> None:
-    summary = make(copied, out=copied / "그림")
+def test_the_page_holds_every_figure_and_nothing_from_elsewhere(drawn: Drawn) -> None:
+    summary = drawn.summary
     page = (summary.out / "index.html").read_text(encoding="utf-8")
     assert "Figures of 첫 실행" in page
     assert not re.search(r"https?://|<script", page)
@@ -87,16 +108,14 @@ def test_the_page_holds_every_figure_and_nothing_from_elsewhere(copied: Path) ->
     assert "<td>Training</td><td>6</td><td>6</td><td>3,864</td><td>3,520</td>" in page
 
 
-def test_figures_can_be_drawn_again(copied: Path) -> None:
-    first = {path.name: path.read_bytes() for path in make(copied).out.iterdir()}
-    again = {path.name: path.read_bytes() for path in make(copied).out.iterdir()}
-    assert first == again
+def test_figures_can_be_drawn_again(drawn: Drawn, trained: Path) -> None:
+    first = {path.name: path.read_bytes() for path in drawn.summary.out.iterdir()}
+    again = make(trained, out=drawn.summary.out).out
+    assert first == {path.name: path.read_bytes() for path in again.iterdir()}
 
 
-def test_progress_counts_the_figures(copied: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    make(copied, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(n, 5) for n in range(1, 6)]
+def test_progress_counts_the_figures(drawn: Drawn) -> None:
+    assert drawn.heard == [(n, 5) for n in range(1, 6)]
 
 
 def test_without_a_log_the_other_figures_are_made(copied: Path) -> None:
@@ -133,8 +152,8 @@ def test_without_a_test_frames_of_training_are_shown(copied: Path) -> None:
     assert "| Testing  |     0 |     0 |    1,212 |      780 |" in table
 
 
-def test_without_pairs_figure_2_has_no_references(copied: Path) -> None:
-    with_references = read_image(make(copied).out / "figure2.png").shape
+def test_without_pairs_figure_2_has_no_references(drawn: Drawn, copied: Path) -> None:
+    with_references = drawn.shape("figure2.png")
     (copied / "data" / "pairs.csv").unlink()
     without = read_image(make(copied).out / "figure2.png").shape
     assert without[0] * 3 == with_references[0] * 2
@@ -175,14 +194,16 @@ def test_figure_3_has_a_column_for_the_input_and_each_output() -> None:
     assert drawn.shape == (22 + 80, 3 * 120 + 2 * 4, 3)
 
 
-def test_figure_3_shows_the_newest_only_where_it_is_later(copied: Path) -> None:
-    def columns() -> int:
-        return (read_image(make(copied).out / "figure3.png").shape[1] + 4) // (200 + 4)
+def test_figure_3_shows_the_newest_only_where_it_is_later(drawn: Drawn, copied: Path) -> None:
+    def columns(shape: tuple[int, ...]) -> int:
+        return (shape[1] + 4) // (200 + 4)
 
-    assert columns() == 4  # the input and epochs 1, 2 and 3, the last of all
+    # The input and epochs 1, 2 and 3, the last of all.
+    assert columns(drawn.shape("figure3.png")) == 4
     folder = copied / "runs" / "첫 실행" / "checkpoints"
     (folder / "3_net_G_B.pth").unlink()
-    assert columns() == 4  # the input, epochs 1 and 2, and the newest
+    shape = read_image(make(copied).out / "figure3.png").shape
+    assert columns(shape) == 4  # the input, epochs 1 and 2, and the newest
 
 
 def test_figure_2_fills_rows_of_different_width() -> None:

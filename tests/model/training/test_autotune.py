@@ -96,9 +96,9 @@ def test_flops_are_those_of_the_convolutions() -> None:
     # CycleGAN's generator at 256x256: 56.8 G multiply-adds forward, by its layers' shapes. Four
     # passes, each with gradients of twice the cost, make 12 of them; the discriminators add little.
     forward = 2 * 56.8e9
-    found = count_flops(replace(TrainOptions(), batch_size=1)) / forward
-    assert 11 < found < 12.5
-    assert count_flops(TrainOptions()) == 4 * count_flops(replace(TrainOptions(), batch_size=1))
+    found = count_flops(replace(TrainOptions(), batch_size=1))
+    assert 11 < found / forward < 12.5
+    assert count_flops(TrainOptions()) == 4 * found
 
 
 def test_what_is_asked_for_is_not_measured_against() -> None:
@@ -169,7 +169,7 @@ def test_start_up_counts_against_a_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ceilings_are_positive_and_a_table_names_every_way() -> None:
     ceilings = matmul_ceilings(CPU, repeats=1)
-    assert min(ceilings.values()) > 1e9
+    assert min(ceilings.values()) > 1e8  # bf16 is emulated on some machines, and they may be busy
     found = [measure(OPTIONS, CPU, way, repeats=1) for way in (Speed(), Speed(bf16=True))]
     table = tune_table(found, count_flops(OPTIONS), ceilings)
     assert "fp32" in table

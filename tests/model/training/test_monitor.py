@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,8 @@ def test_a_healthy_runs_fluctuation_is_no_news(seed: int) -> None:
 
 def test_a_real_run_that_learns_is_no_news(tmp_path: Path) -> None:
     make_data(tmp_path)
-    run = train(tiny_options(tmp_path, epochs=30)).run
+    quiet: dict[str, Any] = {"samples": 1, "sample_every": 30, "keep_epochs": ()}
+    run = train(tiny_options(tmp_path, epochs=30, **quiet)).run
     lines = [line for line in read_log(run) if "D_X" in line]
     assert len(lines) >= 30
     assert [text for text in told(lines) if "slowed" not in text] == []

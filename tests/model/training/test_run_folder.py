@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import ROOT
-from helpers.tiny_runs import make_data, tiny_options
+from helpers.tiny_runs import SMALL, make_data, tiny_options
 
 from dataset.errors import UserError
 from model.checkpoint import STATE_FILE
@@ -28,7 +28,7 @@ from model.training.train import train
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(measured_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set and a run that was stopped in its second epoch; tests copy it."""
     root = tmp_path_factory.mktemp("begun")
     make_data(root)
@@ -236,9 +236,7 @@ def test_the_same_signal_twice_interrupts() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-TRAINS = [*("train", "--preset", "cpu", "--run", "long", "--batch-size", "1", "--size", "32")]
-TRAINS += ["--filters", "4", "--blocks", "1", "--discriminator-filters", "4", "--precision", "fp32"]
-TRAINS += ["--compile", "off", "--memory-format", "contiguous"]
+TRAINS = ["train", "--preset", "cpu", "--run", "long", "--batch-size", "1", *SMALL]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no such signal")

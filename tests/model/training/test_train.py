@@ -11,13 +11,16 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from helpers import ROOT
 from helpers.limited import fault_without_memory
-from helpers.tiny_runs import make_data, tiny_options
+from helpers.tiny_runs import SMALL, make_data, tiny_options
 
+import cli
 import model.training.train
 from dataset.errors import UserError
 from dataset.pictures.images import read_image
@@ -30,6 +33,7 @@ from model.training.resuming import resumed_options
 from model.training.run_folder import kept_epochs, plan_epochs, plan_rest
 from model.training.train import Progress, describe_plan, train
 
+RARE: dict[str, Any] = {"ema": 0.9, "discriminator_every": 2, "identity_weight": 0.5}
 TIMES = {"pairs_per_s", "tflop_per_s", "waited"}  # what two equal runs may differ in
 
 
@@ -70,19 +74,35 @@ def test_a_run_leaves_options_log_samples_and_checkpoints(tmp_path: Path) -> Non
     assert grid.shape == (6 * (40 + 2) + 2, 4 * (40 + 2) + 2, 3)  # make_grid pads by 2 pixels
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``data`` and a whole run of ``RARE`` settings; tests copy it."""
+    root = tmp_path_factory.mktemp("uninterrupted")
+    make_data(root)
+    train(tiny_options(root, run="whole", **RARE))
+    return root
+
+
 @pytest.mark.parametrize("cut_at", [3, 4])
-def test_resumed_equals_uninterrupted_to_the_bit(tmp_path: Path, cut_at: int) -> None:
-    make_data(tmp_path)
-    settings = {"ema": 0.9, "discriminator_every": 2, "identity_weight": 0.5}
-    whole = train(tiny_options(tmp_path, run="whole", **settings))
-    cut = train(tiny_options(tmp_path, run="cut", steps=cut_at, **settings))
+def test_resumed_equals_uninterrupted_to_the_bit(
+    uninterrupted: Path, tmp_path: Path, cut_at: int
+) -> None:
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    whole = tmp_path / "runs" / "whole"
+    cut = train(tiny_options(tmp_path, run="cut", steps=cut_at, **RARE))
     assert (cut.epoch, cut.step) == (2, cut_at - 3)
-    assert state_of(whole.run) != state_of(cut.run)
+    assert state_of(whole) != state_of(cut.run)
     said: list[str] = []
     resumed = train(resumed_options(tmp_path / "runs", "cut", {}), on_message=said.append)
     assert any("resuming" in line and f"epoch 2, step {cut_at - 3}" in line for line in said)
     assert resumed.steps == 6
-    assert state_of(whole.run) == state_of(resumed.run)
+    assert state_of(whole) == state_of(resumed.run)
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path) -> Path:
+    """A folder with ``data`` and the run ``tiny`` of two steps."""
+    return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))
 
 
 def test_resuming_what_is_complete_changes_nothing(tmp_path: Path) -> None:
@@ -123,25 +143,12 @@ def test_log_of_a_killed_run_becomes_that_of_an_uninterrupted_one(
     assert log_of(whole.run) == log_of(resumed.run)
 
 
-def test_ctrl_c_saves_and_resume_goes_on_at_that_step(tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_resume_goes_on_at_that_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_data(tmp_path)
-    command = [
-        sys.executable,
-        str(ROOT / "cli.py"),
-        "train",
-        "--preset",
-        "cpu",
-        "--run",
-        "long",
-        "--epochs",
-        "500",
-        "--batch-size",
-        "1",
-        "--size",
-        "32",
-        "--precision",
-        "fp32",
-    ]
+    words = ["train", "--preset", "cpu", "--run", "long", "--epochs", "500", "--batch-size", "1"]
+    command = [sys.executable, str(ROOT / "cli.py"), *words, *SMALL]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
     )
@@ -158,31 +165,17 @@ def test_ctrl_c_saves_and_resume_goes_on_at_that_step(tmp_path: Path) -> None:
     done = state["done"]
     assert done == (state["epoch"] - 1) * 6 + state["step"]
     assert done >= 12
-    again = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "cli.py"),
-            "train",
-            "--run",
-            "long",
-            "--resume",
-            "--steps",
-            str(done + 2),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert f"at epoch {state['epoch']}, step {state['step']}" in again.stdout
-    assert f"{done + 2} steps" in again.stdout
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--run", "long", "--resume", "--steps", str(done + 2)]
+    again = CliRunner().invoke(cli.main, words, catch_exceptions=False)
+    assert again.exit_code == 0
+    assert f"at epoch {state['epoch']}, step {state['step']}" in again.output
+    assert f"{done + 2} steps" in again.output
 
 
-def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
-    make_data(tmp_path)
-    train(tiny_options(tmp_path, steps=1))
+def test_a_run_is_never_overwritten(copied: Path) -> None:
     with pytest.raises(UserError, match="--resume"):
-        train(tiny_options(tmp_path))
+        train(tiny_options(copied))
 
 
 def test_training_without_data_leaves_no_run_behind(tmp_path: Path) -> None:
@@ -221,10 +214,8 @@ def test_steps_that_do_not_fit_into_memory_are_told(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_resuming_other_networks_is_refused(tmp_path: Path) -> None:
-    make_data(tmp_path)
-    options = tiny_options(tmp_path, steps=1)
-    train(options)
+def test_resuming_other_networks_is_refused(copied: Path) -> None:
+    options = tiny_options(copied, steps=3)
     wider = replace(options, resume=True, network=replace(options.network, generator_filters=8))
     with pytest.raises(UserError, match="does not fit"):
         train(wider)
@@ -240,9 +231,8 @@ def test_a_checkpoint_in_cyclegans_form_loads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign", "pickle", "shape"])
-def test_a_bad_checkpoint_gives_a_clear_error(tmp_path: Path, damage: str) -> None:
-    make_data(tmp_path)
-    run = train(tiny_options(tmp_path, steps=1)).run
+def test_a_bad_checkpoint_gives_a_clear_error(copied: Path, damage: str) -> None:
+    run = copied / "runs" / "tiny"
     path = run / "checkpoints" / "latest_net_G_B.pth"
     if damage == "missing":
         path.unlink()
