@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -49,6 +49,33 @@ FENCES = {  # package -> the only places that import it
 }
 
 
+WINGS = {  # wing -> the wings of its room that it imports; every wing imports its room's own files
+    "capture": set(),
+    "capture.screens": set(),
+    "capture.recording": {"capture.screens"},
+    "capture.control": {"capture.recording", "capture.screens"},
+    "capture.doctor": {"capture.control", "capture.recording", "capture.screens"},
+    "capture.sweep": {"capture.control", "capture.recording", "capture.screens"},
+    "capture.game": {"capture.recording", "capture.screens"},
+    "dataset": set(),
+    "dataset.pictures": set(),
+    "dataset.layout": {"dataset.pictures"},
+    "dataset.sessions": {"dataset.layout", "dataset.pictures"},
+    "dataset.labelling": {"dataset.sessions", "dataset.layout", "dataset.pictures"},
+    "dataset.review": {
+        *("dataset.labelling", "dataset.sessions", "dataset.layout", "dataset.pictures"),
+    },
+    "dataset.splitting": {
+        *("dataset.labelling", "dataset.sessions", "dataset.layout", "dataset.pictures"),
+    },
+    "model": set(),
+    "model.training": set(),
+    "model.restoring": set(),
+    "model.figures": {"model.training", "model.restoring"},
+    "model.evaluation": {"model.figures", "model.training", "model.restoring"},
+}
+
+
 def place(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -57,38 +84,94 @@ def module_of(path: Path) -> str:
     return place(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def imported(path: Path) -> Iterator[str]:
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def imported(text: str) -> Iterator[str]:
     """Every module that a file imports anywhere, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{place(path)}: relative import"
+            assert node.level == 0, "a relative import"
             assert node.module is not None
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
-def test_imports_point_to_the_middle(path: Path) -> None:
-    room = module_of(path).split(".")[0]
-    for name in imported(path):
-        other = name.split(".")[0]
-        if other in MAY_IMPORT:
-            assert other in MAY_IMPORT[room], f"{place(path)} imports {name}"
+def imported_by(path: Path) -> Iterator[str]:
+    return imported(path.read_text(encoding="utf-8"))
+
+
+def wing_of(path: Path) -> str:
+    return "cli" if path.name == "cli.py" else module_of(path.parent)
+
+
+def beyond_room(path: Path, text: str) -> list[str]:
+    """What a file imports against the arrow between the rooms."""
+    allowed = MAY_IMPORT[wing_of(path).split(".")[0]]
+    return [name for name in imported(text) if name.split(".")[0] in MAY_IMPORT.keys() - allowed]
+
+
+def beyond_wing(path: Path, text: str) -> list[str]:
+    """What a file imports against the arrow between the wings of its room."""
+    wing = wing_of(path)
+    room = wing.split(".")[0]
+    allowed = {wing, room, *WINGS.get(wing, set())}
+    ours = [name for name in imported(text) if name.split(".")[0] == room and name in MODULES]
+    return [name for name in ours if wing_of(MODULES[name]) not in allowed]
+
+
+def beyond_package(path: Path, text: str) -> list[str]:
+    """What a file imports of packages that only certain files import."""
+    return [
+        name
+        for name in imported(text)
+        if not any(place(path).startswith(each) for each in FENCES.get(name.split(".")[0], {""}))
+    ]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=place)
-def test_heavy_packages_stay_behind_their_fence(path: Path) -> None:
-    for name in imported(path):
-        allowed = FENCES.get(name.split(".")[0])
-        if allowed is not None:
-            assert any(place(path).startswith(each) for each in allowed), f"{name} in {place(path)}"
+@pytest.mark.parametrize("fence", [beyond_room, beyond_wing, beyond_package])
+def test_no_file_imports_beyond_a_fence(
+    fence: Callable[[Path, str], list[str]], path: Path
+) -> None:
+    assert fence(path, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("wing", [wing for wing in WINGS if wing != "model.evaluation"])
+def test_a_fence_between_wings_shows_where_it_is_broken(wing: str) -> None:
+    room = wing.split(".")[0]
+    inside = next(path for path in SOURCES if wing_of(path) == wing)
+    beyond = {each for each in WINGS if each.startswith(room)} - WINGS[wing] - {wing, room}
+    assert beyond
+    for other in beyond:
+        name = next(module for module, path in MODULES.items() if wing_of(path) == other)
+        module, _, member = name.rpartition(".")
+        assert beyond_wing(inside, f"def late():\n    import {name}\n") == [name]
+        assert name in beyond_wing(inside, f"from {module} import {member}\n")
+
+
+@pytest.mark.parametrize("package", FENCES)
+def test_a_fence_around_a_package_shows_where_it_is_broken(package: str) -> None:
+    outside = ROOT / "dataset" / "errors.py"
+    assert beyond_package(outside, f"import {package}.part\n") == [f"{package}.part"]
+
+
+@pytest.mark.parametrize(("room", "name"), [("dataset", "capture"), ("capture", "model")])
+def test_an_arrow_between_rooms_shows_where_it_is_broken(room: str, name: str) -> None:
+    inside = ROOT / room / "options.py"
+    assert f"{name}.options" in beyond_room(inside, f"import {name}.options\n")
+
+
+def test_every_wing_has_its_fence() -> None:
+    assert {wing_of(path) for path in SOURCES} - {"cli"} == set(WINGS)
 
 
 def test_there_is_no_circle() -> None:
-    modules = {module_of(path) for path in SOURCES}
-    graph = {module_of(path): set(imported(path)) & modules - {module_of(path)} for path in SOURCES}
+    graph = {
+        name: set(imported_by(path)) & MODULES.keys() - {name} for name, path in MODULES.items()
+    }
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError on a circle
     assert order.index("dataset.errors") < order.index("cli")
 
