@@ -135,7 +135,7 @@ def _option(field: Field[Any], kind: Any, changing: bool) -> Callable[..., Any]:
         field.name,
         type=_type_of(about, kinds),
         default=default,
-        metavar=about.get("metavar"),
+        metavar=about.get("metavar", about.get("form")),
         show_default=not shown and default not in (None, ""),
         help=_helped(about["help"], shown),
     )
@@ -170,11 +170,13 @@ def _type_of(about: Any, kinds: set[Any]) -> Any:
         return Numbers(about["form"], separator, count, about.get("least", int(separator == "x")))
     if kinds == {Path}:
         return FOLDER if about.get("folder") else FILE
-    if kinds == {int}:
-        return click.IntRange(**bounds) if any(v is not None for v in bounds.values()) else int
-    if kinds == {float}:
-        return click.FloatRange(**bounds, max_open="below" in about)
-    return str
+    if bounds == {"min": None, "max": None}:
+        return kinds.pop()
+    return (
+        click.IntRange(**bounds)
+        if kinds == {int}
+        else click.FloatRange(**bounds, max_open="below" in about)
+    )
 
 
 NEWEST = click.option("--run", default="", help="Name of the run.  [default: the newest]")
@@ -266,7 +268,7 @@ def capture_options(settings: dict[str, Any]) -> CaptureOptions:
 
 
 def control_command(name: str, help_text: str, value: click.Argument | None = None) -> None:
-    """A command that tells the running recorder what to do."""
+    """Add a command for the running recorder."""
 
     def tell_recorder(out: Path | None, value: str | None = None, as_json: bool = False) -> None:
         from capture.control.channel import find_recorder, send_command
@@ -287,24 +289,24 @@ def control_command(name: str, help_text: str, value: click.Argument | None = No
 
 
 for _name, _help in {
-    "status": "What the running recorder is doing.",
+    "status": "Show what the running recorder is doing.",
     "start": "Record from now on.",
-    "pause": "Take no more frames until started again.",
-    "toggle": "Start, pause, go on.",
+    "pause": "Pause until started again.",
+    "toggle": "Start, pause, resume.",
     "snap": "Take one frame now.",
-    "undo": "Take the last label back, also from the frames that got it.",
-    "light-step": "The light was moved a step.",
+    "undo": "Take back the last label, also from its frames.",
+    "light-step": "Note that the light was moved one step.",
     "stop": "End the session.",
 }.items():
     control_command(_name, _help)
 control_command(
     "label",
-    "Frames from now on are X or Y; the same again takes it away.",
+    "Label the frames from now on X or Y; the same label again clears it.",
     click.Argument(["value"], type=click.Choice(["X", "Y"])),
 )
 control_command(
     "light",
-    "A text on the light, kept with the frames from now on.",
+    "Describe the light of the frames from now on.",
     click.Argument(["value"], metavar="TEXT"),
 )
 
@@ -313,7 +315,7 @@ control_command(
 @options_of(SweepOptions)
 @source_options
 def sweep(**settings: Any) -> None:
-    """Record viewpoints under many lights, unattended; any key of yours ends it.
+    """Record viewpoints under many lights, unattended; any key you press ends it.
 
     \b
     Example: cli capture sweep --key "]" --steps 8 --viewpoint-key n --viewpoints 20
@@ -322,15 +324,17 @@ def sweep(**settings: Any) -> None:
 
     names = {field.name for field in fields(SweepOptions)}
     how = SweepOptions(**{name: settings.pop(name) for name in names})
+    recording = capture_options(settings)
+    warnings = show_warnings(recording)
     with progress("sweeping", "frame") as update:
-        echo(run_sweep(capture_options(settings), how, update))
+        echo(run_sweep(recording, how, update, warnings))
 
 
 @capture.command()
 @click.argument("session", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def repair(session: Path, as_json: bool) -> None:
-    """Make a session whole that was cut off, and its frames PNG; says what it found.
+    """Repair a session that was cut off and convert its frames to PNG; says what it found.
 
     \b
     Example: cli capture repair captures/20261122-182001
@@ -364,7 +368,8 @@ def doctor(as_json: bool, **settings: Any) -> None:
 
 @main.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@options_of(CaptureOptions, "out", "label", "size")
+@options_of(CaptureOptions, "out", "size")
+@click.option("--label", type=click.Choice(["X", "Y"]), help="Label of all frames.")
 @click.option("--session", help="Name of the new session.  [default: the time, or a video's name]")
 @click.option("--fps", default=5.0, show_default=True, help="Frames per second to keep of a video.")
 def import_(paths: tuple[Path, ...], **settings: Any) -> None:
@@ -389,7 +394,7 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
 @click.option("--calibrate", is_flag=True, help="Propose the shares for X and Y, with a plot.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def label(calibrate: bool, as_json: bool, **settings: Any) -> None:
-    """Sort frames into X (not over-exposed) and Y (over-exposed); what is between stays unsure.
+    """Sort frames into X (not over-exposed) and Y (over-exposed); the rest stays unsure.
 
     \b
     Example: cli label --y-fraction 0.1
@@ -543,7 +548,7 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
 def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
-    """Measure restored pictures, beside what came before, with references or without.
+    """Measure restored pictures next to earlier methods, with or without references.
 
     \b
     Example: cli evaluate --out verdict
@@ -629,7 +634,7 @@ def game(**settings: Any) -> None:
 )
 @click.option("--seed", default=0, show_default=True, help="Random seed of game and training.")
 def demo(minutes: float, out: Path, seed: int) -> None:
-    """The whole way in one command: game, recording, labels, split, training, restored pictures.
+    """Everything in one command: game, recording, labels, split, training, restored pictures.
 
     \b
     Example: cli demo --minutes 12
