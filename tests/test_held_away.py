@@ -1,7 +1,7 @@
 """One way to write, move, delete and lock, and one to read what comes from outside.
 
 ``dataset/files.py`` with ``parts.py`` and ``locks.py``, and ``dataset/gate.py``, are those ways;
-nothing else in the package calls what lies beneath them, but for the exceptions below, each with
+nothing else in the package calls what is beneath them, apart from the exceptions below, each with
 its reason.
 """
 

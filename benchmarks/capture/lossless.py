@@ -39,7 +39,7 @@ Decode = Callable[[list[bytes]], Iterator[Pixels]]  # what was kept -> BGR (H, W
 WIDTH, HEIGHT = 1920, 1080
 STEP = (7, 3)  # pixels a frame, right and down
 GROWTH = 0.004  # of a zooming picture, a frame
-INTRA_STRIDE = 8  # ways without memory are measured on every so many frames
+INTRA_STRIDE = 8  # ways without memory are measured on every 8th frame
 PASSES = 2  # the cheaper one counts: others use this machine too
 REALTIME_MS = 1000 / 60
 
@@ -72,7 +72,7 @@ def pictures_of(folder: Path, count: int, width: int, height: int) -> list[Pixel
 
 
 def scrolled(pictures: list[Pixels], shots: int) -> Iterator[Pixels]:
-    """Frames BGRX (1080, 1920, 4): each picture moves by `STEP` for so many frames."""
+    """Frames BGRX (1080, 1920, 4): each picture moves by `STEP` for a number of frames."""
     for picture in pictures:
         bgrx = cv2.cvtColor(picture, cv2.COLOR_RGB2BGRA)
         for shot in range(shots):

@@ -1,7 +1,7 @@
 """Recording a moving 1920x1080 screen without loss: ``cli capture`` beside ffmpeg's x11grab.
 
 On an Xvfb of its own, with benchmarks/capture/scrolling.py on it. CPU is that of the recorder's
-process tree, user and system; the X server's share is told apart, the scroller's is in neither.
+process tree, user and system; the X server's share is separate, the scroller's is in neither.
 Needs Xvfb; rows of ffmpeg need ffmpeg. ``--drift`` records slowly and long instead, and holds every
 frame of the manifest against the clock's grid.
 

@@ -1,7 +1,7 @@
 """A screen full of moving pictures that costs its client next to nothing: what a recorder sees.
 
 Pictures of the embedded game are uploaded once; then the X server copies a moving part of them
-into a window of the whole screen, so many times a second. Started by
+into a full-screen window at a fixed rate. Started by
 benchmarks/capture/recording.py.
 
 Example: DISPLAY=:99 python benchmarks/capture/scrolling.py --rate 60 --seconds 10
@@ -79,7 +79,7 @@ class Scroller:
         self.show(0, 0.0)
 
     def show(self, number: int, seconds: float) -> None:
-        """Frame ``number``, at so many seconds since the first."""
+        """Frame ``number``, shown this many seconds after the first."""
         picture = self._pixmaps[int(seconds / HELD_S) % len(self._pixmaps)]
         x, y = (bounced(number * step, far) for step, far in zip(STEP, MARGIN, strict=True))
         self._window.copy_area(self._context, picture, x, y, *self.size, 0, 0)

@@ -1,6 +1,6 @@
 """How the review page feels with many frames: time to the first grid, key to repaint, memory.
 
-Makes a session of so many frames (hard links to a few hundred pictures, statistics as measured),
+Makes a session of many frames (hard links to a few hundred pictures, statistics as measured),
 serves it with `cli review`, and uses the page in Chromium through Playwright. A key's time runs
 from the moment the browser got it to the first task after the frame that shows it. Prints a table;
 with --shots also writes what the page looks like.

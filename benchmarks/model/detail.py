@@ -77,7 +77,7 @@ def print_apart(found: Evaluation) -> None:
 
 
 def train_small(folder: Path, steps: int) -> dict[str, Any]:
-    """Where the run of a short training on the embedded game at 256x256 lies."""
+    """The run folder of a short training on the embedded game at 256x256."""
     data = make_pairs(folder / "data", train=200, test=1, side=256)
     train_presets(data, folder / "runs", steps, ["best"])
     return {"runs": folder / "runs", "run": "best"}

@@ -4,7 +4,7 @@ Every training is a real ``cli train`` of small networks on the CPU. One goes th
 killed outright (kill -9) at random moments, from its start to the middle of a save, and resumed
 each time; when it is through and kills are left, one more is begun. The last gets SIGTERM, as on a
 machine that is taken away, and is timed until its process has ended. Networks, averages,
-optimizers, pools, position, sample grids and the log must be the same in all of them, but for
+optimizers, pools, position, sample grids and the log must be the same in all of them, except
 times. Exit code 1 where they are not. The number of threads is the same for all, as others may
 round otherwise. Needs a POSIX system.
 
@@ -64,7 +64,7 @@ class Setting:
         return self.folder / "runs" / name
 
     def command(self, name: str, every: int | None = None) -> list[str]:
-        """``cli train`` of this name: anew, or resumed where it has begun."""
+        """``cli train`` of this name, from the start or resumed."""
         place = ["--runs", str(self.folder / "runs"), "--run", name]
         if (self.run(name) / OPTIONS_FILE).is_file():
             return [*CLI, "train", *place, "--resume"]

@@ -98,7 +98,7 @@ def ways(arguments: argparse.Namespace, root: Path) -> dict[str, Callable[[], Ge
         ),
     }
     found: dict[str, Callable[[], Generator | None]] = {"input": lambda: None}
-    found["supervised, drawn anew"] = lambda: supervise(paper)
+    found["supervised, redrawn"] = lambda: supervise(paper)
     found["supervised, both (base's networks)"] = lambda: supervise(base)
     for number, (name, options) in enumerate(unpaired.items()):
         found[name] = lambda number=number, options=options: learn(  # type: ignore[misc]

@@ -13,7 +13,7 @@ class Rotor:
 
     centre: tuple[float, float, float]
     radius: float
-    lift: bool = False  # True: the disc lies flat (helicopter), else it faces forward
+    lift: bool = False  # True: a horizontal disc (helicopter); else it faces forward
     blades: int = 3
 
 

@@ -101,7 +101,7 @@ class Game:
         self.light = replace(self.light, strength=min(MAX_STRENGTH, strength))
 
     def expose(self, ev: float) -> None:
-        """Change the exposure by so many stops."""
+        """Change the exposure by this many stops."""
         self.exposure_ev = min(4.0, max(-4.0, self.exposure_ev + ev))
 
     def next_viewpoint(self) -> None:

@@ -208,7 +208,7 @@ def daylight(
     overcast : float
         0 = Preetham's clear sky, 1 = the CIE overcast sky.
     ground : array (3,)
-        Mean albedo of what lies below the horizon.
+        Mean albedo of everything below the horizon.
     """
     directions, sun = map_directions(), sun_vector(azimuth_deg, elevation_deg)
     clear = preetham(directions, sun, turbidity)

@@ -26,7 +26,7 @@ FULL = Path("/dev/full")
 
 
 def acts(text: str) -> set[str]:
-    """What of a text a terminal would act on, but for ends and starts of lines."""
+    """The characters of a text that a terminal would act on, line ends aside."""
     return {each for each in text if not each.isprintable() and each not in "\r\n"}
 
 

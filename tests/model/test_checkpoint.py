@@ -83,7 +83,7 @@ def at(done: int) -> Position:
 
 
 def saved(run: Path, steps: int = 2, **settings: Any) -> CycleGAN:
-    """A run of so many checkpoints, each a step after the one before."""
+    """A run of this many checkpoints, each a step after the one before."""
     model = new_model()
     for done in range(1, steps + 1):
         learn(model, 1)

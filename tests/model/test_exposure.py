@@ -62,7 +62,7 @@ def test_white_and_black_are_counted_too() -> None:
 
 
 def test_the_slope_of_the_fit_is_that_of_its_loss() -> None:
-    # A minimum: no step of any weight finds a smaller loss, worked out anew here.
+    # A minimum: no step of any weight finds a smaller loss, computed independently here.
     x, y = frames(0.9, 0), frames(1.3, 50, 20)
     best = learn_exposure(x, y)
 

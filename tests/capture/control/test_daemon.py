@@ -19,7 +19,7 @@ from helpers.painted import PaintedWindow, noise, own_server, press, resize_scre
 from helpers.screens import check_whole
 
 from capture.control.daemon import LOG, running
-from capture.locks import is_recording
+from capture.locks import is_recorder_running
 from capture.options import CaptureOptions
 from capture.recording.ledger import count_lines
 from capture.recording.repair import repair_session
@@ -54,7 +54,7 @@ def wait_until(state: str) -> dict[str, Any]:
 def ended(session: Path) -> dict[str, Any]:
     """The session's facts, once its recorder has gone."""
     end = time.monotonic() + 20
-    while is_recording(session.parent):
+    while is_recorder_running(session.parent):
         assert time.monotonic() < end, read_session(session)
         time.sleep(0.05)
     return read_session(session)
@@ -138,7 +138,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_for_lines(session: Path, least: int) -> None:
-    """Until so many frames are safe on disk."""
+    """Wait until this many frames are safe on disk."""
     end = time.monotonic() + 20
     while True:
         found = [session / "frames.jsonl", session / SPOOL / "journal.jsonl"]

@@ -25,8 +25,8 @@ from hypothesis import strategies as some
 
 from capture.recording.repair import repair_session
 from capture.recording.spool import Damaged, Spool, journal_of, read_segment
-from capture.recording.spool_to_png import Development
-from capture.recording.workers import Job
+from capture.recording.spool_to_png import SpoolToPng
+from capture.recording.workers import GrabbedFrame
 from dataset.errors import UserError
 from dataset.pictures.hashing import phash, sha256
 from dataset.pictures.images import encode_png
@@ -61,7 +61,7 @@ def line(index: int, data: bytes, **values: Any) -> Frame:
 
 
 def recorded(session: Path, count: int = 6) -> Path:
-    """A whole session of so many frames, as a recorder leaves it."""
+    """A whole session of this many frames, as a recorder leaves it."""
     (session / "frames").mkdir(parents=True)
     with ManifestWriter(session) as manifest:
         for index, data in enumerate(PICTURES[:count]):
@@ -77,7 +77,7 @@ def spooled(session: Path, count: int = 6) -> Path:
     (session / "frames").mkdir(parents=True)
     spool = Spool(session, waiting=4)
     for index in range(count):
-        spool.put(Job(Frame(index, "", *SIZE, index, index), bgrx_of(noise(index, SIZE))))
+        spool.put(GrabbedFrame(Frame(index, "", *SIZE, index, index), bgrx_of(noise(index, SIZE))))
     spool.close()
     return session
 
@@ -94,7 +94,7 @@ def values_of(frame: Frame, **values: Any) -> dict[str, Any]:
 
 
 def everything(folder: Path) -> dict[str, object]:
-    """What lies in a folder, but for the lock that a repair leaves: contents, and where links
+    """What is in a folder, without the lock that a repair leaves: contents, and where links
     lead.
     """
     found: dict[str, object] = {}
@@ -336,7 +336,7 @@ def test_a_picture_larger_than_any_screen_is_not_decoded(tmp_path: Path) -> None
 def test_development_puts_no_frame_in_the_place_of_another_file(tmp_path: Path) -> None:
     session = spooled(tmp_path / "s")
     (session / "frames/000002.png").write_bytes(PICTURES[9])  # not what the video has
-    Development(session).run()
+    SpoolToPng(session).run()
     assert len(check_whole(session)) == 6
     assert (session / "damaged/000002.png").read_bytes() == PICTURES[9]
 
@@ -398,7 +398,7 @@ def test_a_video_cut_off_anywhere_loses_no_picture_that_was_whole(data: some.Dat
     with TemporaryDirectory() as folder:
         session = spooled(Path(folder) / "s")
         stop = iter([False] * data.draw(some.integers(0, 6), "developed") + [True] * 20)
-        Development(session, stop=lambda: next(stop)).run()
+        SpoolToPng(session, stop=lambda: next(stop)).run()
         if (session / SPOOL).exists():
             text = (session / FRAMES_FILE).read_bytes()
             cut = data.draw(some.integers(0, len(text)), "bytes cut off")

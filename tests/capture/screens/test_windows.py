@@ -16,9 +16,10 @@ from Xlib import X, Xatom
 from Xlib import display as xdisplay
 
 import capture.screens.mss
+import capture.screens.screen
 from capture.options import CaptureOptions
 from capture.screens.mss import open_screen
-from capture.screens.target import LOOK_S, Followed, NothingToSee, Rectangle
+from capture.screens.target import WINDOW_CHECK_S, Followed, NotVisible, Rectangle
 from capture.screens.window import find_window
 from dataset.errors import UserError
 from dataset.pictures.images import rgb_of
@@ -44,12 +45,12 @@ def test_a_window_below_another_is_covered_and_named() -> None:
         other = PaintedWindow("Notes", (150, 120))
         with game_under(other) as window:
             assert window.covering() == "Notes"
-            assert window.covered()
+            assert window.covering()
             other.move(400, 400)
-            assert not window.covered()
+            assert not window.covering()
             other.move(150, 120)
             other.lower()
-            assert not window.covered()
+            assert not window.covering()
 
 
 def test_a_hidden_window_above_covers_nothing() -> None:
@@ -57,14 +58,14 @@ def test_a_hidden_window_above_covers_nothing() -> None:
         other = PaintedWindow("Notes", GAME)
         with game_under(other) as window:
             other.hide()
-            assert not window.covered()
+            assert not window.covering()
 
 
 def test_a_tiny_window_above_is_no_cover() -> None:
     with PaintedWindow("The Game", GAME):  # 96x64 = 6144 pixels, of which 61 are one percent
         other = PaintedWindow("Tip", (110, 110), (7, 8))
         with game_under(other) as window:
-            assert not window.covered()
+            assert not window.covering()
 
 
 def test_a_window_without_opacity_is_no_cover() -> None:
@@ -72,20 +73,20 @@ def test_a_window_without_opacity_is_no_cover() -> None:
         other = PaintedWindow("Ghost", GAME)
         with game_under(other) as window:
             other.set_number("_NET_WM_WINDOW_OPACITY", 0)
-            assert not window.covered()
+            assert not window.covering()
             other.set_number("_NET_WM_WINDOW_OPACITY", 0x7FFFFFFF)
-            assert window.covered()
+            assert window.covering()
 
 
 def test_a_see_through_overlay_covers_only_where_it_takes_clicks() -> None:
     with PaintedWindow("The Game", GAME):
         other = PaintedWindow("Overlay", (0, 0), (1280, 800), see_through=True)
         with game_under(other) as window:
-            assert window.covered()
+            assert window.covering()
             other.take_clicks_in(0, 0, 0, 0)
-            assert not window.covered()
+            assert not window.covering()
             other.take_clicks_in(120, 110, 40, 40)
-            assert window.covered()
+            assert window.covering()
 
 
 def test_a_window_in_a_frame_is_covered_by_other_frames_and_not_by_its_own() -> None:
@@ -94,9 +95,9 @@ def test_a_window_in_a_frame_is_covered_by_other_frames_and_not_by_its_own() -> 
         with game_under(other) as window:
             assert window.covering() == "Notes"
             other.hide()
-            assert window.covered()  # by the empty frame
+            assert window.covering()  # by the empty frame
             other.hide_frame()
-            assert not window.covered()
+            assert not window.covering()
 
 
 def test_a_covered_window_is_not_grabbed_until_it_is_free_again() -> None:
@@ -105,9 +106,9 @@ def test_a_covered_window_is_not_grabbed_until_it_is_free_again() -> None:
         game.paint(noise(1))
         other = PaintedWindow("Notes", (150, 120))
         with open_screen(options) as screen:  # a terminal may be above at first
-            with pytest.raises(NothingToSee, match='"The Game" is covered by "Notes"'):
+            with pytest.raises(NotVisible, match='"The Game" is covered by "Notes"'):
                 screen.grab()
-            with pytest.raises(NothingToSee, match="covered"):
+            with pytest.raises(NotVisible, match="covered"):
                 screen.rectangle()
             other.close()
             game.paint(noise(1))
@@ -121,8 +122,8 @@ def test_a_cover_is_noticed_soon() -> None:
     ):
         screen.grab()
         with PaintedWindow("Notes", GAME):
-            time.sleep(LOOK_S)
-            with pytest.raises(NothingToSee):
+            time.sleep(WINDOW_CHECK_S)
+            with pytest.raises(NotVisible):
                 screen.grab()
 
 
@@ -131,8 +132,8 @@ def test_a_minimised_window_is_not_called_covered() -> None:
         other = PaintedWindow("Notes", GAME)
         with game_under(other) as window:
             game.hide()
-            with pytest.raises(NothingToSee, match="minimised"):
-                window.covered()
+            with pytest.raises(NotVisible, match="minimised"):
+                window.covering()
 
 
 class Asked:
@@ -181,7 +182,7 @@ def test_a_covered_window_is_looked_at_each_time() -> None:
     window.above = "Notes"
     followed = Followed(window, lambda: clock[0])
     for _ in range(3):
-        with pytest.raises(NothingToSee):
+        with pytest.raises(NotVisible):
             followed.rectangle((0, 0, 100, 100))
     assert window.looks == 3
 
@@ -196,7 +197,7 @@ def test_without_a_manager_the_focus_can_be_asked_and_given() -> None:
             assert not window.has_focus()
             window.focus()
             assert window.has_focus()
-            assert not window.covered()
+            assert not window.covering()
             notes.close()
 
 
@@ -217,7 +218,7 @@ def test_where_the_focus_follows_the_pointer_the_window_under_it_has_it() -> Non
 
 
 class Manager:
-    """As much of a window manager as asks for EWMH: it is there, and it is told."""
+    """As much of a window manager as asks for EWMH: it is there, and it is notified."""
 
     def __init__(self) -> None:
         self._display = xdisplay.Display()
@@ -293,7 +294,7 @@ def test_a_display_that_ends_is_an_error_of_the_user(source: dict[str, Any]) -> 
 
 
 def test_a_recorded_monitor_may_change_its_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture.screen, "CHECK_S", 0.05)
+    monkeypatch.setattr(capture.screens.screen, "MONITOR_CHECK_S", 0.05)
     with own_server(), open_screen(CaptureOptions()) as screen:
         assert screen.grab().shape == (800, 1280, 4)
         resize_screen(1024, 768)
@@ -307,12 +308,12 @@ def test_a_recorded_monitor_may_change_its_resolution(monkeypatch: pytest.Monkey
 def test_a_region_that_left_the_screen_shows_nothing_until_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(capture.screen, "CHECK_S", 0.05)
+    monkeypatch.setattr(capture.screens.screen, "MONITOR_CHECK_S", 0.05)
     with own_server(), open_screen(CaptureOptions(region=(1100, 700, 96, 64))) as screen:
         assert screen.grab().shape == (64, 96, 4)
         resize_screen(1024, 768)
         for _ in range(2):
-            with pytest.raises(NothingToSee, match="not on the screen, which is 1024x768"):
+            with pytest.raises(NotVisible, match="not on the screen, which is 1024x768"):
                 screen.grab()
         resize_screen(1280, 800)
         time.sleep(0.06)
@@ -320,7 +321,7 @@ def test_a_region_that_left_the_screen_shows_nothing_until_it_is_back(
 
 
 def test_looking_at_the_monitors_leaks_no_file_handles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture.screen, "CHECK_S", -1.0)
+    monkeypatch.setattr(capture.screens.screen, "MONITOR_CHECK_S", -1.0)
     with open_screen(CaptureOptions(region=(0, 0, 8, 8))) as screen:
         screen.grab()
         before = open_files()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capture.sweep.flightgear import BRIGHTNESS, CRAFT, FRAME, START, FlightGear, NotDrawn, Patience
-from capture.sweep.flightgear_scenes import AIRCRAFT, game_sun, scene, sun_direction
+from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, game_sun, scene, sun_direction
 from dataset.errors import UserError
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -89,7 +89,7 @@ class SlowGame:
         return int((time.monotonic() - self._start) / FRAME_S)
 
     def _seen(self, path: str, frames: int, default: float = 0.0) -> float:
-        """The last value that was set at least so many frames ago."""
+        """The last value that was set at least this many frames ago."""
         if not self.drawing:
             return default
         then = time.monotonic() - frames * FRAME_S
@@ -269,7 +269,7 @@ def test_the_sun_stands_where_the_worked_example_of_nrel_has_it() -> None:
 def test_the_aircraft_of_the_game_are_those_of_the_scenes() -> None:
     root = ElementTree.parse(DOCS / "flightgear/aircraft/unclip/unclip.xml").getroot()
     shown = [int(value.text or "") for value in root.iter("value")]
-    assert shown == list(range(len(AIRCRAFT)))
+    assert shown == list(range(len(AIRCRAFT_MODELS)))
 
 
 def test_the_page_and_the_message_start_the_game_alike() -> None:

@@ -48,12 +48,12 @@ Progress = Callable[[int, int], None]
 
 
 def view(viewpoint: int, weaker: int) -> Image:
-    """What the game shows after its light was made weaker so many times."""
+    """What the game shows after its light was made weaker this many times."""
     return np.asarray(noise(viewpoint, SIZE) * 0.8**weaker, dtype=np.uint8)
 
 
 class Game(threading.Thread):
-    """Draws its picture anew after each key. Like many games it believes no event that a program
+    """Redraws its picture after each key. Like many games it believes no event that a program
     sent straight to its window.
     """
 
@@ -124,7 +124,7 @@ def sweep(on_progress: Progress = lambda done, total: None, **changed: Any) -> S
 
 
 def at(moment: int, action: Callable[[], object]) -> Progress:
-    """Do something when so many frames are taken."""
+    """Do something when this many frames are taken."""
 
     def look(done: int, total: int) -> None:
         if done == moment:

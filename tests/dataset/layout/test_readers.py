@@ -151,7 +151,7 @@ def test_pictures_of_ones_own_need_no_split_json(data: Path) -> None:
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """Another process that makes a data set there, until it is told to end."""
+    """Another process that makes a data set there, until it is asked to end."""
     code = "import sys; from pathlib import Path; from dataset.layout.folders import hold_out\n"
     code += "with hold_out(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(out)]

@@ -1,4 +1,4 @@
-"""What a picture may be is told from its first bytes; what is too large is never decoded."""
+"""A picture's limits are checked on its first bytes; what is too large is never decoded."""
 
 from __future__ import annotations
 

@@ -348,7 +348,7 @@ def test_senseless_counts_are_refused(tmp_path: Path, counts: Any) -> None:
 
 
 def make_pool(groups: list[tuple[int, int]]) -> Pool:
-    """Groups of so many X and Y, each a viewpoint."""
+    """Groups of this many X and Y, each a viewpoint."""
     domain, group = [], []
     for number, (x, y) in enumerate(groups):
         domain += [0] * x + [1] * y

@@ -172,7 +172,7 @@ print(len(calls), frames.file, sum(int(frame.sum()) for frame in frames))
 
 
 def opening(data: Path, killed_after: int = 0) -> subprocess.Popen[str]:
-    """A process that opens the frames of X, and ends without warning after decoding so many."""
+    """A process that opens the frames of X, and ends without warning after decoding this many."""
     command = [sys.executable, "-c", OPENS, str(data), str(killed_after)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
@@ -327,7 +327,7 @@ def test_frames_are_averaged_to_the_load_size_and_never_smaller_than_a_square(
 def test_the_imagefolder_layout_is_found_too(tmp_path: Path, folder: str, place: str) -> None:
     make_frames(tmp_path / place, [(40, 48)])
     assert find_frames(tmp_path, folder) == [tmp_path / place / "000000.png"]
-    assert open_and_count(tmp_path, folder)[1] == 0  # one frame is told once, decoded or not
+    assert open_and_count(tmp_path, folder)[1] == 0  # one frame is reported once, decoded or not
     make_frames(tmp_path / folder, [(40, 48)] * 2)
     assert len(find_frames(tmp_path, folder)) == 2
 
