@@ -1,6 +1,6 @@
 """Liveries: colours, cheat lines, windows, registrations and panel lines, painted with OpenCV.
 
-One atlas an aircraft, laid out as in ``mesh.ATLAS``: sRGB colour, and smoothness in alpha.
+One atlas per aircraft, laid out as in ``mesh.ATLAS``: sRGB colour, and smoothness in alpha.
 """
 
 from __future__ import annotations

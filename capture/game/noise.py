@@ -9,7 +9,7 @@ Array = np.ndarray
 
 
 def spectral_noise(rng: np.random.Generator, size: int, beta: float, low: float = 1.0) -> Array:
-    """Tileable noise with power spectrum 1/f**beta above `low` cycles a tile.
+    """Tileable noise with power spectrum 1/f**beta above `low` cycles per tile.
 
     Filtered white noise (Saupe 1988, *Algorithms for random fractals*).
 

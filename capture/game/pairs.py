@@ -22,7 +22,7 @@ _hosts: list[Any] = []
 
 
 def _host() -> Any:
-    """One offscreen context a process, never closed before its end."""
+    """One offscreen context per process, never closed before its end."""
     if not _hosts:
         _hosts.append(open_offscreen())
         atexit.register(engine().remove_all_windows)

@@ -1,4 +1,4 @@
-"""The game's side of remote control: JSON lines on stdin, one answer a line on stdout.
+"""The game's side of remote control: JSON lines on stdin, one answer per line on stdout.
 
 Draws nothing. ``client`` is the other side.
 """
