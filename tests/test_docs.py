@@ -13,10 +13,16 @@ from click.testing import CliRunner
 import cli
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-RECORDING = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
+COMMANDS = (DOCS / "commands.md").read_text(encoding="utf-8")
+RECORDING = (DOCS / "recording.md").read_text(encoding="utf-8")
+ROOT_PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
+PAGES = [*ROOT_PAGES, *sorted(DOCS.glob("*.md"))]
+CURRENT = [page for page in PAGES if page.name != "LOG.md"]  # the log keeps the names of its day
+PATH = re.compile(r"(?:[\w*]+/)*[\w*]+\.(?:py|md|sh|nas|cfg|toml|yaml|css|js|html)")
+WORDS = {"README.md": 1500, "README.ko.md": 1500}  # a README that nobody finishes helps nobody
 
 
 def commands() -> list[str]:
@@ -37,9 +43,19 @@ def subcommands() -> list[str]:
     return sorted(name for name in all_commands() if " " in name)
 
 
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)", text_of(page), re.M)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
 def code(page: Path) -> Iterator[str]:
     """Lines of code blocks, continued ones joined, and code within sentences."""
-    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    text = text_of(page).replace("\\\n", " ")
     for block in re.findall(r"^ *```\w*\n(.*?)```", text, re.S | re.M):
         yield from block.splitlines()
     prose = re.sub(r"^ *```.*?```", "", text, flags=re.S | re.M)
@@ -73,16 +89,22 @@ def tree() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", commands())
-def test_every_command_is_in_the_readme_and_helps_with_an_example(name: str) -> None:
-    assert f"cli {name}" in README
+def test_every_command_is_documented_and_helps_with_an_example(name: str) -> None:
+    assert re.search(rf"^(\$ )?cli {name}\b(?!-)", COMMANDS + README, re.M)
     shown = CliRunner().invoke(cli.main, [name, "--help"])
     assert shown.exit_code == 0
     assert f"Example: cli {name}" in shown.output
 
 
+@pytest.mark.parametrize("name", ["capture", "split", "train", "restore"])
+def test_the_four_commands_are_in_the_readme_with_what_they_print(name: str) -> None:
+    assert re.search(rf"^cli {name}\b", README, re.M)
+    assert re.search(rf"^\$ cli {name}\b", README, re.M)
+
+
 @pytest.mark.parametrize("name", subcommands())
 def test_every_subcommand_is_in_the_manual_and_helps_with_an_example(name: str) -> None:
-    assert re.search(rf"\bcli {name}\b(?!-)", README + RECORDING)
+    assert re.search(rf"\bcli {name}\b(?!-)", COMMANDS + RECORDING)
     shown = CliRunner().invoke(cli.main, [*name.split(), "--help"])
     assert shown.exit_code == 0
     assert re.search(rf"Example: cli {name}( |$)", shown.output, re.M)
@@ -119,6 +141,24 @@ def test_calls_are_found_where_they_stand() -> None:
     assert list(calls("see cli.py")) == []
 
 
+@pytest.mark.parametrize(
+    ("looked_for", "path", "holds"),
+    [
+        ("PNG", "dataset/pictures/png.py", "def encode_png("),
+        ("losses", "model/losses.py", "def cycle_loss("),
+        ("near-duplicate rule", "dataset/splitting/near_hashes.py", "def near_pairs("),
+        ("hotkeys", "capture/control/hotkeys.py", "class Hotkeys"),
+        ("token", "dataset/local_page.py", "secrets.token_"),
+    ],
+)
+def test_a_stranger_finds_it_by_the_tree_in_one_step(
+    looked_for: str, path: str, holds: str
+) -> None:
+    purposes = {place: what for place, what in tree() if re.search(rf"\b{looked_for}\b", what)}
+    assert path in purposes
+    assert holds in (ROOT / path).read_text(encoding="utf-8")
+
+
 def test_the_tree_names_every_file_and_nothing_else() -> None:
     named = {path for path, _ in tree() if path.endswith(".py")}
     rooms = ("capture", "dataset", "model", "benchmarks")
@@ -127,14 +167,51 @@ def test_the_tree_names_every_file_and_nothing_else() -> None:
     assert named == there
 
 
-def test_links_in_the_docs_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_in_the_docs_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", text_of(page)):
+        if target.startswith("http"):
+            continue
+        place = page.parent / target if target else page
+        assert place.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(place), f"{page.name}: {target}#{anchor}"
 
 
-def test_make_targets_in_the_readme_exist() -> None:
+def test_every_page_is_reached_from_the_readme_within_two_links() -> None:
+    linked = {ROOT / "README.md"}
+    for _ in range(2):
+        for page in sorted(linked):
+            targets = re.findall(r"\]\(([^)#]+\.md)[)#]", text_of(page))
+            linked |= {(page.parent / target).resolve() for target in targets}
+    assert set(PAGES) <= linked
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_files_of_the_project_named_in_the_docs_exist(page: Path) -> None:
+    """`dataset/labelling/rules.py` from the root; `*` for several, NAME for one to be written."""
+    for line in code(page):
+        for path in PATH.findall(line):
+            if "/" in path and "NAME" not in path and (ROOT / path.split("/")[0]).is_dir():
+                assert list(ROOT.glob(path)), f"{page.name}: {path}"
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_make_targets_in_the_docs_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make ([a-z]+)\b", README, re.M):
-        assert re.search(rf"^{target}:", makefile, re.M), target
+    for line in code(page):
+        for target in re.findall(r"^make ([a-z][a-z-]*)", line):
+            assert re.search(rf"^{target}:", makefile, re.M), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", WORDS)
+def test_the_readme_stays_short(page: str) -> None:
+    path = ROOT / page if page == "README.md" else DOCS / page
+    assert len(text_of(path).split()) < WORDS[page]
+    assert text_of(path).count("\n") < 150
+
+
+def test_paths_are_found_where_they_stand() -> None:
+    assert PATH.findall("see dataset/pictures/png.py and model/*/page.py") == [
+        "dataset/pictures/png.py",
+        "model/*/page.py",
+    ]
