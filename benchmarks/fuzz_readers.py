@@ -343,7 +343,7 @@ def _pictures() -> list[bytes]:
     from made_pictures import SRGB, exif, saved, scene, tiff  # type: ignore[import-not-found]
     from PIL import Image
 
-    from dataset.pictures import pngs
+    from dataset.pictures import png
     from dataset.pictures.exif import PREFIX
 
     plain, block = Image.fromarray(scene()), PREFIX + exif(6)
@@ -352,7 +352,7 @@ def _pictures() -> list[bytes]:
     found += [saved(plain.convert(mode), "PNG") for mode in ("L", "LA", "P", "RGBA", "1")]
     found += [saved(plain, "JPEG", progressive=True), saved(plain.convert("CMYK"), "JPEG")]
     found += [saved(plain, "JPEG", exif=block, icc_profile=SRGB), saved(plain, "WEBP", exif=block)]
-    found += [saved(plain, "PNG", exif=exif(6), icc_profile=SRGB), pngs.encode(deep)]
+    found += [saved(plain, "PNG", exif=exif(6), icc_profile=SRGB), png.encode_samples(deep)]
     found += [saved(plain, "TIFF", compression=f"tiff_{how}") for how in ("lzw", "adobe_deflate")]
     found += [saved(plain, "TIFF", compression="jpeg"), saved(plain.convert("P"), "BMP")]
     found += [
@@ -370,7 +370,8 @@ def _pictures() -> list[bytes]:
 
 def picture(folder: Path) -> Reader:
     """Pictures, as restoring reads and writes them."""
-    from dataset.pictures.picture import decode_picture, encode_picture, losses
+    from dataset.pictures.encoding import encode_picture, losses
+    from dataset.pictures.picture import decode_picture
 
     def read(data: bytes) -> None:
         found = decode_picture(data, "a picture")
@@ -419,7 +420,7 @@ def video(folder: Path) -> Reader:
     from made_videos import TONE, film  # type: ignore[import-not-found]
 
     from dataset.pictures.recordings import Reader as Shots
-    from dataset.pictures.recordings import describe
+    from dataset.pictures.video_decoding import describe
     from dataset.pictures.video_reading import Source
     from model.restoring.video import read_facts
 

@@ -23,8 +23,8 @@ MAY_IMPORT = {
 }
 FENCES = {  # package -> the only places that import it
     "av": {
-        *("dataset/pictures/containers.py", "dataset/pictures/recordings.py"),
-        *("dataset/pictures/video_", "model/restoring/video.py", "capture/recording/spool.py"),
+        *("dataset/pictures/recordings.py", "dataset/pictures/video_"),
+        *("model/restoring/video.py", "capture/recording/spool.py"),
         "benchmarks/",
     },
     "PIL": {"dataset/pictures/", "dataset/splitting/sheets.py", "benchmarks/"},
@@ -39,7 +39,7 @@ FENCES = {  # package -> the only places that import it
     "torchvision": {"model/"},
     "safetensors": {"model/"},
     "tensorboard": {"model/"},
-    "matplotlib": {"model/", "dataset/pictures/fonts.py"},
+    "matplotlib": {"model/"},
     "click": {"cli.py"},
     "onnx": {"model/restoring/onnx_export.py"},
     "onnxruntime": {"model/restoring/onnx.py"},

@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scrolling import game_pictures
 
-from dataset.pictures.images import READABLE, read_image, resize_area, rgb_of
+from dataset.pictures.formats import PICTURES
+from dataset.pictures.images import read_image, resize_area, rgb_of
 from dataset.pictures.png import encode_png
 
 Pixels = NDArray[np.uint8]
@@ -64,7 +65,7 @@ class Cost:
 
 def pictures_of(folder: Path, count: int, width: int, height: int) -> list[Pixels]:
     """Pictures of a folder, RGB, evenly chosen."""
-    files = [each for each in sorted(folder.rglob("*")) if each.suffix.lower() in READABLE]
+    files = [each for each in sorted(folder.rglob("*")) if each.suffix.lower() in PICTURES]
     if not files:
         raise SystemExit(f"No pictures in {folder}.")
     chosen = files[:: max(1, len(files) // count)][:count]
@@ -269,7 +270,7 @@ def png_ways() -> list[Way]:
         "Huffman, Paeth": (level, 1, strategy, huffman, choice, paeth),
     }
     return [
-        Way("png dataset.png", lambda: (lambda frame: encode_png(rgb_of(frame)), decode_pictures)),
+        Way("png ours", lambda: (lambda frame: encode_png(rgb_of(frame)), decode_pictures)),
         *(Way(f"png OpenCV {name}", opencv_png(each)) for name, each in settings.items()),
         Way("png fpng", fpng),
         Way("png spng level 1", of_imagecodecs("spng", level=1)),

@@ -34,7 +34,8 @@ from dataset.labelling.clipping import (
 )
 from dataset.labelling.rules import label_by_thresholds
 from dataset.options import LabelOptions
-from dataset.pictures.images import READABLE, Image, read_image, resize_area, write_png
+from dataset.pictures.formats import PICTURES
+from dataset.pictures.images import Image, read_image, resize_area, write_png
 
 THUMBNAIL = (192, 144)  # width, height of a picture on the sheet
 WORST = 10
@@ -110,7 +111,7 @@ def frame_scores(labels: list[tuple[str, str]], domain: str) -> str:
 
 def compare_on_pictures(folder: Path, limit: int, sheet: Path) -> None:
     """Print the labels per method and the largest disagreements; write the sheet."""
-    files = [each for each in sorted(folder.rglob("*")) if each.suffix.lower() in READABLE]
+    files = [each for each in sorted(folder.rglob("*")) if each.suffix.lower() in PICTURES]
     if not files:
         raise SystemExit(f"No pictures in {folder}.")
     found = {file: measure_all(read_image(file), limit) for file in files}

@@ -31,7 +31,8 @@ from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.labelling.clipping import CLIPPING_METHODS
 from dataset.labelling.labels import label_captures
 from dataset.options import LabelOptions
-from dataset.pictures.images import encode_png, read_image
+from dataset.pictures.images import read_image
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
 
 SIZE = (512, 512)

@@ -27,11 +27,11 @@ from capture.game.pairs import Renderer
 from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.layout.readers import Pair, read_pairs
 from dataset.pictures.images import read_image, write_png
+from dataset.pictures.montage import side_by_side
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from model.evaluation.paired import INPUT, Evaluation, evaluate_pairs
 from model.metrics import mean_interval
 from model.options import RestoreOptions
-from model.restoring.compare import compare as side_by_side
 from model.restoring.methods import Restore, open_method
 from model.training.snapshots import spread
 

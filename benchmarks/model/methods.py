@@ -28,12 +28,12 @@ from made_pairs import make_pairs
 
 from dataset.layout.readers import read_pairs
 from dataset.pictures.images import read_image, write_png
+from dataset.pictures.montage import side_by_side
 from dataset.pictures.pixels import to_image, to_pixels
 from model.evaluation.paired import INPUT, Evaluation, evaluate_pairs
 from model.metrics import well_exposed_change
 from model.options import PRESETS, RestoreOptions
 from model.restoring.baselines import METHODS, ORACLES
-from model.restoring.compare import compare
 from model.restoring.methods import Restore, open_method
 from model.training.snapshots import spread
 from model.training.train import train
@@ -154,7 +154,7 @@ def show(found: Evaluation, networks: Mapping[str, Restore], folder: Path) -> No
             panels = [("input", source)]
             panels += [(key, to_image(each(to_pixels(source)))) for key, each in networks.items()]
             panels.append(("reference", read_image(pair.reference)))
-            write_png(folder / f"{name}_{what}.png", compare(panels))
+            write_png(folder / f"{name}_{what}.png", side_by_side(panels))
             print(f"{name} {what}: {pair.over_exposed.name}, {gains[order[place]]:+.2f} dB")
 
 

@@ -24,7 +24,8 @@ from capture.screens.source import Pixels, Source
 from capture.screens.target import NothingToSee, show
 from capture.screens.window import is_xwayland
 from dataset.errors import UserError
-from dataset.pictures.images import encode_png, resize_area, rgb_of
+from dataset.pictures.images import resize_area, rgb_of
+from dataset.pictures.png import encode_png
 
 Level = Literal["ok", "warning", "fault"]
 

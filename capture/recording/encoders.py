@@ -18,7 +18,8 @@ from dataset.errors import UserError
 from dataset.files import move_aside, remove_file, write_whole
 from dataset.gate import MOST_PICTURE, is_regular, read_regular
 from dataset.pictures.hashing import phash, sha256
-from dataset.pictures.images import encode_png, resize_area, rgb_of
+from dataset.pictures.images import resize_area, rgb_of
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame, ManifestWriter
 
 DAMAGED = "damaged"  # folder of a session for what is not as it was written, or not ours

@@ -27,7 +27,8 @@ from capture.screens.source import Pixels
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import open_to_append
-from dataset.pictures.images import encode_png, resize_area, rgb_of
+from dataset.pictures.images import resize_area, rgb_of
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import SPOOL, SPOOL_JOURNAL, Frame, ManifestWriter, read_lines
 
 SEGMENT_FRAMES = 600  # most frames of a segment: what a damaged one can cost

@@ -32,8 +32,8 @@ from dataset.errors import UserError
 from dataset.files import ends_with_line, open_to_append
 from dataset.labelling.clipping import ClippingStatistics, Mask, measure_clipping
 from dataset.paths import inside
-from dataset.pictures.images import check_picture, decode, decode_unchanged, read_image
-from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge
+from dataset.pictures.images import decode, decode_unchanged, read_image
+from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge, check_picture
 from dataset.pictures.png import SIGNATURE
 
 STATISTICS_FILE = "statistics.csv"

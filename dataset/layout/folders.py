@@ -32,7 +32,7 @@ from dataset.layout.readers import (
 from dataset.locks import hold_folder
 from dataset.parts import PART_NAME, remove_parts
 from dataset.paths import check_path
-from dataset.pictures.images import READABLE
+from dataset.pictures.formats import PICTURES
 
 CROISSANT_FILE, METADATA_FILE = "croissant.json", "metadata.csv"
 REPORT = ("leaks.png", "clipped.png", "sheet_X.png", "sheet_Y.png")  # in report/
@@ -190,7 +190,7 @@ def _is_picture(path: str) -> bool:
         place = PurePosixPath(check_path(path))
     except ValueError:
         return False
-    return str(place.parent) in PICTURE_FOLDERS and place.suffix.lower() in READABLE
+    return str(place.parent) in PICTURE_FOLDERS and place.suffix.lower() in PICTURES
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from dataset.gate import (
 )
 from dataset.locks import is_held
 from dataset.paths import check_path
-from dataset.pictures.images import READABLE
+from dataset.pictures.formats import PICTURES
 
 DOMAIN_FOLDERS = ("trainA", "trainB", "testA", "testB")
 LAYOUTS = {  # training X, Y, test X, Y
@@ -178,7 +178,7 @@ def find_frames(data: str | Path, folder: str) -> list[Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = (path for path in folder.glob("*") if path.suffix.lower() in READABLE)
+    found = (path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
     # By name, not by path: Windows compares paths without regard to case.
     return sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
 

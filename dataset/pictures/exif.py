@@ -1,7 +1,7 @@
-"""EXIF as a block of bytes: how it says a picture is to be turned, and saying that it is upright.
+"""EXIF as a block of bytes: the orientation it states, and the block of the upright picture.
 
-Nothing is taken apart and put together again: camera makers' notes hold offsets into the block,
-which therefore keeps its length and, but for a few values, its bytes. Pictures are turned here too.
+A block is patched in place, never parsed and written again: makers' notes hold offsets into it, so
+it keeps its length and nearly all its bytes. Pictures are turned here too.
 
 References
 ----------
@@ -11,34 +11,59 @@ References
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 PREFIX = b"Exif\0\0"  # stands before the block in some formats
-ORIENTATION, EXIF_IFD = 274, 34665
+ORIENTATION, EXIF_IFD = 274, 34665  # tags
 SIDES = (40962, 40963)  # PixelXDimension, PixelYDimension
 THUMBNAIL, THUMBNAIL_BYTES = 513, 514
-SHORT, LONG = 3, 4
+CODES = {3: "H", 4: "I"}  # for struct, by the type of a value: SHORT and LONG
 UPRIGHT = 1
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One value of a directory: its type and where in the block it stands."""
+class _Directory:
+    """The values of a directory that are single integers, by tag.
 
-    code: str  # for struct; empty: not one whole number
-    at: int  # bytes
+    Raises ``struct.error`` where the block ends within it.
+    """
+
+    def __init__(self, block: bytearray, at: int | None = None) -> None:
+        self._block = block
+        self._order = ">" if block[:2] == b"MM" else "<"
+        begin = self._read("I", 4) if at is None else at
+        self._link = begin + 2 + 12 * self._read("H", begin)  # where it says where the next one is
+        self._places = {}  # tag -> how and where its value is stored
+        for place in range(begin + 2, self._link, 12):
+            tag, kind, count = struct.unpack_from(self._order + "HHI", block, place)
+            if kind in CODES and count == 1:
+                self._places[tag] = CODES[kind], place + 8
+
+    def __getitem__(self, tag: int) -> int | None:
+        return self._read(*self._places[tag]) if tag in self._places else None
+
+    def __setitem__(self, tag: int, value: int | None) -> None:
+        if tag in self._places and value is not None:
+            code, at = self._places[tag]
+            struct.pack_into(self._order + code, self._block, at, value)
+
+    def unlink_next(self) -> int:
+        """Where the next directory is; 0: there is none."""
+        place = self._read("I", self._link)
+        struct.pack_into("I", self._block, self._link, 0)
+        return place
+
+    def _read(self, code: str, at: int) -> int:
+        return int(struct.unpack_from(self._order + code, self._block, at)[0])
 
 
 def orientation_of(exif: bytes | None) -> int:
-    """The orientation that a block states, 1 to 8; 1 where it states none that is valid."""
+    """The orientation that a block states, 1 to 8; 1 where it states no valid one."""
     try:
-        first = _first(exif or b"")
-        found = _value(exif or b"", _directory(exif or b"", first)[0].get(ORIENTATION))
+        found = _Directory(bytearray(exif or b""))[ORIENTATION]
     except struct.error:
         return UPRIGHT
     return found if found and found <= 8 else UPRIGHT
@@ -55,7 +80,7 @@ def turn(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
     Parameters
     ----------
     orientation : int
-        1 to 8: at which side of what is shown the first row and the first column lie.
+        1 to 8: the sides of the upright picture that the first row and the first column show.
     """
     turned = picture.swapaxes(0, 1) if swaps_sides(orientation) else picture
     down = orientation in (3, 4, 7, 8)
@@ -64,82 +89,32 @@ def turn(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def say_upright(exif: bytes) -> bytes:
-    """The block for a picture that was turned upright, and that its thumbnail no longer shows.
+    """The block for a picture that was turned upright, without its thumbnail.
 
     Notes
     -----
-    The thumbnail's bytes become zeros, as taking them out would move what follows. A block too
-    damaged to be read is returned as it is.
+    The thumbnail's bytes become zeros, as removing them would move what follows. What is too
+    damaged to be read stays as it is.
     """
-    block = bytearray(exif)
-    try:
-        directory, link = _directory(exif, _first(exif))
-        if swaps_sides(orientation_of(exif)):
-            _swap_sides(block, directory)
-        _set(block, directory.get(ORIENTATION), UPRIGHT)
-        _erase_thumbnail(block, link)
-    except struct.error:
-        return exif
+    block, swaps = bytearray(exif), swaps_sides(orientation_of(exif))
+    with suppress(struct.error):
+        directory = _Directory(block)
+        directory[ORIENTATION] = UPRIGHT
+        following = directory.unlink_next()
+        facts = directory[EXIF_IFD]
+        if swaps and facts is not None:
+            _swap_sides(_Directory(block, facts))
+        if following:
+            _erase_thumbnail(block, _Directory(block, following))
     return bytes(block)
 
 
-def _order(exif: bytes) -> str:
-    """Byte order, as struct has it."""
-    return ">" if exif[:2] == b"MM" else "<"
+def _swap_sides(directory: _Directory) -> None:
+    across, down = SIDES
+    directory[across], directory[down] = directory[down], directory[across]
 
 
-def _first(exif: bytes) -> int:
-    """Where the first directory is."""
-    (place,) = struct.unpack_from(_order(exif) + "4xI", exif)
-    return int(place)
-
-
-def _directory(exif: bytes | bytearray, at: int) -> tuple[dict[int, _Entry], int]:
-    """The values of the directory there by their tags, and where the link to the next stands."""
-    order = _order(bytes(exif[:2]))
-    (count,) = struct.unpack_from(order + "H", exif, at)
-    end = at + 2 + 12 * count
-    return dict(_entries(exif, order, range(at + 2, end, 12))), end
-
-
-def _entries(exif: bytes | bytearray, order: str, places: range) -> Iterator[tuple[int, _Entry]]:
-    for place in places:
-        tag, kind, count = struct.unpack_from(order + "HHI", exif, place)
-        code = {SHORT: "H", LONG: "I"}.get(kind, "") if count == 1 else ""
-        yield tag, _Entry(code and order + code, place + 8)
-
-
-def _value(exif: bytes | bytearray, entry: _Entry | None) -> int | None:
-    if entry is None or not entry.code:
-        return None
-    return int(struct.unpack_from(entry.code, exif, entry.at)[0])
-
-
-def _set(block: bytearray, entry: _Entry | None, value: int | None) -> None:
-    if entry is not None and entry.code and value is not None:
-        struct.pack_into(entry.code, block, entry.at, value)
-
-
-def _swap_sides(block: bytearray, directory: dict[int, _Entry]) -> None:
-    """Width and height as stated in the directory of the picture's own facts."""
-    place = _value(block, directory.get(EXIF_IFD))
-    if place is None:
-        return
-    across, down = (_directory(block, place)[0].get(tag) for tag in SIDES)
-    width, height = _value(block, across), _value(block, down)
-    _set(block, across, height)
-    _set(block, down, width)
-
-
-def _erase_thumbnail(block: bytearray, link: int) -> None:
-    """Unlink the second directory, and overwrite the picture that it has."""
-    order = _order(bytes(block[:2]))
-    (second,) = struct.unpack_from(order + "I", block, link)
-    if not second:
-        return
-    struct.pack_into(order + "I", block, link, 0)
-    directory, _ = _directory(block, second)
-    begin = _value(block, directory.get(THUMBNAIL))
-    length = _value(block, directory.get(THUMBNAIL_BYTES))
+def _erase_thumbnail(block: bytearray, directory: _Directory) -> None:
+    begin, length = directory[THUMBNAIL], directory[THUMBNAIL_BYTES]
     if begin is not None and length is not None and begin + length <= len(block):
         block[begin : begin + length] = bytes(length)

@@ -1,21 +1,78 @@
-"""The formats of pictures that are read and written, by name, suffix and a file's first bytes."""
+"""The formats of pictures and videos: one list for import, restore, evaluate and the pages.
+
+A format is told by how a file begins, never by its name. Decodes nothing.
+"""
 
 from __future__ import annotations
 
-from dataset.pictures.headers import HEAD as HEAD
-from dataset.pictures.headers import format_of as format_of
+import re
+from pathlib import Path
 
-SUFFIXES = {  # of the formats that are read and written; the first is the usual one
+from dataset.errors import UserError
+from dataset.gate import open_regular
+
+SUFFIXES = {  # of the picture formats that are read and written; the first is the usual one
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
     "WebP": (".webp",),
     "TIFF": (".tiff", ".tif"),
     "BMP": (".bmp",),
 }
+PICTURES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".flv", ".m4v", ".ts", ".m2ts")
+WRITTEN_VIDEOS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}  # FFmpeg's names
+
+SIGNATURES = {  # how files begin, also of formats that are not read
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "JPEG": rb"\xff\xd8\xff",
+    "WebP": rb"RIFF....WEBP",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "GIF": rb"GIF8",
+    "AVIF": rb"....ftypavi[fs]",
+    "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
+    "JPEG XL": rb"\xff\x0a|....JXL ",
+    "JPEG 2000": rb"....jP  |\xff\x4f\xff\x51",
+    "OpenEXR": rb"v/1\x01",
+    "Radiance HDR": rb"#\?R(ADIANCE|GBE)",
+    "Photoshop": rb"8BPS",
+    "PDF": rb"%PDF",
+    "BMP": rb"BM....\0\0\0\0",  # a length, then two reserved numbers
+}
+HEAD = 16  # bytes that suffice to tell
+MOST_VIDEO = 1 << 50  # bytes: no limit, as a video is read piece by piece
+
+
+def format_of(head: bytes) -> str | None:
+    """The format of a file by its first `HEAD` bytes: a key of `SIGNATURES`; None: no picture.
+
+    Examples
+    --------
+    >>> format_of(b"GIF89a")
+    'GIF'
+    """
+    found = (name for name, pattern in SIGNATURES.items() if re.match(pattern, head, re.DOTALL))
+    return next(found, None)
+
+
+def readable_format(head: bytes, name: str | Path) -> str:
+    """The format of a file by its first `HEAD` bytes: a key of `SUFFIXES`.
+
+    Raises
+    ------
+    UserError
+        It is of another format, or no picture. ``name`` is what the message calls the file.
+    """
+    found = format_of(head)
+    if found in SUFFIXES:
+        return found
+    what = f"is {found}" if found else "is not a picture" if head else "is empty (0 bytes)"
+    raise UserError(
+        f"{name} {what}. Readable are {', '.join(SUFFIXES)}: convert it to PNG, or leave it out.", 1
+    )
 
 
 def format_for(suffix: str) -> str | None:
-    """The format that a suffix stands for, whatever its case; None: none that is written.
+    """The picture format that a suffix stands for, in any case; None: none that is written.
 
     Examples
     --------
@@ -23,3 +80,37 @@ def format_for(suffix: str) -> str | None:
     'JPEG'
     """
     return next((name for name, all_ in SUFFIXES.items() if suffix.lower() in all_), None)
+
+
+def media_type(name: str) -> str:
+    """The MIME type of a key of `SUFFIXES`.
+
+    Examples
+    --------
+    >>> media_type("WebP")
+    'image/webp'
+    """
+    return f"image/{name.lower()}"
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file has a video's suffix."""
+    return path.suffix.lower() in VIDEOS
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a file found in a folder is a picture or a video by its suffix.
+
+    TypeScript has a suffix of MPEG transport streams: such files are looked into.
+    """
+    suffix = path.suffix.lower()
+    return suffix in PICTURES + VIDEOS and not (suffix == ".ts" and _is_typescript(path))
+
+
+def _is_typescript(path: Path) -> bool:
+    """Whether a ``.ts`` lacks the first byte of an MPEG transport stream."""
+    try:
+        with open_regular(path, MOST_VIDEO) as file:
+            return file.read(1) not in (b"G", b"")
+    except OSError:  # reported when the file is opened to be read
+        return False

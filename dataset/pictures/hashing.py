@@ -1,4 +1,4 @@
-"""Fingerprints of a picture: one of its bytes, one of how it looks."""
+"""Hashes of a picture: of its bytes, and of how it looks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset.pictures.images import Image
 
-SAMPLES = 256  # pixels of the shorter side that the perceptual hash looks at, at least
+SAMPLES = 256  # the perceptual hash looks at this many pixels of the shorter side, at least
 
 
 def sha256(data: bytes) -> str:
@@ -18,7 +18,7 @@ def sha256(data: bytes) -> str:
 
 
 def phash(image: Image) -> str:
-    """64-bit perceptual hash of a picture: near pictures differ in few bits.
+    """64-bit perceptual hash: similar pictures differ in few bits.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def phash(image: Image) -> str:
 
     Notes
     -----
-    The signs, against their median, of the 64 lowest frequencies but the constant one of the
-    discrete cosine transform of the 32x32 grey picture [1]_. It hardly sees brightness: one
-    viewpoint under two suns can hash alike.
+    Each bit says whether one of the 64 lowest frequencies (without the constant) of the discrete
+    cosine transform of the 32x32 grey picture is over their median [1]_. Brightness hardly counts:
+    a viewpoint under two suns can get one hash.
 
     References
     ----------

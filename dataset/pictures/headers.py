@@ -1,7 +1,7 @@
-"""Format, size, pages and scans of a picture, told from its bytes. Decodes nothing.
+"""Size, pages and scans of a picture by its header, and whether the file is cut off. No decoding.
 
-Every number here comes from the file, which may be damaged or made to mislead: whatever does not
-fit is taken for "not stated", and the decoder says what is wrong.
+Every number comes from the file, which may be damaged or hostile: one that makes no sense counts
+as not stated, and the decoder reports what is wrong.
 
 References
 ----------
@@ -18,23 +18,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-CONTENTS = {  # how files begin, also of formats that are not read
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "JPEG": rb"\xff\xd8\xff",
-    "WebP": rb"RIFF....WEBP",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
-    "GIF": rb"GIF8",
-    "AVIF": rb"....ftypavi[fs]",
-    "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
-    "JPEG XL": rb"\xff\x0a|....JXL ",
-    "JPEG 2000": rb"....jP  |\xff\x4f\xff\x51",
-    "OpenEXR": rb"v/1\x01",
-    "Radiance HDR": rb"#\?R(ADIANCE|GBE)",
-    "Photoshop": rb"8BPS",
-    "PDF": rb"%PDF",
-    "BMP": rb"BM....\0\0\0\0",  # a length, then two numbers that are reserved
-}
-HEAD = 16  # bytes that tell
+from dataset.pictures.formats import HEAD, format_of
+
 MOST_DIRECTORIES = 1000  # of a TIFF that are counted
 WIDTH, LENGTH = 256, 257  # tags of TIFF
 SHORT, LONG, LONG8 = 3, 4, 16
@@ -45,28 +30,16 @@ START_OF_SCAN, END = 0xDA, 0xD9
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture states of itself."""
+    """What a picture's header states."""
 
-    format: str  # a key of CONTENTS
+    format: str  # a key of formats.SUFFIXES
     size: tuple[int, int]  # width and height, pixels
-    pages: int = 1  # of a TIFF; more than `MOST_DIRECTORIES` are not counted
+    pages: int = 1  # whole directories of a TIFF, up to `MOST_DIRECTORIES`
     scans: int = 1  # of a JPEG
 
 
-def format_of(head: bytes) -> str | None:
-    """The format of a file by its first 16 bytes: a key of `CONTENTS`; None: not a picture's.
-
-    Examples
-    --------
-    >>> format_of(b"GIF89a")
-    'GIF'
-    """
-    found = (name for name, pattern in CONTENTS.items() if re.match(pattern, head, re.DOTALL))
-    return next(found, None)
-
-
 def read_header(data: bytes) -> Header | None:
-    """What a picture states of itself; None where it does not, or is of a format not read.
+    """What a picture's header states; None: nothing, or the format is not read.
 
     Examples
     --------
@@ -81,31 +54,28 @@ def read_header(data: bytes) -> Header | None:
         return None
 
 
-def _png(data: bytes) -> Header:
-    width, height = struct.unpack_from(">II", data, 16)
-    return Header("PNG", (width, height))
+def is_cut(data: bytes, header: Header) -> bool:
+    """Whether a file is too short for what it states; decoders make room for all of it first.
 
-
-def is_cut_jpeg(data: bytes, size: tuple[int, int]) -> bool:
-    """Whether a JPEG is too short for its size: each block of 8x8 pixels takes a bit at least.
+    A JPEG takes at least one bit for each block of 8x8 pixels; a PNG states the length of each
+    chunk; a TIFF without a whole directory has no pages.
 
     Examples
     --------
-    >>> is_cut_jpeg(bytes(1900), (56_560, 6_894))
+    >>> is_cut(bytes(1900), Header("JPEG", (56_560, 6_894)))
+    True
+    >>> is_cut(bytes(8) + struct.pack(">I4s", 1 << 31, b"IDAT"), Header("PNG", (8, 8)))
     True
     """
-    width, height = size
-    return width * height > 64 * 8 * len(data)
+    width, height = header.size
+    if header.format == "JPEG":
+        return width * height > 64 * 8 * len(data)
+    if header.format == "PNG":
+        return _is_cut_png(data)
+    return header.pages == 0
 
 
-def is_cut_png(data: bytes) -> bool:
-    """Whether a chunk of a PNG is said to be longer than the file: decoders make room for it first.
-
-    Examples
-    --------
-    >>> is_cut_png(b"\\x89PNG\\r\\n\\x1a\\n" + struct.pack(">I4s", 1 << 31, b"IDAT"))
-    True
-    """
+def _is_cut_png(data: bytes) -> bool:
     at = 8
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -115,12 +85,17 @@ def is_cut_png(data: bytes) -> bool:
     return at > len(data)
 
 
+def _png(data: bytes) -> Header:
+    width, height = struct.unpack_from(">II", data, 16)
+    return Header("PNG", (width, height))
+
+
 def _bmp(data: bytes) -> Header:
     if len(data) > 17 and data[14:18] == b"\x0c\0\0\0":  # OS/2's first header has 16 bits
         width, height = struct.unpack_from("<HH", data, 18)
     else:
         width, height = struct.unpack_from("<ii", data, 18)
-    return Header("BMP", (abs(width), abs(height)))  # under 0: from the top row down
+    return Header("BMP", (abs(width), abs(height)))  # negative: from the top row down
 
 
 def _webp(data: bytes) -> Header | None:
@@ -139,7 +114,7 @@ def _webp(data: bytes) -> Header | None:
 
 
 def _jpeg(data: bytes) -> Header | None:
-    """By its first start of a frame. Scans are counted to the end of the first picture."""
+    """Size by the first frame header; scans up to the end of the first picture."""
     size, scans = None, 0
     for marker, at in _markers(data):
         if marker in START_OF_FRAME and size is None:
@@ -150,7 +125,7 @@ def _jpeg(data: bytes) -> Header | None:
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Markers of a JPEG and where their contents are, without those between coded data."""
+    """Markers of a JPEG and where their contents begin, without those within coded data."""
     at = 2
     while True:
         at = data.find(b"\xff", at)
@@ -159,7 +134,7 @@ def _markers(data: bytes) -> Iterator[tuple[int, int]]:
         marker = data[at + 1]
         if marker == END:
             return
-        if marker in (0x00, 0xFF) or marker in ALONE:  # a coded 255, filling, a restart
+        if marker in (0x00, 0xFF) or marker in ALONE:  # an escaped 255, padding, a restart
             at += 1 if marker == 0xFF else 2
             continue
         at += 2
@@ -196,7 +171,7 @@ def _tiff(data: bytes) -> Header:
 
 
 def _directory(data: bytes, order: str, big: bool, at: int) -> tuple[dict[int, int], int]:
-    """Width and length as a directory of TIFF states them, and where the next one is."""
+    """Width and length that a directory of TIFF states, and where the next one is."""
     head, entry, link = ("Q", 20, "Q") if big else ("H", 12, "I")
     (count,) = struct.unpack_from(order + head, data, at)
     at += struct.calcsize(order + head)
@@ -208,7 +183,7 @@ def _directory(data: bytes, order: str, big: bool, at: int) -> tuple[dict[int, i
             code = {SHORT: "H", LONG: "I", LONG8: "Q"}.get(kind, "")
             value_at = place + (12 if big else 8)
             sides[tag] = struct.unpack_from(order + code, data, value_at)[0] if code else 0
-        if tag > LENGTH:  # they stand in rising order
+        if tag > LENGTH:  # they are in ascending order
             break
     return sides, after
 

@@ -1,8 +1,8 @@
-"""File <-> array. Everywhere else a picture is RGB uint8 of shape (H, W, 3).
+"""Frames: file <-> RGB uint8 (H, W, 3), quickly.
 
-Only this file decodes pictures; ``png.py`` beside it encodes them. OpenCV works on byte strings
-and Python opens the files, because OpenCV's own file functions fail silently on non-ASCII paths
-on Windows.
+What matters of a frame is its 8-bit colour; ``picture.py`` reads depth, transparency, profile and
+metadata too. OpenCV decodes byte strings and Python opens the files, as OpenCV's own file
+functions fail silently on non-ASCII paths on Windows.
 """
 
 from __future__ import annotations
@@ -18,24 +18,13 @@ from numpy.typing import NDArray
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.gate import MOST_PICTURE, read_regular
-from dataset.pictures.headers import (
-    HEAD,
-    READERS,
-    Header,
-    format_of,
-    is_cut_jpeg,
-    is_cut_png,
-    read_header,
-)
-from dataset.pictures.limits import TooLarge, check_header
+from dataset.pictures.headers import Header, is_cut
+from dataset.pictures.limits import TooLarge, check_picture
 from dataset.pictures.png import encode_png
 
 Image = NDArray[np.uint8]
 
-READABLE = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-
-
-# For a picture that could not be decoded while others were: once more, alone.
+# A picture that failed beside others is decoded once more, alone: memory may have been short.
 _alone = threading.Lock()
 
 
@@ -47,66 +36,44 @@ def decode(data: bytes, name: str | Path) -> Image:
     data : bytes
         The encoded file.
     name : str or Path
-        What to call it in an error.
+        What an error calls it.
 
     Raises
     ------
     TooLarge
-        It is beyond the limits of ``limits``, or the memory cannot hold it now.
+        It is over a limit of ``limits.py``, or over the free memory.
     UserError
-        The bytes are not a whole picture of a format of `READABLE`.
+        It is damaged, or of no format of ``formats.py``.
     """
     return np.asarray(_decode(data, name, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
 
 
 def decode_unchanged(data: bytes, name: str | Path) -> NDArray[Any]:
-    """Decode to what the file holds: any depth and number of channels; errors as of `decode`."""
+    """Decode to the depth and the channels of the file; raises as `decode`."""
     return np.asarray(_decode(data, name, cv2.IMREAD_UNCHANGED))
 
 
 def _decode(data: bytes, name: str | Path, how: int) -> Any:
-    if not data:
-        raise UserError(f"{name} is empty (0 bytes). Leave it out or record it again.", 1)
     header = check_picture(data, name)
-    cut = header is not None and (
-        (header.format == "PNG" and is_cut_png(data))
-        or (header.format == "JPEG" and is_cut_jpeg(data, header.size))
-    )
-    picture = None if cut else _decoded(data, how)
-    if picture is None and not cut:
-        with _alone:
-            picture = _decoded(data, how)
-            if picture is None and header is not None and not _fits(header):
-                raise TooLarge(
-                    f"{name} takes more memory than is free. Close other programs, or make it "
-                    "smaller.",
-                    1,
-                )
+    if header is not None and is_cut(data, header):
+        raise _damaged(name)
+    picture = _decoded(data, how)
+    if picture is not None:
+        return picture
+    with _alone:
+        picture = _decoded(data, how)
+        if picture is None and header is not None and not _fits(header):
+            raise TooLarge(
+                f"{name} takes more memory than is free. Close other programs, or make it smaller.",
+                1,
+            )
     if picture is None:
-        raise UserError(f"{name} is not a readable picture. Leave it out or convert it to PNG.", 1)
+        raise _damaged(name)
     return picture
 
 
-def check_picture(data: bytes, name: str | Path) -> Header | None:
-    """Refuse what `decode` would not read, or not in a sensible time, by its first bytes alone.
-
-    Returns
-    -------
-    Header or None
-        What the picture states of itself; None where it is damaged.
-
-    Raises
-    ------
-    TooLarge, UserError
-        As of `decode`.
-    """
-    kind = format_of(data[:HEAD])
-    if kind not in READERS:
-        what = f"is {kind}, not" if kind else "is not"
-        raise UserError(f"{name} {what} a readable picture. Leave it out or convert it to PNG.", 1)
-    header = read_header(data)
-    check_header(header, name)
-    return header
+def _damaged(name: str | Path) -> UserError:
+    return UserError(f"{name} is not a readable picture. Leave it out or convert it to PNG.", 1)
 
 
 def _decoded(data: bytes, how: int) -> Any:
@@ -117,7 +84,7 @@ def _decoded(data: bytes, how: int) -> Any:
 
 
 def _fits(header: Header) -> bool:
-    """Whether there is room for what decoding takes: OpenCV does not say why it could not."""
+    """Whether there is memory for decoding; OpenCV does not say why it failed."""
     width, height = header.size
     try:
         np.empty((2, height, width, 3), np.uint8)
@@ -127,7 +94,7 @@ def _fits(header: Header) -> bool:
 
 
 def read_image(path: str | Path) -> Image:
-    """Read a picture file as RGB uint8 (H, W, 3); errors as of `decode`, or it cannot be read."""
+    """Read a file as RGB uint8 (H, W, 3); raises as `decode`, and where it cannot be read."""
     try:
         data = read_regular(path, MOST_PICTURE)
     except OSError as error:
@@ -136,7 +103,7 @@ def read_image(path: str | Path) -> Image:
 
 
 def write_png(path: str | Path, image: Image) -> None:
-    """Write RGB uint8 (H, W, 3) as a lossless PNG, renamed into place."""
+    """Write RGB uint8 (H, W, 3) as a PNG, renamed into place."""
     write_whole(path, encode_png(image))
 
 

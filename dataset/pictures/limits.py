@@ -1,7 +1,7 @@
-"""What a picture or a recording may be at most: stated here, and kept by everything that reads one.
+"""The largest picture or recording that is read, and how much is decoded at once.
 
-Told from the first bytes of a file, before any of it is decoded: a file of some kilobytes can state
-more pixels than a machine has memory for. How much is decoded at once is bounded here, too.
+Checked by the header, before anything is decoded: a file of a few kilobytes can state more pixels
+than a machine has memory for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.pictures.headers import Header
+from dataset.pictures.formats import HEAD, readable_format
+from dataset.pictures.headers import Header, read_header
 
 MOST_PIXELS = 400_000_000  # of a picture: 5 GB once they are float32
 MOST_FRAME_PIXELS = 1 << 27  # of a frame of a session, 134 million: several are measured at once
@@ -24,19 +25,39 @@ MOST_IN_FLIGHT = 200_000_000  # pixels decoded at once by the threads of an impo
 
 
 class TooLarge(UserError):
-    """A picture beyond the limits, or one that the memory cannot hold now: not a broken one."""
+    """The picture is over a limit, or over the free memory. It may be whole."""
 
 
-def check_header(header: Header | None, name: str | Path) -> None:
-    """Refuse a picture by its header; `TooLarge`.
+def check_picture(data: bytes, name: str | Path) -> Header | None:
+    """Refuse a file by its header, before it is decoded.
 
     Parameters
     ----------
-    header : Header or None
-        None: it states nothing, and its decoder has to see.
+    data : bytes
+        The encoded file.
     name : str or Path
-        What to call it in an error.
+        What an error calls it.
+
+    Returns
+    -------
+    Header or None
+        None where it is damaged: the decoder will say so.
+
+    Raises
+    ------
+    TooLarge
+        It is over a limit.
+    UserError
+        It is of no format that is read.
     """
+    readable_format(data[:HEAD], name)
+    header = read_header(data)
+    check_header(header, name)
+    return header
+
+
+def check_header(header: Header | None, name: str | Path) -> None:
+    """Raise `TooLarge` where a header is over a limit. None passes."""
     if header is None:
         return
     width, height = header.size
@@ -48,20 +69,19 @@ def check_header(header: Header | None, name: str | Path) -> None:
         )
     if header.pages > MOST_PAGES:
         raise TooLarge(
-            f"{name} holds over {MOST_PAGES} pages, of which only one would be read. Save the one "
-            "that you need as a single picture.",
+            f"{name} holds over {MOST_PAGES} pages. Save the one you need as a single picture.",
             1,
         )
     if header.scans > MOST_SCANS or header.scans * width * height > MOST_SCANNED:
         raise TooLarge(
-            f"{name} is a JPEG of {header.scans} scans, which would take minutes. Save it anew, or "
-            "convert it to PNG.",
+            f"{name} is a JPEG of {header.scans} scans, which would take minutes. "
+            "Save it again, or convert it to PNG.",
             1,
         )
 
 
 class InFlight:
-    """Lets only so many pixels be decoded at once; one picture alone may have more.
+    """Bounds the pixels decoded at once by several threads. A larger picture is decoded alone.
 
     Parameters
     ----------
@@ -75,7 +95,7 @@ class InFlight:
 
     @contextmanager
     def room(self, pixels: int) -> Iterator[None]:
-        """Wait until so many pixels more may be decoded, and hold their place meanwhile."""
+        """Wait until this many pixels may be decoded as well, and reserve them meanwhile."""
         with self._free:
             self._free.wait_for(lambda: not self._taken or self._taken + pixels <= self._most)
             self._taken += pixels

@@ -1,12 +1,13 @@
-"""The form in which pictures are restored: what stands between files, methods and measures."""
+"""The form in which pictures are restored: between files, methods and metrics."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import UserError
-from dataset.pictures.images import Image
 
 Pixels = NDArray[np.float32]  # (H, W, 3) RGB, display-encoded, in [0, 1]
 
@@ -22,14 +23,14 @@ def pad_reflected(pixels: Pixels, stride: int) -> Pixels:
 
 
 def check_finite(pixels: Pixels, source: str = "the network") -> Pixels:
-    """What a network gave, if it is finite: NaN would be written as black without a word.
+    """The output of a network, if it is finite: NaN would be written as black.
 
     Raises
     ------
     UserError
-        It is not; the source is what to call the network.
+        It is not finite. ``source`` is what the message calls the network.
     """
-    if not np.isfinite(pixels.sum(dtype=np.float64)):  # adding takes no memory, asking each does
+    if not np.isfinite(pixels.sum(dtype=np.float64)):  # a sum takes no memory, a mask does
         raise UserError(
             f"What {source} makes of a picture is not finite (NaN or infinity): its weights are "
             "damaged, or its training diverged. Choose another with --run.",
@@ -38,11 +39,12 @@ def check_finite(pixels: Pixels, source: str = "the network") -> Pixels:
     return pixels
 
 
-def to_image(pixels: Pixels) -> Image:
-    """Floats in [0, 1] -> the nearest uint8; what lies beyond is cut off."""
-    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+def to_image(pixels: Pixels, depth: int = 8) -> NDArray[Any]:
+    """Floats -> the nearest integers of 8 or 16 bits, clipped to [0, 1]."""
+    kind: Any = np.uint16 if depth == 16 else np.uint8
+    return np.rint(np.clip(pixels, 0, 1) * np.iinfo(kind).max).astype(kind)
 
 
-def to_pixels(image: Image) -> Pixels:
-    """uint8 -> floats in [0, 1]."""
-    return np.asarray(image, np.float32) / np.float32(255)
+def to_pixels(image: NDArray[Any]) -> Pixels:
+    """uint8 or uint16 -> floats in [0, 1]."""
+    return np.divide(image, np.float32(np.iinfo(image.dtype).max), dtype=np.float32)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import av
-import numpy as np
 from av.container import Flags, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -18,22 +17,22 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from dataset.errors import UserError
-from dataset.pictures.pixels import Pixels
-from dataset.pictures.recordings import ACCURATE, MATRICES
+from dataset.pictures.pixels import Pixels, to_image
+from dataset.pictures.video_decoding import ACCURATE, MATRICES
 from dataset.pictures.video_reading import Source
 
 Track = Callable[[Packet], list[Packet]]  # a packet of the source -> those of the target
 
-ENCODERS = {  # the best first, each at a quality whose loss is not seen
+ENCODERS = {  # best first, each at a visually lossless quality
     "libx264": {"crf": "16", "preset": "medium"},
     "libx265": {"crf": "17", "preset": "medium"},
     "libvpx-vp9": {"crf": "18", "b": "0", "row-mt": "1"},
 }
-PLAYED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # what players know in MP4
+PLAYED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # what players support in MP4
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 AAC_BITS_S = 96_000  # of a channel
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-OWN = (  # metadata that each file has for itself
+OWN = (  # metadata of the file itself
     *("major_brand", "minor_version", "compatible_brands", "encoder", "duration"),
     *("bps", "number_of_frames", "number_of_bytes"),
 )
@@ -51,18 +50,17 @@ class Target:
         self._matrix = MATRICES[source.colours[2]]
         self._stream = self._add_video(source)
         self._tracks = dict(self._add_others(source))
-        # Without random identities: the same video and network give the same bytes.
+        # No random identifiers: the same video and network give the same bytes.
         exact: Any = Flags.bitexact
         container.flags |= exact.value
         container.metadata.update(_lasting(source.container.metadata))
         container.set_chapters(source.container.chapters())
 
     def write(self, frame: VideoFrame, pixels: Pixels) -> None:
-        """Encode a restored picture at the time of the frame that it was."""
+        """Encode a restored picture at the time of its frame."""
         assert pixels.shape == self._shape, (pixels.shape, self._shape)
-        whole = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
         made = self._reformatter.reformat(
-            VideoFrame.from_ndarray(whole, "rgb24"),
+            VideoFrame.from_ndarray(to_image(pixels), "rgb24"),
             format=self._stream.codec_context.pix_fmt,
             dst_colorspace=self._matrix,
             src_color_range=ColorRange.JPEG,
@@ -74,13 +72,13 @@ class Target:
         self.written += 1
 
     def take(self, packet: Packet) -> None:
-        """Pass on what is not of the moving picture."""
+        """Copy a packet of another track."""
         track = self._tracks.get(packet.stream.index)
         if track is not None:
             self._container.mux(track(packet))
 
     def finish(self) -> None:
-        """Write what the encoders still hold."""
+        """Flush the encoder."""
         self._container.mux(self._stream.encode(None))
 
     def _add_video(self, source: Source) -> VideoStream:
@@ -92,7 +90,7 @@ class Target:
         context = stream.codec_context
         context.width, context.height = source.width, source.height
         odd = source.width % 2 or source.height % 2
-        context.pix_fmt = "yuv444p" if odd else "yuv420p"  # the latter has half a pixel there
+        context.pix_fmt = "yuv444p" if odd else "yuv420p"  # the latter needs even sides
         context.time_base = source.stream.time_base
         context.color_primaries, context.color_trc, context.colorspace = source.colours
         context.color_range = ColorRange.MPEG
@@ -104,7 +102,7 @@ class Target:
         return stream
 
     def _add_others(self, source: Source) -> Iterator[tuple[int, Track]]:
-        """Every other track as it is; sound that the container cannot hold as AAC."""
+        """Every other track unchanged; sound that the container cannot hold becomes AAC."""
         for stream in source.container.streams:
             if stream.index == source.stream.index:
                 continue
@@ -156,7 +154,7 @@ class Target:
 
 
 def _lasting(metadata: dict[str, str]) -> dict[str, str]:
-    """What stays true of a restored video."""
+    """The metadata that holds for the restored video too."""
     return {
         key: value
         for key, value in metadata.items()

@@ -20,8 +20,8 @@ from dataset.labelling.clipping import Mask, clipped_mask
 from dataset.labelling.statistics import HUD_MASK
 from dataset.options import LabelOptions
 from dataset.paths import inside
-from dataset.pictures.images import Image, decode, encode_png, read_image, resize_area
-from dataset.pictures.png import SIGNATURE
+from dataset.pictures.images import Image, decode, read_image, resize_area
+from dataset.pictures.png import SIGNATURE, encode_png
 
 CLIPPED = (255, 0, 200)  # RGB of what is clipped: no sky, sun or aircraft looks like it
 JPEG_START = b"\xff\xd8\xff"

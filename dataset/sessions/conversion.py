@@ -8,8 +8,9 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, read_regular
 from dataset.pictures.hashing import phash, sha256
-from dataset.pictures.images import Image, check_picture, decode, encode_png, resize_area
-from dataset.pictures.limits import InFlight
+from dataset.pictures.images import Image, decode, resize_area
+from dataset.pictures.limits import InFlight, check_picture
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"

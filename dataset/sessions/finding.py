@@ -7,11 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.gate import open_regular
-from dataset.pictures.containers import RECORDINGS
-from dataset.pictures.images import READABLE
-
-MOST_RECORDING = 1 << 50  # bytes: no limit, since it is read piece by piece
+from dataset.pictures.formats import PICTURES, VIDEOS, is_readable
 
 
 def find_importable(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -34,7 +30,7 @@ def find_importable(paths: Sequence[Path], out: Path) -> list[Path]:
             found.setdefault(each.resolve(), each)
     if not found:
         names = ", ".join(str(path) for path in paths)
-        readable = " ".join(READABLE + RECORDINGS)
+        readable = " ".join(PICTURES + VIDEOS)
         raise UserError(f"No pictures or recordings under {names}. Readable are {readable}.")
     return list(found.values())
 
@@ -44,26 +40,10 @@ def _files(path: Path, out: Path) -> Iterator[Path]:
         yield path  # named by hand: tried, whatever it is called
         return
     for each in path.rglob("*"):
-        if each.suffix.lower() not in READABLE + RECORDINGS or each.name.startswith("."):
+        if each.name.startswith(".") or not is_readable(each):
             continue
-        if each.is_file() and out not in each.resolve().parents and not _is_typescript(each):
+        if each.is_file() and out not in each.resolve().parents:
             yield each
-
-
-def has_video_suffix(path: Path) -> bool:
-    """Whether it is called like a recording."""
-    return path.suffix.lower() in RECORDINGS
-
-
-def _is_typescript(path: Path) -> bool:
-    """Whether a ``.ts`` lacks the first byte of an MPEG transport stream."""
-    if path.suffix.lower() != ".ts":
-        return False
-    try:
-        with open_regular(path, MOST_RECORDING) as file:
-            return file.read(1) not in (b"G", b"")
-    except OSError:  # named when its turn comes
-        return False
 
 
 def _natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:

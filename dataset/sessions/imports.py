@@ -23,11 +23,14 @@ from dataset.errors import UserError
 from dataset.files import move_over, part_of
 from dataset.gate import plain
 from dataset.parts import make_marked, move_finished, remove_marked, remove_part_folders
-from dataset.pictures.images import encode_png, resize_area
+from dataset.pictures.formats import is_video
+from dataset.pictures.images import resize_area
 from dataset.pictures.limits import InFlight
-from dataset.pictures.recordings import NS, Reader, Recording, Shot, describe
+from dataset.pictures.png import encode_png
+from dataset.pictures.recordings import Reader, Shot
+from dataset.pictures.video_decoding import NS, Recording, describe
 from dataset.sessions.conversion import frame_of, import_picture
-from dataset.sessions.finding import find_importable, has_video_suffix
+from dataset.sessions.finding import find_importable
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
 
 TIMES_OF_RECORDING = "recording"  # in session.json: the times are those of the pictures
@@ -126,8 +129,8 @@ def import_files(
     """
     _check(session, label, fps)
     files = find_importable(paths, out)
-    pictures = [each for each in files if not has_video_suffix(each)]
-    films, skipped = _describe_all([each for each in files if has_video_suffix(each)])
+    pictures = [each for each in files if not is_video(each)]
+    films, skipped = _describe_all([each for each in files if is_video(each)])
     targets = _targets(out, session, bool(pictures), films, skipped)
     total = len(pictures) + sum(film.intervals(fps) for _, film in targets if film)
     progress = _Progress(on_progress, total)

@@ -15,11 +15,18 @@ from pathlib import Path
 
 from dataset.errors import UserError
 from dataset.gate import MOST_TABLE, open_regular
-from dataset.pictures.formats import HEAD, SUFFIXES, format_for, format_of
+from dataset.pictures.formats import (
+    HEAD,
+    PICTURES,
+    SUFFIXES,
+    VIDEOS,
+    WRITTEN_VIDEOS,
+    format_for,
+    format_of,
+    is_readable,
+    is_video,
+)
 
-PICTURES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
-WRITTEN_VIDEOS = (".mp4", ".mkv", ".mov")  # others become the first
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
 LONGEST_PART = 255  # bytes of one name
 COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
@@ -84,11 +91,6 @@ def plan_jobs(
         raise UserError(jobs[0].fault)
     _check_outputs([job for job in jobs if not job.fault], naming.overwrite)
     return jobs
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file is a video by its suffix."""
-    return path.suffix.lower() in VIDEOS
 
 
 def output_path(
@@ -170,7 +172,7 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
 
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
     """In natural order, those that can be read and are no results of earlier runs."""
-    readable = [path for path in paths if path.suffix.lower() in PICTURES + VIDEOS]
+    readable = [path for path in paths if is_readable(path)]
     sources = {path.with_suffix("") for path in readable}
 
     def is_result(path: Path) -> bool:
@@ -207,7 +209,7 @@ def _plan(found: _Found, naming: Naming, several: bool) -> Job:
 
 def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
     """The file of -o, if it is one that this input can become."""
-    known = WRITTEN_VIDEOS if is_video(source) else PICTURES
+    known = tuple(WRITTEN_VIDEOS) if is_video(source) else PICTURES
     if out.suffix.lower() not in known:
         raise UserError(f"{out} is no name for what becomes of {source}. Use {' '.join(known)}.")
     asked = None if naming.ext == "auto" or is_video(source) else format_for(f".{naming.ext}")
@@ -219,7 +221,7 @@ def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
 def _extension(source: Path, ext: str) -> str:
     """The suffix of the result; that of a file named wrongly is mended."""
     if is_video(source):
-        return source.suffix if source.suffix.lower() in WRITTEN_VIDEOS else WRITTEN_VIDEOS[0]
+        return source.suffix if source.suffix.lower() in WRITTEN_VIDEOS else ".mp4"
     if ext != "auto":
         return f".{ext}"
     found = _format_in(source) or format_for(source.suffix) or "PNG"

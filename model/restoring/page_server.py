@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from dataset.errors import UserError
 from dataset.local_page import PageGuard, bind_page, make_page, serve_page
 from dataset.local_server import PageServer
-from dataset.pictures.formats import SUFFIXES
+from dataset.pictures.formats import PICTURES
 from model.restoring.methods import OnShare, Restore
 from model.restoring.queue import Encoded, Full, Job, RestoringQueue, ServeLimits
 
@@ -43,7 +43,7 @@ class RestorePage:
         limits = self.queue.limits
         return jsonify(
             limits={"bytes": limits.upload_bytes, "pixels": limits.pixels},
-            suffixes=[each for all_ in SUFFIXES.values() for each in all_],
+            suffixes=PICTURES,
             pictures=[self._describe(job) for job in self.queue.jobs()],
         )
 

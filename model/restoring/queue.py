@@ -20,20 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from dataset.errors import UserError
-from dataset.pictures.decoding import OPENERS, decoding, open_image
-from dataset.pictures.formats import HEAD, SUFFIXES, format_for, format_of
-from dataset.pictures.picture import Picture, decode_picture, encode_picture, losses
+from dataset.pictures.encoding import encode_picture, losses
+from dataset.pictures.formats import SUFFIXES, format_for, media_type
+from dataset.pictures.picture import Picture, decode_picture, read_size
 from dataset.pictures.pixels import check_finite
 from dataset.review.thumbnails import make_thumbnail
 from model.restoring.methods import OnShare, Restore
 
-MEDIA_TYPES = {  # by format; browsers show all of them but TIFF
-    "PNG": "image/png",
-    "JPEG": "image/jpeg",
-    "WebP": "image/webp",
-    "BMP": "image/bmp",
-    "TIFF": "image/tiff",
-}
 THUMBNAIL_PX = 160  # longer side, pixels
 LONGEST_NAME = 120  # characters
 
@@ -206,13 +199,8 @@ class RestoringQueue:
 
     def _measure(self, job: Job) -> tuple[int, int]:
         """Width and height by the file's header; ``UserError`` where it is turned away."""
-        kind, path = format_of(job.data[:HEAD]), Path(job.name)
-        if kind not in OPENERS:
-            raise UserError(
-                f"{job.name} is {kind or 'not a picture'}. Readable are {', '.join(SUFFIXES)}."
-            )
-        with self._decoding, decoding(path):
-            width, height = open_image(job.data, kind, path).size
+        with self._decoding:
+            width, height = read_size(job.data, job.name)
         if width * height > self.limits.pixels:
             raise UserError(
                 f"{job.name} has {width}x{height} pixels, over the "
@@ -235,7 +223,7 @@ class RestoringQueue:
         restored = replace(picture, pixels=pixels)
         suffix = suffix_for(job.name, picture.format)
         job.notes = picture.notes + losses(restored, suffix)
-        job.result = Encoded(encode_picture(restored, suffix), MEDIA_TYPES[picture.format])
+        job.result = Encoded(encode_picture(restored, suffix), media_type(picture.format))
         job.result_name = f"{Path(job.name).stem}_restored{suffix}"
         job.after = as_png(restored) if picture.format == "TIFF" else job.result
         job.thumbnail = thumbnail(restored)
@@ -279,18 +267,18 @@ def shown_before(picture: Picture, data: bytes) -> Encoded:
     turned = picture.format != "JPEG" and picture.exif is not None  # not everywhere upright
     if picture.format == "TIFF" or turned:
         return as_png(picture)
-    return Encoded(data, MEDIA_TYPES[picture.format])
+    return Encoded(data, media_type(picture.format))
 
 
 def as_png(picture: Picture) -> Encoded:
-    return Encoded(encode_picture(picture, ".png"), MEDIA_TYPES["PNG"])
+    return Encoded(encode_picture(picture, ".png"), media_type("PNG"))
 
 
 def thumbnail(picture: Picture) -> Encoded:
     """A small JPEG."""
     step = max(1, max(picture.size) // (4 * THUMBNAIL_PX))
     small = np.rint(picture.pixels[::step, ::step].clip(0, 1) * 255).astype(np.uint8)
-    return Encoded(make_thumbnail(small, THUMBNAIL_PX), MEDIA_TYPES["JPEG"])
+    return Encoded(make_thumbnail(small, THUMBNAIL_PX), media_type("JPEG"))
 
 
 def describe(error: Exception) -> str:

@@ -15,12 +15,13 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.parts import is_being_written, remove_parts
+from dataset.pictures.encoding import write_picture
 from dataset.pictures.images import Image
-from dataset.pictures.picture import Picture, read_picture, write_picture
+from dataset.pictures.montage import side_by_side
+from dataset.pictures.picture import Picture, read_picture
 from dataset.pictures.pixels import to_image
 from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
-from model.restoring.compare import compare
 from model.restoring.inputs import COMPARED, Job, Naming, plan_jobs
 from model.restoring.methods import Restore, open_method
 from model.restoring.video import restore_video
@@ -114,7 +115,7 @@ def _restore_picture(job: Job, method: Restore, options: RestoreOptions) -> Outc
     if options.compare:
         path = compared_path(job.target)
         _claim(path)
-        shown = compare(panels(picture, restored, options.reference))
+        shown = side_by_side(panels(picture, restored, options.reference))
         write_whole(path, encode_png(shown), options.overwrite)
         notes += (f"compared in {path.name}",)
     return Outcome(job.source, job.target, picture.size, notes=notes)

@@ -18,14 +18,13 @@ from av.container import OutputContainer
 
 from dataset.errors import UserError
 from dataset.files import written_aside
+from dataset.pictures.formats import WRITTEN_VIDEOS
 from dataset.pictures.pixels import Pixels
-from dataset.pictures.recordings import describe
+from dataset.pictures.video_decoding import describe
 from dataset.pictures.video_reading import Source
 from dataset.pictures.video_writing import Target
 
 Progress = Callable[[int, int | None], None]  # frames done, frames to expect
-
-CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def restore_video(
     Parameters
     ----------
     source, target : Path
-        The target's name only ever stands for a whole video; its suffix is one of `CONTAINERS`.
+        The target's name only ever stands for a whole video; its suffix is one of `WRITTEN_VIDEOS`.
     restore : callable
         (H, W, 3) float32 in [0, 1], RGB, upright -> the same shape.
     on_progress : callable, optional
@@ -91,9 +90,10 @@ def restore_video(
         As `read_facts`; or the frames change their size, the target exists or cannot be written,
         or PyAV has no encoder.
     """
-    container = CONTAINERS.get(target.suffix.lower())
+    container = WRITTEN_VIDEOS.get(target.suffix.lower())
     if container is None:
-        raise UserError(f"{target}: videos are written as {' '.join(CONTAINERS)}. Use one of them.")
+        kinds = " ".join(WRITTEN_VIDEOS)
+        raise UserError(f"{target}: videos are written as {kinds}. Use one of them.")
     facts = read_facts(source)
     with Source(describe(source)) as incoming:
         with _written(target, container, replaces) as opened:

@@ -11,7 +11,7 @@ import numpy as np
 from capture.recording.spool import Spool
 from capture.recording.workers import Job
 from dataset.pictures.hashing import phash, sha256
-from dataset.pictures.images import encode_png
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
 from helpers.made_sessions import frame, make_session, make_sweep
 from helpers.made_videos import film as make_film

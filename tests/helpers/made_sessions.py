@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.pictures.images import encode_png
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
 
 SECOND = 1_000_000_000

@@ -23,7 +23,8 @@ from capture.locks import is_recorder_running
 from capture.options import CaptureOptions
 from capture.recording.ledger import count_lines
 from capture.recording.repair import repair_session
-from dataset.pictures.images import encode_png, read_image
+from dataset.pictures.images import read_image
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import SPOOL, read_lines, read_session
 
 CLI = [sys.executable, str(ROOT / "cli.py")]

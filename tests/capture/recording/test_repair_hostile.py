@@ -29,7 +29,7 @@ from capture.recording.spool_to_png import SpoolToPng
 from capture.recording.workers import GrabbedFrame
 from dataset.errors import UserError
 from dataset.pictures.hashing import phash, sha256
-from dataset.pictures.images import encode_png
+from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import (
     FRAMES_FILE,
     SPOOL,

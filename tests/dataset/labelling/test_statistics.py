@@ -21,7 +21,8 @@ from dataset.errors import UserError
 from dataset.labelling.labels import label_captures, options_used, read_labels, write_labels
 from dataset.labelling.statistics import STATISTICS_FILE, StatisticsTask, measure_file, why_unfit
 from dataset.options import LabelOptions
-from dataset.pictures.images import encode_png, write_png
+from dataset.pictures.images import write_png
+from dataset.pictures.png import encode_png
 
 
 def three_frames(captures: Path, name: str = "flight", **values: object) -> Path:

@@ -186,9 +186,9 @@ def test_pipes_and_devices_are_no_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (saved(scene(), "GIF"), "is GIF, not a readable picture"),
-        (b"P6 40000 40000 255\n", "is not a readable picture"),
-        (b"#?RADIANCE\n\n-Y 40000 +X 40000\n", "is Radiance HDR, not a readable picture"),
+        (saved(scene(), "GIF"), "is GIF. Readable are PNG"),
+        (b"P6 40000 40000 255\n", "is not a picture"),
+        (b"#?RADIANCE\n\n-Y 40000 +X 40000\n", "is Radiance HDR. Readable are PNG"),
     ],
 )
 def test_formats_that_are_not_on_the_list_are_not_decoded(data: bytes, words: str) -> None:

@@ -18,9 +18,11 @@ from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from dataset.pictures import pngs
+from dataset.pictures import png
+from dataset.pictures.encoding import encode_picture, losses, write_picture
 from dataset.pictures.exif import PREFIX, orientation_of
-from dataset.pictures.picture import Picture, encode_picture, losses, read_picture, write_picture
+from dataset.pictures.metadata import Metadata
+from dataset.pictures.picture import Picture, read_picture
 
 KINDS = some.sampled_from([np.uint8, np.uint16])
 
@@ -99,8 +101,8 @@ def test_colours_that_stand_for_transparent_become_alpha(tmp_path: Path) -> None
 @pytest.mark.parametrize("channels", [1, 3])
 def test_of_16_bits_too(tmp_path: Path, channels: int) -> None:
     samples = scene(channels, np.uint16).reshape(24, 36, channels)
-    clear = pngs.chunk(b"tRNS", samples[3, 4].astype(">u2").tobytes())
-    picture = read(pngs.encode(samples, clear), tmp_path)
+    clear = png.chunk(b"tRNS", samples[3, 4].astype(">u2").tobytes())
+    picture = read(png.encode_samples(samples, extra=clear), tmp_path)
     assert picture.alpha is not None
     assert np.array_equal(picture.alpha == 0, (samples == samples[3, 4]).all(axis=2))
     assert np.array_equal(whole(picture.pixels, np.uint16)[..., :channels], samples)
@@ -157,10 +159,10 @@ def test_16_bits_are_turned_too_and_dots_with_them(tmp_path: Path, orientation: 
     samples = np.arange(2 * 3 * 3, dtype=np.uint16).reshape(2, 3, 3) * 3000
     turned = upside(orientation, np.arange(6, dtype=np.uint8).reshape(2, 3))
     stored = samples.reshape(6, 3)[turned]
-    about = pngs.describe(None, exif(orientation), XMP, (300, 150))
+    about = Metadata(exif=exif(orientation), xmp=XMP, dpi=(300, 150))
     extra = [(274, "H", 1, orientation, True), (700, "B", len(XMP), XMP, True)]
     files = (
-        pngs.encode(stored, about),
+        png.encode_samples(stored, about),
         tiff(stored, photometric="rgb", extratags=extra, resolution=(300, 150), resolutionunit=2),
     )
     for data in files:
@@ -172,12 +174,23 @@ def test_16_bits_are_turned_too_and_dots_with_them(tmp_path: Path, orientation: 
 
 
 def test_the_word_of_xmp_alone_turns_nothing(tmp_path: Path) -> None:
-    in_png = pngs.encode(scene(), pngs.describe(None, None, XMP, None))
+    in_png = png.encode_samples(scene(), Metadata(xmp=XMP))
     in_tiff = tiff(scene(), photometric="rgb", extratags=[(700, "B", len(XMP), XMP, True)])
     for data in (in_png, in_tiff):
         picture = read(data, tmp_path)
         assert picture.size == (36, 24)
         assert picture.xmp == XMP
+
+
+def test_exif_says_upright_though_its_thumbnail_is_damaged(tmp_path: Path) -> None:
+    block = bytearray(exif(6, saved(scene(height=8, width=8), "JPEG")))
+    order = "<" if block[:2] == b"II" else ">"
+    (first,) = struct.unpack_from(order + "4xI", block)
+    (count,) = struct.unpack_from(order + "H", block, first)
+    struct.pack_into(order + "I", block, first + 2 + 12 * count, 2**31)  # beyond the end
+    picture = read(saved(scene(), "JPEG", exif=PREFIX + bytes(block)), tmp_path)
+    assert picture.size == (24, 36)
+    assert orientation_of(picture.exif) == 1
 
 
 def test_a_thumbnail_goes_and_the_makers_note_stays_where_it_was(tmp_path: Path) -> None:
@@ -211,7 +224,7 @@ def test_metadata_goes_from_each_format_to_each(tmp_path: Path, suffix: str) -> 
 
 def test_chunks_that_say_what_numbers_mean_are_kept(tmp_path: Path) -> None:
     gamma = (b"gAMA", struct.pack(">I", 100_000))
-    data = pngs.encode(scene(), pngs.describe(None, None, None, None, [gamma]))
+    data = png.encode_samples(scene(), Metadata(png_colour=(gamma,)))
     picture = read(data, tmp_path)
     assert picture.png_colour == (gamma,)
     with Image.open(io.BytesIO(encode_picture(picture, ".png"))) as shown:
@@ -280,7 +293,7 @@ def test_what_a_format_cannot_hold_is_rounded_or_left_out_and_told(
     tmp_path: Path, suffix: str, kind: Any
 ) -> None:
     samples = scene(4, kind)
-    picture = replace(read(pngs.encode(samples), tmp_path), icc=SRGB, exif=exif())
+    picture = replace(read(png.encode_samples(samples), tmp_path), icc=SRGB, exif=exif())
     notes = write_picture(tmp_path / f"a{suffix}", picture)
     assert any("rounded to 8 bits" in note for note in notes) == (kind is np.uint16)
     assert any("transparency" in note for note in notes) == (suffix == ".jpg")
@@ -318,14 +331,26 @@ def test_values_beyond_the_range_are_clipped(tmp_path: Path) -> None:
 
 def test_the_name_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "really a png.jpg"
-    path.write_bytes(pngs.encode(scene(4, np.uint16)))
+    path.write_bytes(png.encode_samples(scene(4, np.uint16)))
     picture = read_picture(path)
     assert (picture.format, picture.depth, picture.alpha is None) == ("PNG", 16, False)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_grey_with_alpha_reads_the_same_elsewhere(kind: Any) -> None:
+    samples = scene(2, kind)
+    data = png.encode_samples(samples)
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # as BGR and alpha
+    assert found.dtype == kind
+    assert np.array_equal(found, samples[..., [0, 0, 0, 1]])
+    with Image.open(io.BytesIO(data)) as shown:
+        eight = samples if kind is np.uint8 else samples >> 8
+        assert np.array_equal(np.asarray(shown.convert("LA")), eight)
+
+
 def test_opencv_reads_the_same_as_others_do() -> None:
     samples = scene(4, np.uint16)
-    found = cv2.imdecode(np.frombuffer(pngs.encode(samples), np.uint8), cv2.IMREAD_UNCHANGED)
+    found = cv2.imdecode(np.frombuffer(png.encode_samples(samples), np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(found[..., [2, 1, 0, 3]], samples)
     data = encode_picture(Picture(scene() / np.float32(255), depth=16), ".tiff")
     assert np.array_equal(tifffile.imread(io.BytesIO(data)), scene().astype(np.uint16) * 257)

@@ -18,15 +18,16 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from dataset.errors import UserError
-from dataset.pictures import decoding, pngs
+from dataset.pictures import decoding, png
 from dataset.pictures.decoding import MOST_PIXELS, open_image
+from dataset.pictures.encoding import encode_picture, losses, write_picture
 from dataset.pictures.exif import PREFIX
 from dataset.pictures.images import decode
-from dataset.pictures.picture import Picture, encode_picture, losses, read_picture, write_picture
+from dataset.pictures.picture import Picture, read_picture
 
 FILES = {
     "png": saved(scene(4), "PNG"),
-    "png16": pngs.encode(scene(3, np.uint16)),
+    "png16": png.encode_samples(scene(3, np.uint16)),
     "jpeg": saved(scene(), "JPEG", exif=PREFIX + exif(6)),
     "progressive": saved(scene(), "JPEG", progressive=True),
     "webp": saved(scene(), "WEBP", exif=exif(6)),
@@ -99,7 +100,7 @@ def bombs() -> dict[str, bytes]:
     """Headers of pictures of 60,000 x 60,000 pixels, in a few bytes."""
     side = 60_000
     header = struct.pack(">II5B", side, side, 8, 2, 0, 0, 0)
-    rows = pngs.chunk(b"IDAT", zlib.compress(bytes(1000))) + pngs.chunk(b"IEND", b"")
+    rows = png.chunk(b"IDAT", zlib.compress(bytes(1000))) + png.chunk(b"IEND", b"")
     frame = struct.pack(">BHHB", 8, side, side, 1) + bytes([1, 0x11, 0])
     jpeg = saved(scene(1), "JPEG")
     start = jpeg.index(b"\xff\xc0")
@@ -111,7 +112,7 @@ def bombs() -> dict[str, bytes]:
         at = large.index(struct.pack("<HH", tag, 4))
         large = large[:at] + struct.pack("<HHII", tag, 4, 1, side) + large[at + 12 :]
     return {
-        "png": pngs.SIGNATURE + pngs.chunk(b"IHDR", header) + rows,
+        "png": png.SIGNATURE + png.chunk(b"IHDR", header) + rows,
         "jpeg": jpeg[: start + 4] + frame + jpeg[start + 4 + len(frame) :],
         "bmp": bytes(bmp),
         "tiff": large,
@@ -125,9 +126,9 @@ def test_bombs_are_refused_by_their_header(tmp_path: Path, name: str) -> None:
 
 
 def test_a_bomb_of_text_is_refused(tmp_path: Path) -> None:
-    text = pngs.chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 27)))
+    text = png.chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 27)))
     with pytest.raises(UserError, match="cannot be decoded"):
-        read(pngs.encode(scene(), text), tmp_path)
+        read(png.encode_samples(scene(), extra=text), tmp_path)
 
 
 def test_large_pictures_that_pillow_would_refuse_are_decoded() -> None:
@@ -136,7 +137,7 @@ def test_large_pictures_that_pillow_would_refuse_are_decoded() -> None:
     for name in ("PNG", "TIFF"):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            image = open_image(saved(Image.new("1", (side, side)), name), name, Path("large"))
+            image = open_image(saved(Image.new("1", (side, side)), name), Path("large"))
             image.load()
         assert image.size == (side, side)
 

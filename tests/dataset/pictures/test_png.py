@@ -34,7 +34,7 @@ def test_every_bit_comes_back_in_opencv_and_pillow(picture: np.ndarray) -> None:
 
 def test_without_isa_l_zlib_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
-    monkeypatch.setattr(dataset.png, "deflate", zlib)
+    monkeypatch.setattr(dataset.pictures.png, "deflate", zlib)
     assert np.array_equal(decode(encode_png(picture), "picture"), picture)
 
 

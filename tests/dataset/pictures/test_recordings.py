@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from dataset.errors import UserError
 from dataset.options import SplitOptions
-from dataset.pictures.images import Image, encode_png, read_image
-from dataset.pictures.recordings import NS, Grid, Reader, describe, turn
+from dataset.pictures.images import Image, read_image
+from dataset.pictures.png import encode_png
+from dataset.pictures.recordings import Grid, Reader
+from dataset.pictures.video_decoding import NS, describe, turn
 from dataset.sessions.imports import ImportSummary, import_files
 from dataset.sessions.manifest import Frame, read_frames, read_session
 from dataset.splitting.split import split_captures

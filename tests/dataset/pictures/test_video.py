@@ -281,7 +281,7 @@ def test_names_may_hold_anything(tmp_path: Path) -> None:
     target = folder / "out%03d #?é.mp4"
     restore_video(source, target, unchanged)
     assert len(times_of(target)) == 3
-    with pytest.raises(UserError, match=r"written as \.mp4 \.mov \.mkv"):
+    with pytest.raises(UserError, match=r"written as \.mp4 \.mkv \.mov"):
         restore_video(source, tmp_path / "b.avi", unchanged)
 
 

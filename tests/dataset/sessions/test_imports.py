@@ -18,7 +18,8 @@ from dataset.errors import UserError
 from dataset.files import part_of
 from dataset.parts import OWN_MARKER, make_marked
 from dataset.pictures.hashing import sha256
-from dataset.pictures.images import encode_png, read_image
+from dataset.pictures.images import read_image
+from dataset.pictures.png import encode_png
 from dataset.sessions.imports import ImportedSession, import_files
 from dataset.sessions.manifest import find_sessions, read_frames, read_session
 
@@ -96,7 +97,7 @@ def test_unreadable_files_are_skipped_and_named(shots: Path, tmp_path: Path) -> 
 def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(b"junk")
-    with pytest.raises(UserError, match=r"^[^ ]*a\.png is not a readable picture"):
+    with pytest.raises(UserError, match=r"^[^ ]*a\.png is not a picture"):
         import_one([tmp_path / "a.png"], tmp_path / "captures")
     with pytest.raises(UserError, match=r"None of 2 files.*a\.png"):
         import_one([tmp_path], tmp_path / "captures")

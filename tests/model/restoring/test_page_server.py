@@ -209,7 +209,7 @@ def test_a_bomb_is_refused_by_its_header(guest: Guest, side: int) -> None:
 
 
 HOSTILE = {
-    "empty": (b"", "is not a picture"),
+    "empty": (b"", "is empty (0 bytes)"),
     "html": (b"<html><script>alert(1)</script></html>", "is not a picture"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "is not a picture"),
     "gif": (b"GIF89a" + bytes(20), "is GIF"),

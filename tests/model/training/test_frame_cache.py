@@ -289,7 +289,7 @@ def test_a_full_disk_keeps_frames_in_memory_and_leaves_nothing(small_disk: Path)
 
 def test_a_picture_that_cannot_be_read_is_named_and_leaves_nothing(data: Path) -> None:
     (data / "trainA" / "000001.png").write_bytes(b"not a picture")
-    with pytest.raises(UserError, match=r"000001\.png is not a readable picture"):
+    with pytest.raises(UserError, match=r"000001\.png is not a picture"):
         open_frames(data, "trainA", 32, 0)
     assert not cached(data)
     with pytest.raises(UserError, match=r"000001\.png"):  # and the lock was let go

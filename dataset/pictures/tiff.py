@@ -1,6 +1,6 @@
-"""TIFF files: what one says of its picture, and an encoder for 8 and 16 bits that keeps it.
+"""TIFF: its EXIF, whether a file is whole, and an encoder for 8 and 16 bits with metadata.
 
-Pillow reads TIFF and arranges its tags, but writes no more than 8 bits of a colour picture.
+Pillow reads TIFF and arranges tags, but writes colour in 8 bits only; ``decoding.py`` decodes.
 
 References
 ----------
@@ -20,10 +20,10 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from dataset.pictures.exif import ORIENTATION, PREFIX
-from dataset.pictures.png import deflate
-from dataset.pictures.pngs import Samples
+from dataset.pictures.metadata import Metadata
+from dataset.pictures.png import Samples, deflate
 
-# Tags that speak of the subject. The others describe the file, or point into it.
+# Tags that describe the subject. The others describe the file, or point into it.
 DIRECTORIES = (34665, 34853)  # EXIF, GPS
 KEPT = (
     *(269, 270, 271, 272, 305, 306, 315, 316),  # document, description, make … artist, host
@@ -39,13 +39,12 @@ DAMAGED = (  # what Pillow raises on tags that are
 STORED, DEFLATE, DIFFERENCES = 1, 8, 2  # compression, predictor
 SEPARATE, YCBCR = 2, 6  # of channels, and of colours
 LONG = 4
-CLASSIC = 42  # the version of files with places of 32 bits
 STRIP = 1 << 20  # bytes before compression
 LEVEL = 2  # of deflate
 
 
 def pages_of(image: TiffImageFile) -> int:
-    """Pages that are pictures of their own; the first is current afterwards."""
+    """Number of pages, without reduced copies; seeks to the first."""
     count = 0
     for page in range(image.n_frames):
         image.seek(page)
@@ -55,14 +54,13 @@ def pages_of(image: TiffImageFile) -> int:
 
 
 def check_whole(image: TiffImageFile, data: bytes) -> None:
-    """Find a file cut off before libtiff does, which would tell so on the terminal.
+    """Detect a cut-off file before libtiff does, which would print to the terminal.
 
     Raises
     ------
     ValueError
-        The tags or a part of the picture lie beyond the end of the file, or are not there at all.
+        A part of the picture is missing, or beyond the end of the file.
     """
-    check_tags(data)
     tags = image.tag_v2
     _check_parts(tags, len(data))
     for places, lengths in PARTS:
@@ -72,7 +70,7 @@ def check_whole(image: TiffImageFile, data: bytes) -> None:
 
 
 def _check_parts(tags: ImageFileDirectory_v2, size: int) -> None:
-    """Refuse a picture that states more rows than the file has: Pillow leaves them black."""
+    """Refuse a file with fewer rows than it states: Pillow would leave the others black."""
     width, height, samples = tags[256], tags[257], tags.get(277, 1)
     planes = samples if tags.get(284, 1) == SEPARATE else 1
     if 322 in tags:  # tiles
@@ -85,18 +83,8 @@ def _check_parts(tags: ImageFileDirectory_v2, size: int) -> None:
         raise ValueError("a part of its picture is not there")
 
 
-def check_tags(data: bytes) -> None:
-    """Raise ``ValueError`` where the tags of the first page are cut off; not of BigTIFF."""
-    order = ">" if data[:2] == b"MM" else "<"
-    version, first = struct.unpack_from(order + "2xHI", data)
-    if version == CLASSIC:
-        (count,) = struct.unpack_from(order + "H", data, first)
-        if first + 2 + 12 * count + 4 > len(data):
-            raise ValueError("it ends within its tags")
-
-
 def exif_of(image: TiffImageFile) -> bytes | None:
-    """What the current page tells of its subject, as a block of EXIF; None: nothing."""
+    """The EXIF of the current page as a block of its own; None: there is none."""
     found, block = image.getexif(), Image.Exif()
     for tag in KEPT:
         if tag in found:
@@ -107,26 +95,19 @@ def exif_of(image: TiffImageFile) -> bytes | None:
     return block.tobytes().removeprefix(PREFIX) if len(block) else None
 
 
-def encode(
-    samples: Samples,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-) -> bytes:
+def encode(samples: Samples, about: Metadata) -> bytes:
     """Encode losslessly as TIFF, compressed by deflate.
 
     Parameters
     ----------
     samples : (H, W, C) uint8 or uint16
         Grey, grey and alpha, RGB, or RGB and alpha.
+    about : Metadata
     """
     rows = max(1, STRIP // samples[0].nbytes)
     strips = [_strip(samples[top : top + rows]) for top in range(0, len(samples), rows)]
     tags = ImageFileDirectory_v2()
-    for tag, value in _layout(samples, rows).items():
-        tags[tag] = value
-    for tag, value in _subject(icc, exif, xmp, dpi).items():
+    for tag, value in (_layout(samples, rows) | _subject(about)).items():
         tags[tag] = value
     lengths = [len(strip) for strip in strips]
     for tag, values in ((273, [0, *accumulate(lengths)][:-1]), (279, lengths)):
@@ -138,7 +119,7 @@ def encode(
 
 
 def _layout(samples: Samples, rows: int) -> dict[int, Any]:
-    """The tags by which a file is decoded, but for its strips' places."""
+    """The tags needed to decode, without the places of the strips."""
     height, width, channels = samples.shape
     alpha = channels in (2, 4)
     tags: dict[int, Any] = {
@@ -155,21 +136,20 @@ def _layout(samples: Samples, rows: int) -> dict[int, Any]:
     return tags | ({338: 2} if alpha else {})  # 2: alpha by which nothing was multiplied
 
 
-def _subject(
-    icc: bytes | None, exif: bytes | None, xmp: bytes | None, dpi: tuple[float, float] | None
-) -> dict[int, Any]:
+def _subject(about: Metadata) -> dict[int, Any]:
+    """The tags that hold metadata."""
     tags: dict[int, Any] = {ORIENTATION: 1}
-    if dpi:
-        tags |= {282: dpi[0], 283: dpi[1], 296: 2}  # 2: inches
-    if icc:
-        tags[34675] = icc
-    if xmp:
-        tags[700] = xmp
-    return tags | (_tags_of(exif) if exif else {})
+    if about.dpi:
+        tags |= {282: about.dpi[0], 283: about.dpi[1], 296: 2}  # 2: inches
+    if about.icc:
+        tags[34675] = about.icc
+    if about.xmp:
+        tags[700] = about.xmp
+    return tags | (_tags_of(about.exif) if about.exif else {})
 
 
 def _tags_of(exif: bytes) -> dict[int, Any]:
-    """The tags of a block that tell of the subject, but for damaged ones."""
+    """The tags of EXIF that describe the subject, without damaged ones."""
     block = Image.Exif()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -185,7 +165,7 @@ def _tags_of(exif: bytes) -> dict[int, Any]:
 
 
 def _writable(tags: dict[int, Any], group: int | None = None) -> dict[int, Any]:
-    """The tags whose values are of a type that TIFF has for them."""
+    """The tags whose values have a type that TIFF allows."""
 
     def is_fine(tag: int) -> bool:
         alone = ImageFileDirectory_v2(group=group)
@@ -201,7 +181,7 @@ def _writable(tags: dict[int, Any], group: int | None = None) -> dict[int, Any]:
 
 
 def _strip(samples: Samples) -> bytes:
-    """Some rows: each sample less that of the pixel to the left, compressed, low byte first."""
+    """Rows as differences to the pixel on the left, low byte first, compressed."""
     rows = samples.copy()
     rows[:, 1:] -= samples[:, :-1]
     little = rows.astype(rows.dtype.newbyteorder("<"), copy=False)
