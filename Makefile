@@ -1,11 +1,5 @@
-# make demo    from a game to a restored picture, then open demo/index.html
-# make test    the tests
-# make check   lint, types and tests: what CI runs
-# make bench   the measurements behind docs/LOG.md
-# make soak    what takes long: half an hour of recording; every command with every fault at every
-#              change of a file, and twice at once; every reader fed with damaged files
-#
-# Each makes its own environment in .venv first, and installs what is missing.
+# `make help` lists what can be made. Each target makes its own environment in .venv first, and
+# installs what is missing.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,23 +8,35 @@ STAMP := $(VENV)/.installed
 PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv \
     python3-dev gcc libc6-dev x11-xserver-utils
 
-.PHONY: demo test check lint format bench soak clean system browser
+# Neighbouring tests share fixtures: a worker begins with a part of them in their order, and takes
+# over from another when it has no more. Each worker holds up to 2 GB.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-demo: $(STAMP)
+.PHONY: help demo test test-fast check lint format hooks bench soak clean system browser
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	    while IFS='|' read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
+
+demo: $(STAMP) ## record a game, label, train, restore: then open demo/index.html
 	$(BIN)/cli demo
 
-test: $(STAMP) browser
-	$(BIN)/python -m pytest
+test: $(STAMP) browser ## run all tests
+	$(PYTEST)
 
-check: lint browser
-	$(BIN)/python -m pytest
+test-fast: $(STAMP) ## run the tests of a minute, which need no screen and no browser
+	$(PYTEST) -m 'not slow' --timeout 20
 
-lint: $(STAMP)
+check: lint browser ## lint, check types and run all tests, as CI does
+	$(PYTEST)
+
+lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(STAMP)
+format: $(STAMP) ## mend the style where that needs no thought
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -38,17 +44,22 @@ format: $(STAMP)
 NO_BENCH := capture/scrolling capture/soak model/made_pairs odd_pictures fuzz_mutations fuzz_readers \
     fuzz faults
 
-bench: $(STAMP)
+hooks: $(STAMP) ## check style and types before each commit (.pre-commit-config.yaml)
+	$(BIN)/pre-commit install
+
+bench: $(STAMP) ## take the measurements behind docs/LOG.md
 	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py benchmarks/*/*.py)); do \
 	    $(BIN)/python $$file || exit 1; done
 
-soak: $(STAMP)
+# Half an hour of recording; every command with every fault at every change of a file, and twice at
+# once; every reader fed with damaged files.
+soak: $(STAMP) ## run the tests that take hours
 	$(BIN)/python benchmarks/capture/soak.py
 	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/faults.py --twice
 	$(BIN)/python benchmarks/fuzz.py
 
-clean:
+clean: ## remove the environment and what was made
 	rm -rf $(VENV) demo build *.egg-info
 
 # A virtual screen, software OpenGL, a key presser, and a C compiler for evdev, which pynput needs

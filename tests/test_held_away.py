@@ -136,6 +136,7 @@ def found() -> list[tuple[str, int, str, str]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [FILES, GATE])
 def test_there_is_no_way_around(where: str) -> None:
     around = [f"{file}:{line}: {what}" for file, line, what, home in found() if home == where]

@@ -29,6 +29,8 @@ from dataset.local_page import OPENING, PageGuard, bind_page, make_page
 from dataset.local_server import HOST, PageServer
 from dataset.review.server import PAGE, PAGE_FILES
 
+pytestmark = pytest.mark.slow
+
 RESTORING = """
 from model.restoring.page_server import serve_restorer
 serve_restorer(

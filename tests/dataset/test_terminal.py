@@ -95,6 +95,7 @@ def test_work_that_must_last_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         echo("nor this")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="has no such device")
 @pytest.mark.parametrize(
     "words",
@@ -120,6 +121,7 @@ def test_an_output_that_takes_nothing_is_told(tmp_path: Path, words: str, unbuff
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="other numbers stand for its streams")
 def test_a_program_started_without_streams_writes_into_no_file_of_its_own(tmp_path: Path) -> None:
     command = f'"{sys.executable}" "{ROOT / "cli.py"}" restore --method gamma a.png <&- >&- 2>&-'

@@ -38,6 +38,8 @@ from model.cyclegan import CycleGAN, build_networks
 from model.options import NetworkOptions, TrainOptions
 from model.state_files import bare_state, fingerprint, is_whole, on_cpu
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SHAPE = NetworkOptions(4, 1, 4, residual=True)
 

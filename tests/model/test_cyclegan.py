@@ -142,6 +142,7 @@ def test_reported_losses_are_those_of_the_networks_before_the_step() -> None:
         assert reported[name] == pytest.approx(value.item(), rel=1e-5), name
 
 
+@pytest.mark.slow
 def test_cycle_term_teaches_the_way_back_and_without_it_nothing_does() -> None:
     x, y = random_batch(3)
     learned, ignored = (

@@ -19,6 +19,8 @@ import cli
 from dataset.pictures.images import write_png
 from model.distributed import Group
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     *("--preset", "cpu", "--epochs", "2", "--batch-size", "2", "--size", "32", "--filters", "4"),
     *("--blocks", "1", "--discriminator-filters", "4", "--device", "cpu", "--precision", "fp32"),

@@ -61,6 +61,7 @@ def test_white_and_black_are_counted_too() -> None:
     assert features(np.zeros((3, 3, 3), np.float32))[0] == 1
 
 
+@pytest.mark.slow
 def test_the_slope_of_the_fit_is_that_of_its_loss() -> None:
     # A minimum: no step of any weight finds a smaller loss, computed independently here.
     x, y = frames(0.9, 0), frames(1.3, 50, 20)

@@ -131,6 +131,7 @@ def test_pictures_smaller_than_the_window_have_no_ssim() -> None:
     assert math.isfinite(found.psnr)
 
 
+@pytest.mark.slow
 @given(some.integers(0, 1000))
 def test_nearer_to_the_reference_is_never_worse(seed: int) -> None:
     source, reference = noise(seed).astype(float), noise(seed + 1).astype(float)
@@ -154,6 +155,7 @@ def test_intervals_agree_with_scipy() -> None:
     assert found == mean_interval(values)  # the same each time
 
 
+@pytest.mark.slow
 @given(some.lists(some.floats(-50, 50), min_size=2, max_size=30), some.floats(-9, 9))
 def test_an_interval_holds_the_mean_and_moves_with_the_values(
     values: list[float], shift: float

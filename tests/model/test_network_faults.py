@@ -135,6 +135,7 @@ def test_old_files_that_name_too_much_are_not_unpickled(tmp_path: Path) -> None:
     assert "names more" in refusal(lambda: read_network(path, CPU), "old.pth")
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(some.data())
 def test_damage_anywhere_breaks_nothing(
@@ -373,6 +374,7 @@ def test_inception_is_read_with_the_same_care(tmp_path: Path) -> None:
     refusal(lambda: open_features(path), "inception.pth")
 
 
+@pytest.mark.slow
 def test_a_release_has_the_bytes_of_its_network_and_facts_alone(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     code = (

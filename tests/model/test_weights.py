@@ -121,6 +121,7 @@ def make_run(root: Path, averages: bool = True, shape: NetworkOptions = SHAPE) -
     return run
 
 
+@pytest.mark.slow
 def test_cyclegans_files_load_and_compute_what_its_code_computes(tmp_path: Path) -> None:
     states = {
         "latest_net_G_A.pth": by_hand(GENERATOR, 1),

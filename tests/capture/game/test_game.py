@@ -31,6 +31,8 @@ from capture.game.viewpoints import (
 )
 from dataset.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SMALL = (128, 128)
 HASH_PAIR = """
 import hashlib

@@ -372,6 +372,7 @@ def damage(session: Path, data: some.DataObject) -> None:
             path.write_bytes(path.read_bytes()[:-30])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(some.data())
 def test_no_picture_is_lost_whatever_lines_are_gone(data: some.DataObject) -> None:

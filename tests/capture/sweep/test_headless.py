@@ -70,6 +70,7 @@ def run(settings: dict[str, str], order: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 @needs_other_user
 def test_its_screen_is_closed_to_others_and_ends_with_stop(settings: dict[str, str]) -> None:
     state, screen = Path(settings["STATE"]), settings["SCREEN"]

@@ -99,6 +99,7 @@ def two_modes(seed: int) -> tuple[list[float], float, float]:
     return np.clip(shares, 0, 1).tolist(), 10**usual if seed % 2 else 0.0, 10**bright
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32))
 def test_thresholds_of_few_frames_lie_between_two_modes(seed: int) -> None:
     shares, dim, bright = two_modes(seed)
@@ -107,6 +108,7 @@ def test_thresholds_of_few_frames_lie_between_two_modes(seed: int) -> None:
     assert dim < valley[0] < valley[1] < bright
 
 
+@pytest.mark.slow
 def test_gaps_of_a_wide_mode_are_no_valley() -> None:
     # 20 frames without a clipped pixel, 40 whose shares spread evenly over a decade and a half.
     for seed in range(100):
@@ -116,6 +118,7 @@ def test_gaps_of_a_wide_mode_are_no_valley() -> None:
         assert valley[1] <= 10**-1.5
 
 
+@pytest.mark.slow
 def test_few_frames_of_one_mode_give_no_threshold() -> None:
     found = [
         widest_valley(histogram((10 ** np.random.default_rng(seed).normal(-1.5, 0.5, 60)).tolist()))
@@ -146,6 +149,7 @@ def test_labels_without_sense_give_no_threshold() -> None:
 shares = st.lists(st.floats(0, 1), max_size=80)
 
 
+@pytest.mark.slow
 @given(shares)
 def test_proposed_shares_can_be_used(found: list[float]) -> None:
     valley = widest_valley(histogram(found))

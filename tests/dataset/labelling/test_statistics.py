@@ -99,6 +99,7 @@ def test_a_line_that_a_crash_cut_off_is_measured_again(tmp_path: Path) -> None:
     assert [row.clipped_fraction for row in read_labels(tmp_path)] == [0, 0.05, 0.5]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_measures_nothing_twice(tmp_path: Path) -> None:
     make_session(tmp_path, "long", [frame(at, at) for at in range(300)], [0.5] * 300)
     code = (
@@ -165,6 +166,7 @@ def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
         label_captures(LabelOptions(tmp_path, method="hsv"))
 
 
+@pytest.mark.slow
 def test_two_workers_of_a_scheduler_measure_what_one_machine_does(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     shares = [at / 20 for at in range(20)] * 4
@@ -194,6 +196,7 @@ def test_pictures_of_the_helper_are_fit() -> None:
     assert why_unfit(encode_png(picture(0.5))) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a process's memory as Linux does")
 def test_too_little_memory_stops_labelling_and_drops_no_frame(tmp_path: Path) -> None:
     captures = tmp_path / "captures"

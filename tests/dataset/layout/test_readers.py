@@ -178,6 +178,7 @@ def test_nobody_reads_or_makes_what_another_process_makes(data: Path) -> None:
     check_data_set_complete(data)
 
 
+@pytest.mark.slow
 def test_of_two_splits_at_once_one_leaves_a_whole_data_set(tmp_path: Path) -> None:
     make_sweep(tmp_path / "captures", "sweep", 40, [0, 0.5])
     command = [sys.executable, str(ROOT / "cli.py"), "split", "--counts", "20,20,8,8", "--seed"]

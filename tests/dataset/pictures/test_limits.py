@@ -110,6 +110,7 @@ def test_a_directory_that_leads_back_to_itself_is_read_once() -> None:
     assert read(bytes(data)).pages == 3
 
 
+@pytest.mark.slow
 def test_huge_pictures_are_left_out_of_an_import_and_never_decoded(tmp_path: Path) -> None:
     huge = png_of(32_000, 32_000)
     assert len(huge) < 200_000
@@ -161,6 +162,7 @@ def test_scans_and_pixels_count_together() -> None:
         check_header(Header("JPEG", (20_000, 15_000), scans=100), "a")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")
 def test_a_whole_picture_without_memory_for_it_is_not_called_broken() -> None:
     code = """

@@ -54,6 +54,7 @@ def test_half_a_picture_is_never_read(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(some.sampled_from(sorted(FILES)), some.data())
 def test_damage_is_refused_or_read_but_breaks_nothing(
@@ -74,6 +75,7 @@ def test_damage_is_refused_or_read_but_breaks_nothing(
             losses(picture, suffix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff", ".bmp"])
 def test_a_damaged_tag_of_exif_is_left_out_in_silence(suffix: str, tmp_path: Path) -> None:
     whole = FILES["jpeg"]
@@ -131,6 +133,7 @@ def test_a_bomb_of_text_is_refused(tmp_path: Path) -> None:
         read(png.encode_samples(scene(), extra=text), tmp_path)
 
 
+@pytest.mark.slow
 def test_large_pictures_that_pillow_would_refuse_are_decoded() -> None:
     side = 14_000
     assert 2 * 89_478_485 < side**2 < MOST_PIXELS  # Pillow warns from the first on, and at double

@@ -21,6 +21,7 @@ from dataset.pictures.png import encode_png
 pictures = arrays.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3)))
 
 
+@pytest.mark.slow
 @given(pictures)
 def test_every_bit_comes_back_in_opencv_and_pillow(picture: np.ndarray) -> None:
     data = encode_png(picture)

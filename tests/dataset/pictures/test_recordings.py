@@ -461,6 +461,7 @@ def test_a_pipe_is_no_recording(tmp_path: Path) -> None:
         describe(tmp_path / "a.mkv")
 
 
+@pytest.mark.slow
 def test_frames_beyond_the_limit_are_refused_by_the_header(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "wide.mkv"), "w") as container:
         stream: Any = container.add_stream("ffv1", rate=5)

@@ -285,6 +285,7 @@ def test_names_may_hold_anything(tmp_path: Path) -> None:
         restore_video(source, tmp_path / "b.avi", unchanged)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     code = """
 import resource, sys

@@ -244,6 +244,7 @@ def start_server(captures: Path) -> tuple[subprocess.Popen[str], Client]:
     return process, Client(process.stdout.readline().split()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 and Ctrl-C as POSIX has them")
 def test_killed_in_the_middle_no_label_is_lost(captures: Path) -> None:
     process, client = start_server(captures)

@@ -38,6 +38,7 @@ frames = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(frames, max_size=5))
 def test_a_manifest_is_read_as_it_was_written(written: list[Frame]) -> None:
     with TemporaryDirectory() as folder:
@@ -47,6 +48,7 @@ def test_a_manifest_is_read_as_it_was_written(written: list[Frame]) -> None:
         assert list(read_frames(folder)) == written
 
 
+@pytest.mark.slow
 @given(frames, st.data())
 def test_a_line_cut_off_anywhere_costs_only_itself(frame: Frame, data: st.DataObject) -> None:
     line = frame.to_json().encode()
@@ -71,6 +73,7 @@ def test_a_manifest_is_never_overwritten(tmp_path: Path) -> None:
 rates = st.floats(0.1, 240) | st.sampled_from([1, 5, 24, 30, 29.97, 60, 144])
 
 
+@pytest.mark.slow
 @given(rates, st.integers(0, 10**15), st.lists(st.integers(0, 3 * NS), min_size=1))
 def test_served_and_skipped_intervals_are_the_deadlines_passed(
     fps: float, start_ns: int, waits: list[int]

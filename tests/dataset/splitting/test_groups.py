@@ -8,6 +8,7 @@ from dataclasses import replace
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -132,6 +133,7 @@ def test_distances_are_those_within_a_recording() -> None:
     assert found.tolist() == [1, 0, 1, np.inf, 4, 5, np.inf]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_frames_take_seconds_and_little_memory() -> None:
     random = np.random.default_rng(0)
     hashes = [f"{each:016x}" for each in random.integers(0, 2**63, 100_000).tolist()]
@@ -158,6 +160,7 @@ frames = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(frames, max_size=40), st.randoms())
 def test_laws_of_grouping(members: list[Member], random: Random) -> None:
     members = [

@@ -112,6 +112,7 @@ def test_near_pairs_of_many_bits_are_found_once(far: list[int], bit: int, data: 
     ]
 
 
+@pytest.mark.slow
 def test_many_bits_of_many_frames_take_seconds() -> None:
     random = np.random.default_rng(0)
     clouds = np.repeat(random.integers(0, 2**63, 20, np.uint64), 300)

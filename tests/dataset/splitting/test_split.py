@@ -69,6 +69,7 @@ def assert_no_leak(data: Path) -> None:
     assert found["leaks"]["identical_files_on_both_sides"] == 0
 
 
+@pytest.mark.slow
 def test_exactly_the_papers_counts(tmp_path: Path) -> None:
     # Table 1 needs 5,076 X and 4,300 Y. Ten flights of 600 s at 1 frame/s give 3,000 of each,
     # a sweep of 500 viewpoints with 6 X and 4 Y gives 3,000 and 2,000: 6,000 and 5,000.
@@ -107,6 +108,7 @@ def test_every_file_has_an_origin(tmp_path: Path) -> None:
         assert origin["source"] == "clipping"
 
 
+@pytest.mark.slow
 def test_frames_around_a_cut_are_left_out(tmp_path: Path) -> None:
     make_recordings(tmp_path / "captures", sessions=1, seconds=400, fps=4)
     summary = split_captures(options(tmp_path, fit=True, guard_s=3))
@@ -365,6 +367,7 @@ sizes = st.lists(
 wants = st.tuples(*[st.integers(0, 40)] * 4).filter(any)
 
 
+@pytest.mark.slow
 @given(sizes, wants, st.integers(0, 99))
 @settings(deadline=None)
 def test_a_plan_is_a_partition_with_exact_counts(

@@ -30,6 +30,8 @@ from model.metrics import Values
 from model.options import EvaluateOptions
 from model.restoring.baselines import METHODS, ORACLES
 
+pytestmark = pytest.mark.slow
+
 QUICK: dict[str, Any] = {"methods": ("cielab", "gamma"), "oracles": False}  # no network
 
 

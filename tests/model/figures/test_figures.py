@@ -36,6 +36,8 @@ from model.figures.page_folder import begin_page, check_folder, mark_of
 from model.losses import discriminator_loss
 from model.training.train import train
 
+pytestmark = pytest.mark.slow
+
 ZERO = torch.zeros(1)
 PICTURES = ("figure1.png", "figure2.png", "figure3.png", "losses.png")
 

@@ -38,6 +38,7 @@ def pictured(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(4)) * 2 - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("resize", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (100, 44), (20, 400), (16, 16)])

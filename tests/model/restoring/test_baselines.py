@@ -165,6 +165,7 @@ def test_what_is_all_clipped_stays_white(method: Method) -> None:
     assert method(white, 80.0) == pytest.approx(white, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_large_pictures_are_filled_as_small_ones_are() -> None:
     small, _ = bright_patch((1.0, 0.9, 0.8))
     large = np.clip(cv2.resize(small, (700, 700), interpolation=cv2.INTER_CUBIC), 0, 1)
@@ -179,6 +180,7 @@ def test_gamma_takes_the_mean_to_a_grey_card_and_never_brightens() -> None:
     assert gamma(np.full((1, 1, 3), 0.5, np.float32), 3.0) == pytest.approx(0.125)
 
 
+@pytest.mark.slow
 @given(some.floats(0.15, 0.9))
 def test_the_best_factor_finds_a_factor(factor: float) -> None:
     picture = random_picture(5, 0.0, 0.9)

@@ -48,6 +48,7 @@ def test_what_does_not_fit_into_memory_is_told(monkeypatch: pytest.MonkeyPatch) 
         Restorer(Generator(64, 1).eval())(np.zeros((400, 400, 3), np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")
 def test_memory_that_runs_out_meanwhile_is_told() -> None:
     code = """

@@ -21,6 +21,8 @@ from model.restoring import onnx as onnx_run
 from model.restoring import onnx_export
 from model.restoring.onnx import open_onnx
 
+pytestmark = pytest.mark.slow
+
 onnx = pytest.importorskip("onnx", reason="pip install 'unclip[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install 'unclip[onnx]'")
 pytest.importorskip("onnxruntime", reason="pip install 'unclip[onnx]'")

@@ -190,6 +190,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         open_onnx(tmp_path / "pipe.onnx", "cpu")
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(some.binary(max_size=60) | some.data())
 def test_any_bytes_are_looked_through(given_: Any) -> None:
@@ -219,6 +220,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal as POSIX does")
 def test_ctrl_c_ends_a_network_that_runs_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "endless.onnx"

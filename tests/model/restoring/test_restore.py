@@ -145,6 +145,7 @@ def test_a_video_is_restored_frame_by_frame(trained: Path, tmp_path: Path) -> No
     assert told[-1][:2] == (1, 1)
 
 
+@pytest.mark.slow
 def test_restoring_by_onnx_loads_no_torch(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.zeros((20, 20, 3), np.uint8))
     code = "import sys, model.restoring.restore; print('torch' in sys.modules)"

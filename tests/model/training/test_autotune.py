@@ -26,6 +26,8 @@ from model.training.autotune import (
     tune_table,
 )
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TINY = NetworkOptions(generator_filters=4, generator_blocks=1, discriminator_filters=4)
 OPTIONS = TrainOptions(size=32, batch_size=2, network=TINY, pool_size=3)

@@ -66,6 +66,7 @@ def test_batches_are_alike_wherever_frames_lie(
                 assert half.is_contiguous()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @given(
     x=any_frames,
@@ -99,6 +100,7 @@ def test_processes_together_see_what_one_would(
         each.close()
 
 
+@pytest.mark.slow
 @given(x=any_frames, seed=seeds, at=steps, flip=some.booleans())
 def test_a_square_is_an_upright_piece_of_one_frame_perhaps_mirrored(
     x: list[Image], seed: int, at: list[tuple[int, int]], flip: bool
@@ -117,6 +119,7 @@ def test_a_square_is_an_upright_piece_of_one_frame_perhaps_mirrored(
         assert int(columns.max()) < frame.shape[1]
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 def test_another_epoch_another_seed_and_the_other_domain_are_drawn_apart(seed: int) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)

@@ -187,6 +187,7 @@ def test_a_killed_process_leaves_no_half_cache(data: Path) -> None:
     assert {Path(name).suffix for name in cached(data)} == {".frames", ".json"}
 
 
+@pytest.mark.slow
 def test_of_two_processes_at_once_one_decodes(tmp_path: Path) -> None:
     make_frames(tmp_path / "trainA", [(64, 80)] * 40)
     processes = [opening(tmp_path) for _ in range(2)]

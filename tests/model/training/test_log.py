@@ -60,6 +60,7 @@ def test_a_resumed_log_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert [path.name for path in cut.iterdir()] == [LOG_FILE]
 
 
+@pytest.mark.slow
 @given(some.lists(some.integers(1, 50)), some.integers(0, 50), some.binary(max_size=12))
 def test_cutting_keeps_exactly_the_steps_that_were_done(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], done: int, rubbish: bytes

@@ -68,11 +68,13 @@ def like_a_true_run(seed: int, count: int) -> Iterator[Line]:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_a_healthy_runs_fluctuation_is_no_news(seed: int) -> None:
     assert told(like_a_true_run(seed, 3000)) == []
 
 
+@pytest.mark.slow
 def test_a_real_run_that_learns_is_no_news(tmp_path: Path) -> None:
     make_data(tmp_path)
     quiet: dict[str, Any] = {"samples": 1, "sample_every": 30, "keep_epochs": ()}
@@ -184,6 +186,7 @@ def test_what_is_missing_or_no_number_is_passed_over() -> None:
     assert len(told([won] * 20 + [HEALTHY | {"D_X": math.nan}] * 5 + [won] * 20)) == 1
 
 
+@pytest.mark.slow
 @given(
     some.lists(
         some.fixed_dictionaries(

@@ -26,6 +26,8 @@ from model.training.run_folder import LOCK_FILE, open_run
 from model.training.stopping import StopRequest
 from model.training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def begun(measured_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:

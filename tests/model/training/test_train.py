@@ -33,6 +33,8 @@ from model.training.resuming import resumed_options
 from model.training.run_folder import kept_epochs, plan_epochs, plan_rest
 from model.training.train import Progress, describe_plan, train
 
+pytestmark = pytest.mark.slow
+
 RARE: dict[str, Any] = {"ema": 0.9, "discriminator_every": 2, "identity_weight": 0.5}
 TIMES = {"pairs_per_s", "tflop_per_s", "waited"}  # what two equal runs may differ in
 
