@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import cli
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+ROOMS = ("capture", "dataset", "model")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 COMMANDS = (DOCS / "commands.md").read_text(encoding="utf-8")
@@ -161,7 +163,7 @@ def test_a_stranger_finds_it_by_the_tree_in_one_step(
 
 def test_the_tree_names_every_file_and_nothing_else() -> None:
     named = {path for path, _ in tree() if path.endswith(".py")}
-    rooms = ("capture", "dataset", "model", "benchmarks")
+    rooms = (*ROOMS, "benchmarks")
     there = {p.relative_to(ROOT).as_posix() for room in rooms for p in (ROOT / room).rglob("*.py")}
     there = {path for path in there if not path.endswith("__init__.py")} | {"cli.py"}
     assert named == there
@@ -201,6 +203,29 @@ def test_make_targets_in_the_docs_exist(page: Path) -> None:
     for line in code(page):
         for target in re.findall(r"^make ([a-z][a-z-]*)", line):
             assert re.search(rf"^{target}:", makefile, re.M), f"{page.name}: {target}"
+
+
+def said_by_the_code() -> str:
+    """All texts of the program; what is filled in is one character that no page has."""
+    texts = [(ROOT / "Makefile").read_text(encoding="utf-8")]
+    for path in [ROOT / "cli.py", *(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [p.value if isinstance(p, ast.Constant) else "\0" for p in node.values]
+                texts.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def test_messages_in_the_troubleshooting_page_are_those_of_the_program() -> None:
+    said = said_by_the_code()
+    symptoms = re.findall(r"^\*\*(.+?)\*\*$", text_of(DOCS / "troubleshooting.md"), re.M)
+    quoted = [each for symptom in symptoms for each in re.findall(r'"([^"]+)"', symptom)]
+    assert len(quoted) > 15
+    for message in quoted:
+        for part in re.split(r"…|\bN\b", message):
+            assert part.strip(" .") in said, message
 
 
 @pytest.mark.parametrize("page", WORDS)
