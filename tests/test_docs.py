@@ -227,6 +227,16 @@ def said_by_the_code() -> str:
     return "\n".join(texts)
 
 
+def test_the_transcript_says_what_the_program_says() -> None:
+    """Its longer phrases; what stands between them is numbers and names."""
+    transcript = re.findall(r"^```text\n(\$ cli.*?)^```", README, re.S | re.M)[0]
+    printed = [line for line in transcript.splitlines() if not line.startswith("$")]
+    phrases = re.findall(r"[a-z][a-z ]{14,}[a-z]", "\n".join(printed))
+    assert len(phrases) > 4
+    said = said_by_the_code()
+    assert [each for each in phrases if each not in said] == []
+
+
 def test_messages_in_the_troubleshooting_page_are_those_of_the_program() -> None:
     said = said_by_the_code()
     symptoms = re.findall(r"^\*\*(.+?)\*\*$", text_of(DOCS / "troubleshooting.md"), re.M)
