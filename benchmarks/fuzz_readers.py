@@ -210,7 +210,7 @@ def pairs(folder: Path) -> Reader:
     """pairs.csv."""
     from tiny_runs import make_data  # type: ignore[import-not-found]
 
-    from dataset.layout.readers import list_pairs, read_pairs
+    from dataset.layout.pairs import list_pairs, read_pairs
 
     path = make_data(folder, 3) / "pairs.csv"
 
@@ -234,8 +234,9 @@ def _trained(folder: Path) -> Path:
 
 def options(folder: Path) -> Reader:
     """options.json, as restoring and resuming read it."""
-    from model.checkpoint import read_facts, read_network_options, read_training_side
     from model.training.resuming import resumed_options
+
+    from model.checkpoint import read_facts, read_network_options, read_training_side
 
     run = _trained(folder)
     path = run / "options.json"
@@ -501,9 +502,9 @@ _KEPT: list[Any] = []  # what stays open while a reader is at work
 def restore_page(folder: Path) -> Reader:
     """Requests of the page of `cli restore --serve`."""
     from made_pictures import saved, scene
+    from model.restoring.queue import RestoringQueue, ServeLimits
 
     from model.restoring.page_server import make_app
-    from model.restoring.queue import RestoringQueue, ServeLimits
 
     restoring = RestoringQueue(lambda told: lambda pixels: pixels, ServeLimits())
     threading.Thread(target=restoring.work, daemon=True).start()

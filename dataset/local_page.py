@@ -22,11 +22,11 @@ from flask import Flask, Response, abort, request
 
 from dataset.errors import UserError
 from dataset.files import remove_empty, remove_file, write_whole
-from dataset.local_server import HOST, PageServer
+from dataset.local_server import HOST, TRUSTED_S, PageServer
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -158,7 +158,9 @@ def _same(shown: str, expected: str) -> bool:
 
 
 @contextmanager
-def bind_page(app: Flask, port: int) -> Iterator[tuple[PageServer, PageGuard]]:
+def bind_page(
+    app: Flask, port: int, answer_s: float = TRUSTED_S
+) -> Iterator[tuple[PageServer, PageGuard]]:
     """A server that is bound but does not answer yet, and its guard, who knows the address.
 
     Parameters
@@ -167,6 +169,8 @@ def bind_page(app: Flask, port: int) -> Iterator[tuple[PageServer, PageGuard]]:
         As of `make_page`. Every request passes the guard first.
     port : int
         0: a free one.
+    answer_s : float
+        How long an answer to the page's own user may take.
 
     Raises
     ------
@@ -174,7 +178,7 @@ def bind_page(app: Flask, port: int) -> Iterator[tuple[PageServer, PageGuard]]:
         The port is taken.
     """
     with _bound(port) as bound:
-        server = PageServer(app, bound)
+        server = PageServer(app, bound, trusted_s=answer_s)
         try:
             yield server, PageGuard(app, server)
         finally:

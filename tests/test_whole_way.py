@@ -12,7 +12,7 @@ from helpers.tiny_runs import tiny_options
 from capture.game.record import record_game
 from capture.options import StageOptions
 from dataset.labelling.labels import label_captures
-from dataset.layout.readers import read_pairs
+from dataset.layout.pairs import read_pairs
 from dataset.options import LabelOptions, SplitOptions
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import read_frames

@@ -25,7 +25,8 @@ from methods import train_presets
 
 from capture.game.pairs import Renderer
 from capture.game.viewpoints import over_exposed_light, reference_light
-from dataset.layout.readers import Pair, read_pairs
+from dataset.layout.pairs import Pair, read_pairs
+from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import read_image, write_png
 from dataset.pictures.montage import side_by_side
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
@@ -33,7 +34,6 @@ from model.evaluation.paired import INPUT, Evaluation, evaluate_pairs
 from model.metrics import mean_interval
 from model.options import RestoreOptions
 from model.restoring.methods import Restore, open_method
-from model.training.snapshots import spread
 
 WAYS = ("native", "carried", "mixed")
 MEASURES = ("psnr", "psnr_inside", "ssim", "delta_e", "delta_e_inside", "edges")
@@ -49,7 +49,7 @@ def main() -> None:
         seconds = dict.fromkeys(WAYS, 0.0)
         methods = {way: timed(options, way, seconds) for way in WAYS}
         path = arguments.pairs or make_large_pairs(Path(folder), arguments.frames)
-        pairs = spread(read_pairs(path), arguments.frames)
+        pairs = evenly_spaced(read_pairs(path), arguments.frames)
         found = evaluate_pairs(pairs, methods)
         if arguments.pictures:
             show(pairs, methods, arguments.pictures)

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from made_pairs import make_pairs
 
-from dataset.layout.readers import read_pairs
+from dataset.layout.pairs import read_pairs
+from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import read_image, write_png
 from dataset.pictures.montage import side_by_side
 from dataset.pictures.pixels import to_image, to_pixels
@@ -35,7 +36,6 @@ from model.metrics import well_exposed_change
 from model.options import PRESETS, RestoreOptions
 from model.restoring.baselines import METHODS, ORACLES
 from model.restoring.methods import Restore, open_method
-from model.training.snapshots import spread
 from model.training.train import train
 
 TRAINED = ("paper", "best")
@@ -51,7 +51,7 @@ def main() -> None:
         runs = runs or train_presets(data, Path(folder) / "runs", arguments.steps)
         networks = {name: open_run(Path(run)) for name, run in runs.items()}
         networks |= {f"{name}, in full": open_run(Path(run), 1.0) for name, run in runs.items()}
-        pairs = spread(read_pairs(data / "pairs.csv"), arguments.frames)
+        pairs = evenly_spaced(read_pairs(data / "pairs.csv"), arguments.frames)
         found = evaluate_pairs(pairs, {**networks, **METHODS}, ORACLES)
         print_table(found)
         print_change(data, {**networks, **METHODS}, arguments.frames)
@@ -131,7 +131,7 @@ def print_table(found: Evaluation) -> None:
 
 def print_change(data: Path, methods: Mapping[str, Restore], frames: int) -> None:
     """CIEDE2000 of restored frames of X to themselves, median of each, median over frames."""
-    paths = spread(sorted((data / "testA").iterdir()), frames)
+    paths = evenly_spaced(sorted((data / "testA").iterdir()), frames)
     print(f"change of {len(paths)} frames of X, CIEDE2000: median over frames of the median pixel")
     for name, method in methods.items():
         changes = []

@@ -24,7 +24,7 @@ import torch
 from made_pairs import make_pairs
 from torch.nn import functional
 
-from dataset.layout.readers import read_pairs
+from dataset.layout.pairs import read_pairs
 from dataset.pictures.images import read_image
 from model.checkpoint import load_generator
 from model.cyclegan import build_networks, decayed_rate

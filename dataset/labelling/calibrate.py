@@ -258,7 +258,7 @@ def _last_precise(ordered: Sequence[tuple[float, bool]]) -> float | None:
 
 
 def score(hand: Sequence[LabelRow], options: LabelOptions) -> dict[str, Score]:
-    """Precision and recall of the thresholds against hand labels, for X and Y; empty without any."""
+    """Precision and recall of X and Y by thresholds against hand labels; empty without any."""
     found = {}
     for domain in ("X", "Y") if hand else ():
         judged = [

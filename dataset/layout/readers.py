@@ -1,25 +1,25 @@
-"""What a data set folder is, for those who read it: its names, ``split.json``, frames and pairs.
+"""Reading a data set folder: its file names, ``split.json``, and the frames of a domain.
 
-A folder without a ``split.json`` of ours is somebody's own, and is read as it is. One that
-`cli split` made is read only where it is whole. How it is written is in ``layout``.
+A folder without a ``split.json`` of ours is the user's own and is read as it is; one that
+`cli split` made is read only if it is complete. `folders` writes it, `pairs` has ``pairs.csv``.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+import numpy as np
 
 from dataset.errors import UserError
 from dataset.gate import (
     MOST_SPLIT,
     Name,
-    is_regular,
     parse_json,
     read_regular,
-    read_table,
 )
 from dataset.locks import is_held
 from dataset.paths import check_path
@@ -31,10 +31,11 @@ LAYOUTS = {  # training X, Y, test X, Y
     "imagefolder": ("train/X", "train/Y", "test/X", "test/Y"),
 }
 PICTURE_FOLDERS = {folder for folders in LAYOUTS.values() for folder in folders}
-SPLIT_FILE, CARD_FILE, PAIRS_FILE = "split.json", "README.md", "pairs.csv"
+SPLIT_FILE, CARD_FILE = "split.json", "README.md"
 SPLIT_LOCK = ".split.lock"  # held by `cli split` while it works in the folder
-CACHE_FOLDER = ".cache"  # frames that a training has decoded: made again whenever they are wanted
-PAIR_COLUMNS = ("over_exposed", "reference")  # of a list of pairs
+CACHE_FOLDER = ".cache"  # decoded frames of a training; made again when missing
+
+_T = TypeVar("_T")
 
 
 class ListedFile(msgspec.Struct):
@@ -50,14 +51,6 @@ class SplitRecord(msgspec.Struct):
     complete: bool = True
     files: list[ListedFile] = []
     extras: list[Name] = []
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two files of one viewpoint."""
-
-    over_exposed: Path
-    reference: Path
 
 
 def read_split(data: Path) -> SplitRecord | None:
@@ -166,8 +159,8 @@ def find_frames(data: str | Path, folder: str) -> list[Path]:
     """
     root = Path(data)
     check_data_set_complete(root)
-    alike = dict(zip(LAYOUTS["cyclegan"], LAYOUTS["imagefolder"], strict=True))
-    for name in (folder, alike.get(folder)):
+    equivalents = dict(zip(LAYOUTS["cyclegan"], LAYOUTS["imagefolder"], strict=True))
+    for name in (folder, equivalents.get(folder)):
         found = [] if name is None else _pictures(root / name)
         if found:
             return found
@@ -177,47 +170,36 @@ def find_frames(data: str | Path, folder: str) -> list[Path]:
     )
 
 
+def list_pictures(folder: str | Path) -> list[Path]:
+    """The pictures of any folder, by name.
+
+    Raises
+    ------
+    UserError
+        The folder is missing or holds no picture.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"No folder {folder}. Name one that holds pictures.")
+    found = _pictures(folder)
+    if not found:
+        raise UserError(f"{folder} holds no picture. Name a folder with PNG or JPEG files.")
+    return found
+
+
 def _pictures(folder: Path) -> list[Path]:
     found = (path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
     # By name, not by path: Windows compares paths without regard to case.
     return sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
 
 
-def list_pairs(path: str | Path) -> list[Pair]:
-    """Read ``over_exposed,reference``; relative paths count from the file's folder.
+def evenly_spaced(items: Sequence[_T], count: int) -> list[_T]:
+    """At most ``count`` items, evenly spaced from the first to the last.
 
-    Raises
-    ------
-    UserError
-        The list is missing, has other columns, or holds no pair.
+    Examples
+    --------
+    >>> evenly_spaced("abcdefg", 3)
+    ['a', 'd', 'g']
     """
-    path = Path(path)
-    if not is_regular(path):
-        raise UserError(
-            f"No list of pairs {path}. `cli split` writes one where viewpoints were recorded under "
-            "several lights; or name your own with --pairs."
-        )
-    try:
-        pairs = [
-            Pair(path.parent / over_exposed, path.parent / reference)
-            for _, (over_exposed, reference) in read_table(path, PAIR_COLUMNS)
-        ]
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
-    except ValueError as error:
-        raise UserError(
-            f"{path} is no list of pairs ({error}): it needs the columns {','.join(PAIR_COLUMNS)}."
-        ) from error
-    if not pairs:
-        raise UserError(f"{path} lists no pair. Record viewpoints under two lights first.")
-    return pairs
-
-
-def read_pairs(path: str | Path) -> list[Pair]:
-    """`list_pairs`, all of whose files can be read; ``UserError`` names one that cannot."""
-    pairs = list_pairs(path)
-    for pair in pairs:
-        for picture in (pair.over_exposed, pair.reference):
-            if not is_regular(picture):
-                raise UserError(f"{path} names {picture}, which is no file that can be read.")
-    return pairs
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places.tolist()]

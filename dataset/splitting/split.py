@@ -19,7 +19,8 @@ from dataset.errors import UserError
 from dataset.labelling.labels import Progress
 from dataset.layout import folders as layout
 from dataset.layout.links import WAYS
-from dataset.layout.readers import CARD_FILE, LAYOUTS, PAIRS_FILE
+from dataset.layout.pairs import PAIRS_FILE, pairs_csv
+from dataset.layout.readers import CARD_FILE, LAYOUTS
 from dataset.options import SplitOptions
 from dataset.pictures.png import encode_png
 from dataset.sessions.columns import Ints
@@ -298,9 +299,8 @@ def _texts(
     table, plan, options = planned.table, planned.plan, planned.options
     folders = LAYOUTS[options.layout]
     sources = Counter(table.source[at] for at in paths)
-    pairs = sorted((paths[over], paths[clear]) for over, clear in planned.pairs)
     texts: dict[str, str | bytes] = {
-        PAIRS_FILE: "over_exposed,reference\n" + "".join(f"{a},{b}\n" for a, b in pairs),
+        PAIRS_FILE: pairs_csv((paths[over], paths[clear]) for over, clear in planned.pairs),
         CARD_FILE: data_card(
             plan.counts, options.counts, dict(sorted(sources.items())), leaks, options.seed, folders
         ),

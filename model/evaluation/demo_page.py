@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from dataset.files import write_whole
-from dataset.layout.readers import Pair, find_frames, read_pairs
+from dataset.layout.pairs import Pair, read_pairs
+from dataset.layout.readers import evenly_spaced, find_frames
 from dataset.pictures.images import Image, read_image, write_png
 from dataset.splitting.report import contact_sheet
 from model.checkpoint import load_generator, read_facts
@@ -76,7 +77,7 @@ def write_showcase(
     found = evaluate_pairs(pairs, {"network": Restorer(network)}, on_progress=on_progress)
     ranked = ranked_pairs(found)
     write_sheets(out, data)
-    write_png(out / "figure2.png", draw_figure2(network, spread(ranked, SHOWN)))
+    write_png(out / "figure2.png", draw_figure2(network, evenly_spaced(ranked, SHOWN)))
     write_png(
         out / "best_median_worst.png",
         draw_figure2(network, [ranked[-1], ranked[len(ranked) // 2], ranked[0]]),
@@ -92,12 +93,6 @@ def ranked_pairs(found: Evaluation) -> list[tuple[Path, Path]]:
     """(over-exposed, reference) by restored PSNR, worst first."""
     order = np.argsort(found.values(found.restored, "psnr"))
     return [_files(found.pairs[int(place)]) for place in order]
-
-
-def spread(ranked: Sequence[tuple[Path, Path]], count: int) -> list[tuple[Path, Path]]:
-    """Members evenly spaced over the ranking, so that a figure does not flatter."""
-    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
-    return [ranked[int(place)] for place in places]
 
 
 def draw_figure2(network: Generator, pairs: Sequence[tuple[Path, Path]]) -> Image:
@@ -123,9 +118,7 @@ def draw_figure3(run: Path, source: Image) -> Image:
 def write_sheets(out: Path, data: Path) -> None:
     """Contact sheets of both training domains: frames evenly spaced over each."""
     for folder, name in (("trainA", "domain_X.png"), ("trainB", "domain_Y.png")):
-        paths = find_frames(data, folder)
-        places = np.linspace(0, len(paths) - 1, min(SHEET, len(paths))).round().astype(int)
-        images = [read_image(paths[int(place)]) for place in places]
+        images = [read_image(path) for path in evenly_spaced(find_frames(data, folder), SHEET)]
         write_png(out / name, contact_sheet(images, columns=8, cell=(144, 144)))
 
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from dataset.errors import UserError
 from dataset.gate import is_regular, plain
+from dataset.layout.pairs import PAIRS_FILE, Pair, list_pairs
 from dataset.layout.readers import (
-    PAIRS_FILE,
-    Pair,
     check_data_set_complete,
+    evenly_spaced,
     find_frames,
-    list_pairs,
+    list_pictures,
 )
 from dataset.pictures.images import Image
 from model.devices import pick_device
@@ -37,12 +37,11 @@ from model.evaluation.paired import (
     unchanged,
 )
 from model.evaluation.threshold_sweep import Sweep, levels, plot_thresholds, sweep_thresholds
-from model.evaluation.unpaired import Features, Unpaired, evaluate_unpaired, list_pictures
+from model.evaluation.unpaired import Features, Unpaired, evaluate_unpaired
 from model.figures.page_folder import PAGE_FILE
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import METHODS, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, open_method
-from model.training.snapshots import spread
 
 NETWORK = "network"
 TOLD = {"psnr": "PSNR dB", "ssim": "SSIM", "edges": "edges", "delta_e": "dE2000"}
@@ -113,7 +112,7 @@ def evaluate_run(options: EvaluateOptions, on_progress: Progress | None = None) 
     if options.out:
         check_out(options.out)
     methods = open_methods(options)
-    swept = spread(pairs, options.swept) if options.out and _has_threshold(methods) else []
+    swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
     verdict = Verdict()
     if pairs:
@@ -124,7 +123,7 @@ def evaluate_run(options: EvaluateOptions, on_progress: Progress | None = None) 
         update = _from(len(pairs), total, on_progress)
         verdict.unpaired = evaluate_unpaired(y, x, methods, features, update)
     if swept and verdict.paired:
-        swept = spread(verdict.paired.pairs, options.swept)
+        swept = evenly_spaced(verdict.paired.pairs, options.swept)
         verdict.sweeps = sweep_thresholds(swept, _from(total - len(swept), total, on_progress))
     if options.out:
         write_page(options, verdict, methods, swept)
@@ -229,7 +228,7 @@ def _frames(named: Path | None, data: Path, folder: str) -> list[Path]:
 
 
 def _some(items: list[Item], options: EvaluateOptions) -> list[Item]:
-    return spread(items, options.frames or len(items))
+    return evenly_spaced(items, options.frames or len(items))
 
 
 def _has_threshold(methods: dict[str, Restore]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dataset.errors import UserError
-from dataset.layout.readers import Pair
+from dataset.layout.pairs import Pair
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from model.metrics import Comparison, Interval, Values, compare, mean_interval

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from matplotlib.axes import Axes
 
-from dataset.layout.readers import Pair
+from dataset.layout.pairs import Pair
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from model.evaluation.paired import INPUT, Evaluation, Progress, read_pair

@@ -18,7 +18,6 @@ import numpy as np
 
 from dataset.errors import UserError
 from dataset.labelling.clipping import clipped_mask
-from dataset.pictures.formats import PICTURES
 from dataset.pictures.images import Image, read_image
 from model.evaluation.paired import INPUT, Progress, apply, as_json, as_number, unchanged
 from model.metrics import (
@@ -82,24 +81,6 @@ class Unpaired:
                 for name in self.over_exposed
             },
         }
-
-
-def list_pictures(folder: str | Path) -> list[Path]:
-    """Picture files of a folder, by name.
-
-    Raises
-    ------
-    UserError
-        There is no such folder, or no picture in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"No folder {folder}. Name one that holds pictures.")
-    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
-    paths = sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
-    if not paths:
-        raise UserError(f"{folder} holds no picture. Name a folder with PNG or JPEG files.")
-    return paths
 
 
 def evaluate_unpaired(

@@ -21,12 +21,12 @@ import torch
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.gate import Count, Text, plain, read_json, refuse_links
+from dataset.layout.pairs import PAIRS_FILE, read_pairs
 from dataset.layout.readers import (
     DOMAIN_FOLDERS,
-    PAIRS_FILE,
     check_data_set_complete,
+    evenly_spaced,
     find_frames,
-    read_pairs,
 )
 from dataset.options import PAPER_COUNTS
 from dataset.pictures.images import Image, write_png
@@ -47,7 +47,6 @@ from model.options import TrainOptions
 from model.restoring.network import restore
 from model.training.batches import load_frames
 from model.training.log import read_log
-from model.training.snapshots import spread
 
 SHOWN = 6  # pictures in a row of Figure 2
 CELL = 200  # height of a picture in Figure 3, pixels
@@ -172,7 +171,8 @@ class Studio:
         f, g = (load_generator(self.run, self.device, network=name) for name in "FG")
         counts = count_frames(self.data)
         x_frames, y_frames = (
-            self._load(spread(find_frames(self.data, name), 3)) for name in DOMAIN_FOLDERS[:2]
+            self._load(evenly_spaced(find_frames(self.data, name), 3))
+            for name in DOMAIN_FOLDERS[:2]
         )
         x, y = (self._load([_middle(self._test(at))])[0] for at in (0, 1))
         made_y, made_x = restore(g, x), restore(f, y)
@@ -187,7 +187,7 @@ class Studio:
     def draw_figure2(self) -> Image:
         """Test inputs spread over the list, with references where pairs are known."""
         f = load_generator(self.run, self.device)
-        shown = spread(self._inputs(), SHOWN)
+        shown = evenly_spaced(self._inputs(), SHOWN)
         inputs = self._load([over_exposed for over_exposed, _ in shown])
         references = self._load([each for _, each in shown if each is not None])
         return figure2(inputs, [restore(f, image) for image in inputs], references)
@@ -287,7 +287,7 @@ def shown_epochs(
     >>> shown_epochs([1, 3, 7])
     [1, 3, 7]
     """
-    return list(wanted) if set(wanted) <= set(kept) else spread(kept, max(1, len(wanted)))
+    return list(wanted) if set(wanted) <= set(kept) else evenly_spaced(kept, max(1, len(wanted)))
 
 
 def count_frames(data: Path) -> tuple[int, int, int, int]:

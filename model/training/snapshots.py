@@ -22,7 +22,8 @@ from dataset.errors import UserError
 from dataset.files import writing_in
 from dataset.gate import refuse_links
 from dataset.labelling.clipping import clipped_mask
-from dataset.layout.readers import PAIRS_FILE, find_frames, read_pairs
+from dataset.layout.pairs import PAIRS_FILE, read_pairs
+from dataset.layout.readers import evenly_spaced, find_frames
 from dataset.pictures.images import Image, write_png
 from model.metrics import Quality, measure_quality
 from model.options import TrainOptions
@@ -79,7 +80,7 @@ class Samples:
         side = options.load_size or options.size
         path = options.data / PAIRS_FILE
         try:
-            pairs = spread(read_pairs(path), PAIRS) if path.exists() else []
+            pairs = evenly_spaced(read_pairs(path), PAIRS) if path.exists() else []
         except UserError as error:
             # Training needs no pairs, so a list without any, or a broken one, does not end it.
             self.note, pairs = f"No quality on true pairs: {error}", []
@@ -143,18 +144,6 @@ class Samples:
         with writing_in(folder):
             folder.mkdir(parents=True, exist_ok=True)
         write_png(folder / f"epoch_{epoch:03d}.png", look.grid)
-
-
-def spread(items: Sequence[Any], count: int) -> list[Any]:
-    """At most ``count`` members, evenly spaced from the first to the last.
-
-    Examples
-    --------
-    >>> spread("abcdefg", 3)
-    ['a', 'd', 'g']
-    """
-    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[int(place)] for place in places]
 
 
 def in_batches(network: Network, pictures: Tensor) -> Tensor:

@@ -18,14 +18,13 @@ from helpers.made_sessions import make_sweep
 
 from dataset.errors import UserError
 from dataset.layout.folders import OUR_FOLDERS
+from dataset.layout.pairs import list_pairs, read_pairs
 from dataset.layout.readers import (
     CACHE_FOLDER,
     SPLIT_FILE,
     SPLIT_LOCK,
     check_data_set_complete,
     find_frames,
-    list_pairs,
-    read_pairs,
 )
 from dataset.options import SplitOptions
 from dataset.splitting.split import split_captures
@@ -295,7 +294,7 @@ def test_pairs_are_regular_files(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "pairs.csv").write_text(f"over_exposed,reference\n{name},{name}\n")
-    with pytest.raises(UserError, match="no file that can be read"):
+    with pytest.raises(UserError, match="which cannot be read"):
         read_pairs(tmp_path / "pairs.csv")
 
 

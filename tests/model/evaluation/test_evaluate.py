@@ -17,14 +17,15 @@ import pytest
 from helpers.tiny_runs import make_data, picture
 
 from dataset.errors import UserError
-from dataset.layout.readers import Pair, list_pairs, read_pairs
+from dataset.layout.pairs import Pair, list_pairs, read_pairs
+from dataset.layout.readers import list_pictures
 from dataset.pictures.images import Image, read_image, write_png
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from model.evaluation.evaluate import evaluate_run
 from model.evaluation.page import CSV_FILE, JSON_FILE, THRESHOLDS_FILE
 from model.evaluation.paired import INPUT, MEASURES, Evaluation, evaluate_pairs
 from model.evaluation.threshold_sweep import RANGES, plot_thresholds, sweep_thresholds
-from model.evaluation.unpaired import Unpaired, evaluate_unpaired, list_pictures
+from model.evaluation.unpaired import Unpaired, evaluate_unpaired
 from model.figures.page_folder import PAGE_FILE
 from model.metrics import Values
 from model.options import EvaluateOptions
