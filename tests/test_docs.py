@@ -200,7 +200,7 @@ def test_files_of_the_project_named_in_the_docs_exist(page: Path) -> None:
 def test_names_that_recipes_give_a_file_are_in_it() -> None:
     """`open_screen` of `capture/screens/mss.py`: the name is there."""
     text = " ".join(text_of(DOCS / "contributing.md").split())
-    named = re.findall(r"`([a-z_]+)` (?:of|in) `([\w/]+\.py)`", text)
+    named = re.findall(r"`(\w+)` (?:of|in) `([\w/]+\.py)`", text)
     assert len(named) >= 4
     for name, path in named:
         assert re.search(rf"\b{name}\b", text_of(ROOT / path)), f"{name} in {path}"
