@@ -12,7 +12,7 @@ from typing import Any
 
 from dataset.gate import CONTROLS, LONGEST_TEXT
 
-NAMES = (
+COMMAND_NAMES = (
     "status",  # answer only
     "start",  # record from now on
     "pause",  # stop taking intervals
@@ -25,7 +25,7 @@ NAMES = (
     "stop",  # end the session
     "interrupt",  # end the session: Ctrl-C, SIGTERM, or a closed terminal
 )
-LABELS = ("X", "Y")
+KEY_LABELS = ("X", "Y")
 
 Reply = dict[str, Any]  # what JSON can carry
 
@@ -40,15 +40,15 @@ class Command:
         There is no such command, or its value makes no sense.
     """
 
-    name: str  # one of NAMES
+    name: str  # one of COMMAND_NAMES
     value: str | None = None  # of "label" (X or Y) and "light" (free text, "": none)
     by: str = "program"  # who asks, for the log: key, control, signal, program
     reply: Future[Reply] | None = field(default=None, compare=False)  # set once it was done
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
-            raise ValueError(f"unknown command {self.name!r}: there are {', '.join(NAMES)}")
-        if self.name == "label" and self.value not in LABELS:
+        if self.name not in COMMAND_NAMES:
+            raise ValueError(f"unknown command {self.name!r}: there are {', '.join(COMMAND_NAMES)}")
+        if self.name == "label" and self.value not in KEY_LABELS:
             raise ValueError(f"a label is X or Y, not {self.value!r}")
         if self.name == "light":
             _check_text(self.value)
@@ -68,4 +68,4 @@ def _check_text(value: object) -> None:
         )
 
 
-Commands = queue.SimpleQueue[Command]
+CommandQueue = queue.SimpleQueue[Command]

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from capture.commands import Command, Commands
+from capture.commands import Command, CommandQueue
 
 HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; not there on Windows
 
 
 @contextmanager
-def signals_into(commands: Commands) -> Iterator[None]:
+def signals_into(commands: CommandQueue) -> Iterator[None]:
     """Catch the first signal while entered; a second one does what it did before.
 
     A closed terminal may tell of it twice, by itself and through its shell, and both are the same

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from soak import CLI, made, noise, number_in, painted
 
-from capture.screens.virtual_display import environment
+from capture.screens.virtual_display import temporary_environment
 from dataset.errors import UserError
 from dataset.pictures.hashing import sha256
 from dataset.pictures.images import read_image
@@ -78,7 +78,9 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
     try:
         with os.fdopen(reader) as answer:
             number = answer.readline().strip()
-        with environment(DISPLAY=f":{number}", WAYLAND_DISPLAY=None, XDG_SESSION_TYPE="x11"):
+        with temporary_environment(
+            DISPLAY=f":{number}", WAYLAND_DISPLAY=None, XDG_SESSION_TYPE="x11"
+        ):
             yield process
     finally:
         process.kill()
@@ -124,7 +126,7 @@ def wait_until(happens: Callable[[], bool]) -> None:
 
 
 def repair(session: Path) -> str:
-    """What ``cli capture repair`` says, but for the line with the session's path."""
+    """What ``cli capture repair`` says, without the line with the session's path."""
     command = [*CLI, "capture", "repair", str(session)]
     done = subprocess.run(command, capture_output=True, text=True)
     lines = (done.stdout + done.stderr).strip().splitlines()
@@ -297,7 +299,7 @@ def main() -> int:
     random.seed(asked.seed)
     print(f"{SIZE[0]}x{SIZE[1]} noise at {RATE:g} fps, {asked.kills} kills, seed {asked.seed}\n")
     print(f"{'accident':30}{'named':>7}{'whole':>7}{'lost':>6}{'other':>7}  said")
-    with tempfile.TemporaryDirectory() as name, environment(XDG_RUNTIME_DIR=name):
+    with tempfile.TemporaryDirectory() as name, temporary_environment(XDG_RUNTIME_DIR=name):
         folder, wrong = Path(name), 0
         with stage():
             for number in range(asked.kills):

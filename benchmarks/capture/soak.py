@@ -34,10 +34,10 @@ import numpy as np
 from Xlib import X, display
 from Xlib.error import ConnectionClosedError
 
-from capture.control.channel import tell
-from capture.locks import Place, read_place
+from capture.control.channel import send_command
+from capture.control.endpoints import Endpoint, read_endpoint
 from capture.recording.ledger import count_lines
-from capture.screens.virtual_display import environment, virtual_display
+from capture.screens.virtual_display import temporary_environment, virtual_display
 from dataset.errors import UserError
 from dataset.pictures.images import Image
 from dataset.sessions.manifest import read_lines, read_session
@@ -52,7 +52,7 @@ ENDS = 5  # samples at each end whose median is compared
 
 
 class Painter(threading.Thread):
-    """A window whose picture changes so many times a second, each time at once.
+    """A window whose whole picture changes at a fixed rate.
 
     Every picture has a number, and `made` makes it again: what was recorded can be told apart and
     compared to the bit.
@@ -182,14 +182,14 @@ class Clients:
         ("toggle", None), ("status", None), ("toggle", None), ("pause", None), ("start", None),
     )  # fmt: skip
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Endpoint) -> None:
         self._place, self._turns = place, itertools.cycle(self.TURNS)
         self.told: Counter[str] = Counter()
 
-    def tell(self) -> None:
+    def send_command(self) -> None:
         """The next one."""
         name, value = next(self._turns)
-        tell(self._place, name, value)
+        send_command(self._place, name, value)
         self.told[name] += 1
 
     def run(self) -> None:
@@ -211,18 +211,18 @@ def recorder(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def wait_for(out: Path, process: subprocess.Popen[Any]) -> Place:
+def wait_for(out: Path, process: subprocess.Popen[Any]) -> Endpoint:
     """Where the recorder can be reached, once it can."""
     end = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < end:
-        place = read_place(out)
+        place = read_endpoint(out)
         if place is not None and any(out.glob("*/frames.jsonl")):
             return place
         time.sleep(0.1)
     raise SystemExit("The recorder did not start.")
 
 
-def watch(place: Place, minutes: float) -> tuple[Samples, Clients]:
+def watch(place: Endpoint, minutes: float) -> tuple[Samples, Clients]:
     """Sample and tell until the time is up."""
     samples, clients = Samples(), Clients(place)
     begin = time.monotonic()
@@ -235,7 +235,7 @@ def watch(place: Place, minutes: float) -> tuple[Samples, Clients]:
             if every == SAMPLE_S:
                 samples.take(place.pid, (now - begin) / 60)
             elif every == CLIENT_S:
-                clients.tell()
+                clients.send_command()
             else:
                 clients.run()
                 report(samples, place)
@@ -243,9 +243,9 @@ def watch(place: Place, minutes: float) -> tuple[Samples, Clients]:
     return samples, clients
 
 
-def report(samples: Samples, place: Place) -> None:
+def report(samples: Samples, place: Endpoint) -> None:
     """A line on how it goes."""
-    status = tell(place, "status")["status"]
+    status = send_command(place, "status")["status"]
     print(
         f"{samples.minutes[-1]:5.1f} min: {samples.rss_kb[-1] / 1024:7.1f} MB, "
         f"{samples.files[-1]} files, {samples.threads[-1]} threads, {status['frames']} frames, "
@@ -311,13 +311,13 @@ def soak(asked: argparse.Namespace, folder: Path) -> list[str]:
     place = ["--region", "0,0,512,512", "--out", str(out), "--session", "soak"]
     with (
         virtual_display(),
-        environment(XDG_RUNTIME_DIR=str(folder)),
+        temporary_environment(XDG_RUNTIME_DIR=str(folder)),
         painted((512, 512), asked.fps),
         recorder([*CLI, "capture", "--start", *rate, *place]) as process,
     ):
         where = wait_for(out, process)
         samples, clients = watch(where, asked.minutes)
-        tell(where, "stop")
+        send_command(where, "stop")
         process.wait(600)
     warm_up = min(WARM_UP_MIN, asked.minutes / 4)
     wrong = judge_memory(samples, warm_up) + judge_handles(samples.after(warm_up))

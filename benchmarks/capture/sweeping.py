@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.screens.virtual_display import environment, virtual_display
+from capture.screens.virtual_display import temporary_environment, virtual_display
 from dataset.labelling.clipping import clipped_mask
 from dataset.labelling.labels import LabelRow, label_captures, read_labels
 from dataset.options import LabelOptions
@@ -84,7 +84,7 @@ def readable(image: Image) -> Mask:
 def edge_difference(one: Image, other: Image, shift: int = 0) -> float | None:
     """Mean absolute difference of edges, each over its own mean; None: too little to compare.
 
-    ``shift`` moves the other picture to the right by so many pixels first.
+    ``shift`` first moves the other picture this many pixels to the right.
     """
     other = np.roll(other, shift, axis=1)
     where = readable(one) & readable(other)
@@ -96,7 +96,7 @@ def edge_difference(one: Image, other: Image, shift: int = 0) -> float | None:
 
 
 def best_shift(one: Image, other: Image) -> tuple[int, int]:
-    """By how many pixels, right and down, the other picture lies off: phase correlation of edges
+    """Offset of the other picture in pixels, right and down, by phase correlation of edges
     where neither is clipped.
 
     >>> ramp = np.random.default_rng(0).integers(0, 200, (64, 64, 3)).astype(np.uint8)
@@ -229,7 +229,7 @@ def main() -> int:
     print(f"embedded game, {asked.size}, seed {asked.seed}: {asked.viewpoints} viewpoints, "
           f"{asked.steps} lights, {asked.taps} taps each")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, virtual_display():
-        with environment(XDG_RUNTIME_DIR=folder), playing(asked.size, asked.seed):
+        with temporary_environment(XDG_RUNTIME_DIR=folder), playing(asked.size, asked.seed):
             sweep(asked, Path(folder) / "captures")
         views = read_views(Path(folder) / "captures")
     is_well = print_views(views)

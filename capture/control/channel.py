@@ -25,8 +25,15 @@ from typing import Any
 
 import msgspec
 
-from capture.commands import Command, Commands, Reply
-from capture.locks import Place, is_recording, place_file, read_place, running_places, write_place
+from capture.commands import Command, CommandQueue, Reply
+from capture.control.endpoints import (
+    Endpoint,
+    endpoint_file,
+    read_endpoint,
+    running_endpoints,
+    write_endpoint,
+)
+from capture.locks import is_recorder_running
 from dataset.errors import UserError
 from dataset.files import remove_file
 from dataset.gate import parse_json
@@ -41,7 +48,7 @@ UNIX = hasattr(socket, "AF_UNIX") and os.name == "posix"
 
 
 @contextmanager
-def control_channel(out: Path, commands: Commands, unix: bool = UNIX) -> Iterator[Place]:
+def control_channel(out: Path, commands: CommandQueue, unix: bool = UNIX) -> Iterator[Endpoint]:
     """Listen for clients while entered. The caller holds the folder's lock.
 
     Parameters
@@ -58,7 +65,7 @@ def control_channel(out: Path, commands: Commands, unix: bool = UNIX) -> Iterato
     UserError
         The channel cannot be opened.
     """
-    note = place_file(out)
+    note = endpoint_file(out)
     path = note.with_suffix(".sock")
     token = None if unix else secrets.token_hex(32)
     try:
@@ -67,12 +74,12 @@ def control_channel(out: Path, commands: Commands, unix: bool = UNIX) -> Iterato
     except OSError as error:
         raise UserError(f"Cannot open the control channel {path}: {error}", 1) from error
     where: dict[str, Any] = {"socket": str(path)} if unix else {"port": server.server_address[1]}
-    place = Place(os.path.realpath(out), os.getpid(), token=token, **where)
+    endpoint = Endpoint(os.path.realpath(out), os.getpid(), token=token, **where)
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="control", daemon=True)
     thread.start()
     try:
-        write_place(place)
-        yield place
+        write_endpoint(endpoint)
+        yield endpoint
     finally:
         server.shutdown()
         server.server_close()
@@ -90,7 +97,7 @@ class _Request(msgspec.Struct):
     token: Any = None
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
     """What it is told."""
 
     ok: bool = False
@@ -108,7 +115,7 @@ class _Clients(socketserver.StreamRequestHandler):
         with suppress(OSError):
             while line := self.rfile.readline(LINE_BYTES + 1):
                 answer = self._answer(line)
-                self.wfile.write(_line(answer))
+                self.wfile.write(encode_line(answer))
                 if not answer["ok"] and answer.get("final"):
                     return
 
@@ -146,9 +153,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, path: Path | None, commands: Commands, token: str | None) -> None:
+    def __init__(self, path: Path | None, commands: CommandQueue, token: str | None) -> None:
         self.commands, self.token = commands, token
-        self._places = threading.BoundedSemaphore(CLIENTS)
+        self._slots = threading.BoundedSemaphore(CLIENTS)
         address: Any = ("127.0.0.1", 0)
         if path is not None:
             self.address_family, address = socket.AF_UNIX, str(path)
@@ -157,13 +164,13 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             os.chmod(path, 0o600)  # and the folder above can be entered by nobody else
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return _is_same_user(request) and self._places.acquire(blocking=False)
+        return _is_same_user(request) and self._slots.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A fault in serving one client is that client's."""
@@ -178,7 +185,7 @@ def _is_same_user(connection: socket.socket) -> bool:
     return bool(user == os.getuid())
 
 
-def tell(place: Place, name: str, value: str | None = None) -> Reply:
+def send_command(endpoint: Endpoint, name: str, value: str | None = None) -> Reply:
     """Send one command to a recorder; its answer.
 
     Raises
@@ -190,15 +197,15 @@ def tell(place: Place, name: str, value: str | None = None) -> Reply:
         Command(name, value)
     except ValueError as error:
         raise UserError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
-    request = {"command": name, "value": value, "token": place.token}
+    request = {"command": name, "value": value, "token": endpoint.token}
     try:
-        with _connect(place) as connection, connection.makefile("rwb") as stream:
-            stream.write(_line(request))
+        with _connect(endpoint) as connection, connection.makefile("rwb") as stream:
+            stream.write(encode_line(request))
             stream.flush()
-            answer = parse_json(stream.readline(ANSWER_BYTES), _Answer)
+            answer = parse_json(stream.readline(ANSWER_BYTES), Answer)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"The recorder (process {place.pid}) gives no answer; it may be ending ({error}).",
+            f"The recorder (process {endpoint.pid}) gives no answer; it may be ending ({error}).",
             1,
         ) from error
     if not answer.ok:
@@ -206,12 +213,12 @@ def tell(place: Place, name: str, value: str | None = None) -> Reply:
     return {"ok": True, "status": answer.status}
 
 
-def _line(values: Reply) -> bytes:
+def encode_line(values: Reply) -> bytes:
     """One line of JSON. The names of folders need not be UTF-8."""
     return json.dumps(values, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def find_recorder(out: Path | None, default: Path) -> Place:
+def find_recorder(out: Path | None, default: Path) -> Endpoint:
     """The running recorder of a folder of sessions.
 
     Parameters
@@ -227,10 +234,10 @@ def find_recorder(out: Path | None, default: Path) -> Place:
         There is none, or there are several to choose from.
     """
     wanted = out or default
-    place = read_place(wanted)
-    if place is not None and is_recording(wanted):
-        return place
-    running = running_places()
+    endpoint = read_endpoint(wanted)
+    if endpoint is not None and is_recorder_running(wanted):
+        return endpoint
+    running = running_endpoints()
     if out is None and len(running) == 1:
         return running[0]
     if not running:
@@ -243,13 +250,13 @@ def find_recorder(out: Path | None, default: Path) -> Place:
     raise UserError(f"Say which recorder: {listed}.")
 
 
-def _connect(place: Place) -> socket.socket:
-    if place.socket is not None:
+def _connect(endpoint: Endpoint) -> socket.socket:
+    if endpoint.socket is not None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        address: Any = place.socket
+        address: Any = endpoint.socket
     else:
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        address = ("127.0.0.1", place.port)
+        address = ("127.0.0.1", endpoint.port)
     connection.settimeout(ANSWER_S + SILENCE_S)
     try:
         connection.connect(address)

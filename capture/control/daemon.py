@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -23,9 +23,8 @@ from typing import Any, BinaryIO
 
 from capture.commands import Command, CommandQueue, Reply
 from capture.control.channel import ANSWER_BYTES, Answer, control_channel, encode_line
-from capture.control.endpoints import read_endpoint
+from capture.control.endpoints import lock_recordings
 from capture.control.hotkeys import Hotkeys, keys_of
-from capture.locks import recorder_lock
 from capture.options import CaptureOptions
 from capture.recording.loop import handle_command, record
 from capture.recording.recorder import Recorder
@@ -107,7 +106,7 @@ def running(options: CaptureOptions, warnings: Sequence[str] = ()) -> Iterator[C
     """
     commands: CommandQueue = queue.SimpleQueue()
     with ExitStack() as stack:
-        stack.enter_context(_only_recorder(options.out))
+        stack.enter_context(lock_recordings(options.out))
         stack.enter_context(_log_to(options.out / RECORDER_LOG))
         for warning in warnings:
             LOG.warning("%s", warning)
@@ -166,7 +165,7 @@ def start_in_background(options: CaptureOptions, warnings: Sequence[str] = ()) -
         It ended at once, with the reason that it gave.
     """
     check_texts(options)
-    with _only_recorder(options.out):
+    with lock_recordings(options.out):
         pass  # a second recorder is refused here, where somebody can read why
     log = options.out / RECORDER_LOG
     with _open_log(log) as stderr:
@@ -256,11 +255,6 @@ def _detached() -> dict[str, Any]:
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
         return {"creationflags": flags}
     return {"start_new_session": True}
-
-
-def _only_recorder(out: Path) -> AbstractContextManager[None]:
-    endpoint = read_endpoint(out)
-    return recorder_lock(out, endpoint.pid if endpoint else None)
 
 
 class _Log(RotatingFileHandler):

@@ -13,14 +13,14 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
-from capture.commands import Command, Commands
+from capture.commands import Command, CommandQueue
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
 REPEAT_S = 0.04  # X11 sends auto-repeat as release and press: no finger is that quick
 FORGET_S = 30.0  # a lock screen swallows releases: after so long a silence no key counts as held
-RETRY_S = 10.0  # between two attempts to bring a dead listener back
-END_S = 2.0  # longest wait for the listener's thread to end
+LISTENER_RETRY_S = 10.0  # between two attempts to bring a dead listener back
+LISTENER_END_S = 2.0  # longest wait for the listener's thread to end
 READY_S = 5.0  # longest wait for the listener to hook the keyboard
 
 
@@ -53,7 +53,7 @@ class Hotkeys:
         A key cannot be parsed, two commands share one, or the keyboard cannot be listened to.
     """
 
-    def __init__(self, commands: Commands, keys: Mapping[str, str]) -> None:
+    def __init__(self, commands: CommandQueue, keys: Mapping[str, str]) -> None:
         self._commands = commands
         self._keyboard = import_keyboard()
         self._modifiers = set(self._keyboard._NORMAL_MODIFIERS.values())
@@ -97,8 +97,8 @@ class Hotkeys:
             )
 
     def watch(self) -> None:
-        """Start a dead listener again, at most once in `RETRY_S`; call it now and then."""
-        if self.alive or time.monotonic() - self._tried < RETRY_S:
+        """Start a dead listener again, at most once in `LISTENER_RETRY_S`; call it now and then."""
+        if self.alive or time.monotonic() - self._tried < LISTENER_RETRY_S:
             return
         with suppress(UserError):  # the desktop is still away: recording goes on without keys
             self.restart()
@@ -150,7 +150,7 @@ def stop_listener(listener: Any) -> None:
         with suppress(Exception):
             control.record_disable_context(context)
             control.flush()
-    threading.Thread.join(listener, END_S)
+    threading.Thread.join(listener, LISTENER_END_S)
 
 
 def import_keyboard() -> ModuleType:

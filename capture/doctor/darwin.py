@@ -1,7 +1,6 @@
-"""What only macOS can tell of itself: the locked screen and missing permissions.
+"""What only macOS knows: whether the screen is locked, and missing permissions.
 
-Never run by us on macOS. Whether a screen shows HDR is not asked for here: macOS gives recorders
-an SDR picture.
+Never run by us on macOS. HDR is not checked: macOS gives recorders an SDR picture.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ FRAMEWORKS = "/System/Library/Frameworks/{name}.framework/{name}"
 UTF8 = 0x08000100  # kCFStringEncodingUTF8
 
 
-def locked() -> bool | None:
-    """Whether the screen of this session is locked; None: nobody is logged in at a screen."""
+def screen_locked() -> bool | None:
+    """Whether the screen of this session is locked; None: the session has no screen."""
     graphics, core = _load("CoreGraphics"), _load("CoreFoundation")
     graphics.CGSessionCopyCurrentDictionary.restype = c_void_p
     core.CFStringCreateWithCString.restype = c_void_p
@@ -47,7 +46,7 @@ def elevated_window(title: str | None) -> str | None:
 
 
 def missing_permissions() -> list[str]:
-    """What has to be allowed in System Settings, Privacy & Security."""
+    """What the user must allow in System Settings, Privacy & Security."""
     graphics, services = _load("CoreGraphics"), _load("ApplicationServices")
     graphics.CGPreflightScreenCaptureAccess.restype = c_bool
     services.AXIsProcessTrusted.restype = c_bool

@@ -1,4 +1,4 @@
-"""How much a folder's disk takes, and how quickly. The folder need not be there yet."""
+"""How much fits on the disk of a folder, and how fast it is. The folder need not exist yet."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MOST_BYTES = 64 << 20  # written at most
 MOST_S = 0.5  # no new chunk after this
 
 
-def free_bytes(folder: Path) -> int:
-    """What is free on the disk of a folder."""
+def free_disk_bytes(folder: Path) -> int:
+    """Free bytes on the disk of a folder."""
     return shutil.disk_usage(_there(folder)).free
 
 
 def write_speed(folder: Path) -> float:
-    """Bytes a second that reach the disk, measured on a file without a name.
+    """Bytes per second that reach the disk, measured on an unnamed file.
 
     Raises
     ------
@@ -37,12 +37,14 @@ def write_speed(folder: Path) -> float:
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(
-            f"Cannot write in {folder}: {error.strerror}. Choose another folder with --out.", 1
+            f"Cannot write in {folder}: {error.strerror}.",
+            1,
+            remedy="Choose another folder with --out.",
         ) from error
     return written / (time.perf_counter() - began)
 
 
 def _there(folder: Path) -> Path:
-    """The folder, or the nearest one above it that there is."""
+    """The folder, or its nearest parent that exists."""
     folder = folder.absolute()
     return next(each for each in (folder, *folder.parents) if os.path.exists(each))

@@ -1,7 +1,7 @@
 """Looks for what would spoil a recording before it is made, and says what to do about it.
 
-Nothing is changed and nothing stays on the disk. What only one system can tell is asked in
-``doctor_linux.py``, ``doctor_win32.py`` and ``doctor_darwin.py``, which have the same functions.
+Nothing is changed, and nothing stays on the disk. ``linux.py``, ``win32.py`` and ``darwin.py`` have
+the same functions and ask what only their system knows.
 """
 
 from __future__ import annotations
@@ -13,15 +13,24 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from statistics import median
 from typing import Any, Literal
 
-from capture.doctor.disk import free_bytes, write_speed
+from capture.control.hotkeys import Hotkeys, keys_of
+from capture.doctor.disk import free_disk_bytes, write_speed
 from capture.options import CaptureOptions
-from capture.recording.freeze import BLACK, differs, is_black, thumbnail
-from capture.screens.mss import Opened, is_wayland, list_monitors, open_screen
-from capture.screens.source import Pixels, Source
-from capture.screens.target import NothingToSee, show
+from capture.recording.freeze import (
+    BLACK,
+    BLACK_REMEDY,
+    differs,
+    frame_thumbnail,
+    is_black,
+)
+from capture.screens.mss import is_wayland, list_monitors, open_screen
+from capture.screens.screen import Screen
+from capture.screens.source import BgrxImage, FrameSource
+from capture.screens.target import NotVisible, show
 from capture.screens.window import is_xwayland
 from dataset.errors import UserError
 from dataset.pictures.images import resize_area, rgb_of
@@ -29,8 +38,8 @@ from dataset.pictures.png import encode_png
 
 Level = Literal["ok", "warning", "fault"]
 
-MARKS = {"ok": "ok", "warning": "warn", "fault": "fault"}  # how a line begins
-GRABS = 5  # whose time is measured
+LEVEL_WORDS = {"ok": "ok", "warning": "warn", "fault": "fault"}  # at the start of a line
+GRABS = 5  # timed
 STILL_S = 0.5  # between two pictures that are compared
 ENCODE_S = 1.0  # how long encoding is measured
 LEAST_MINUTES = 10.0  # of recording that should fit on the disk
@@ -38,30 +47,28 @@ LEAST_MINUTES = 10.0  # of recording that should fit on the disk
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check came to."""
+    """The result of one check."""
 
-    name: str  # what was looked at
+    name: str  # what was checked
     level: Level
     message: str  # one sentence
     remedy: str | None = None  # what to do; every warning and fault has one
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}. {self.remedy or ''}".rstrip()
 
 
 def examine(options: CaptureOptions) -> list[Finding]:
     """Try everything that a recording with these options needs; takes a few seconds.
 
-    Parameters
-    ----------
-    options : CaptureOptions
-        What would be recorded.
-
     Returns
     -------
     list of Finding
-        In the order of the checks. Whatever is wrong is a finding, never an error.
+        In the order of the checks. Whatever is wrong is a finding, never an exception.
     """
     findings = [_display()]
     if findings[0].level != "fault":
-        picture: Pixels | None = None
+        picture: BgrxImage | None = None
         findings += [*_session(), *_desktop(options)]
         try:
             with open_screen(options) as screen:
@@ -77,15 +84,15 @@ def examine(options: CaptureOptions) -> list[Finding]:
 
 
 def warnings_at_start(options: CaptureOptions) -> list[Finding]:
-    """What a recording should be begun with a warning of: Wayland, a locked screen, HDR.
+    """What to warn of when a recording starts: Wayland, a locked screen, HDR, permissions.
 
-    Grabs nothing and takes a few hundredths of a second; empty where all is well.
+    Grabs nothing and takes a few hundredths of a second; empty if all is well.
     """
     return [each for each in (*_session(), *_desktop(options)) if each.level != "ok"]
 
 
 def format_findings(findings: list[Finding]) -> str:
-    """One line each, what to do indented below it.
+    """One line per finding, with the remedy indented below it.
 
     >>> print(format_findings([Finding("disk", "warning", "5 GB are free", "Make room.")]))
     warn  | disk: 5 GB are free
@@ -93,16 +100,15 @@ def format_findings(findings: list[Finding]) -> str:
     """
     lines = []
     for each in findings:
-        lines.append(f"{MARKS[each.level]:5} | {each.name}: {each.message}")
+        lines.append(f"{LEVEL_WORDS[each.level]:5} | {each.name}: {each.message}")
         if each.remedy:
             lines.append(f"        {each.remedy}")
     return "\n".join(lines)
 
 
-def _fault(name: str, error: Exception, level: Level = "fault") -> Finding:
-    """An error's first sentence is what is wrong, the rest is what to do."""
-    message, _, remedy = str(error).partition(". ")
-    return Finding(name, level, message.rstrip("."), remedy or "Mend that, then run this again.")
+def _fault(name: str, error: UserError, level: Level = "fault", remedy: str = "") -> Finding:
+    remedy = error.remedy or remedy or "Fix that, then run this again."
+    return Finding(name, level, error.what.rstrip("."), remedy)
 
 
 def _display() -> Finding:
@@ -118,7 +124,7 @@ def _display() -> Finding:
 
 
 def _session() -> Iterator[Finding]:
-    """Wayland, which hides everything from us but its own X programs."""
+    """Wayland, which shows us nothing but its own X programs."""
     if sys.platform != "linux":
         return
     remedy = "Log out and choose an X11 (Xorg) session, or use `cli import FOLDER`."
@@ -134,9 +140,9 @@ def _session() -> Iterator[Finding]:
 
 
 def _desktop(options: CaptureOptions) -> Iterator[Finding]:
-    """What the desktop does to every picture: lock screen, HDR, permissions."""
+    """What affects every picture: lock screen, HDR, permissions."""
     system = _system()
-    locked = _fact(system.locked)
+    locked = _fact(system.screen_locked)
     if locked:
         yield Finding(
             "lock", "fault", "the screen is locked or blanked", "Unlock it and turn that off."
@@ -162,23 +168,22 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
         )
 
 
-def _look(screen: Source) -> tuple[list[Finding], Pixels | None]:
-    """What the screen shows, and a picture of it if there is one."""
+def _look(screen: FrameSource) -> tuple[list[Finding], BgrxImage | None]:
+    """What the screen shows, and a picture of it, if there is one."""
     try:
         picture = screen.grab()
         grab_ms = median(_grab_ms(screen) for _ in range(GRABS))
-        before = thumbnail(screen.grab())
+        before = frame_thumbnail(screen.grab())
         time.sleep(STILL_S)
-        after = thumbnail(screen.grab())
-    except NothingToSee as error:
+        after = frame_thumbnail(screen.grab())
+    except NotVisible as error:
         remedy = "Bring it to the front and move other windows away."
-        return [Finding("picture", "warning", str(error).rstrip("."), remedy)], None
+        return [_fault("picture", error, "warning", remedy)], None
     size = f"{picture.shape[1]}x{picture.shape[0]}"
     about = screen.describe()
     findings = [Finding("picture", "ok", f"{size} in {grab_ms:.1f} ms through {about['backend']}")]
     if is_black(after):
-        message, _, remedy = BLACK.partition(". ")
-        findings.append(Finding("black", "warning", message, remedy))
+        findings.append(Finding("black", "warning", BLACK.rstrip("."), BLACK_REMEDY))
     else:
         findings.append(Finding("black", "ok", "the picture is not black"))
     changed = "changed" if differs(before, after, 0) else "did not change"
@@ -186,22 +191,22 @@ def _look(screen: Source) -> tuple[list[Finding], Pixels | None]:
     return findings, picture
 
 
-def _grab_ms(screen: Source) -> float:
+def _grab_ms(screen: FrameSource) -> float:
     began = time.perf_counter()
     screen.grab()
     return (time.perf_counter() - began) * 1e3
 
 
-def _window(screen: Opened) -> Iterator[Finding]:
-    """The window asked for: what it is called, and whether it would get keys."""
+def _window(screen: Screen) -> Iterator[Finding]:
+    """The title of the window, and whether it has the keyboard."""
     window = screen.window
     if window is None:
         return
     try:
         focus = "has the keyboard" if window.has_focus() else "does not have the keyboard now"
         place = show(window.rectangle())
-    except NothingToSee:
-        return  # said of the picture already
+    except NotVisible:
+        return  # reported for the picture already
     except UserError as error:
         yield _fault("window", error)
         return
@@ -209,12 +214,7 @@ def _window(screen: Opened) -> Iterator[Finding]:
 
 
 def _keys(options: CaptureOptions) -> Finding:
-    """Whether global keys can be listened to."""
-    from capture.control.hotkeys import (  # pynput connects as soon as it is imported
-        Hotkeys,
-        keys_of,
-    )
-
+    """Whether global keys can be heard."""
     level: Level = "fault" if options.hotkey else "warning"
     try:
         with Hotkeys(queue.SimpleQueue(), keys_of(options)):
@@ -234,7 +234,7 @@ def _blocked_keys(options: CaptureOptions) -> Iterator[Finding]:
         )
 
 
-def _speed(options: CaptureOptions, picture: Pixels) -> list[Finding]:
+def _speed(options: CaptureOptions, picture: BgrxImage) -> list[Finding]:
     """Whether disk and processor keep up with frames like this one."""
     image = rgb_of(picture)
     if options.size is not None:
@@ -254,7 +254,7 @@ def _speed(options: CaptureOptions, picture: Pixels) -> list[Finding]:
 
 
 def _rate(encode: Callable[[], object], threads: int) -> float:
-    """Calls a second of several threads together."""
+    """Calls per second of all threads together."""
     end = time.perf_counter() + ENCODE_S
 
     def work(_: int) -> int:
@@ -272,7 +272,7 @@ def _rate(encode: Callable[[], object], threads: int) -> float:
 
 def _space(options: CaptureOptions, frame_bytes: int | None) -> Finding:
     """How long a recording fits on the disk."""
-    free = free_bytes(options.out)
+    free = free_disk_bytes(options.out)
     left = free - options.disk_floor_bytes
     remedy = "Make room there, or record to another disk with --out."
     message = f"{free / 1e9:.1f} GB free for {options.out}"
@@ -290,7 +290,7 @@ def _space(options: CaptureOptions, frame_bytes: int | None) -> Finding:
 
 
 def _writing(options: CaptureOptions, frame_bytes: int | None) -> Finding:
-    """How quick the disk is."""
+    """How fast the disk is."""
     try:
         speed = write_speed(options.out)
     except UserError as error:
@@ -299,28 +299,19 @@ def _writing(options: CaptureOptions, frame_bytes: int | None) -> Finding:
     if frame_bytes is None or speed >= frame_bytes * options.fps:
         return Finding("writing", "ok", message)
     wanted = frame_bytes * options.fps / 1e6
-    remedy = "Record to a quicker disk with --out, or ask for fewer frames with --fps."
+    remedy = "Record to a faster disk with --out, or ask for fewer frames with --fps."
     return Finding("writing", "warning", f"{message}, {wanted:.0f} MB/s are needed", remedy)
 
 
 def _system() -> Any:
-    """The module that asks this system."""
-    if sys.platform == "win32":
-        from capture.doctor import win32 as doctor_win32  # loads Windows' libraries
-
-        return doctor_win32
-    if sys.platform == "darwin":
-        from capture.doctor import darwin as doctor_darwin
-
-        return doctor_darwin
-    from capture.doctor import linux as doctor_linux
-
-    return doctor_linux
+    """The module that asks this system; each loads its system's libraries."""
+    name = sys.platform if sys.platform in ("win32", "darwin") else "linux"
+    return import_module(f"capture.doctor.{name}")
 
 
 def _fact(ask: Callable[[], Any]) -> Any:
-    """What a system says; None where this version of it cannot be asked."""
+    """What a system says; None if this version of it cannot be asked."""
     try:
         return ask()
-    except (OSError, AttributeError):  # a library or a function that is not there
+    except (OSError, AttributeError):  # a library or a function is missing
         return None

@@ -1,4 +1,4 @@
-"""What only Linux can tell of itself: the locked screen. An X11 desktop has no HDR to report."""
+"""What only Linux knows: whether the screen is locked. X11 has no HDR to report."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import subprocess
 from contextlib import suppress
 
-ASK_S = 1.0  # a login manager that answers later is left alone
+ASK_S = 1.0  # longest wait for the login manager
 
 
-def locked() -> bool | None:
-    """Whether the screen that ``DISPLAY`` names is locked or blanked; None: nobody knows."""
+def screen_locked() -> bool | None:
+    """Whether the screen of ``DISPLAY`` is locked or blanked; None: unknown."""
     answers = [_session_locked(), _saver_on()]
     if True in answers:
         return True
@@ -18,7 +18,7 @@ def locked() -> bool | None:
 
 
 def hdr_displays() -> list[str]:
-    """None: X11 is SDR throughout."""
+    """None: X11 is always SDR."""
     return []
 
 
@@ -28,7 +28,7 @@ def elevated_window(title: str | None) -> str | None:
 
 
 def missing_permissions() -> list[str]:
-    """None: X11 asks for none."""
+    """None: X11 needs none."""
     return []
 
 
@@ -46,7 +46,7 @@ def _session_locked() -> bool | None:
         return None
     facts = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     if facts.get("Display") and facts["Display"] != os.environ.get("DISPLAY"):
-        return None  # that session is another one, as beside a virtual screen
+        return None  # another session, as with a virtual display
     return {"yes": True, "no": False}.get(facts.get("LockedHint", ""))
 
 

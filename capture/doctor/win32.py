@@ -1,4 +1,4 @@
-"""What only Windows can tell of itself: HDR, the lock screen, programs that run elevated.
+"""What only Windows knows: HDR, the lock screen, and programs that run elevated.
 
 Never run by us on Windows. The structures are those of ``wingdi.h`` and ``winnt.h``.
 """
@@ -25,15 +25,15 @@ TOKEN_QUERY = 8
 TOKEN_ELEVATION = 20
 ERROR_ACCESS_DENIED = 5
 
-user32 = ctypes.WinDLL("user32", use_last_error=True)
+_user32 = ctypes.WinDLL("user32", use_last_error=True)
 kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
 advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
-user32.GetForegroundWindow.restype = wintypes.HWND
-user32.GetWindowThreadProcessId.argtypes = [wintypes.HWND, ctypes.POINTER(wintypes.DWORD)]
-user32.GetWindowTextW.argtypes = [wintypes.HWND, wintypes.LPWSTR, ctypes.c_int]
-user32.OpenInputDesktop.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
-user32.OpenInputDesktop.restype = wintypes.HANDLE
-user32.CloseDesktop.argtypes = [wintypes.HANDLE]
+_user32.GetForegroundWindow.restype = wintypes.HWND
+_user32.GetWindowThreadProcessId.argtypes = [wintypes.HWND, ctypes.POINTER(wintypes.DWORD)]
+_user32.GetWindowTextW.argtypes = [wintypes.HWND, wintypes.LPWSTR, ctypes.c_int]
+_user32.OpenInputDesktop.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
+_user32.OpenInputDesktop.restype = wintypes.HANDLE
+_user32.CloseDesktop.argtypes = [wintypes.HANDLE]
 kernel32.OpenProcess.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
 kernel32.OpenProcess.restype = wintypes.HANDLE
 kernel32.CloseHandle.argtypes = [wintypes.HANDLE]
@@ -80,11 +80,11 @@ class PathTarget(ctypes.Structure):
     )
 
 
-class Path(ctypes.Structure):
+class DisplayPath(ctypes.Structure):
     _fields_ = (("source", PathSource), ("target", PathTarget), ("flags", ctypes.c_uint32))
 
 
-class Header(ctypes.Structure):
+class DeviceInfoHeader(ctypes.Structure):
     _fields_ = (
         ("type", ctypes.c_uint32),
         ("size", ctypes.c_uint32),
@@ -95,7 +95,7 @@ class Header(ctypes.Structure):
 
 class AdvancedColor(ctypes.Structure):
     _fields_ = (
-        ("header", Header),
+        ("header", DeviceInfoHeader),
         ("value", ctypes.c_uint32),
         ("encoding", ctypes.c_uint32),
         ("bits", ctypes.c_uint32),
@@ -104,7 +104,7 @@ class AdvancedColor(ctypes.Structure):
 
 class TargetName(ctypes.Structure):
     _fields_ = (
-        ("header", Header),
+        ("header", DeviceInfoHeader),
         ("flags", ctypes.c_uint32),
         ("technology", ctypes.c_uint32),
         ("manufacturer", ctypes.c_uint16),
@@ -118,12 +118,12 @@ class TargetName(ctypes.Structure):
 MODE_BYTES = 64  # of DISPLAYCONFIG_MODE_INFO, which is only passed through
 
 
-def locked() -> bool | None:
+def screen_locked() -> bool | None:
     """Whether the lock screen or the secure desktop has the input."""
-    desktop = user32.OpenInputDesktop(0, False, DESKTOP_READOBJECTS)
+    desktop = _user32.OpenInputDesktop(0, False, DESKTOP_READOBJECTS)
     if not desktop:
         return True
-    user32.CloseDesktop(desktop)
+    _user32.CloseDesktop(desktop)
     return False
 
 
@@ -138,20 +138,20 @@ def elevated_window(title: str | None) -> str | None:
     Parameters
     ----------
     title : str or None
-        A part of the game's title; None: the window in the foreground.
+        Part of the game's title; None: the foreground window.
     """
     if _is_elevated(kernel32.GetCurrentProcessId()):
         return None
     for handle, name in _windows(title):
         process = wintypes.DWORD(0)
-        user32.GetWindowThreadProcessId(handle, ctypes.byref(process))
+        _user32.GetWindowThreadProcessId(handle, ctypes.byref(process))
         if process.value and _is_elevated(process.value):
             return name
     return None
 
 
 def missing_permissions() -> list[str]:
-    """None: Windows asks for none."""
+    """None: Windows needs none."""
     return []
 
 
@@ -159,14 +159,14 @@ def _windows(title: str | None) -> list[tuple[Any, str]]:
     if title is not None:
         wanted = title.casefold().strip()
         return [(w.handle, w.title) for w in visible_windows() if wanted in w.title.casefold()]
-    handle = user32.GetForegroundWindow()
+    handle = _user32.GetForegroundWindow()
     text = ctypes.create_unicode_buffer(256)
-    user32.GetWindowTextW(handle, text, len(text))
+    _user32.GetWindowTextW(handle, text, len(text))
     return [(handle, text.value)] if handle else []
 
 
 def _is_elevated(process: int) -> bool:
-    """Whether a program runs as administrator; one that we may not ask does."""
+    """Whether a process runs as administrator; one that we may not query does."""
     handle = kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, process)
     if not handle:
         return ctypes.get_last_error() == ERROR_ACCESS_DENIED
@@ -188,35 +188,37 @@ def _is_elevated(process: int) -> bool:
         kernel32.CloseHandle(handle)
 
 
-def _active_paths() -> list[Path]:
-    """Which output of which adapter shows something."""
+def _active_paths() -> list[DisplayPath]:
+    """The active outputs of all adapters."""
     paths, modes = ctypes.c_uint32(0), ctypes.c_uint32(0)
     sizes = (ctypes.byref(paths), ctypes.byref(modes))
-    if user32.GetDisplayConfigBufferSizes(QDC_ONLY_ACTIVE_PATHS, *sizes):
+    if _user32.GetDisplayConfigBufferSizes(QDC_ONLY_ACTIVE_PATHS, *sizes):
         return []
-    found = (Path * paths.value)()
+    found = (DisplayPath * paths.value)()
     rest = ctypes.create_string_buffer(MODE_BYTES * modes.value)
-    if user32.QueryDisplayConfig(
+    if _user32.QueryDisplayConfig(
         QDC_ONLY_ACTIVE_PATHS, sizes[0], ctypes.byref(found), sizes[1], rest, None
     ):
         return []
     return list(found[: paths.value])
 
 
-def _ask(path: Path, kind: int, answer: Any) -> bool:
-    """Have ``answer`` filled; False where Windows does not know the question."""
-    answer.header = Header(kind, ctypes.sizeof(answer), path.target.adapter, path.target.id)
-    return not user32.DisplayConfigGetDeviceInfo(ctypes.byref(answer))
+def _ask(path: DisplayPath, kind: int, answer: Any) -> bool:
+    """Fill ``answer``; False if Windows does not support the query."""
+    answer.header = DeviceInfoHeader(
+        kind, ctypes.sizeof(answer), path.target.adapter, path.target.id
+    )
+    return not _user32.DisplayConfigGetDeviceInfo(ctypes.byref(answer))
 
 
-def _shows_hdr(path: Path) -> bool:
+def _shows_hdr(path: DisplayPath) -> bool:
     colour = AdvancedColor()
     if not _ask(path, GET_ADVANCED_COLOR_INFO, colour):
         return False
     return bool(colour.value & ENABLED) and not colour.value & WIDE_ENFORCED
 
 
-def _name(path: Path) -> str:
+def _name(path: DisplayPath) -> str:
     name = TargetName()
     known = _ask(path, GET_TARGET_NAME, name) and name.name
     return str(known) if known else "a monitor"

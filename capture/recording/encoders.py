@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from capture.recording.workers import Job, Workers
+from capture.recording.workers import GrabbedFrame, Workers
 from dataset.errors import UserError
 from dataset.files import move_aside, remove_file, write_whole
 from dataset.gate import MOST_PICTURE, is_regular, read_regular
@@ -22,7 +22,7 @@ from dataset.pictures.images import resize_area, rgb_of
 from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame, ManifestWriter
 
-DAMAGED = "damaged"  # folder of a session for what is not as it was written, or not ours
+DAMAGED_FOLDER = "damaged"  # folder of a session for what is not as it was written, or not ours
 
 
 def frame_file(index: int) -> str:
@@ -74,7 +74,7 @@ class Encoders:
         """Why nothing more is written."""
         return self._workers.error or self._failed
 
-    def put(self, job: Job) -> None:
+    def put(self, job: GrabbedFrame) -> None:
         """Hand over a frame; blocks while the queue is full. Not for several threads."""
         self._turns.append(job.frame.index)
         self._workers.put(job)
@@ -96,7 +96,7 @@ class Encoders:
             remove_file(self._session / frame_file(index))
         self._finished.clear()
 
-    def _write(self, job: Job) -> None:
+    def _write(self, job: GrabbedFrame) -> None:
         image = rgb_of(job.image)
         if self._size is not None:
             image = resize_area(image, self._size)
@@ -119,7 +119,7 @@ class Encoders:
         if self._resume and os.path.lexists(path):
             if _holds(path, data):
                 return
-            move_aside(path, self._session / DAMAGED)
+            move_aside(path, self._session / DAMAGED_FOLDER)
         write_whole(path, data, replaces=False)
 
     def _enter(self, frame: Frame) -> None:

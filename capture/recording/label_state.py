@@ -16,7 +16,7 @@ class Undone:
     label: str | None  # what they are instead
 
 
-class Marks:
+class LabelState:
     """The label and the light that frames get now, and how the labels came about."""
 
     def __init__(self, label: str | None = None) -> None:

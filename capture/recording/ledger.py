@@ -14,7 +14,7 @@ from dataset.sessions.manifest import Frame
 
 
 @dataclass(frozen=True)
-class Counts:
+class FrameCounts:
     """frames + duplicates + missed = intervals; snaps came on top, between the intervals."""
 
     lines: Count = 0  # in the manifest: frames + snaps + marked duplicates
@@ -32,7 +32,7 @@ class Counts:
 
 
 class Ledger:
-    """Counts what became of the intervals, and what the next line has to carry."""
+    """FrameCounts what became of the intervals, and what the next line has to carry."""
 
     def __init__(self) -> None:
         self._lines = self._frames = self._duplicates = self._missed = self._snaps = 0
@@ -65,9 +65,9 @@ class Ledger:
         self._duplicates += intervals
         self.duplicates_before += intervals
 
-    def counts(self) -> Counts:
+    def counts(self) -> FrameCounts:
         """The account so far."""
-        return Counts(
+        return FrameCounts(
             self._lines,
             self._frames,
             self._duplicates,
@@ -83,7 +83,7 @@ class Ledger:
         self.missed_before = self.duplicates_before = 0
 
 
-def count_lines(frames: Iterable[Frame]) -> Counts:
+def count_lines(frames: Iterable[Frame]) -> FrameCounts:
     """The account that a manifest gives by itself, up to its last line."""
     ledger = Ledger()
     for frame in frames:
@@ -96,7 +96,7 @@ def count_lines(frames: Iterable[Frame]) -> Counts:
     return ledger.counts()
 
 
-def settle(asked: Counts, written: Counts) -> Counts:
+def settle(asked: FrameCounts, written: FrameCounts) -> FrameCounts:
     """The account after a failure: every interval without a line in the manifest was missed."""
     lost = max(0, asked.intervals - written.intervals)  # frames may have been added since
     return replace(

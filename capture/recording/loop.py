@@ -12,7 +12,7 @@ import queue
 import time
 from collections.abc import Callable
 
-from capture.commands import Command, Commands, Reply
+from capture.commands import Command, CommandQueue, Reply
 from capture.recording.recorder import IDLE_S, Recorder
 from capture.status import Status, while_heard
 from dataset.errors import UserError
@@ -23,7 +23,7 @@ LOG = logging.getLogger("unclip.capture")
 
 def record(
     recorder: Recorder,
-    commands: Commands,
+    commands: CommandQueue,
     on_status: Callable[[Status], None] | None = None,
     watch: Callable[[], None] | None = None,
 ) -> None:
@@ -57,13 +57,13 @@ def record(
             command = commands.get(timeout=min(wait_s, IDLE_S))
         except queue.Empty:
             continue
-        obey(recorder, command)
+        handle_command(recorder, command)
         told_s = -math.inf
     if tell is not None:
         tell(recorder.status())
 
 
-def obey(recorder: Recorder, command: Command) -> Reply:
+def handle_command(recorder: Recorder, command: Command) -> Reply:
     """Carry out a command and answer it; a fault becomes a notice, never an exception."""
     if command.name != "status":
         LOG.info("%s (%s)", " ".join(filter(None, (command.name, command.value))), command.by)

@@ -5,7 +5,7 @@ Pure arithmetic on nanoseconds: nothing here reads a clock or sleeps.
 
 from __future__ import annotations
 
-NS = 1_000_000_000  # nanoseconds in a second
+NS_PER_S = 1_000_000_000  # nanoseconds in a second
 
 
 class PacingClock:
@@ -58,10 +58,10 @@ class PacingClock:
         return self.take(now_ns) + 1
 
     def _at(self, number: int) -> int:
-        return self._start_ns + round(number * NS / self.fps)
+        return self._start_ns + round(number * NS_PER_S / self.fps)
 
     def _newest(self, now_ns: int) -> int:
-        number = int((now_ns - self._start_ns) * self.fps / NS)
+        number = int((now_ns - self._start_ns) * self.fps / NS_PER_S)
         # The division may land one beside the grid that `_at` rounds to.
         while self._at(number + 1) <= now_ns:
             number += 1

@@ -1,6 +1,6 @@
 """The recorder: a clock, a screen and a store become one session on disk.
 
-Every interval of the clock becomes a frame, a duplicate or a counted miss. Pixels are read by
+Every interval of the clock becomes a frame, a duplicate or a counted miss. BgrxImage are read by
 ``screen.py``, files written by ``encoders.py`` or ``spool.py``; ``loop.py`` waits for deadlines and
 commands.
 """
@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from capture.locks import only_writer
+from capture.locks import session_lock
 from capture.options import CaptureOptions
-from capture.recording.freeze import Guard, Thumbnail, differs, thumbnail
-from capture.recording.label_state import Marks
-from capture.recording.ledger import Counts, Ledger, count_lines, settle
+from capture.recording.freeze import FreezeDetector, Thumbnail, differs, frame_thumbnail
+from capture.recording.label_state import LabelState
+from capture.recording.ledger import FrameCounts, Ledger, count_lines, settle
 from capture.recording.notify import notify
-from capture.recording.pacing import NS, PacingClock, Stopwatch
+from capture.recording.pacing import NS_PER_S, PacingClock, Stopwatch
 from capture.recording.session import Session, check_options, low_disk
 from capture.recording.store import open_store, written_lines
-from capture.recording.workers import Job
-from capture.screens.source import Pixels, Source
-from capture.screens.target import NothingToSee
+from capture.recording.workers import GrabbedFrame
+from capture.screens.source import BgrxImage, FrameSource
+from capture.screens.target import NotVisible
 from capture.status import Status, Summary
 from dataset.errors import UserError
 from dataset.files import writing_in
@@ -45,7 +45,7 @@ class Recorder:
     Parameters
     ----------
     options : CaptureOptions
-    screen : Source
+    screen : FrameSource
         Usually a `Screen`. Grabbed from, and left open when the recorder is closed.
     held : ExitStack or None
         What holds the session's lock from its first file on; None: the recorder, until it is
@@ -58,7 +58,7 @@ class Recorder:
     """
 
     def __init__(
-        self, options: CaptureOptions, screen: Source, held: ExitStack | None = None
+        self, options: CaptureOptions, screen: FrameSource, held: ExitStack | None = None
     ) -> None:
         check_options(options)
         self.reason: str | None = None  # why it ended; None while it goes on
@@ -67,19 +67,19 @@ class Recorder:
         self._screen = screen
         self._clock = PacingClock(options.fps)
         self._ledger = Ledger()
-        self._marks = Marks(options.label)
-        self._guard = Guard()
+        self._marks = LabelState(options.label)
+        self._guard = FreezeDetector()
         self._watch = Stopwatch()
         self._runs_ns: list[int] = []  # when each run began: where its grid of deadlines stands
         self._newest_ns = 0  # when the newest frame was grabbed
-        self._newest: Pixels | None = None
+        self._newest: BgrxImage | None = None
         self._kept: tuple[int, Thumbnail] | None = None  # the frame that duplicates are of
         self._clipped: float | None = None
         about = screen.describe()
         with ExitStack() as own:
             stack = own if held is None else held
             self._session = Session(
-                options, about, lambda path: stack.enter_context(only_writer(path))
+                options, about, lambda path: stack.enter_context(session_lock(path))
             )
             self.path = self._session.path
             with writing_in(self.path):
@@ -102,7 +102,7 @@ class Recorder:
         self._watch.start(now_ns)
         self._clock.start(now_ns)
         self._runs_ns.append(now_ns)
-        self._guard = Guard()
+        self._guard = FreezeDetector()
         self._announce("recording")
 
     def pause(self) -> None:
@@ -160,7 +160,7 @@ class Recorder:
 
         Raises
         ------
-        NothingToSee
+        NotVisible
             The window is minimised or covered.
         UserError
             It was closed, the disk is full, or the frames cannot be written.
@@ -177,9 +177,9 @@ class Recorder:
             light=light or frame.light,
             viewpoint=viewpoint,
         )
-        self._store.put(Job(frame, image))
+        self._store.put(GrabbedFrame(frame, image))
         self._ledger.snap()
-        self._kept = (index, thumbnail(image))
+        self._kept = (index, frame_thumbnail(image))
         return index
 
     def step(self) -> float:
@@ -200,7 +200,7 @@ class Recorder:
         if now >= self._clock.deadline_ns():
             self._serve(now)
             self._check_limits()
-        return max(0, self._clock.deadline_ns() - time.monotonic_ns()) / NS
+        return max(0, self._clock.deadline_ns() - time.monotonic_ns()) / NS_PER_S
 
     def status(self) -> Status:
         """State, counts, the newest frame's clipped share, free disk."""
@@ -234,7 +234,7 @@ class Recorder:
 
     def seconds(self) -> float:
         """How long it has recorded, pauses left out."""
-        return round(self._watch.elapsed_ns(time.monotonic_ns()) / NS, 6)
+        return round(self._watch.elapsed_ns(time.monotonic_ns()) / NS_PER_S, 6)
 
     def close(self) -> Summary:
         """Write what is still on its way, and the final ``session.json``. May be called twice.
@@ -259,7 +259,7 @@ class Recorder:
             counts.duplicates,
         )
 
-    def _finish(self, counts: Counts) -> Counts:
+    def _finish(self, counts: FrameCounts) -> FrameCounts:
         """Empty the store and write the account; raises what the store failed with."""
         self._store.close()
         error = self._store.error
@@ -282,7 +282,7 @@ class Recorder:
             return
         try:
             self._take()
-        except NothingToSee as error:
+        except NotVisible as error:
             self._ledger.miss(1)
             self.notice = str(error)
         except UserError as error:
@@ -294,7 +294,7 @@ class Recorder:
     def _take(self) -> None:
         """Grab the interval's picture, and hand it over unless it is to be skipped."""
         image, wall_ns, monotonic_ns = self._grab()
-        small = thumbnail(image)
+        small = frame_thumbnail(image)
         self.notice = self._guard.look(small, monotonic_ns)
         kept = None if self._options.dedupe == "off" else self._kept
         duplicate = kept is not None and not differs(small, kept[1])
@@ -306,17 +306,17 @@ class Recorder:
             frame = replace(frame, duplicate_of=kept[0])
         else:
             self._kept = (frame.index, small)
-        self._store.put(Job(frame, image))
+        self._store.put(GrabbedFrame(frame, image))
         self._ledger.frame(duplicate)
 
-    def _grab(self) -> tuple[Pixels, int, int]:
+    def _grab(self) -> tuple[BgrxImage, int, int]:
         """The picture with its wall and monotonic time, nanoseconds."""
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         image = self._screen.grab()
         self._newest, self._newest_ns = image, monotonic_ns
         return image, wall_ns, monotonic_ns
 
-    def _line(self, image: Pixels, wall_ns: int, monotonic_ns: int, snap: bool = False) -> Frame:
+    def _line(self, image: BgrxImage, wall_ns: int, monotonic_ns: int, snap: bool = False) -> Frame:
         """The next line of the manifest, without fingerprints."""
         return Frame(
             index=self._ledger.lines,
@@ -339,7 +339,7 @@ class Recorder:
             self.end(f"{most} frames taken", self._newest_ns)
         elif limit is not None and self.seconds() >= limit:
             # The interval that begins when the time is up is no longer asked for.
-            self.end(f"{limit:g} s recorded", self._watch.when_ns(round(limit * NS)) - 1)
+            self.end(f"{limit:g} s recorded", self._watch.when_ns(round(limit * NS_PER_S)) - 1)
         else:
             reserve = self._store.reserve_bytes()
             if self._disk_free() - reserve < self._options.disk_floor_bytes:

@@ -19,11 +19,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from capture.commands import Commands
-from capture.locks import only_writer
-from capture.recording.encoders import DAMAGED
-from capture.recording.ledger import Counts, count_lines, settle
-from capture.recording.spool_to_png import Development, is_own_file, refuse_linked_folders
+from capture.commands import CommandQueue
+from capture.locks import session_lock
+from capture.recording.encoders import DAMAGED_FOLDER
+from capture.recording.ledger import FrameCounts, count_lines, settle
+from capture.recording.spool_to_png import SpoolToPng, is_own_file, refuse_linked_folders
 from capture.signals import signals_into
 from capture.status import while_heard
 from dataset import gate
@@ -74,8 +74,8 @@ class Repaired:
             (self.undeveloped, "frames still to become PNG: run it again"),
             (self.cut_lines, "cut-off lines removed"),
             (self.partial_files, "cut-off files removed"),
-            (len(self.missing), f"lines without their file set aside in {DAMAGED}"),
-            (len(self.damaged), f"damaged files set aside in {DAMAGED}"),
+            (len(self.missing), f"lines without their file set aside in {DAMAGED_FOLDER}"),
+            (len(self.damaged), f"damaged files set aside in {DAMAGED_FOLDER}"),
             (len(self.adopted), "whole frames without a line added"),
         ]
         lines = [f"{count} {what}" for count, what in found if count] + list(self.problems)
@@ -111,8 +111,8 @@ def repair_session(
             "as captures/NAME."
         )
     _refuse_links(session)
-    asked: Commands = queue.SimpleQueue()
-    with only_writer(session), signals_into(asked):
+    asked: CommandQueue = queue.SimpleQueue()
+    with session_lock(session), signals_into(asked):
         try:
             return _Repair(session, while_heard(on_progress), lambda: not asked.empty()).run(
                 disk_floor_bytes
@@ -128,7 +128,7 @@ def _refuse_links(session: Path) -> None:
         gate.refuse_links(session / name, what)
         if os.path.lexists(session / name) and not gate.is_regular(session / name):
             raise UserError(f"{session / name}, {what}, is no regular file. Move it away.")
-    gate.refuse_links(session / DAMAGED / FRAMES_FILE, "the lines that were set aside")
+    gate.refuse_links(session / DAMAGED_FOLDER / FRAMES_FILE, "the lines that were set aside")
 
 
 class _Repair:
@@ -137,7 +137,7 @@ class _Repair:
     def __init__(
         self, session: Path, on_progress: Callable[[int, int], None], stop: Callable[[], bool]
     ) -> None:
-        self._session, self._aside = session, session / DAMAGED
+        self._session, self._aside = session, session / DAMAGED_FOLDER
         self._on_progress, self._stop = on_progress, stop
         self._problems: list[str] = []
 
@@ -179,7 +179,7 @@ class _Repair:
 
     def _develop(self, disk_floor_bytes: int) -> int:
         """Turn the lossless video into PNG; frames that are left for another time."""
-        return Development(
+        return SpoolToPng(
             self._session, disk_floor_bytes, self._on_progress, self._stop, self._problems.append
         ).run()
 
@@ -250,7 +250,7 @@ class _Repair:
                 self._problems.append(f"{path} was left as it is: {error}")
             except UserError:
                 move_aside(path, self._aside)
-                self._problems.append(f"{path} is no whole picture: set aside in {DAMAGED}")
+                self._problems.append(f"{path} is no whole picture: set aside in {DAMAGED_FOLDER}")
             else:
                 adopted.append(_line_of(path, number, data, image, whole))
         return adopted
@@ -359,7 +359,7 @@ def _finish(session: Path, facts: dict[str, Any], frames: list[Frame]) -> None:
         facts["reason"] = "cut off"
     elif said is not None:  # of a recording that ended: what it lost since then is missed
         try:
-            counts = settle(gate.to_typed(said, Counts), counts)
+            counts = settle(gate.to_typed(said, FrameCounts), counts)
         except ValueError:  # no account of ours
             said = None
     kept = said if isinstance(said, dict) else {}

@@ -22,8 +22,8 @@ import cv2
 import msgspec
 import numpy as np
 
-from capture.recording.workers import MOST_VIDEO_PIXELS, Job, Workers
-from capture.screens.source import Pixels
+from capture.recording.workers import MOST_VIDEO_PIXELS, GrabbedFrame, Workers
+from capture.screens.source import BgrxImage
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import open_to_append
@@ -38,7 +38,7 @@ CODEC = "libx264rgb"
 THREADS = 2  # slices of a frame: zooming pictures take longer than a frame on one
 # The cheapest of benchmarks/capture/lossless.py. Zero latency: a packet for each frame, so that
 # none is waiting inside when the power goes. A segment needs no key frame but its first.
-SETTINGS = {"preset": "ultrafast", "tune": "zerolatency", "qp": "0", "g": str(SEGMENT_FRAMES)}
+X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "qp": "0", "g": str(SEGMENT_FRAMES)}
 
 
 SEGMENT_NAME = re.compile(r"([0-9]{4,9})\.h264")
@@ -98,7 +98,7 @@ class Spool:
         """Why nothing more is written."""
         return self._workers.error or self._failed
 
-    def put(self, job: Job) -> None:
+    def put(self, job: GrabbedFrame) -> None:
         """Hand over a frame; blocks while the queue is full. Not for several threads."""
         self._handed += 1
         self._workers.put(job)
@@ -121,7 +121,7 @@ class Spool:
             self._failed = UserError(f"Cannot write in {self._folder}: {error}", 1)
         self._segment = None
 
-    def _write(self, job: Job) -> None:
+    def _write(self, job: GrabbedFrame) -> None:
         image = job.image if self._size is None else resize_area(job.image, self._size)
         try:
             segment = self._segment_for(image)
@@ -133,7 +133,7 @@ class Spool:
             raise UserError(f"Cannot write in {self._folder}: {error.strerror}.", 1) from error
         self.written += 1
 
-    def _segment_for(self, image: Pixels) -> _Segment:
+    def _segment_for(self, image: BgrxImage) -> _Segment:
         """The segment that this frame belongs to: a new one when it is full or the size differs."""
         now = self._segment
         if now is None or now.full() or now.shape != image.shape:
@@ -164,7 +164,7 @@ class _Segment:
         codec.pix_fmt = "bgr0"
         codec.time_base = Fraction(1, 1000)  # means nothing here: times are in the journal
         codec.thread_count = THREADS
-        codec.options = SETTINGS
+        codec.options = X264_OPTIONS
         self._codec = codec
         # One for all frames: fresh pages for each would cost as much as encoding half of it.
         self._picture: Any = av.VideoFrame(codec.width, codec.height, "bgr0")
@@ -175,7 +175,7 @@ class _Segment:
         """Whether the next frame belongs to another segment."""
         return self.frames >= SEGMENT_FRAMES or self._offset > SEGMENT_BYTES
 
-    def append(self, image: Pixels) -> tuple[int, int]:
+    def append(self, image: BgrxImage) -> tuple[int, int]:
         """Encode BGRX (H, W, 4) and write its packet: offset and length in the file, bytes."""
         height, width = image.shape[:2]
         self._lines[:, : 4 * width] = image.reshape(height, 4 * width)
@@ -227,7 +227,7 @@ def packet_of(frame: Frame) -> Packet:
     return packet
 
 
-def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, Pixels]]:
+def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, BgrxImage]]:
     """Decode the frames of one segment, BGRX (H, W, 4) each, all from its first on.
 
     Raises
@@ -278,7 +278,7 @@ def _read(file: BinaryIO, packet: Packet, index: int) -> bytes:
 _PLACE = ("segment", "offset", "bytes")
 
 
-def _bgrx_of(picture: Any) -> Pixels:
+def _bgrx_of(picture: Any) -> BgrxImage:
     """The planes G, B, R of a decoded picture as BGRX; nothing is converted, so nothing lost."""
     green, blue, red = (
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]

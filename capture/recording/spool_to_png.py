@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from capture.recording.encoders import DAMAGED, Encoders
+from capture.recording.encoders import DAMAGED_FOLDER, Encoders
 from capture.recording.spool import SEGMENT_NAME, Damaged, journal_of, packet_of, read_segment
-from capture.recording.workers import Job
+from capture.recording.workers import GrabbedFrame
 from dataset.errors import UserError
 from dataset.files import move_aside, remove_empty, remove_file
 from dataset.gate import plain, refuse_links
@@ -26,7 +26,7 @@ WAITING = 4  # decoded frames that may wait for an encoder
 
 
 @dataclass
-class Development:
+class SpoolToPng:
     """How the frames of a spool become PNG.
 
     Nobody may be recording into the session meanwhile.
@@ -82,14 +82,14 @@ class Development:
                     return False
                 if frame.index not in done:
                     self._check_disk()
-                    encoders.put(Job(frame, image))
+                    encoders.put(GrabbedFrame(frame, image))
                     self.on_progress(frame.index, total)
         except Damaged as error:
             if self.on_damage is None:
                 raise
             self.on_damage(str(error))
             if os.path.lexists(path):
-                move_aside(path, self.session / DAMAGED)
+                move_aside(path, self.session / DAMAGED_FOLDER)
         finally:
             encoders.close()
         if encoders.error is not None:
@@ -113,10 +113,10 @@ class Development:
             raise UserError(f"{spool} has nothing left in it but cannot be removed. Remove it.", 1)
 
     def _set_aside(self, path: Path) -> None:
-        move_aside(path, self.session / DAMAGED)
+        move_aside(path, self.session / DAMAGED_FOLDER)
         if self.on_damage is not None:
             name = plain(path.name)
-            self.on_damage(f"{name} in {SPOOL} has no line: it was set aside in {DAMAGED}")
+            self.on_damage(f"{name} in {SPOOL} has no line: it was set aside in {DAMAGED_FOLDER}")
 
     def _check_disk(self) -> None:
         if shutil.disk_usage(self.session).free < self.disk_floor_bytes:
@@ -134,10 +134,10 @@ def refuse_linked_folders(session: Path) -> None:
         ("frames", "the folder of its frames"),
         (SPOOL, "the folder of its video"),
         (f"{SPOOL}/{SPOOL_JOURNAL}", "the journal of its video"),
-        (DAMAGED, "where damaged files are set aside"),
+        (DAMAGED_FOLDER, "where damaged files are set aside"),
     ):
         refuse_links(session / name, what)
-    for name in ("frames", SPOOL, DAMAGED):
+    for name in ("frames", SPOOL, DAMAGED_FOLDER):
         if os.path.lexists(session / name) and not (session / name).is_dir():
             raise UserError(f"{session / name} is no folder. Move it away.")
 

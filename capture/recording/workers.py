@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from capture.screens.source import Pixels
+from capture.screens.source import BgrxImage
 from dataset.sessions.manifest import Frame
 
 MOST_VIDEO_PIXELS = 36_000_000  # of a frame of the lossless video: 8K; a decoder may keep 17
@@ -20,11 +20,11 @@ WAIT_S = 0.1  # how soon a blocked `put` notices that the workers gave up
 
 
 @dataclass(frozen=True)
-class Job:
+class GrabbedFrame:
     """A grabbed frame on its way to the disk."""
 
     frame: Frame  # complete but for its width, height and fingerprints
-    image: Pixels  # as grabbed
+    image: BgrxImage  # as grabbed
 
 
 class Store(Protocol):
@@ -40,7 +40,7 @@ class Store(Protocol):
     def full(self) -> bool:
         """Whether a frame handed over now would have to wait."""
 
-    def put(self, job: Job) -> None:
+    def put(self, job: GrabbedFrame) -> None:
         """Hand over a frame; blocks while the queue is full. Indices are 0, 1, 2 and so on."""
 
     def reserve_bytes(self) -> int:
@@ -65,10 +65,12 @@ class Workers:
         Of the threads.
     """
 
-    def __init__(self, work: Callable[[Job], None], threads: int, waiting: int, name: str) -> None:
+    def __init__(
+        self, work: Callable[[GrabbedFrame], None], threads: int, waiting: int, name: str
+    ) -> None:
         self.error: Exception | None = None
         self._do = work
-        self._queue: queue.Queue[Job | None] = queue.Queue(max(1, waiting))
+        self._queue: queue.Queue[GrabbedFrame | None] = queue.Queue(max(1, waiting))
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True)
             for n in range(max(1, threads))
@@ -80,7 +82,7 @@ class Workers:
         """Whether a job put now would have to wait."""
         return self._queue.full()
 
-    def put(self, job: Job) -> None:
+    def put(self, job: GrabbedFrame) -> None:
         """Hand over a job; blocks while the queue is full, raises what made a worker give up."""
         while True:
             if self.error is not None:

@@ -1,4 +1,4 @@
-"""What can be recorded, whichever system shows it: rectangles and windows. Asks no system."""
+"""What can be recorded, on any system: rectangles and windows. Asks no system itself."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dataset.errors import UserError
 
 Rectangle = tuple[int, int, int, int]  # x, y, width, height on the desktop, in pixels
 
-COVERED_SHARE = 0.01  # of a window's area: less than this is no cover, as a tooltip's or a cursor's
+COVERED_SHARE = 0.01  # of a window's area: a tooltip or a cursor covers less
 LOOK_SHARE = 0.05  # of the time that may be spent on looking for windows above
-LOOK_S = 0.25  # longest time between two such looks
+WINDOW_CHECK_S = 0.25  # longest time between two such looks
 
 
-class NothingToSee(UserError):
-    """It is there but shows nothing now: minimised, covered, or off the screen."""
+class NotVisible(UserError):
+    """It exists but cannot be seen now: minimised, covered, or off the screen."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 1)
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what, 1, remedy=remedy)
 
 
 class Window(Protocol):
-    """One window of another program. Each question raises ``UserError`` where it was closed."""
+    """One window of another program. Every method raises ``UserError`` once it was closed."""
 
     title: str
 
@@ -34,26 +34,23 @@ class Window(Protocol):
 
         Raises
         ------
-        NothingToSee
+        NotVisible
             It is minimised.
         UserError
             It was closed.
         """
 
     def covering(self) -> str | None:
-        """The title of another window that hides over `COVERED_SHARE` of it; None: none does."""
-
-    def covered(self) -> bool:
-        """Whether another window hides a part of it that matters."""
+        """The title of a window that covers more than `COVERED_SHARE` of it, or None."""
 
     def has_focus(self) -> bool:
-        """Whether it gets the keys that are pressed."""
+        """Whether it has the keyboard focus."""
 
     def focus(self) -> None:
-        """Bring it to the front and give it the keyboard, as far as the system lets us."""
+        """Bring it to the front and give it the keyboard focus, as far as the system lets us."""
 
     def close(self) -> None:
-        """Let go of it; the window itself stays."""
+        """Release it; the window itself stays."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,8 @@ class Candidate:
 class Followed:
     """A window and where it can be seen, however it moves.
 
-    Asking for the windows above takes longer than a frame should wait: while none was found there,
-    it is asked again only so often that it takes `LOOK_SHARE` of the time, but each `LOOK_S`.
+    Looking for windows above it takes longer than a frame should wait. While none was found, it is
+    done only as often as takes `LOOK_SHARE` of the time, but at least every `WINDOW_CHECK_S`.
     """
 
     def __init__(self, window: Window, clock: Callable[[], float] = time.monotonic) -> None:
@@ -82,7 +79,7 @@ class Followed:
 
         Raises
         ------
-        NothingToSee
+        NotVisible
             It is minimised, covered or off the screen.
         UserError
             It was closed.
@@ -93,45 +90,45 @@ class Followed:
         return seen
 
     def uncovered_rectangle(self, desktop: Rectangle) -> Rectangle:
-        """The same, whether it is covered or not."""
+        """The same, whether or not it is covered."""
         seen = intersect(self.window.rectangle(), desktop)
         if seen is None:
-            raise NothingToSee(f'The window "{self.window.title}" is off the screen.')
+            raise NotVisible(f'The window "{self.window.title}" is off the screen.')
         return seen
 
     def _look(self) -> None:
         began = self._clock()
         other = self.window.covering()
         if other is not None:  # asked again at once: no frame is waiting
-            raise NothingToSee(f'The window "{self.window.title}" is covered by "{other}".')
+            raise NotVisible(f'The window "{self.window.title}" is covered by "{other}".')
         now = self._clock()
-        self._next_look_s = now + min(LOOK_S, (now - began) / LOOK_SHARE)
+        self._next_look_s = now + min(WINDOW_CHECK_S, (now - began) / LOOK_SHARE)
 
 
 def choose_rectangle(options: CaptureOptions, monitors: list[Rectangle]) -> Rectangle:
-    """Where the region or the monitor of the options lies.
+    """Where the region or the monitor of the options is.
 
     Parameters
     ----------
     options : CaptureOptions
-        Its ``window`` is not looked at.
+        ``window`` is ignored.
     monitors : list of Rectangle
         The whole desktop, then each monitor.
 
     Raises
     ------
-    NothingToSee
-        It is not there; the message says what is.
+    NotVisible
+        It does not exist; the message says what does.
     """
     region, number = options.region, options.monitor
     if region is not None:
         if min(region[2:]) <= 0 or intersect(region, monitors[0]) != region:
             there = show(monitors[0])
-            raise NothingToSee(f"The region {show(region)} is not on the screen, which is {there}.")
+            raise NotVisible(f"The region {show(region)} is not on the screen, which is {there}.")
         return region
     if not 0 <= number < len(monitors):
         listed = "; ".join(f"{n}: {show(each)}" for n, each in enumerate(monitors) if n)
-        raise NothingToSee(f"There is no monitor {number}. There are {listed}; 0 is all of them.")
+        raise NotVisible(f"There is no monitor {number}. There are {listed}; 0 is all of them.")
     return monitors[number]
 
 
@@ -143,7 +140,7 @@ def source_of(options: CaptureOptions) -> str:
 
 
 def intersect(one: Rectangle, other: Rectangle) -> Rectangle | None:
-    """What two rectangles share; None: nothing.
+    """The intersection of two rectangles, or None.
 
     >>> intersect((0, 0, 10, 10), (8, -2, 10, 10))
     (8, 0, 2, 8)
@@ -157,7 +154,7 @@ def intersect(one: Rectangle, other: Rectangle) -> Rectangle | None:
 
 
 def shared_fraction(one: Rectangle, other: Rectangle) -> float:
-    """How much of the first rectangle lies in the other, 0 to 1.
+    """How much of the first rectangle is inside the other, 0 to 1.
 
     >>> shared_fraction((0, 0, 10, 10), (5, 5, 10, 10))
     0.25
@@ -167,7 +164,7 @@ def shared_fraction(one: Rectangle, other: Rectangle) -> float:
 
 
 def show(rectangle: Rectangle) -> str:
-    """For people.
+    """A rectangle in words.
 
     >>> show((5, 6, 640, 480))
     '640x480 at 5,6'
@@ -177,9 +174,9 @@ def show(rectangle: Rectangle) -> str:
 
 
 def display_gone() -> UserError:
-    """The error of every question to a display that has ended."""
+    """The error of everything that asks a display which has ended."""
     return UserError(
-        "The display is gone: its server has ended, or you were logged out. What was recorded "
+        "The display is gone: its server has ended, or you were logged out. Everything recorded "
         "before is whole.",
         1,
     )

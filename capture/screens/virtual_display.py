@@ -1,7 +1,7 @@
-"""A display to draw on and record from: the user's own, or a virtual one (Xvfb).
+"""A display to draw on and to record: the user's own, or a virtual one (Xvfb).
 
-A virtual one is for this user alone: whoever does not know the cookie of its authority file can
-neither look at it nor press its keys.
+A virtual display is private: without the cookie in its authority file nobody can see it or press
+its keys.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ QUIET = ("-nolisten", "tcp", "-noreset", "-s", "0")  # local, lasting, without a
 SCREEN = "1280x800x24"  # width, height and colour depth of a virtual screen
 PROTOCOL = b"MIT-MAGIC-COOKIE-1"
 FAMILY_LOCAL, FAMILY_WILD = 256, 65535  # of addresses, as X's clients look them up
-# Runs a program until its own input says a word or ends, as it does however the process that holds
-# the other side ends, kill -9 included. Only the program keeps the output: that ends with it.
+# Runs a program until a line or the end of its input comes, which also comes when the process at
+# the other end is killed. Only the program keeps the output: it ends with the program.
 KEEPER = """
 folder=$1; shift
 "$@" 2>/dev/null & child=$!
@@ -39,10 +39,10 @@ rm -f "$folder/authority"; rmdir "$folder" 2>/dev/null
 
 @contextmanager
 def virtual_display() -> Iterator[str]:
-    """Start Xvfb on a free number and point ``DISPLAY`` at it as long as the context lasts.
+    """Start Xvfb on a free number, with ``DISPLAY`` pointing at it while in the context.
 
-    Only this process and those that it starts know its cookie, by ``XAUTHORITY``. It ends with
-    this process, however that ends.
+    Only this process and its children know the cookie, through ``XAUTHORITY``. Xvfb ends with this
+    process, however that ends.
 
     Yields
     ------
@@ -56,7 +56,9 @@ def virtual_display() -> Iterator[str]:
     """
     server = shutil.which("Xvfb")
     if server is None:
-        raise UserError("There is no display, and no Xvfb to make one: apt-get install xvfb.")
+        raise UserError(
+            "There is no display, and no Xvfb to make one.", remedy="Run: apt-get install xvfb."
+        )
     folder = tempfile.mkdtemp(prefix="unclip-display-")  # 0700
     authority = Path(folder, "authority")
     write_whole(authority, make_authority(secrets.token_bytes(16)), mode=0o600)
@@ -73,22 +75,22 @@ def virtual_display() -> Iterator[str]:
         number = keeper.stdout.readline().strip().decode()
         if not number:
             raise UserError("Xvfb did not start. Run it by hand to see why.", 1)
-        with environment(DISPLAY=f":{number}", **changed):
+        with temporary_environment(DISPLAY=f":{number}", **changed):
             yield f":{number}"
     finally:
-        # A word, because a forked process may still hold the input open.
+        # A line, because a forked process may still hold the input open.
         keeper.communicate(b"\n", timeout=10)
 
 
 def make_authority(cookie: bytes) -> bytes:
-    """An Xauthority file that shows a cookie to whatever local display is asked for.
+    """An Xauthority file with one cookie for every local display.
 
-    Two entries: python-xlib knows no wildcard, and the machine's name may change meanwhile.
+    Two entries: python-xlib ignores wildcards, and the host name may change.
 
     References
     ----------
-    xauth(1); Xauth.h of libXau: family, address, number, name, data, all but the first with their
-    length before them, numbers of 16 bits, big-endian.
+    xauth(1); Xauth.h of libXau: family, address, number, name, data; all but the family preceded by
+    their length; 16-bit numbers, big-endian.
     """
     places = [(FAMILY_LOCAL, os.fsencode(socket.gethostname())), (FAMILY_WILD, b"")]
     return b"".join(
@@ -99,8 +101,8 @@ def make_authority(cookie: bytes) -> bytes:
 
 
 @contextmanager
-def environment(**wanted: str | None) -> Iterator[None]:
-    """Set environment variables (None: unset) and put the old ones back."""
+def temporary_environment(**wanted: str | None) -> Iterator[None]:
+    """Set environment variables (None: unset) and restore the old ones afterwards."""
     before = {name: os.environ.get(name) for name in wanted}
     _set_environment(wanted)
     try:
@@ -119,7 +121,7 @@ def _set_environment(values: dict[str, str | None]) -> None:
 
 @contextmanager
 def any_display() -> Iterator[None]:
-    """The user's own display where there is one that can be recorded, else a virtual one."""
+    """The user's own display if there is one that can be recorded, else a virtual one."""
     needs_x11 = sys.platform.startswith("linux")
     if needs_x11 and ("DISPLAY" not in os.environ or "WAYLAND_DISPLAY" in os.environ):
         with virtual_display():

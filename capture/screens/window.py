@@ -1,6 +1,6 @@
-"""Finding one window by its title, on any system. Grabs nothing.
+"""Finds a window by its title, on any system. Grabs nothing.
 
-X11 is asked in ``window_x11.py``, Windows in ``window_win32.py``; each loads only where it works.
+``window_x11.py`` asks X11, ``window_win32.py`` Windows; each loads only where it works.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from dataset.errors import UserError
 
 
 def find_window(title: str) -> Window:
-    """The visible window whose title holds ``title``, in any case.
+    """The visible window whose title contains ``title``, ignoring case.
 
-    Of several, a title that is equal comes before one that begins so, then the largest window.
+    Of several, an equal title comes first, then one that begins with it, then the largest window.
 
     Raises
     ------
     UserError
-        There is none (the candidates are named), or this system cannot be asked.
+        There is none (the message lists the windows), or this system cannot be asked.
     """
     if sys.platform == "win32":
         from capture.screens import window_win32  # Windows only
 
-        return window_win32.open_window(choose(title, list(window_win32.visible_windows())))
+        return window_win32.Win32Window(choose(title, list(window_win32.visible_windows())))
     if sys.platform == "darwin":
         raise UserError(
-            "--window cannot find windows on macOS. Give the place instead: --region X,Y,W,H."
+            "--window cannot find windows on macOS.",
+            remedy="Give the place instead: --region X,Y,W,H.",
         )
     from capture.screens import window_x11  # python-xlib is installed on Linux only
 
@@ -41,7 +42,7 @@ def find_window(title: str) -> Window:
 
 
 def choose(title: str, candidates: list[Candidate]) -> Candidate:
-    """The best match among the candidates; ``UserError`` naming them where none matches."""
+    """The best match among the candidates; ``UserError`` that lists them if none matches."""
     wanted = title.casefold().strip()
     if not wanted:
         raise UserError("--window needs a part of the window's title.")
@@ -50,7 +51,7 @@ def choose(title: str, candidates: list[Candidate]) -> Candidate:
         names = sorted({each.title for each in candidates})
         shown = ", ".join(f'"{name}"' for name in names[:12]) + (", ..." if names[12:] else "")
         there = f"There are: {shown}." if names else "No window is open: start the game first."
-        raise UserError(f'No visible window has "{title}" in its title. {there}')
+        raise UserError(f'No visible window has "{title}" in its title.', remedy=there)
 
     def rank(each: Candidate) -> tuple[bool, bool, int]:
         name = each.title.casefold()
@@ -60,7 +61,7 @@ def choose(title: str, candidates: list[Candidate]) -> Candidate:
 
 
 def is_xwayland() -> bool:
-    """Whether the X server on ``DISPLAY`` is XWayland, whose screen stays black for others."""
+    """Whether the X server on ``DISPLAY`` is XWayland, whose screen is black for other programs."""
     from capture.screens import window_x11  # python-xlib is installed on Linux only
 
     return window_x11.is_xwayland()

@@ -14,7 +14,7 @@ from Xlib.protocol import event, request
 from capture.screens.target import (
     COVERED_SHARE,
     Candidate,
-    NothingToSee,
+    NotVisible,
     Rectangle,
     display_gone,
     intersect,
@@ -23,10 +23,10 @@ from capture.screens.target import (
 from dataset.errors import UserError
 from dataset.gate import LONGEST_TEXT, plain
 
-LOST = (error.ConnectionClosedError, OSError)  # what a dead server makes of any question
-NAMES = ("_NET_WM_NAME", "WM_NAME")  # properties that hold a title, the better one first
-TRANSPARENT_DEPTH = 32  # bits: such a window may be invisible where it does not take clicks
-FROM_PAGER = 2  # in _NET_ACTIVE_WINDOW: asked for by the user, not by a program for itself
+LOST = (error.ConnectionClosedError, OSError)  # what a dead server raises
+TITLE_PROPERTIES = ("_NET_WM_NAME", "WM_NAME")  # that hold a title, the better one first
+TRANSPARENT_DEPTH = 32  # bits: such a window may be invisible outside its input shape
+FROM_PAGER = 2  # in _NET_ACTIVE_WINDOW: a request of the user, not of the program itself
 
 
 class X11Window:
@@ -49,7 +49,7 @@ class X11Window:
             for each in (attributes, size, place):
                 each.reply()
         if attributes.map_state != X.IsViewable:
-            raise NothingToSee(f'The window "{self.title}" is minimised.')
+            raise NotVisible(f'The window "{self.title}" is minimised.')
         return place.x, place.y, size.width, size.height
 
     def covering(self) -> str | None:
@@ -57,11 +57,11 @@ class X11Window:
         with self._asking():
             for other in self._hiding(self._above(), place):
                 if self._hides(other, place):
-                    return _deep_title(other, self._atoms(*NAMES)) or "a window without a title"
+                    return (
+                        _deep_title(other, self._atoms(*TITLE_PROPERTIES))
+                        or "a window without a title"
+                    )
         return None
-
-    def covered(self) -> bool:
-        return self.covering() is not None
 
     def has_focus(self) -> bool:
         with self._asking():
@@ -97,7 +97,7 @@ class X11Window:
             raise UserError(f'The window "{self.title}" was closed.', 1) from problem
 
     def _ask(self, kind: Any, **what: Any) -> Any:
-        """A question whose answer comes later, so that several wait at the same time."""
+        """Send a request without waiting, so that several are answered in one round trip."""
         return kind(display=self._connection.display, defer=True, **what)
 
     def _atoms(self, *names: str) -> list[int]:
@@ -138,7 +138,7 @@ class X11Window:
                 yield window
 
     def _hides(self, window: Any, place: Rectangle) -> bool:
-        """Whether enough of ``place`` is under what a window really shows."""
+        """Whether a window's visible parts cover enough of ``place``."""
         opacity, kind, desktop = self._atoms(
             "_NET_WM_WINDOW_OPACITY", "_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DESKTOP"
         )
@@ -153,10 +153,10 @@ class X11Window:
         return hidden > COVERED_SHARE * place[2] * place[3]
 
     def _shape(self, window: Any) -> list[Rectangle]:
-        """The rectangles that a window is made of; they do not overlap.
+        """The rectangles of a window's shape; they do not overlap.
 
-        Shadows and see-through overlays belong to windows with an alpha channel: of those only the
-        part that takes clicks counts.
+        Shadows and see-through overlays belong to windows with an alpha channel: only the part of
+        those that takes clicks counts.
         """
         size = window.get_geometry()
         if not self._connection.has_extension("SHAPE"):
@@ -170,7 +170,7 @@ class X11Window:
         ]
 
     def _manager_activates(self) -> bool:
-        """Whether a window manager is there that can be asked to activate a window."""
+        """Whether a window manager is running that activates windows on request."""
         check, supported, active = self._atoms(
             "_NET_SUPPORTING_WM_CHECK", "_NET_SUPPORTED", "_NET_ACTIVE_WINDOW"
         )
@@ -192,7 +192,7 @@ class X11Window:
         self._root.send_event(message, event_mask=mask)
 
     def _client(self) -> Any:
-        """The window that the manager knows: this one, or an ancestor inside the frame."""
+        """The window that the manager manages: this one, or an ancestor inside the frame."""
         [state] = self._atoms("WM_STATE")
         window = self._window
         while window not in (self._root, X.NONE):
@@ -211,20 +211,20 @@ def connect() -> Any:
 
 
 def disconnect(connection: Any) -> None:
-    """Close it, also where the server went first."""
+    """Close it, even if the server is gone."""
     with suppress(*LOST):
         connection.close()
 
 
 def visible_windows(connection: Any) -> list[Candidate]:
-    """Every viewable window with a title, but the terminal that this was typed in."""
+    """Every viewable window with a title, except the terminal that this runs in."""
     with _alive():
         return list(_walk(connection))
 
 
 def _walk(connection: Any) -> Iterator[Candidate]:
     terminal = os.environ.get("WINDOWID", "")
-    names = [connection.intern_atom(name) for name in NAMES]
+    names = [connection.intern_atom(name) for name in TITLE_PROPERTIES]
     waiting = [connection.screen().root]
     while waiting:
         window = waiting.pop()
@@ -241,7 +241,7 @@ def _walk(connection: Any) -> Iterator[Candidate]:
 
 
 def is_xwayland() -> bool:
-    """Whether the X server on ``DISPLAY`` is XWayland, whose screen stays black for others."""
+    """Whether the X server on ``DISPLAY`` is XWayland, whose screen is black for other programs."""
     connection = connect()
     try:
         with _alive():
@@ -280,7 +280,7 @@ def _title(window: Any, names: list[int]) -> str:
 
 
 def _deep_title(window: Any, names: list[int]) -> str:
-    """The title of a window or of what its frame holds."""
+    """The title of a window or of a child inside its frame."""
     waiting = [window]
     while waiting:
         window = waiting.pop(0)
@@ -292,6 +292,6 @@ def _deep_title(window: Any, names: list[int]) -> str:
 
 
 def _numbers(window: Any, name: int) -> list[int]:
-    """A property of numbers; empty where there is none."""
+    """A property of numbers; empty if it is not set."""
     found = window.get_full_property(name, X.AnyPropertyType)
     return [] if found is None or isinstance(found.value, bytes) else list(found.value)

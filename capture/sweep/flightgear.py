@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.sweep.flightgear_scenes import AIRCRAFT, Scene, scene
+from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, SceneSpec, scene
 from dataset.errors import UserError
 
 START = (
@@ -39,9 +39,9 @@ EARTH_RADIUS_M = 6303363.7  # as the game has it in Environment/local-weather-ru
 
 Picture = NDArray[np.uint8]
 Value = float | int | str
-Settings = dict[str, Value]
+Properties = dict[str, Value]
 
-READY: Settings = {
+READY: Properties = {
     "/sim/freeze/master": "true",
     "/sim/freeze/clock": "true",
     "/sim/time/warp": 0,
@@ -124,7 +124,7 @@ class PropertyServer:
             return math.nan
         return value if math.isfinite(value) else math.nan
 
-    def set(self, settings: Settings) -> None:
+    def set(self, settings: Properties) -> None:
         """Send values; the game takes them over when it next draws."""
         for path, value in settings.items():
             text = f"{value:.6f}" if isinstance(value, float) else value
@@ -178,7 +178,7 @@ class FlightGear:
         patience: Patience = PATIENCE,
     ) -> None:
         self._steps, self._grab, self._seed, self._patience = steps, grab, seed, patience
-        self._scene: Scene | None = None
+        self._scene: SceneSpec | None = None
         self._before: Picture | None = None  # what was shown before a scene that is still to come
         self._weakest = self._range = self._brightness = 1.0
         self._game = PropertyServer(host, port)
@@ -259,7 +259,7 @@ class FlightGear:
             self._game.set({BRIGHTNESS: 1.0})
         self._game.close()
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> Properties:
         """The scene as properties of the game, at the exposure that is measured."""
         here = self._here()
         height_of_sun = math.radians(here.sun.elevation)
@@ -302,7 +302,7 @@ class FlightGear:
         self._range = min(STRONGEST, max(WEAKEST, strongest / self._weakest))
         self._before, self._brightness = None, MEASURING
 
-    def _draw(self, settings: Settings, before: Picture, frames: int, least_s: float) -> Picture:
+    def _draw(self, settings: Properties, before: Picture, frames: int, least_s: float) -> Picture:
         """The picture with these settings, which are sent again if it does not come."""
         for _ in range(self._patience.tries):
             self._game.set(settings)
@@ -361,7 +361,7 @@ class FlightGear:
         """The window now, its colours only: uint8 (H, W, 3)."""
         return np.array(self._grab()[:, :, :3])
 
-    def _here(self) -> Scene:
+    def _here(self) -> SceneSpec:
         assert self._scene is not None, "go() comes before light()"
         return self._scene
 
@@ -369,7 +369,7 @@ class FlightGear:
         here = self._here()
         return (
             f"sun azimuth {here.sun.azimuth:.1f}, elevation {here.sun.elevation:.1f}; "
-            f"exposure {self._brightness:.2f}; aircraft {AIRCRAFT[here.aircraft].name}"
+            f"exposure {self._brightness:.2f}; aircraft {AIRCRAFT_MODELS[here.aircraft].name}"
         )
 
 

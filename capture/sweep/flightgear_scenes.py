@@ -22,7 +22,7 @@ FIRST_DAYS_S = tuple(1704067200 + 86400 * day for day in (74, 105, 135, 166, 196
 Vector = tuple[float, float, float]
 
 
-class Aircraft(NamedTuple):
+class AircraftModel(NamedTuple):
     """Name and size of one of the models of ``docs/flightgear/aircraft/unclip/unclip.xml``."""
 
     name: str
@@ -31,33 +31,33 @@ class Aircraft(NamedTuple):
     height_m: float
 
 
-AIRCRAFT = (  # in the order of that file
-    Aircraft("A320", 37.7, 34.0, 11.8),
-    Aircraft("B747", 71.2, 64.0, 18.9),
-    Aircraft("A380", 74.5, 80.0, 24.1),
-    Aircraft("B737", 40.3, 36.0, 12.8),
-    Aircraft("Cessna 172", 7.7, 11.0, 2.6),
-    Aircraft("PA-28", 7.0, 11.0, 2.8),
-    Aircraft("Tiger Moth", 7.3, 9.0, 3.0),
-    Aircraft("SR-71", 31.1, 17.0, 4.4),
-    Aircraft("Mirage 2000", 14.0, 9.1, 4.5),
-    Aircraft("F-15", 19.4, 13.0, 4.1),
-    Aircraft("F-16", 13.8, 10.0, 4.5),
-    Aircraft("Typhoon", 15.9, 11.0, 4.4),
-    Aircraft("MiG-21", 16.0, 7.2, 3.8),
-    Aircraft("F-18", 15.5, 11.4, 3.5),
-    Aircraft("Beech 1900", 17.8, 17.7, 4.5),
-    Aircraft("Cub", 6.9, 10.8, 2.3),
-    Aircraft("Bf 109", 8.9, 10.0, 2.2),
-    Aircraft("F-14", 19.2, 19.5, 4.6),
-    Aircraft("Viggen", 15.1, 10.6, 4.8),
-    Aircraft("Vulcan", 30.3, 34.0, 6.5),
-    Aircraft("Zero", 9.0, 12.0, 2.4),
-    Aircraft("Tu-154", 47.6, 37.5, 9.6),
-    Aircraft("S-11", 8.1, 11.0, 2.8),
-    Aircraft("Centrair", 6.8, 15.0, 1.9),
-    Aircraft("T-38", 13.9, 7.7, 3.1),
-    Aircraft("B727", 46.7, 33.0, 8.4),
+AIRCRAFT_MODELS = (  # in the order of that file
+    AircraftModel("A320", 37.7, 34.0, 11.8),
+    AircraftModel("B747", 71.2, 64.0, 18.9),
+    AircraftModel("A380", 74.5, 80.0, 24.1),
+    AircraftModel("B737", 40.3, 36.0, 12.8),
+    AircraftModel("Cessna 172", 7.7, 11.0, 2.6),
+    AircraftModel("PA-28", 7.0, 11.0, 2.8),
+    AircraftModel("Tiger Moth", 7.3, 9.0, 3.0),
+    AircraftModel("SR-71", 31.1, 17.0, 4.4),
+    AircraftModel("Mirage 2000", 14.0, 9.1, 4.5),
+    AircraftModel("F-15", 19.4, 13.0, 4.1),
+    AircraftModel("F-16", 13.8, 10.0, 4.5),
+    AircraftModel("Typhoon", 15.9, 11.0, 4.4),
+    AircraftModel("MiG-21", 16.0, 7.2, 3.8),
+    AircraftModel("F-18", 15.5, 11.4, 3.5),
+    AircraftModel("Beech 1900", 17.8, 17.7, 4.5),
+    AircraftModel("Cub", 6.9, 10.8, 2.3),
+    AircraftModel("Bf 109", 8.9, 10.0, 2.2),
+    AircraftModel("F-14", 19.2, 19.5, 4.6),
+    AircraftModel("Viggen", 15.1, 10.6, 4.8),
+    AircraftModel("Vulcan", 30.3, 34.0, 6.5),
+    AircraftModel("Zero", 9.0, 12.0, 2.4),
+    AircraftModel("Tu-154", 47.6, 37.5, 9.6),
+    AircraftModel("S-11", 8.1, 11.0, 2.8),
+    AircraftModel("Centrair", 6.8, 15.0, 1.9),
+    AircraftModel("T-38", 13.9, 7.7, 3.1),
+    AircraftModel("B727", 46.7, 33.0, 8.4),
 )
 
 
@@ -77,11 +77,11 @@ class Pose(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneSpec:
     """One viewpoint: everything but the exposure."""
 
     number: int
-    aircraft: int  # index into AIRCRAFT
+    aircraft: int  # index into AIRCRAFT_MODELS
     unix_s: int  # the game's clock
     sun: Direction  # where the game's sun then stands
     look: Direction  # of the camera, whose middle is the aircraft's
@@ -134,18 +134,18 @@ def game_sun(unix_s: float, latitude_deg: float, longitude_deg: float) -> Direct
     return sun_direction(unix_s - SUN_LAG_S, latitude_deg, longitude_deg)
 
 
-def scene(seed: int, number: int) -> Scene:
+def scene(seed: int, number: int) -> SceneSpec:
     """Viewpoint ``number`` of the world ``seed``; the same on every machine."""
     rng = random.Random(f"flightgear/{seed}/{number}")
     latitude = MIDDLE[0] + rng.uniform(-0.06, 0.06)
     longitude = MIDDLE[1] + rng.uniform(-0.2, 0.2)
     unix_s, sun = _time_of_day(rng, latitude, longitude)
-    look, which = _look(rng, sun), rng.randrange(len(AIRCRAFT))
+    look, which = _look(rng, sun), rng.randrange(len(AIRCRAFT_MODELS))
     side = rng.choice((rng.uniform(20, 160), rng.uniform(200, 340), rng.uniform(0, 360)))
     roll = max(-50.0, min(50.0, rng.gauss(0, 18)))
     pose = Pose((look.azimuth + side) % 360, rng.gauss(2, 5), roll)
     fov, fill = rng.uniform(32, 50), rng.uniform(0.7, 1.0)
-    return Scene(
+    return SceneSpec(
         number=number,
         aircraft=which,
         unix_s=unix_s,
@@ -153,7 +153,7 @@ def scene(seed: int, number: int) -> Scene:
         look=look,
         pose=pose,
         fov_deg=fov,
-        distance_m=_distance(AIRCRAFT[which], pose, look, fov, fill),
+        distance_m=_distance(AIRCRAFT_MODELS[which], pose, look, fov, fill),
         latitude_deg=latitude,
         longitude_deg=longitude,
         altitude_m=700.0 * 4.0 ** rng.random(),
@@ -183,7 +183,9 @@ def _look(rng: random.Random, sun: Direction) -> Direction:
     return Direction((sun.azimuth + turn) % 360, max(-18.0, min(36.0, elevation)))
 
 
-def _distance(craft: Aircraft, pose: Pose, look: Direction, fov_deg: float, fill: float) -> float:
+def _distance(
+    craft: AircraftModel, pose: Pose, look: Direction, fov_deg: float, fill: float
+) -> float:
     """Metres at which the aircraft takes ``fill`` of the shorter side of the picture.
 
     The aircraft counts as the ellipsoid in its box; half of its depth is added, because what is

@@ -22,7 +22,7 @@ ECHO_S = 1.0  # our own presses come back to the listener within this
 SHIFT_MASK = 1  # of X11: the character stands on the upper half of its key
 
 
-class Taps:
+class KeyPresser:
     """A keyboard that can be pressed and is listened to while entered.
 
     Raises
@@ -41,7 +41,7 @@ class Taps:
         self._tapping = 0  # the thread that taps
         self._listener: Any = self._keyboard.Listener(on_press=self._hear)
 
-    def __enter__(self) -> Taps:
+    def __enter__(self) -> KeyPresser:
         self._listener.start()
         self._listener.wait()
         return self

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from capture.commands import Commands
+from capture.commands import CommandQueue
 from capture.control.daemon import running
 from capture.options import CaptureOptions, SweepOptions
-from capture.recording.freeze import Thumbnail, differs, thumbnail
-from capture.recording.loop import obey
+from capture.recording.freeze import Thumbnail, differs, frame_thumbnail
+from capture.recording.loop import handle_command
 from capture.recording.recorder import Recorder
 from capture.recording.session import check_texts
 from capture.screens.mss import open_screen
-from capture.screens.source import Source
-from capture.screens.target import NothingToSee, Window
+from capture.screens.source import FrameSource
+from capture.screens.target import NotVisible, Window
 from capture.status import Summary, while_heard
 from capture.sweep.flightgear import FlightGear, NotDrawn
-from capture.sweep.key_presser import Taps
+from capture.sweep.key_presser import KeyPresser
 from dataset.errors import UserError
 
 LOG = logging.getLogger("unclip.capture")
 LATE = 4  # times the settling time that a change may take, and a picture to come to rest
-LOOK_S = 0.05  # between two looks at the picture
-RETRIES, RETRY_S = 20, 0.25  # for a window that is covered for a moment
+PICTURE_CHECK_S = 0.05  # between two looks at the picture
+RETRIES, COVERED_RETRY_S = 20, 0.25  # for a window that is covered for a moment
 
 
 Look = TypeVar("Look")
@@ -59,16 +59,16 @@ class Driver(Protocol):
 
 
 class KeyDriver:
-    """Taps the keys that the game itself has for its light and its viewpoint.
+    """KeyPresser the keys that the game itself has for its light and its viewpoint.
 
     Parameters
     ----------
     options : SweepOptions
-    screen : Source
+    screen : FrameSource
         Where the game is seen: a press has worked when its picture changes.
     window : Window or None
         The game's window, which must have the focus; None: whatever has it gets the keys.
-    taps : Taps
+    presser : KeyPresser
     check : callable
         Called between presses; raises `Ended` where somebody wants the sweep to end.
     """
@@ -76,9 +76,9 @@ class KeyDriver:
     def __init__(
         self,
         options: SweepOptions,
-        screen: Source,
+        screen: FrameSource,
         window: Window | None,
-        taps: Taps,
+        presser: KeyPresser,
         check: Callable[[], None],
     ) -> None:
         if options.key is None:
@@ -86,10 +86,10 @@ class KeyDriver:
         if options.viewpoints > 1 and options.viewpoint_key is None:
             raise UserError("Say which key of the game goes to the next viewpoint: --viewpoint-key")
         self._options, self._screen, self._window = options, screen, window
-        self._taps, self._check = taps, check
-        self._key = taps.parse(options.key)
-        self._next = taps.parse(options.viewpoint_key or options.key)
-        self._back = taps.parse(options.back_key) if options.back_key else None
+        self._presser, self._check = presser, check
+        self._key = presser.parse(options.key)
+        self._next = presser.parse(options.viewpoint_key or options.key)
+        self._back = presser.parse(options.back_key) if options.back_key else None
         self._pressed = 0  # since the light was that of the viewpoint
         self._changes = 0  # of the picture, by the light key, in all
 
@@ -121,7 +121,7 @@ class KeyDriver:
             self._check()
             if self._window is not None and not self._window.has_focus():
                 raise Ended(f'the window "{self._window.title}" lost the keyboard')
-            self._taps.tap(keys)
+            self._presser.tap(keys)
 
     def _settle(self, before: Thumbnail, least_s: float) -> bool:
         """Wait until the picture has changed and then stood still so long; whether it did change.
@@ -132,7 +132,7 @@ class KeyDriver:
         newest, changed = before, False
         while time.monotonic() - begin < least_s * (1 + LATE):
             self._check()
-            time.sleep(LOOK_S)
+            time.sleep(PICTURE_CHECK_S)
             older, newest = newest, self._look()
             changed = changed or differs(before, newest)
             if differs(older, newest):
@@ -142,7 +142,7 @@ class KeyDriver:
         return changed
 
     def _look(self) -> Thumbnail:
-        return thumbnail(_patiently(self._screen.grab, self._check))
+        return frame_thumbnail(_patiently(self._screen.grab, self._check))
 
 
 def _patiently(look: Callable[[], Look], check: Callable[[], None]) -> Look:
@@ -150,10 +150,10 @@ def _patiently(look: Callable[[], Look], check: Callable[[], None]) -> Look:
     for _ in range(RETRIES):
         try:
             return look()
-        except NothingToSee as error:
+        except NotVisible as error:
             LOG.warning("%s", error)
             check()
-            time.sleep(RETRY_S)
+            time.sleep(COVERED_RETRY_S)
     return look()
 
 
@@ -169,6 +169,7 @@ def run_sweep(
     capture: CaptureOptions,
     sweep: SweepOptions,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    warnings: Sequence[str] = (),
 ) -> Summary:
     """Record every viewpoint under every light.
 
@@ -180,6 +181,8 @@ def run_sweep(
         How the game is moved.
     on_progress : callable
         Called with (done, total) frames.
+    warnings : sequence of str
+        For the log: what was found before the start.
 
     Raises
     ------
@@ -190,19 +193,19 @@ def run_sweep(
         raise UserError("--steps, --viewpoints and --taps must be at least 1.")
     check_texts(sweep)
     on_progress = while_heard(on_progress)
-    with running(capture) as commands, ExitStack() as stack:
+    with running(capture, warnings) as commands, ExitStack() as stack:
 
         def check() -> None:
-            _obey(recorder, commands)
-            if taps is not None and (key := taps.user_key()) is not None:
+            _handle_commands(recorder, commands)
+            if presser is not None and (key := presser.user_key()) is not None:
                 raise Ended(f"ended by the user's key {key}")
 
         # The driver first: one that cannot be had leaves no empty session behind.
         screen = stack.enter_context(open_screen(capture))
-        taps = stack.enter_context(Taps()) if sweep.driver == "keys" else None
+        presser = stack.enter_context(KeyPresser()) if sweep.driver == "keys" else None
         driver: Driver
-        if taps is not None:
-            driver = KeyDriver(sweep, screen, screen.window, taps, check)
+        if presser is not None:
+            driver = KeyDriver(sweep, screen, screen.window, presser, check)
         else:
             look = partial(_patiently, screen.grab, lambda: None)
             driver = stack.enter_context(
@@ -213,9 +216,11 @@ def run_sweep(
         recorder = stack.enter_context(Recorder(replace(capture, codec="png"), screen))
         recorder.note(sweep=asdict(sweep))
         try:
-            if taps is not None:
-                _wait_for_game(sweep.delay_s, screen.window, lambda: _obey(recorder, commands))
-                taps.forget()  # keys that brought the game to the front
+            if presser is not None:
+                _wait_for_game(
+                    sweep.delay_s, screen.window, lambda: _handle_commands(recorder, commands)
+                )
+                presser.forget()  # keys that brought the game to the front
             _sweep(recorder, driver, sweep, check, on_progress)
             recorder.end(f"{sweep.viewpoints} viewpoints")
         except Ended as error:
@@ -255,15 +260,15 @@ def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], No
     end = time.monotonic() + delay_s
     while time.monotonic() < end and not (window is not None and window.has_focus()):
         check()
-        time.sleep(LOOK_S)
+        time.sleep(PICTURE_CHECK_S)
 
 
-def _obey(recorder: Recorder, commands: Commands) -> None:
+def _handle_commands(recorder: Recorder, commands: CommandQueue) -> None:
     """Do what was asked; `Ended` where that, or a limit, ended the recording."""
     while not commands.empty():
         command = commands.get()
         if command.name not in ("start", "pause", "toggle"):
-            obey(recorder, command)
+            handle_command(recorder, command)
         elif command.reply is not None:
             command.reply.set_result({"ok": False, "error": "A sweep takes its own frames."})
     recorder.step()  # looks at the limits

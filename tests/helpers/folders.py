@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from capture.recording.spool import Spool
-from capture.recording.workers import Job
+from capture.recording.workers import GrabbedFrame
 from dataset.pictures.hashing import phash, sha256
 from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
@@ -79,7 +79,9 @@ def spooled(work: Path) -> None:
     spool = Spool(place, waiting=4)
     for index, size in enumerate([(96, 64), (96, 64), (97, 51), (96, 64)]):
         spool.put(
-            Job(Frame(index, "", *size, index, index, label="X"), bgrx_of(noise(index, size)))
+            GrabbedFrame(
+                Frame(index, "", *size, index, index, label="X"), bgrx_of(noise(index, size))
+            )
         )
     spool.close()
     assert spool.error is None
@@ -157,7 +159,7 @@ def evaluated(work: Path) -> None:
 
 
 def demo(work: Path) -> None:
-    """A whole demo of before."""
+    """An earlier, complete demo."""
     from model.evaluation.demo_folder import hold_demo
 
     with hold_demo(work / "demo") as finish:

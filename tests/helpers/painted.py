@@ -16,7 +16,7 @@ from Xlib.error import ConnectionClosedError
 from Xlib.ext import shape
 from Xlib.protocol import rq
 
-from capture.screens.virtual_display import environment
+from capture.screens.virtual_display import temporary_environment
 from dataset.pictures.images import Image
 
 ALPHA_DEPTH = 32  # bits of a window that may be see-through
@@ -158,7 +158,7 @@ def own_server(screen: str = "1280x800x24") -> Iterator[subprocess.Popen[bytes]]
     try:
         with os.fdopen(reader) as answer:
             number = answer.readline().strip()
-        with environment(DISPLAY=f":{number}"):
+        with temporary_environment(DISPLAY=f":{number}"):
             yield process
     finally:
         process.kill()

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from capture.screens.source import Pixels
+from capture.screens.source import BgrxImage
 from capture.screens.target import Rectangle
 from dataset.pictures.hashing import sha256
 from dataset.pictures.images import Image, read_image
@@ -15,7 +15,7 @@ from dataset.sessions.manifest import Frame, read_frames
 from helpers.painted import noise
 
 
-def bgrx_of(image: Image) -> Pixels:
+def bgrx_of(image: Image) -> BgrxImage:
     """RGB uint8 (H, W, 3) as a screen gives it."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGRA), dtype=np.uint8)
 
@@ -31,7 +31,7 @@ class Noise:
     def rectangle(self) -> Rectangle:
         return (0, 0, *self.size)
 
-    def grab(self) -> Pixels:
+    def grab(self) -> BgrxImage:
         self.grabs += 1
         return bgrx_of(noise(self.grabs - 1, self.size))
 
@@ -49,7 +49,7 @@ class ScreenThatFails(Noise):
         super().__init__()
         self._after, self._error = after, error
 
-    def grab(self) -> Pixels:
+    def grab(self) -> BgrxImage:
         if self.grabs >= self._after:
             raise self._error
         return super().grab()
@@ -62,7 +62,7 @@ class Still(Noise):
         super().__init__()
         self._each = grabs_each
 
-    def grab(self) -> Pixels:
+    def grab(self) -> BgrxImage:
         self.grabs += 1
         return bgrx_of(noise((self.grabs - 1) // self._each, self.size))
 

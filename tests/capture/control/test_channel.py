@@ -20,21 +20,26 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
-from capture.commands import Command, Commands
-from capture.control.channel import CLIENTS, LINE_BYTES, control_channel, find_recorder, tell
-from capture.locks import (
-    Place,
-    is_recording,
-    only_recorder,
-    only_writer,
-    place_file,
-    read_place,
-    running_places,
+from capture.commands import Command, CommandQueue
+from capture.control.channel import (
+    CLIENTS,
+    LINE_BYTES,
+    control_channel,
+    find_recorder,
+    send_command,
+)
+from capture.control.endpoints import (
+    Endpoint,
+    endpoint_file,
+    lock_recordings,
+    read_endpoint,
+    running_endpoints,
     runtime_folder,
 )
+from capture.locks import is_recorder_running, recorder_lock, session_lock
 from dataset.errors import UserError
 
-Channel = tuple[Place, list[Command]]
+Channel = tuple[Endpoint, list[Command]]
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +50,22 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def obedient(out: Path, unix: bool = True) -> Iterator[tuple[Place, list[Command]]]:
+def obedient(out: Path, unix: bool = True) -> Iterator[tuple[Endpoint, list[Command]]]:
     """A channel behind which every command is remembered and answered."""
-    commands: Commands = queue.SimpleQueue()
+    commands: CommandQueue = queue.SimpleQueue()
     done: list[Command] = []
 
-    def obey() -> None:
+    def answer_all() -> None:
         while (command := commands.get()).by != "program":
             done.append(command)
             assert command.reply is not None
             command.reply.set_result({"ok": True, "status": {"number": len(done)}})
 
-    thread = threading.Thread(target=obey)
+    thread = threading.Thread(target=answer_all)
     thread.start()
     try:
-        with only_recorder(out), control_channel(out, commands, unix) as place:
-            yield place, done
+        with recorder_lock(out), control_channel(out, commands, unix) as endpoint:
+            yield endpoint, done
     finally:
         commands.put(Command("stop"))
         thread.join()
@@ -69,33 +74,33 @@ def obedient(out: Path, unix: bool = True) -> Iterator[tuple[Place, list[Command
 @pytest.fixture(params=[True, False], ids=["socket", "port"])
 def channel(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[tuple[Place, list[Command]]]:
+) -> Iterator[tuple[Endpoint, list[Command]]]:
     with obedient(tmp_path / "captures", request.param) as found:
         yield found
 
 
-def connect(place: Place) -> socket.socket:
-    if place.socket:
+def connect(endpoint: Endpoint) -> socket.socket:
+    if endpoint.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(place.socket)
+        connection.connect(endpoint.socket)
     else:
-        assert place.port
-        connection = socket.create_connection(("127.0.0.1", place.port))
+        assert endpoint.port
+        connection = socket.create_connection(("127.0.0.1", endpoint.port))
     connection.settimeout(5)
     return connection
 
 
-def say(place: Place, data: bytes) -> bytes:
+def say(endpoint: Endpoint, data: bytes) -> bytes:
     """Send bytes, and all that comes back until the server has done with us."""
-    with connect(place) as connection:
+    with connect(endpoint) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_a_command_is_done_and_answered(channel: Channel) -> None:
-    place, done = channel
-    assert tell(place, "label", "X") == {"ok": True, "status": {"number": 1}}
+    endpoint, done = channel
+    assert send_command(endpoint, "label", "X") == {"ok": True, "status": {"number": 1}}
     assert (done[0].name, done[0].value, done[0].by) == ("label", "X", "control")
 
 
@@ -120,19 +125,19 @@ def test_a_command_is_done_and_answered(channel: Channel) -> None:
     ],
 )
 def test_nonsense_is_answered_with_an_error_and_does_nothing(channel: Channel, line: bytes) -> None:
-    place, done = channel
-    if place.token and line.startswith(b"{"):
-        line = line[:-2] + f', "token": "{place.token}"}}\n'.encode()
-    answer = json.loads(say(place, line))
+    endpoint, done = channel
+    if endpoint.token and line.startswith(b"{"):
+        line = line[:-2] + f', "token": "{endpoint.token}"}}\n'.encode()
+    answer = json.loads(say(endpoint, line))
     assert answer["ok"] is False
     assert answer["error"]
     assert done == []
-    assert tell(place, "status")["ok"]
+    assert send_command(endpoint, "status")["ok"]
 
 
 def test_a_line_of_ten_megabytes_is_cut_off_and_harms_nobody(channel: Channel) -> None:
-    place, done = channel
-    with connect(place) as connection:
+    endpoint, done = channel
+    with connect(endpoint) as connection:
         try:
             connection.sendall(b"x" * 10_000_000)
             answer = connection.recv(4096)
@@ -141,31 +146,31 @@ def test_a_line_of_ten_megabytes_is_cut_off_and_harms_nobody(channel: Channel) -
     assert answer == b"" or not json.loads(answer)["ok"]
     assert len(answer) < LINE_BYTES
     assert done == []
-    assert tell(place, "status")["ok"]
+    assert send_command(endpoint, "status")["ok"]
 
 
 def test_clients_that_say_nothing_are_counted_and_others_turned_away(channel: Channel) -> None:
-    place, _ = channel
-    silent = [connect(place) for _ in range(CLIENTS)]
+    endpoint, _ = channel
+    silent = [connect(endpoint) for _ in range(CLIENTS)]
     time.sleep(0.3)
     with pytest.raises(UserError, match="no answer"):
-        tell(place, "status")
+        send_command(endpoint, "status")
     for each in silent:
         each.close()
     time.sleep(0.3)
-    assert tell(place, "status")["ok"]
+    assert send_command(endpoint, "status")["ok"]
 
 
 @pytest.mark.parametrize("text", [os.fsdecode(b"\xb3\xb7"), "noon\x1b[2J", "x\n", "x" * 5000])
 def test_a_text_that_cannot_be_written_down_is_refused_before_it_is_sent(
     channel: Channel, text: str
 ) -> None:
-    place, done = channel
+    endpoint, done = channel
     with pytest.raises(UserError, match="The text on the light has") as found:
-        tell(place, "light", text)
+        send_command(endpoint, "light", text)
     assert found.value.exit_code == 2
     assert done == []
-    assert tell(place, "light", "태양 20°")["ok"]
+    assert send_command(endpoint, "light", "태양 20°")["ok"]
 
 
 @pytest.mark.parametrize(
@@ -176,19 +181,19 @@ def test_an_answer_that_is_none_becomes_words(
 ) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        monkeypatch.setattr("capture.control.channel._connect", lambda place: ours)
+        monkeypatch.setattr("capture.control.channel._connect", lambda endpoint: ours)
         theirs.sendall(answer)
         theirs.shutdown(socket.SHUT_WR)
         with pytest.raises(UserError, match=r"no answer|could not do it"):
-            tell(Place("captures", 1), "status")
+            send_command(Endpoint("captures", 1), "status")
 
 
 def test_two_clients_at_once_are_both_served(channel: Channel) -> None:
-    place, done = channel
+    endpoint, done = channel
     answers: list[int] = []
 
     def ask() -> None:
-        answers.extend(tell(place, "snap")["status"]["number"] for _ in range(50))
+        answers.extend(send_command(endpoint, "snap")["status"]["number"] for _ in range(50))
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
@@ -200,22 +205,22 @@ def test_two_clients_at_once_are_both_served(channel: Channel) -> None:
 
 
 def test_a_client_may_ask_several_times_and_leave_in_the_middle(channel: Channel) -> None:
-    place, done = channel
-    line = json.dumps({"command": "snap", "token": place.token}).encode() + b"\n"
-    answers = say(place, line * 3 + line[:9])
+    endpoint, done = channel
+    line = json.dumps({"command": "snap", "token": endpoint.token}).encode() + b"\n"
+    answers = say(endpoint, line * 3 + line[:9])
     assert [json.loads(each)["ok"] for each in answers.splitlines()] == [True, True, True, False]
     assert len(done) == 3
 
 
 def test_a_wrong_token_is_refused(tmp_path: Path) -> None:
-    with obedient(tmp_path / "captures", unix=False) as (place, done):
+    with obedient(tmp_path / "captures", unix=False) as (endpoint, done):
         for token in ("0" * 64, None, "", 7):
             line = json.dumps({"command": "snap", "token": token}).encode() + b"\n"
-            assert json.loads(say(place, line)) == {
+            assert json.loads(say(endpoint, line)) == {
                 "ok": False, "error": "wrong token", "final": True,
             }  # fmt: skip
         with pytest.raises(UserError, match="wrong token"):
-            tell(replace(place, token="guess"), "snap")
+            send_command(replace(endpoint, token="guess"), "snap")
         assert done == []
 
 
@@ -237,16 +242,16 @@ def test_another_user_is_refused_even_where_modes_are_wide_open(
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
-        with obedient(tmp_path / "captures") as (place, done):
-            assert place.socket
+        with obedient(tmp_path / "captures") as (endpoint, done):
+            assert endpoint.socket
             if open_to_all:
-                os.chmod(Path(place.socket).parent, 0o755)
-                os.chmod(place.socket, 0o777)
-            said = stop_as_another_user(place.socket)
+                os.chmod(Path(endpoint.socket).parent, 0o755)
+                os.chmod(endpoint.socket, 0o777)
+            said = stop_as_another_user(endpoint.socket)
             assert said == "answer b''" if open_to_all else said.startswith("refused")
-            os.chmod(Path(place.socket).parent, 0o700)
+            os.chmod(Path(endpoint.socket).parent, 0o700)
             assert done == []
-            assert tell(place, "status")["ok"]
+            assert send_command(endpoint, "status")["ok"]
 
 
 def stop_as_another_user(path: str) -> str:
@@ -281,11 +286,11 @@ def test_a_runtime_folder_that_is_a_link_is_not_used(tmp_path: Path) -> None:
 def test_a_note_is_written_through_no_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    note = place_file(tmp_path / "captures")
+    note = endpoint_file(tmp_path / "captures")
     note.symlink_to(victim)
-    with obedient(tmp_path / "captures") as (place, _):
+    with obedient(tmp_path / "captures") as (endpoint, _):
         assert not note.is_symlink()
-        assert tell(place, "status")["ok"]
+        assert send_command(endpoint, "status")["ok"]
     assert victim.read_text() == "mine"
 
 
@@ -296,7 +301,7 @@ def test_a_note_is_written_through_no_link(tmp_path: Path) -> None:
      '{"out": "x", "pid": 1, "out_bytes": "zz"}', '{"out": "x", "pid": 1, "out_bytes": 5}'],
 )  # fmt: skip
 def test_a_note_that_makes_no_sense_is_cleared_away(tmp_path: Path, text: str) -> None:
-    note = place_file(tmp_path)
+    note = endpoint_file(tmp_path)
     note.write_text(text)
     os.mkfifo(note.with_name("pipe.json"))
     note.with_name("folder.json").mkdir()
@@ -308,10 +313,10 @@ def test_a_note_that_makes_no_sense_is_cleared_away(tmp_path: Path, text: str) -
 @pytest.mark.skipif(os.name != "posix", reason="names of files are text on Windows")
 def test_a_folder_whose_name_is_not_utf_8_has_a_recorder_like_any_other(tmp_path: Path) -> None:
     out = tmp_path / os.fsdecode(b"\xb3\xb7\xc8\xad")
-    with obedient(out) as (place, _):
-        assert find_recorder(out, out) == place
-        assert find_recorder(None, tmp_path) == place
-        assert tell(place, "status")["ok"]
+    with obedient(out) as (endpoint, _):
+        assert find_recorder(out, out) == endpoint
+        assert find_recorder(None, tmp_path) == endpoint
+        assert send_command(endpoint, "status")["ok"]
 
 
 @pytest.mark.parametrize("name", ["captures", "s"])
@@ -321,25 +326,25 @@ def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(tmp_path: Path, n
     folder = tmp_path / name
     folder.mkdir()
     (folder / ".recorder.lock").symlink_to(victim)
-    lock = only_recorder if name == "captures" else only_writer
+    lock = recorder_lock if name == "captures" else session_lock
     with pytest.raises(UserError, match="is a link to another place"), lock(folder):
         pass
-    assert not is_recording(folder)
+    assert not is_recorder_running(folder)
     assert victim.read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="Cannot make"), only_recorder(tmp_path / "file" / "out"):
+    with pytest.raises(UserError, match="Cannot make"), recorder_lock(tmp_path / "file" / "out"):
         pass
 
 
 def test_a_second_recorder_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "captures"
     who = rf"process {os.getpid()}.*cli capture stop"
-    with obedient(out), pytest.raises(UserError, match=who), only_recorder(out):
+    with obedient(out), pytest.raises(UserError, match=who), lock_recordings(out):
         pass
-    with only_recorder(out):
+    with recorder_lock(out):
         pass
 
 
@@ -361,9 +366,9 @@ def test_what_a_killed_recorder_left_is_seen_as_stale(tmp_path: Path) -> None:
     program = (
         "import queue, sys, time; from pathlib import Path\n"
         "from capture.control.channel import control_channel\n"
-        "from capture.locks import only_recorder\n"
+        "from capture.locks import recorder_lock\n"
         "out = Path(sys.argv[1])\n"
-        "with only_recorder(out), control_channel(out, queue.SimpleQueue()):\n"
+        "with recorder_lock(out), control_channel(out, queue.SimpleQueue()):\n"
         "    print('ready', flush=True); time.sleep(60)\n"
     )
     process = subprocess.Popen(
@@ -371,12 +376,12 @@ def test_what_a_killed_recorder_left_is_seen_as_stale(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    assert [each.pid for each in running_places()] == [process.pid]
+    assert [each.pid for each in running_endpoints()] == [process.pid]
     process.kill()
     process.communicate()
-    assert read_place(out) is not None  # its note is still there
+    assert read_endpoint(out) is not None  # its note is still there
     with pytest.raises(UserError, match="No recorder is running"):
         find_recorder(out, out)
     assert list(runtime_folder().iterdir()) == []  # cleared away
-    with obedient(out) as (place, _):
-        assert find_recorder(out, out) == place
+    with obedient(out) as (endpoint, _):
+        assert find_recorder(out, out) == endpoint

@@ -10,22 +10,22 @@ from collections.abc import Iterator
 import pytest
 from helpers.painted import press
 
-from capture.commands import Commands
+from capture.commands import CommandQueue
 from capture.control.hotkeys import Hotkeys, keys_of
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
-Heard = tuple[Hotkeys, Commands]
+Heard = tuple[Hotkeys, CommandQueue]
 
 
 @pytest.fixture
 def heard(display: str) -> Iterator[Heard]:
-    commands: Commands = queue.SimpleQueue()
+    commands: CommandQueue = queue.SimpleQueue()
     with Hotkeys(commands, keys_of(CaptureOptions())) as hotkeys:
         yield hotkeys, commands
 
 
-def drain(commands: Commands) -> list[str]:
+def drain(commands: CommandQueue) -> list[str]:
     """All commands until none comes for a while."""
     found = []
     while True:

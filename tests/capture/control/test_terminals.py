@@ -22,9 +22,9 @@ from helpers import ROOT
 from helpers.painted import PaintedWindow, noise
 from helpers.screens import Noise, check_whole
 
-from capture.commands import Command, Commands
+from capture.commands import Command, CommandQueue
 from capture.control.daemon import LOG, main, running
-from capture.locks import is_recording, only_writer
+from capture.locks import is_recorder_running, session_lock
 from capture.options import CaptureOptions
 from capture.recording.loop import record
 from capture.recording.recorder import Recorder
@@ -156,7 +156,7 @@ def test_a_status_that_nobody_hears_is_told_no_more(tmp_path: Path, error: Excep
         raise error
 
     options = CaptureOptions(out=tmp_path, fps=100, max_frames=30, disk_floor_bytes=0)
-    commands: Commands = queue.SimpleQueue()
+    commands: CommandQueue = queue.SimpleQueue()
     with Recorder(options, Noise()) as recorder:
         recorder.start()
         record(recorder, commands, tell_nobody)
@@ -191,7 +191,7 @@ def test_a_folder_whose_name_is_no_text_is_recorded_to_in_the_background(
     assert tell("snap").returncode == 0  # found as the only one
     assert tell("stop", "--out", out).returncode == 0
     end = time.monotonic() + 20
-    while is_recording(Path(out)):
+    while is_recorder_running(Path(out)):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert read_session(Path(out) / "s")["state"] == "ended"
@@ -256,17 +256,17 @@ def test_a_log_on_a_full_disk_ends_no_recording(
 
 def test_the_lock_of_a_session_is_held_from_its_first_file_on(tmp_path: Path) -> None:
     recorder = Recorder(CaptureOptions(out=tmp_path, session="s", disk_floor_bytes=0), Noise())
-    with pytest.raises(UserError, match="Somebody is at work"), only_writer(recorder.path):
+    with pytest.raises(UserError, match="Somebody is at work"), session_lock(recorder.path):
         pass
     program = (
-        "import sys; from pathlib import Path; from capture.locks import is_recording\n"
-        "print(is_recording(Path(sys.argv[1])))"
+        "import sys; from pathlib import Path; from capture.locks import is_recorder_running\n"
+        "print(is_recorder_running(Path(sys.argv[1])))"
     )
     asked = [sys.executable, "-c", program, str(recorder.path)]
     held = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
     assert held.stdout == "True\n"
     recorder.close()
-    with only_writer(recorder.path):
+    with session_lock(recorder.path):
         pass
 
 

@@ -13,7 +13,7 @@ import pytest
 from helpers.painted import PaintedWindow, noise, own_server
 
 import capture.doctor.doctor
-from capture.doctor.disk import free_bytes, write_speed
+from capture.doctor.disk import free_disk_bytes, write_speed
 from capture.doctor.doctor import Finding, examine, format_findings, warnings_at_start
 from capture.options import CaptureOptions
 from dataset.errors import UserError
@@ -24,8 +24,8 @@ SIZE = (320, 200)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same checks with shorter measurements, of a session that says nothing of itself."""
-    monkeypatch.setattr(capture.doctor, "ENCODE_S", 0.05)
-    monkeypatch.setattr(capture.doctor, "STILL_S", 0.02)
+    monkeypatch.setattr(capture.doctor.doctor, "ENCODE_S", 0.05)
+    monkeypatch.setattr(capture.doctor.doctor, "STILL_S", 0.02)
     monkeypatch.delenv("XDG_SESSION_ID", raising=False)
 
 
@@ -45,7 +45,7 @@ class FakeSystem(SimpleNamespace):
     """A system that answers what a test wants; everything is well otherwise."""
 
     def __init__(self, **answers: Any) -> None:
-        well = {"locked": False, "hdr_displays": [], "missing_permissions": []}
+        well = {"screen_locked": False, "hdr_displays": [], "missing_permissions": []}
         super().__init__(**{name: lambda one=one: one for name, one in {**well, **answers}.items()})
         self.elevated_window = lambda title: answers.get("elevated_window")
 
@@ -91,7 +91,7 @@ def test_without_a_display_the_disk_is_still_looked_at(
 
 def test_wayland_is_a_fault(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    monkeypatch.setattr(capture.doctor, "is_xwayland", lambda: True)
+    monkeypatch.setattr(capture.doctor.doctor, "is_xwayland", lambda: True)
     [finding] = warnings_at_start(CaptureOptions())
     assert (finding.name, finding.level) == ("session", "fault")
     assert "X11" in str(finding.remedy)
@@ -134,10 +134,10 @@ def test_hdr_lock_and_permissions_are_told_at_the_start_without_a_grab(
     display: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = FakeSystem(
-        locked=True, hdr_displays=["Dell U27"], missing_permissions=["Screen Recording"]
+        screen_locked=True, hdr_displays=["Dell U27"], missing_permissions=["Screen Recording"]
     )
-    monkeypatch.setattr(capture.doctor, "_system", lambda: system)
-    monkeypatch.setattr(capture.doctor, "open_screen", None)
+    monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: system)
+    monkeypatch.setattr(capture.doctor.doctor, "open_screen", None)
     findings = warnings_at_start(CaptureOptions())
     assert [each.name for each in findings] == ["lock", "hdr", "permission"]
     assert "Dell U27" in found(findings, "hdr").message
@@ -146,7 +146,7 @@ def test_hdr_lock_and_permissions_are_told_at_the_start_without_a_grab(
 def test_a_game_run_by_the_administrator_is_told(
     display: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(capture.doctor, "_system", lambda: FakeSystem(elevated_window="Sim"))
+    monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: FakeSystem(elevated_window="Sim"))
     finding = found(examine(options(tmp_path, window=None)), "keys", "warning")
     assert '"Sim" runs as administrator' in finding.message
 
@@ -155,8 +155,8 @@ def test_a_system_too_old_to_be_asked_is_no_fault(
     display: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = FakeSystem()
-    system.hdr_displays = system.locked = no_such_function
-    monkeypatch.setattr(capture.doctor, "_system", lambda: system)
+    system.hdr_displays = system.screen_locked = no_such_function
+    monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: system)
     assert warnings_at_start(CaptureOptions()) == []
 
 
@@ -206,7 +206,7 @@ def test_findings_are_printed_one_a_line_with_the_remedy_below() -> None:
 
 def test_the_disk_is_measured_where_the_folder_will_be(tmp_path: Path) -> None:
     there = tmp_path / "not" / "yet"
-    assert free_bytes(there) > 0
+    assert free_disk_bytes(there) > 0
     assert write_speed(there) > 0
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
@@ -216,7 +216,7 @@ def test_the_disk_is_measured_where_the_folder_will_be(tmp_path: Path) -> None:
 
 def test_the_page_on_games_explains_every_finding() -> None:
     root = Path(__file__).parents[3]
-    code = (root / "capture" / "doctor.py").read_text(encoding="utf-8")
+    code = (root / "capture" / "doctor" / "doctor.py").read_text(encoding="utf-8")
     page = (root / "docs" / "games.md").read_text(encoding="utf-8")
     explained = set(re.findall(r"^\| ([a-z]+) \|", page, re.M))
     names = set(re.findall(r'(?:Finding|_fault)\(\s*"([a-z]+)"', code))

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.recording.label_state import Marks
+from capture.recording.label_state import LabelState
 from capture.recording.ledger import Ledger, count_lines, settle
 from dataset.sessions.manifest import Frame, ManifestWriter, amend_labels, read_frames
 
@@ -73,7 +73,7 @@ marks = st.lists(st.sampled_from(["X", "Y", "undo", "frame"]), max_size=30)
 @given(marks)
 def test_undoing_everything_leaves_no_frame_with_a_label(pressed: list[str]) -> None:
     with TemporaryDirectory() as name:
-        session, now, index = Path(name), Marks(), 0
+        session, now, index = Path(name), LabelState(), 0
         with ManifestWriter(session) as manifest:
             for key in [*pressed, *["undo"] * len(pressed)]:
                 if key == "frame":
@@ -90,7 +90,7 @@ def test_undoing_everything_leaves_no_frame_with_a_label(pressed: list[str]) -> 
 
 
 def test_undo_takes_back_the_last_mark_only(tmp_path: Path) -> None:
-    now = Marks("Y")
+    now = LabelState("Y")
     now.mark("X", 2)
     now.mark("X", 5)  # again: away with it
     undone = now.undo(9)
@@ -104,7 +104,7 @@ def test_undo_takes_back_the_last_mark_only(tmp_path: Path) -> None:
 
 
 def test_light_steps_count_on_and_a_text_starts_them_again() -> None:
-    now = Marks()
+    now = LabelState()
     assert [now.step_light(), now.step_light()] == ["step 1", "step 2"]
     now.light = "noon"
     assert now.step_light() == "step 1"

@@ -21,15 +21,15 @@ from helpers.screens import Noise, ScreenThatFails, Still, check_whole
 
 import capture.recording.encoders
 import capture.recording.recorder
-from capture.commands import Command, Commands
+from capture.commands import Command, CommandQueue
 from capture.control.daemon import run_capture
 from capture.control.hotkeys import Hotkeys, keys_of
 from capture.options import CaptureOptions
 from capture.recording.loop import record
 from capture.recording.recorder import Recorder
 from capture.screens.mss import open_screen
-from capture.screens.source import Pixels
-from capture.screens.target import NothingToSee
+from capture.screens.source import BgrxImage
+from capture.screens.target import NotVisible
 from capture.status import Status, format_status
 from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image, write_png
@@ -53,7 +53,7 @@ def keyed(
 ) -> Iterator[tuple[PaintedWindow, Recorder]]:
     """A recorder of a painted window that obeys the keyboard, at 20 frames/s, on a thread."""
     options = replace(options, window="Painted", fps=20, hotkey=True)
-    commands: Commands = queue.SimpleQueue()
+    commands: CommandQueue = queue.SimpleQueue()
     with PaintedWindow(place=(100, 80)) as window, open_screen(options) as screen:
         window.paint(noise(0))
         with Hotkeys(commands, keys_of(options)), Recorder(options, screen) as recorder:
@@ -240,7 +240,7 @@ def test_a_player_in_full_screen_is_told_of_start_pause_and_end(
 
 def test_a_black_screen_is_noticed(options: CaptureOptions) -> None:
     class Black(Noise):
-        def grab(self) -> Pixels:
+        def grab(self) -> BgrxImage:
             return np.zeros((64, 96, 4), np.uint8)
 
     with Recorder(replace(options, duration_s=1.3), Black()) as recorder:
@@ -292,7 +292,7 @@ def test_size_is_what_is_recorded(options: CaptureOptions) -> None:
 
 
 def test_a_minimised_window_is_missed_and_noticed(options: CaptureOptions) -> None:
-    screen = ScreenThatFails(3, NothingToSee("minimised"))
+    screen = ScreenThatFails(3, NotVisible("minimised"))
     with Recorder(replace(options, duration_s=0.2), screen) as recorder:
         run(recorder)
         assert recorder.status().notice == "minimised"

@@ -11,8 +11,8 @@ from helpers.painted import noise
 from helpers.screens import bgrx_of, check_whole
 
 from capture.recording.spool import Damaged, Spool, journal_of, read_segment
-from capture.recording.spool_to_png import Development
-from capture.recording.workers import Job
+from capture.recording.spool_to_png import SpoolToPng
+from capture.recording.workers import GrabbedFrame
 from dataset.errors import UserError
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import (
@@ -33,7 +33,7 @@ def spooled(session: Path, sizes: list[tuple[int, int]] = SIZES) -> Path:
     spool = Spool(session, waiting=4)
     for index, size in enumerate(sizes):
         frame = Frame(index, "", *size, wall_ns=index, monotonic_ns=index, label="X")
-        spool.put(Job(frame, bgrx_of(noise(index, size))))
+        spool.put(GrabbedFrame(frame, bgrx_of(noise(index, size))))
     spool.close()
     assert spool.error is None
     assert spool.written == len(sizes)
@@ -50,7 +50,7 @@ def check_pictures(session: Path, sizes: list[tuple[int, int]] = SIZES) -> None:
 def test_every_bit_comes_back_as_png_and_the_video_is_gone(tmp_path: Path) -> None:
     session = spooled(tmp_path / "s")
     told: list[tuple[int, int]] = []
-    assert Development(session, on_progress=lambda *now: told.append(now)).run() == 0
+    assert SpoolToPng(session, on_progress=lambda *now: told.append(now)).run() == 0
     check_pictures(session)
     assert told[-1] == (5, 5)
     assert not (session / SPOOL).exists()
@@ -61,7 +61,7 @@ def test_a_packet_goes_out_for_each_frame_at_once(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     spool = Spool(tmp_path, waiting=4)
     for index in range(3):
-        spool.put(Job(Frame(index, "", 96, 64, 0, 0), bgrx_of(noise(index))))
+        spool.put(GrabbedFrame(Frame(index, "", 96, 64, 0, 0), bgrx_of(noise(index))))
         while spool.written == index:
             assert spool.error is None
         assert len(journal_of(tmp_path)) == index + 1
@@ -79,19 +79,19 @@ def test_an_undeveloped_session_is_not_read_as_if_it_were_empty(tmp_path: Path) 
 def test_development_goes_on_where_it_was_stopped(tmp_path: Path, after: int) -> None:
     session = spooled(tmp_path / "s")
     asked = iter(range(100))
-    left = Development(session, stop=lambda: next(asked) >= after).run()
+    left = SpoolToPng(session, stop=lambda: next(asked) >= after).run()
     assert left == len(SIZES) - after
     with open(session / "frames.jsonl", "ab") as manifest:
         manifest.write(b'{"index": 7, "fi')  # as a kill would leave it
-    assert Development(session).run() == 0
+    assert SpoolToPng(session).run() == 0
     check_pictures(session)
 
 
 def test_a_full_disk_stops_development_and_loses_nothing(tmp_path: Path) -> None:
     session = spooled(tmp_path / "s")
     with pytest.raises(UserError, match=r"Make room.*cli capture repair"):
-        Development(session, disk_floor_bytes=1 << 62).run()
-    assert Development(session).run() == 0
+        SpoolToPng(session, disk_floor_bytes=1 << 62).run()
+    assert SpoolToPng(session).run() == 0
     check_pictures(session)
 
 
@@ -100,9 +100,9 @@ def test_a_damaged_segment_is_named_set_aside_and_costs_only_its_rest(tmp_path: 
     first = session / SPOOL / "0000.h264"
     first.write_bytes(first.read_bytes()[:-10])
     with pytest.raises(Damaged, match="before frame 1"):
-        Development(session).run()
+        SpoolToPng(session).run()
     lost: list[str] = []
-    assert Development(session, on_damage=lost.append).run() == 0
+    assert SpoolToPng(session, on_damage=lost.append).run() == 0
     assert [frame.index for frame in read_frames(session)] == [0, 2, 3, 4]
     assert len(lost) == 1
     assert (session / "damaged" / "0000.h264").exists()
@@ -119,7 +119,7 @@ def test_segments_end_so_that_developing_can_free_them(
     ]
     second = list(read_segment(session / SPOOL / "0001.h264", frames[2:4]))
     assert [frame.index for frame, _ in second] == [2, 3]
-    Development(session).run()
+    SpoolToPng(session).run()
     check_pictures(session, [(96, 64)] * 5)
 
 
@@ -130,7 +130,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_the_journal_names(small_disk: P
     size = (320, 240)
     with suppress(UserError):
         for index in range(1000):
-            spool.put(Job(Frame(index, "", *size, 0, 0), bgrx_of(noise(index, size))))
+            spool.put(GrabbedFrame(Frame(index, "", *size, 0, 0), bgrx_of(noise(index, size))))
     spool.close()
     assert "No space left on device" in str(spool.error)
     frames = journal_of(session)

@@ -11,10 +11,11 @@ import pytest
 
 import capture.screens.dxcam
 import capture.screens.mss
+import capture.screens.screen
 from capture.options import CaptureOptions
 from capture.screens.dxcam import DxcamScreen, output_of
 from capture.screens.mss import open_screen
-from capture.screens.target import NothingToSee, Rectangle
+from capture.screens.target import NotVisible, Rectangle
 from dataset.errors import UserError
 
 LEFT, RIGHT = (0, 0, 64, 48), (64, 0, 80, 60)
@@ -66,8 +67,8 @@ class FakeDxcam(ModuleType):
 def dxcam(monkeypatch: pytest.MonkeyPatch) -> FakeDxcam:
     module = FakeDxcam()
     monkeypatch.setitem(sys.modules, "dxcam", module)
-    monkeypatch.setattr(capture.screen_dxcam, "version", lambda name: "0.3.0")
-    monkeypatch.setattr(capture.screen, "list_monitors", lambda: DESKTOP)
+    monkeypatch.setattr(capture.screens.dxcam, "version", lambda name: "0.3.0")
+    monkeypatch.setattr(capture.screens.mss, "list_monitors", lambda: DESKTOP)
     return module
 
 
@@ -99,10 +100,10 @@ def test_without_a_new_picture_the_last_one_is_given(dxcam: FakeDxcam) -> None:
 def test_without_any_picture_there_is_nothing_to_see(
     dxcam: FakeDxcam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture.screen_dxcam, "FIRST_S", 0.05)
+    monkeypatch.setattr(capture.screens.dxcam, "FIRST_S", 0.05)
     with open_screen(CaptureOptions(backend="dxcam")) as screen:
         dxcam.made[0].new = []
-        with pytest.raises(NothingToSee, match="no picture"):
+        with pytest.raises(NotVisible, match="no picture"):
             screen.grab()
 
 
@@ -116,7 +117,7 @@ def test_a_grab_that_fails_is_an_error_of_the_user(dxcam: FakeDxcam) -> None:
 def test_a_changed_resolution_opens_the_camera_again(
     dxcam: FakeDxcam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture.screen_dxcam, "CHECK_S", -1.0)
+    monkeypatch.setattr(capture.screens.screen, "MONITOR_CHECK_S", -1.0)
     there: list[Rectangle] = list(DESKTOP)
     with DxcamScreen(CaptureOptions(monitor=2), lambda: list(there)) as screen:
         assert screen.grab().shape == (60, 80, 4)

@@ -12,8 +12,8 @@ from helpers.painted import PaintedWindow, noise
 import capture.screens.mss
 from capture.options import CaptureOptions
 from capture.screens.mss import open_screen
-from capture.screens.target import Candidate, NothingToSee
-from capture.screens.window import choose
+from capture.screens.target import Candidate, NotVisible
+from capture.screens.window import choose, find_window
 from dataset.errors import UserError
 from dataset.pictures.images import rgb_of
 
@@ -52,7 +52,7 @@ def test_a_window_partly_off_the_screen_is_grabbed_as_far_as_it_shows(display: s
         window.paint(noise(2))
         assert np.array_equal(rgb_of(screen.grab()), noise(2)[:, 16:])
         window.move(-500, 0)
-        with pytest.raises(NothingToSee):
+        with pytest.raises(NotVisible):
             screen.grab()
 
 
@@ -60,7 +60,7 @@ def test_a_hidden_window_shows_nothing_and_a_closed_one_is_an_error(display: str
     window = PaintedWindow("Soon gone")
     with open_screen(CaptureOptions(window="soon gone")) as screen:
         window.hide()
-        with pytest.raises(NothingToSee, match="minimised"):
+        with pytest.raises(NotVisible, match="minimised"):
             screen.grab()
         window.close()
         with pytest.raises(UserError, match="was closed"):
@@ -121,7 +121,7 @@ def test_wayland_is_named_with_the_way_out(
 
 def test_xwayland_is_refused(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    monkeypatch.setattr(capture.screen, "is_xwayland", lambda: True)
+    monkeypatch.setattr(capture.screens.mss, "is_xwayland", lambda: True)
     with pytest.raises(UserError, match="Wayland"):
         open_screen(CaptureOptions())
 
@@ -152,4 +152,4 @@ def test_grabbing_leaks_no_file_handles(display: str) -> None:
 def test_other_systems_are_told_about_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("capture.screens.window.sys", SimpleNamespace(platform="darwin"))
     with pytest.raises(UserError, match="--region"):
-        capture.window.find_window("game")
+        find_window("game")

@@ -154,9 +154,6 @@ class Asked:
         self._clock[0] += self._takes_s
         return self.above
 
-    def covered(self) -> bool:
-        return self.above is not None
-
     def has_focus(self) -> bool:
         return True
 
@@ -261,7 +258,7 @@ def test_a_closed_window_is_an_error_of_every_question() -> None:
     game = PaintedWindow("The Game", GAME)
     with game_under() as window:
         game.close()
-        for ask in (window.rectangle, window.covered, window.has_focus, window.focus):
+        for ask in (window.rectangle, window.covering, window.has_focus, window.focus):
             with pytest.raises(UserError, match="was closed"):
                 ask()
 
@@ -283,7 +280,7 @@ def test_a_display_that_ends_is_an_error_of_the_user(source: dict[str, Any]) -> 
         with pytest.raises(UserError, match="display is gone"):
             screen.rectangle()
         if screen.window is not None:
-            for ask in (screen.window.covered, screen.window.has_focus, screen.window.focus):
+            for ask in (screen.window.covering, screen.window.has_focus, screen.window.focus):
                 with pytest.raises(UserError, match="display is gone"):
                     ask()
         assert screen.describe()["backend"] == "mss"
