@@ -1,120 +1,263 @@
-"""The server of ``cli restore --serve``: a page that takes pictures in and shows them restored.
+"""The server of ``cli restore --serve``: takes a picture in and streams it back restored.
 
-Here are its addresses. Who may ask is `local_page`'s matter, what becomes of a picture
-`serve_queue`'s. A picture is handed in as the plain body of a request, because forms would be
-parsed by way of temporary files, and is named by a random word that the server gave it.
+It keeps no picture: the browser holds what was dropped and what came of it. ``POST /restore`` has a
+file as its plain body, because forms would be parsed by way of temporary files, and is answered
+with messages: a line of JSON each, and behind a line that states ``bytes``, as many bytes. One
+picture is restored at a time. Who may ask is decided in `local_page`.
 """
 
 from __future__ import annotations
 
+import json
 import threading
+import time
+import traceback
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
-from urllib.parse import quote
 
-from flask import Flask, Response, abort, jsonify, request
+import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from dataset import local_page
 from dataset.errors import UserError
-from dataset.local_page import PageGuard, bind_page, make_page, serve_page
 from dataset.local_server import PageServer
-from dataset.pictures.formats import PICTURES
+from dataset.pictures import formats, pixels
+from dataset.pictures.encoding import encode_picture, losses
+from dataset.pictures.picture import Picture, decode_picture, read_size
+from dataset.review.thumbnails import make_thumbnail
 from model.restoring.methods import OnShare, Restore
-from model.restoring.queue import Encoded, Full, Job, RestoringQueue, ServeLimits
 
-PAGE = Path(__file__).parent / "page"
-PAGE_FILES = {"/": "index.html"} | {
+RESTORE_PAGE = Path(__file__).parent / "page"
+RESTORE_FILES = {"/": "index.html"} | {
     f"/{name}": name for name in ("restore.css", "restore.js", "pictures.js", "viewer.js")
 }
-VIEWS = ("before", "after", "thumbnail")
-END_S = 10.0  # how long the end waits for the picture in hand
+THUMBNAIL_PX = 160  # longer side, pixels
+LONGEST_UPLOAD_NAME = 120  # characters
+BEAT_S = 0.5  # between signs of life, by which a browser that has gone is noticed
+ANSWER_S = 24 * 3600.0  # for a picture: its time is the network's
+SERVE_END_S = 10.0  # how long the end waits for the picture that is being restored
 
 
-class RestorePage:
-    """What the addresses of the page answer."""
+@dataclass(frozen=True)
+class ServeLimits:
+    """How much the page takes."""
 
-    def __init__(self, queue: RestoringQueue) -> None:
-        self.queue = queue
+    upload_bytes: int = 64_000_000  # of one file
+    pixels: int = 64_000_000  # of one picture, by its header
+    uploads: int = 8  # at a time, of all browser windows together
 
-    def pictures(self) -> Response:
-        """All that are kept, and how large they may be."""
-        limits = self.queue.limits
-        return jsonify(
-            limits={"bytes": limits.upload_bytes, "pixels": limits.pixels},
-            suffixes=PICTURES,
-            pictures=[self._describe(job) for job in self.queue.jobs()],
+
+class Cancelled(Exception):
+    """Nobody waits for this picture any more."""
+
+
+@dataclass
+class Upload:
+    """A picture while it is restored, and what its browser has yet to be sent."""
+
+    name: str  # without folders, safe to show and to download
+    data: bytes  # the file
+    outgoing: SimpleQueue[bytes] = field(default_factory=SimpleQueue)  # ends with an empty one
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def tell(self, **message: Any) -> None:
+        self.outgoing.put(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+
+    def send(self, part: str, data: bytes, kind: str, **more: Any) -> None:
+        """A part of the answer: ``thumbnail``, ``before``, ``result`` or ``after``."""
+        self.tell(part=part, type=formats.media_type(kind), bytes=len(data), **more)
+        self.outgoing.put(data)
+
+
+class RestoringPage:
+    """What the addresses of the page answer.
+
+    Parameters
+    ----------
+    open_restorer : callable
+        As of `serve_restorer`.
+    limits : ServeLimits
+
+    Attributes
+    ----------
+    restored : int
+        Pictures restored so far.
+    """
+
+    def __init__(self, open_restorer: Callable[[OnShare], Restore], limits: ServeLimits) -> None:
+        self.limits, self.restored = limits, 0
+        self._restore = open_restorer(self._report)
+        self._turn = threading.Lock()  # held while a picture is decoded, restored and encoded
+        self._present: Upload | None = None
+        self._places = threading.BoundedSemaphore(limits.uploads)
+        self._closed = False
+
+    def facts(self) -> flask.Response:
+        """What the page takes."""
+        return flask.jsonify(
+            limits={"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels},
+            suffixes=formats.PICTURES,
         )
 
-    def add(self) -> tuple[Response, int]:
-        """Take in the body of a request, called as its address says: ``?name=x.png``."""
-        if request.content_length is None:  # werkzeug would cut it off at the limit
-            abort(411, "The request does not say how long it is.")
+    def restore(self) -> flask.Response:
+        """Restore the body of a request, which is called as its address says: ``?name=x.png``."""
+        if flask.request.content_length is None:  # werkzeug would cut it off at the limit
+            flask.abort(411, "The request does not say how long it is.")
+        if not self._places.acquire(blocking=False):
+            flask.abort(429, "Too many pictures are waiting. Send this one again later.")
         try:
-            job = self.queue.add(request.args.get("name", ""), request.get_data(cache=False))
-        except Full:
-            return jsonify(error="Too many pictures wait. Hand this one in again later."), 429
-        return jsonify(self._describe(job)), 202
+            name = clean_name(flask.request.args.get("name", ""))
+            upload = Upload(name, flask.request.get_data(cache=False))
+        except BaseException:
+            self._places.release()
+            raise
+        # A daemon, because a large picture would hold the end of the command up for minutes.
+        threading.Thread(target=self._work, args=(upload,), daemon=True).start()
+        answer = flask.Response(self._messages(upload), mimetype="application/octet-stream")
+        answer.call_on_close(upload.cancelled.set)
+        return answer
 
-    def remove(self, id: str) -> tuple[str, int]:
-        self.queue.remove(id)
-        return "", 204
+    def close(self) -> None:
+        """Restore no more; wait a moment for the present picture."""
+        self._closed = True
+        self._turn.acquire(timeout=SERVE_END_S)
 
-    def view(self, id: str, view: str) -> Response:
-        """A picture as a browser can show it: as it came, restored, or small."""
-        if view not in VIEWS:
-            abort(404)
-        return _send(getattr(self._find(id), view))
+    @staticmethod
+    def _messages(upload: Upload) -> Iterator[bytes]:
+        while True:
+            try:
+                message = upload.outgoing.get(timeout=BEAT_S)
+            except Empty:
+                message = b"\n"
+            if not message:
+                return
+            yield message
 
-    def download(self, id: str) -> Response:
-        job = self._find(id)
-        response = _send(job.result)
-        plain = job.result_name.encode("ascii", "replace").decode()
-        names = {"filename": plain, "filename*": f"UTF-8''{quote(job.result_name, safe='')}"}
-        response.headers.set("Content-Disposition", "attachment", **names)
-        return response
+    def _work(self, upload: Upload) -> None:
+        """Restore an upload when its turn comes, and send what came of it."""
+        with self._turn:
+            self._present = upload
+            try:
+                self._check_wanted(upload)
+                self._restore_upload(upload)
+                self.restored += 1
+            except Cancelled:
+                pass
+            except UserError as error:
+                upload.tell(state="failed", message=str(error))
+            except Exception as error:  # a fault of ours ends this picture, and not the page
+                traceback.print_exc()
+                upload.tell(state="failed", message=fault_message(error))
+            upload.outgoing.put(b"")
+        self._places.release()
 
-    def _find(self, id: str) -> Job:
-        return self.queue.find(id) or abort(404)
+    def _check_wanted(self, upload: Upload) -> None:
+        if self._closed or upload.cancelled.is_set():
+            raise Cancelled
 
-    def _describe(self, job: Job) -> dict[str, Any]:
-        width, height = job.size
-        return {
-            "id": job.id,
-            "name": job.name,
-            "state": job.state,
-            "message": job.message,
-            "notes": job.notes,
-            "width": width,
-            "height": height,
-            "elapsed_s": round(job.elapsed_s, 2),
-            "expected_s": self.queue.expected_s(job),
-            "share": job.share,
-            "views": [view for view in VIEWS if getattr(job, view)],
-        }
+    def _report(self, share: float) -> None:
+        if self._present:
+            self._check_wanted(self._present)
+            self._present.tell(share=round(share, 3))
+
+    def _restore_upload(self, upload: Upload) -> None:
+        begin = time.monotonic()
+        check_upload(upload, self.limits)
+        picture = decode_picture(upload.data, upload.name)
+        width, height = picture.size
+        upload.tell(state="restoring", name=upload.name, width=width, height=height)
+        upload.send("thumbnail", thumbnail(picture), "JPEG")
+        send_before(upload, picture)
+        restored = pixels.check_finite(self._restore(picture.pixels))
+        if restored.shape != picture.pixels.shape:
+            raise UserError(
+                f"The network makes {restored.shape[1]}x{restored.shape[0]} pixels of a picture of "
+                f"{width}x{height}. Choose another with --run."
+            )
+        notes = send_result(upload, replace(picture, pixels=restored))
+        seconds = round(time.monotonic() - begin, 2)
+        upload.tell(state="done", elapsed_s=seconds, notes=picture.notes + notes)
 
 
-def _send(picture: Encoded | None) -> Response:
-    if picture is None:
-        abort(404)
-    return Response(picture.data, mimetype=picture.media_type)
+def check_upload(upload: Upload, limits: ServeLimits) -> None:
+    """Refuse by its header what is no picture, or too large a one."""
+    path = Path(upload.name)
+    width, height = read_size(upload.data, path)
+    if width * height > limits.pixels:
+        raise UserError(
+            f"{path} has {width}x{height} pixels, over the {limits.pixels / 1e6:.3g} million that "
+            f"this page takes. Make it smaller, or restore it with: cli restore {path}"
+        )
 
 
-def make_app(queue: RestoringQueue) -> Flask:
+def send_before(upload: Upload, picture: Picture) -> None:
+    """The picture as it came; without bytes where every browser shows the file itself alike."""
+    turned = picture.format != "JPEG" and picture.exif is not None  # not everywhere upright
+    if picture.format == "TIFF" or turned:
+        upload.send("before", encode_picture(picture, ".png"), "PNG")
+    else:
+        upload.tell(part="before", type=formats.media_type(picture.format))
+
+
+def send_result(upload: Upload, restored: Picture) -> tuple[str, ...]:
+    """The restored file and how to show it; returns what its format could not keep."""
+    suffix = suffix_for(upload.name, restored.format)
+    name = f"{Path(upload.name).stem}_restored{suffix}"
+    upload.send("result", encode_picture(restored, suffix), restored.format, name=name)
+    if restored.format == "TIFF":
+        upload.send("after", encode_picture(restored, ".png"), "PNG")
+    upload.send("thumbnail", thumbnail(restored), "JPEG")
+    return losses(restored, suffix)
+
+
+def clean_name(name: str) -> str:
+    """A file's name without folders and without what cannot be seen; never empty.
+
+    Examples
+    --------
+    >>> clean_name("../../etc/x.png"), clean_name("C:\\\\a\\\\b.jpg"), clean_name("..")
+    ('x.png', 'b.jpg', 'picture')
+    """
+    last = name.replace("\\", "/").split("/")[-1]
+    seen = "".join(each for each in last if unicodedata.category(each)[0] != "C")
+    path = Path(seen.strip(" ."))
+    return path.stem[:LONGEST_UPLOAD_NAME] + path.suffix[:LONGEST_UPLOAD_NAME] or "picture"
+
+
+def suffix_for(name: str, kind: str) -> str:
+    """The suffix of a name, where it is one of its format; else the format's usual one."""
+    suffix = Path(name).suffix
+    return suffix if formats.format_for(suffix) == kind else formats.SUFFIXES[kind][0]
+
+
+def thumbnail(picture: Picture) -> bytes:
+    """A small JPEG."""
+    step = max(1, max(picture.size) // (4 * THUMBNAIL_PX))
+    return make_thumbnail(pixels.to_image(picture.pixels[::step, ::step]), THUMBNAIL_PX)
+
+
+def fault_message(error: Exception) -> str:
+    """What the page says of a fault that is not the user's."""
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return "There is not enough memory to restore a picture of this size. Make it smaller."
+    return f"Restoring failed ({type(error).__name__}). The terminal shows where."
+
+
+def make_restore_app(page: RestoringPage) -> flask.Flask:
     """The WSGI application, without its guard."""
-    page, limits = RestorePage(queue), queue.limits
-    app = make_page("restore", PAGE, PAGE_FILES, limits.upload_bytes)
-    app.register_error_handler(UserError, lambda error: (jsonify(error=str(error)), 415))
+    limits = page.limits
+    app = local_page.make_page("restore", RESTORE_PAGE, RESTORE_FILES, limits.upload_bytes)
     app.register_error_handler(
-        RequestEntityTooLarge, lambda _: (jsonify(error=_oversize(limits)), 413)
+        RequestEntityTooLarge, lambda _: (flask.jsonify(error=_oversize(limits)), 413)
     )
-    app.register_error_handler(HTTPException, _tell)
-    app.add_url_rule("/pictures", "pictures", page.pictures)
-    app.add_url_rule("/pictures", "add", page.add, methods=["POST"])
-    app.add_url_rule("/pictures/<id>", "remove", page.remove, methods=["DELETE"])
-    app.add_url_rule("/pictures/<id>/<view>", "view", page.view)
-    app.add_url_rule("/pictures/<id>/download", "download", page.download)
+    app.register_error_handler(HTTPException, _explain)
+    app.add_url_rule("/facts", "facts", page.facts)
+    app.add_url_rule("/restore", "restore", page.restore, methods=["POST"])
     return app
 
 
@@ -125,35 +268,29 @@ def _oversize(limits: ServeLimits) -> str:
     )
 
 
-def _tell(error: HTTPException) -> Any:
-    if request.path == "/":
+def _explain(error: HTTPException) -> Any:
+    if flask.request.path == "/":
         return error  # for a person, not for the page's scripts
-    return jsonify(error=error.description), error.code or 500
+    return flask.jsonify(error=error.description), error.code or 500
 
 
 @contextmanager
 def bind_restorer(
     open_restorer: Callable[[OnShare], Restore], port: int = 0, limits: ServeLimits | None = None
-) -> Iterator[tuple[PageServer, PageGuard, RestoringQueue]]:
-    """A server that is bound but does not answer yet, the guard of its page, and its queue.
-
-    Pictures are restored from now on, one at a time, in a thread of their own.
+) -> Iterator[tuple[PageServer, local_page.PageGuard, RestoringPage]]:
+    """A server that is bound but does not answer yet, the guard of its page, and the page.
 
     Raises
     ------
     UserError
         The port is taken.
     """
-    queue = RestoringQueue(open_restorer, limits or ServeLimits())
-    with bind_page(make_app(queue), port) as (server, guard):
-        # A daemon, because a large picture would hold the end of the command up for minutes.
-        worker = threading.Thread(target=queue.work, name="restoring", daemon=True)
-        worker.start()
+    page = RestoringPage(open_restorer, limits or ServeLimits())
+    with local_page.bind_page(make_restore_app(page), port, ANSWER_S) as (server, guard):
         try:
-            yield server, guard, queue
+            yield server, guard, page
         finally:
-            queue.close()
-            worker.join(END_S)
+            page.close()
 
 
 def serve_restorer(
@@ -169,13 +306,13 @@ def serve_restorer(
     ----------
     open_restorer : callable
         Given a function to call with the share of a picture that is done, returns what restores.
-        Called once; what it returns, by one thread only.
+        Called once; what it returns, by one thread at a time.
     port : int
         Of the loopback interface; 0: a free one.
     on_ready : callable
         Called with the address of the page, token included, once it can be opened.
     limits : ServeLimits, optional
-        How much the page takes and keeps.
+        How much the page takes.
     browser : bool
         Whether to open the page in the user's browser.
 
@@ -189,7 +326,7 @@ def serve_restorer(
     UserError
         The port is taken.
     """
-    with bind_restorer(open_restorer, port, limits) as (server, guard, queue):
+    with bind_restorer(open_restorer, port, limits) as (server, guard, page):
         on_ready(guard.address)
-        serve_page(server, guard, browser)
-    return queue.restored
+        local_page.serve_page(server, guard, browser)
+    return page.restored

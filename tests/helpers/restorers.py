@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,8 +18,7 @@ from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels
 from helpers.reviews import Client
 from model.restoring.methods import OnShare, Restore
-from model.restoring.page_server import bind_restorer
-from model.restoring.queue import ServeLimits
+from model.restoring.page_server import ServeLimits, bind_restorer
 
 
 def darken(pixels: Pixels) -> Pixels:
@@ -37,14 +36,14 @@ def encode(image: Any, suffix: str = ".png") -> bytes:
     return cv2.imencode(suffix, np.ascontiguousarray(bgr))[1].tobytes()
 
 
-def decode(data: bytes) -> Any:
-    """The numbers of a file, in the order of channels that it has."""
+def decode(data: bytes, channels: int = 3) -> Any:
+    """The numbers of a file, its colours as RGB, or with its transparency as BGRA."""
     found: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    return found[..., 2::-1] if found.ndim == 3 else found
+    return found[..., 2::-1] if found.ndim == channels == 3 else found
 
 
 class Gate:
-    """A network that restores when it is told to, and counts how many pictures it has at once."""
+    """A network that restores on command, and counts how many pictures it has at once."""
 
     def __init__(self) -> None:
         self.open, self.seen = threading.Semaphore(0), threading.Semaphore(0)
@@ -61,6 +60,43 @@ class Gate:
         return pixels
 
 
+@dataclass
+class Answer:
+    """What a page is sent of one picture."""
+
+    facts: dict[str, Any] = field(default_factory=dict)  # the newest of each kind
+    shares: list[float] = field(default_factory=list)
+    parts: dict[str, bytes] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)  # media types of the parts
+    result_name: str = ""
+
+    @property
+    def state(self) -> str:
+        return str(self.facts["state"])
+
+    @property
+    def message(self) -> str:
+        return str(self.facts.get("message", ""))
+
+
+def read_answer(body: bytes) -> Answer:
+    """Lines of JSON, some of them with bytes behind them."""
+    answer = Answer()
+    while body:
+        line, _, body = body.partition(b"\n")
+        message = json.loads(line or b"{}")
+        if "share" in message:
+            answer.shares.append(message["share"])
+        elif "part" in message:
+            part, size = message["part"], message.get("bytes", 0)
+            answer.kinds[part], answer.parts[part] = message["type"], body[:size]
+            answer.result_name = message.get("name", answer.result_name)
+            body = body[size:]
+        else:
+            answer.facts |= message
+    return answer
+
+
 class Guest(Client):
     """Hands pictures in."""
 
@@ -68,31 +104,14 @@ class Guest(Client):
         super().__init__(address, "restore")
 
     def hand_in(self, data: bytes, name: str = "a.png", **headers: str) -> tuple[int, Any]:
-        status, body, _ = self.ask(f"/pictures?name={quote(name, safe='')}", data, **headers)
-        return status, json.loads(body)
+        """Status, and the answer as its bytes where it is one."""
+        status, body, _ = self.ask(f"/restore?name={quote(name, safe='')}", data, **headers)
+        return status, body if status == 200 else json.loads(body)
 
-    def listed(self) -> list[dict[str, Any]]:
-        return list(json.loads(self.ask("/pictures")[1])["pictures"])
-
-    def wait_for(self, id: str) -> dict[str, Any]:
-        """A picture once it is done, or failed."""
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            found = next(each for each in self.listed() if each["id"] == id)
-            if found["state"] in ("done", "failed"):
-                return found
-            time.sleep(0.01)
-        raise AssertionError(f"still {found}")
-
-    def restore(self, data: bytes, name: str = "a.png") -> dict[str, Any]:
-        status, told = self.hand_in(data, name)
-        assert status == 202, told
-        return self.wait_for(told["id"])
-
-    def download(self, id: str) -> bytes:
-        status, body, _ = self.ask(f"/pictures/{id}/download")
-        assert status == 200
-        return body
+    def restore(self, data: bytes, name: str = "a.png") -> Answer:
+        status, body = self.hand_in(data, name)
+        assert status == 200, body
+        return read_answer(body)
 
 
 @contextmanager

@@ -1,20 +1,65 @@
-// The pictures as the page knows them: handed in two at a time, and asked after until they are done.
+// The pictures of the page, before and after: restored by the server one at a time, kept here.
 
-const POLL_MS = 250;
 const RETRY_MS = 1500;
-const AHEAD = 2; // unfinished ones at the server, so that it is never idle and never full
-const GONE = "Let go, to keep the memory free.";
+const TICK_MS = 250; // between two looks at the time that a picture takes
 
 export async function ask(address, options = {}) {
   let answer;
   try {
     answer = await fetch(address, options);
   } catch {
-    throw Object.assign(new Error("No answer. Is the command still running?"), { lost: true });
+    throw lostServer();
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
   throw Object.assign(new Error(told.error || answer.statusText), { status: answer.status });
+}
+
+function lostServer() {
+  return Object.assign(new Error("No answer. Is the command still running?"), { lost: true });
+}
+
+// The server's answer: lines of JSON, and behind a line that states bytes, as many bytes.
+class Messages {
+  constructor(body) {
+    this.reader = body.getReader();
+    this.rest = new Uint8Array();
+  }
+
+  async next() {
+    const line = await this.line();
+    const message = line && JSON.parse(line);
+    if (message?.bytes) message.blob = await this.blob(message.bytes, message.type);
+    return message;
+  }
+
+  async more() {
+    const { done, value } = await this.reader.read().catch(() => ({ done: true }));
+    if (done) throw lostServer();
+    return value;
+  }
+
+  async line() {
+    const parts = [];
+    let end;
+    while ((end = this.rest.indexOf(10)) < 0) {
+      parts.push(this.rest);
+      this.rest = await this.more();
+    }
+    parts.push(this.rest.subarray(0, end));
+    this.rest = this.rest.subarray(end + 1);
+    return new Blob(parts).text();
+  }
+
+  async blob(bytes, type) {
+    const parts = [];
+    for (let left = bytes; left; left -= parts.at(-1).length) {
+      if (!this.rest.length) this.rest = await this.more();
+      parts.push(this.rest.subarray(0, left));
+      this.rest = this.rest.subarray(parts.at(-1).length);
+    }
+    return new Blob(parts, { type });
+  }
 }
 
 export class Pictures {
@@ -22,82 +67,78 @@ export class Pictures {
     this.rows = [];
     this.onChange = onChange; // ()
     this.onLost = onLost; // (message, or "" when the server answers again)
-    this.polling = false;
-    this.sending = false;
+    this.pixelsPerS = 0; // of the picture before
+    this.working = false;
   }
 
   async open() {
-    const { limits, suffixes, pictures } = await ask("/pictures");
-    this.limits = limits;
-    this.suffixes = suffixes;
-    this.rows = pictures.map((picture) => ({ ...picture, key: picture.id }));
-    this.onChange();
-    this.poll();
+    Object.assign(this, await (await ask("/facts")).json());
   }
 
   add(files) {
-    const rows = files.map((file) => ({
-      key: crypto.randomUUID(), file, name: file.name || "pasted.png", state: "queued", views: [],
-    }));
+    const rows = files.map((file) => (
+      { key: crypto.randomUUID(), file, name: file.name || "pasted.png", state: "waiting" }));
     this.rows.push(...rows);
-    this.send();
     this.onChange();
+    this.work();
     return rows;
-  }
-
-  again(row) {
-    Object.assign(row, { state: "queued", message: "", id: undefined, views: [] });
-    this.send();
-    this.onChange();
   }
 
   remove(row) {
     this.rows = this.rows.filter((each) => each !== row);
-    if (row.id && row.state !== "gone") ask(`/pictures/${row.id}`, { method: "DELETE" }).catch(() => {});
+    row.sent?.abort();
+    for (const part of ["before", "after", "result", "thumbnail"]) this.show(row, part, null);
     this.onChange();
-    this.send();
   }
 
-  get unfinished() {
-    return this.rows.filter((row) => row.state === "waiting" || row.state === "restoring");
+  // Whether something would be lost with the page.
+  get unsaved() {
+    return this.rows.some((row) => row.state !== "failed" && !row.saved);
   }
 
-  async send() {
-    if (this.sending) return;
-    this.sending = true;
+  async work() {
+    if (this.working) return;
+    this.working = true;
+    const ticking = setInterval(this.onChange, TICK_MS);
     let row;
-    while (this.unfinished.length < AHEAD && (row = this.rows.find((each) => each.state === "queued"))) {
-      row.state = "sending";
+    while ((row = this.rows.find((each) => each.state === "waiting"))) {
+      await this.restore(row);
       this.onChange();
-      if (!(await this.handIn(row))) break;
     }
-    this.sending = false;
-    this.poll();
+    clearInterval(ticking);
+    this.working = false;
   }
 
-  // False: later again.
-  async handIn(row) {
-    try {
-      if (row.file.size > this.limits.bytes) throw new Error(this.oversize(row.file));
-      await row.file.slice(0, 1).arrayBuffer().catch(() => {
-        throw new Error("It cannot be read: is it a folder, or gone?");
-      });
-      const picture = await ask(`/pictures?name=${encodeURIComponent(row.name)}`, {
-        method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: row.file,
-      });
-      Object.assign(row, picture);
-      if (!this.rows.includes(row)) this.remove(row); // taken off the list meanwhile
-    } catch (error) {
-      if (error.lost || error.status === 429) {
-        row.state = "queued";
-        if (error.lost) this.onLost(error.message);
-        setTimeout(() => this.send(), RETRY_MS);
-        return false;
-      }
-      Object.assign(row, { state: "failed", message: error.message });
-    }
+  async restore(row) {
+    Object.assign(row, { state: "sending", share: 0, sent: new AbortController() });
     this.onChange();
-    return true;
+    try {
+      await this.check(row.file);
+      const answer = await ask(`/restore?name=${encodeURIComponent(row.name)}`, {
+        method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: row.file,
+        signal: row.sent.signal,
+      });
+      this.onLost("");
+      const messages = new Messages(answer.body);
+      while (row.state === "sending" || row.state === "restoring") this.take(row, await messages.next());
+    } catch (error) {
+      if (row.sent.signal.aborted) return; // taken off the list
+      if (!error.lost && error.status !== 429) {
+        Object.assign(row, { state: "failed", message: error.message });
+        return;
+      }
+      row.state = "waiting";
+      if (error.lost) this.onLost(error.message);
+      this.onChange();
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+  }
+
+  async check(file) {
+    if (file.size > this.limits.bytes) throw new Error(this.oversize(file));
+    await file.slice(0, 1).arrayBuffer().catch(() => {
+      throw new Error("It cannot be read: is it a folder, or gone?");
+    });
   }
 
   oversize(file) {
@@ -105,33 +146,32 @@ export class Pictures {
     return `${file.name} has ${size} MB; this page takes up to ${limit} MB. Make it smaller, or restore it with: cli restore FILE`;
   }
 
-  async poll() {
-    if (this.polling) return;
-    this.polling = true;
-    let wait = POLL_MS;
-    while (this.unfinished.length) {
-      try {
-        this.take((await ask("/pictures")).pictures);
-        this.onLost("");
-        wait = POLL_MS;
-      } catch (error) {
-        this.onLost(error.message);
-        wait = RETRY_MS;
-      }
-      this.onChange();
-      this.send();
-      await new Promise((done) => setTimeout(done, wait));
+  take(row, message) {
+    if (!message || row.sent.signal.aborted) return;
+    const { part, type, blob, name, ...facts } = message;
+    if (part) {
+      this.show(row, part, blob ?? row.file.slice(0, row.file.size, type));
+      if (part === "result") this.show(row, "after", blob);
+      if (part === "result") row.resultName = name;
+    } else {
+      Object.assign(row, facts, name && { name });
     }
-    this.polling = false;
+    if (facts.state === "restoring") row.began = performance.now();
+    if (facts.state === "done") this.pixelsPerS = row.width * row.height / Math.max(row.elapsed_s, 1e-3);
+    this.onChange();
   }
 
-  take(pictures) {
-    const found = new Map(pictures.map((picture) => [picture.id, picture]));
-    for (const row of this.rows) {
-      if (!row.id || row.state === "gone") continue;
-      const picture = found.get(row.id);
-      if (picture) Object.assign(row, picture);
-      else Object.assign(row, { state: "gone", message: GONE, views: [] });
-    }
+  show(row, part, blob) {
+    if (row[part]) URL.revokeObjectURL(row[part]);
+    row[part] = blob ? URL.createObjectURL(blob) : "";
+  }
+
+  elapsed(row) {
+    return row.state === "restoring" ? (performance.now() - row.began) / 1000 : row.elapsed_s;
+  }
+
+  // How long a picture takes in all, by the one before it; 0: not known.
+  expected(row) {
+    return this.pixelsPerS ? row.width * row.height / this.pixelsPerS : 0;
   }
 }

@@ -34,8 +34,7 @@ function renderItem(row) {
   bar.hidden = row.state !== "restoring";
   setProgress(bar, row);
   const small = item.querySelector("img");
-  const source = row.views.includes("thumbnail") ? `/pictures/${row.id}/thumbnail?${row.state}` : "";
-  if (source && small.getAttribute("src") !== source) small.setAttribute("src", source);
+  if (row.thumbnail && small.getAttribute("src") !== row.thumbnail) small.setAttribute("src", row.thumbnail);
 }
 
 function makeItem(row) {
@@ -57,23 +56,24 @@ function makeItem(row) {
 
 function stateOf(row) {
   if (row.state === "done") return factsOf(row);
-  if (row.state === "failed" || row.state === "gone") return row.message;
-  return { queued: "waiting", sending: "reading…", waiting: "waiting", restoring: "restoring…" }[row.state];
+  if (row.state === "failed") return row.message;
+  return { waiting: "waiting", sending: "reading…", restoring: "restoring…" }[row.state];
 }
 
 function factsOf(row) {
-  return `${row.width} × ${row.height} · ${format.format(row.elapsed_s)} s`;
+  return `${row.width} × ${row.height} · ${format.format(pictures.elapsed(row))} s`;
 }
 
 function setProgress(bar, row) {
-  const guess = row.expected_s ? row.elapsed_s / row.expected_s : 0; // as long as the one before
+  const expected = row.width ? pictures.expected(row) : 0; // as long as the one before
+  const guess = expected ? pictures.elapsed(row) / expected : 0;
   const share = row.share || guess;
   if (share) bar.value = Math.min(0.97, share);
   else bar.removeAttribute("value");
 }
 
 function renderChosen() {
-  const row = chosen, bad = row?.state === "failed" || row?.state === "gone";
+  const row = chosen, bad = row?.state === "failed";
   const busy = row && !bad && row.state !== "done";
   get("busy").hidden = !busy;
   if (busy) {
@@ -81,29 +81,27 @@ function renderChosen() {
     setProgress(get("bar"), row.state === "restoring" ? row : {});
   }
   get("problem").hidden = !bad;
-  if (bad) {
-    setText(get("problem-text"), row.message);
-    get("again").hidden = row.state !== "gone" || !row.file;
-  }
+  if (bad) setText(get("problem-text"), row.message);
   setText(get("name"), row?.name ?? "");
   setText(get("facts"), row?.state === "done" ? factsOf(row) : "");
   setText(get("notes"), row?.notes?.join("; ") ?? "");
   const done = row?.state === "done";
   get("tools").hidden = !done;
-  if (done) get("download").setAttribute("href", `/pictures/${row.id}/download`);
+  if (done) Object.assign(get("download"), { href: row.result, download: row.resultName });
   announce();
 }
 
 function busyText(row) {
   if (row.state !== "restoring") return "Waiting for the pictures before it…";
-  const of = row.expected_s ? ` of about ${format.format(Math.max(row.expected_s, row.elapsed_s))}` : "";
-  return `Restoring… ${format.format(row.elapsed_s)}${of} s`;
+  const [elapsed, expected] = [pictures.elapsed(row), pictures.expected(row)];
+  const of = expected ? ` of about ${format.format(Math.max(expected, elapsed))}` : "";
+  return `Restoring… ${format.format(elapsed)}${of} s`;
 }
 
 function announce() {
-  const count = (...states) => pictures.rows.filter((row) => states.includes(row.state)).length;
-  const [done, failed, gone] = [count("done"), count("failed"), count("gone")];
-  const open = pictures.rows.length - done - failed - gone;
+  const count = (state) => pictures.rows.filter((row) => row.state === state).length;
+  const [done, failed] = [count("done"), count("failed")];
+  const open = pictures.rows.length - done - failed;
   const parts = [open && `${open} to do`, done && `${done} restored`, failed && `${failed} failed`];
   setText(get("status"), lost || parts.filter(Boolean).join(" · "));
   get("status").classList.toggle("bad", Boolean(lost));
@@ -159,7 +157,7 @@ function listenToFiles() {
 function listenToTools() {
   get("fit").addEventListener("click", () => viewer.zoom(false));
   get("one").addEventListener("click", () => viewer.zoom(true));
-  get("again").addEventListener("click", () => pictures.again(chosen));
+  get("download").addEventListener("click", () => { chosen.saved = true; });
   const hold = get("hold");
   hold.addEventListener("pointerdown", (event) => {
     hold.setPointerCapture(event.pointerId);
@@ -196,6 +194,7 @@ async function start() {
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "o") viewer.hold(false); });
   window.addEventListener("blur", () => viewer.hold(false));
+  window.addEventListener("beforeunload", (event) => { if (pictures.unsaved) event.preventDefault(); });
   await pictures.open();
   get("files").accept = pictures.suffixes.join(",");
   const { bytes, pixels } = pictures.limits;

@@ -21,8 +21,8 @@ export class Viewer {
     const changed = this.row?.key !== row?.key;
     this.row = row;
     if (changed) this.middle = [0.5, 0.5];
-    setSource(this.before, row?.views.includes("before") ? `/pictures/${row.id}/before` : "");
-    setSource(this.after, row?.views.includes("after") ? `/pictures/${row.id}/after` : "");
+    setSource(this.before, row?.before ?? "");
+    setSource(this.after, row?.after ?? "");
     this.before.alt = row ? `${row.name}, before` : "";
     this.after.alt = row ? `${row.name}, restored` : "";
     this.lay();

@@ -15,8 +15,9 @@ from helpers.restorers import Gate, Guest, darken, decode, encode, noise, servin
 from PIL import Image as Pillow
 
 from dataset.pictures.exif import ORIENTATION
-from model.restoring.page_server import bind_restorer
-from model.restoring.queue import ServeLimits
+from dataset.pictures.pixels import Pixels
+from model.restoring.methods import OnShare, Restore
+from model.restoring.page_server import ServeLimits, bind_restorer
 
 WINDOW = {"width": 1000, "height": 700}
 BEFORE, AFTER = 200, 100  # grey of a flat picture, and what is restored of it
@@ -119,7 +120,7 @@ def test_pictures_are_chosen_and_pasted_as_well(page: Any) -> None:
     assert page.inner_text("#name") == "image.png"
     page.click("#list li:nth-child(2) .pick")
     assert page.inner_text("#name") == "b.jpg"
-    assert page.get_attribute("#download", "href").endswith("/download")
+    assert page.get_attribute("#download", "download") == "b_restored.jpg"
 
 
 def test_the_divider_shows_before_on_its_left_and_after_on_its_right(page: Any) -> None:
@@ -283,7 +284,7 @@ def test_names_are_text_and_nothing_else(page: Any) -> None:
     assert page.title() == "unclip"
 
 
-def test_the_list_is_gone_through_by_keys_and_survives_a_reload(page: Any, guest: Guest) -> None:
+def test_the_list_is_gone_through_by_keys(page: Any) -> None:
     choose(page, *(file(f"{name}.png", flat()) for name in "abc"))
     wait_until_restored(page, 3)
     page.focus("#list li:nth-child(1) .pick")
@@ -291,13 +292,32 @@ def test_the_list_is_gone_through_by_keys_and_survives_a_reload(page: Any, guest
     assert page.inner_text("#name") == "b.png"
     page.keyboard.press("Delete")
     assert names(page) == ["a.png", "c.png"]
-    page.reload()
-    wait_until_restored(page, 2)
-    assert names(page) == ["a.png", "c.png"]
-    assert [each["name"] for each in guest.listed()] == ["a.png", "c.png"]
     for _ in range(2):
         page.hover("#list li")
         page.click("#list li .remove")
+    assert page.is_visible("#welcome")
+
+
+def test_the_page_is_not_left_by_mistake_before_all_is_downloaded(page: Any) -> None:
+    asked: list[str] = []
+
+    def stay(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    choose(page, file("a.png", flat()), file("b.png", b"no picture"))
+    wait_until_restored(page)
+    page.click("#list li:nth-child(1) .pick")
+    page.evaluate("location.reload()")
+    page.wait_for_timeout(300)
+    assert asked == ["beforeunload"]
+    assert names(page) == ["a.png", "b.png"]
+    with page.expect_download():
+        page.click("#download")
+    page.reload()
+    assert asked == ["beforeunload"]
+    page.wait_for_selector("#takes:has-text('PNG')")
     assert page.is_visible("#welcome")
 
 
@@ -323,36 +343,42 @@ def test_progress_is_shown_while_one_is_restored_and_others_wait(
     assert gate.order == [400, 401, 402, 403]
 
 
-def test_a_picture_that_was_forgotten_can_be_restored_again(open_page: Callable[..., Any]) -> None:
-    with serving(limits=ServeLimits(kept_pictures=1)) as guest:
+def test_a_picture_taken_off_the_list_is_cancelled(open_page: Callable[..., Any]) -> None:
+    gate = Gate()
+
+    def open_gate(told: OnShare) -> Restore:
+        def restore(pixels: Pixels) -> Pixels:
+            gate(pixels)
+            told(0.5)
+            return pixels
+
+        return restore
+
+    with serving(open_restorer=open_gate) as guest:
         page = open_page(guest.address, viewport=WINDOW)
         page.wait_for_selector("#takes:has-text('PNG')")
-        choose(page, file("a.png", flat()))
+        choose(page, *(file(f"{name}.png", flat()) for name in "abc"))
+        assert gate.seen.acquire(timeout=20)
+        for name in "ba":  # one that waits, and the one that is restored
+            page.hover(f"#list li:has-text('{name}.png')")
+            page.click(f"#list li:has-text('{name}.png') .remove")
+        gate.open.release(2)
         wait_until_restored(page)
-        choose(page, file("b.png", flat()))
-        page.wait_for_selector("#list li:nth-child(1).gone")
-        page.wait_for_selector("#list li:nth-child(2).done")
-        page.click("#list li:nth-child(1) .pick")
-        assert "memory" in page.inner_text("#problem")
-        page.click("#again")
-        page.wait_for_selector("#list li:nth-child(1).done")
-        page.wait_for_selector("#stage.comparing")
+        assert names(page) == ["c.png"]
         page.context.close()
+    assert len(gate.order) == 2
 
 
 def test_a_server_that_has_ended_is_said(browser: Any) -> None:
-    gate = Gate()
     page = browser.new_page()
-    with bind_restorer(lambda told: gate) as (server, guard, _):
+    with bind_restorer(lambda told: darken) as (server, guard, _):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         page.goto(guard.address)
         page.wait_for_selector("#takes:has-text('PNG')")
-        choose(page, file("a.png", flat()))
-        page.wait_for_selector("#busy-text:has-text('Restoring')")
-        gate.open.release()
         server.shutdown()
         thread.join()
+    choose(page, file("a.png", flat()))
     page.wait_for_selector("#status.bad:has-text('still running')")
     page.close()
 
