@@ -58,7 +58,7 @@ class Layout:
     """How a file stores its samples."""
 
     depth: int = 8  # bits of a channel
-    grey: bool = False  # of 16 bits, as OpenCV does not tell
+    grey: bool = False  # of 16 bits: OpenCV does not say
     inverted: bool = False  # of 16 bits: 0 is white
 
 
@@ -101,7 +101,7 @@ def open_image(data: bytes, path: Path) -> ImageFile:
     seen = replace(header or Header(name, image.size), size=image.size)
     check_header(seen, path)  # again, as Pillow may read a damaged file differently
     if is_cut(data, seen):
-        raise ValueError("a part of its picture is not there")
+        raise ValueError("part of its picture is missing")
     check_room(width, height, TAKEN_BYTES * width * height, free_memory())
     if isinstance(image, TiffImageFile):
         count, what = tiff.pages_of(image), "pages"
@@ -144,19 +144,19 @@ def _layout_of_tiff(image: TiffImageFile) -> Layout:
     depth = max(tags.get(258, (1,)))
     if set(tags.get(339, (1,))) - {1, 4}:
         raise ValueError(
-            "its numbers are signed or floating; unsigned ones of 8 or 16 bits are read"
+            "its samples are signed or floating-point: only unsigned ones of 8 or 16 bits are read"
         )
     if depth not in (1, 2, 4, 8, 16):
-        raise ValueError(f"it has {depth} bits a channel; 8 and 16 are read")
+        raise ValueError(f"it has {depth} bits per channel: only 8 and 16 are read")
     if depth == 16 and tags.get(284) == tiff.SEPARATE:
-        raise ValueError("its channels of 16 bits are stored one by one; interleaved ones are read")
+        raise ValueError("its 16-bit channels are stored one by one: only interleaved are read")
     return Layout(max(depth, 8), tags.get(262) in (0, 1), tags.get(262) == 0)
 
 
 def _deep(image: ImageFile, data: bytes, layout: Layout) -> Samples:
     found: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.dtype != np.uint16 or found.shape[1::-1] != image.size:
-        raise ValueError("its 16 bits a channel are stored in a way that is not read")
+        raise ValueError("its 16-bit samples are stored in a way that is not supported")
     found = found.reshape(*found.shape[:2], -1)
     colour, alpha = found[..., 2::-1], found[..., 3:]  # OpenCV has BGR, of grey with alpha too
     if layout.grey:
@@ -174,7 +174,7 @@ def _shallow(image: Image.Image) -> Samples:
     if mode == "CMYK":
         return np.asarray(_rgb_of_cmyk(image))
     if mode not in GREY + COLOUR:
-        raise ValueError(f"its colours are {mode}; grey, RGB, CMYK and palettes are read")
+        raise ValueError(f"its colours are {mode}: only grey, RGB, CMYK and palettes are read")
     kind = ("L" if mode in GREY else "RGB") + ("A" if image.has_transparency_data else "")
     samples = np.atleast_3d(np.asarray(image.convert(kind)))
     if mode in ("P", "PA") and (samples[..., :1] == samples[..., 1:3]).all():

@@ -22,7 +22,7 @@ from dataset.pictures.picture import Alpha, Picture
 from dataset.pictures.pixels import to_image
 from dataset.pictures.png import BGR, INCH, Samples
 
-DEEP = ("PNG", "TIFF")  # hold 16 bits a channel
+DEEP = ("PNG", "TIFF")  # hold 16 bits per channel
 LONGEST = {"JPEG": 65_500, "WebP": 16_383}  # side in pixels
 JPEG_QUALITY = 95
 WEBP_EFFORT = {"method": 2, "quality": 20}  # 4 and 80, the usual, take four times as long
@@ -60,7 +60,7 @@ def losses(picture: Picture, suffix: str) -> tuple[str, ...]:
     held = _held_by(name, picture)
     blocks = (held.exif, held.xmp) != (picture.exif, picture.xmp)
     found = {
-        f"rounded to 8 bits a channel from {picture.depth}": held.depth != picture.depth,
+        f"rounded to 8 bits per channel from {picture.depth}": held.depth != picture.depth,
         "transparency left out": held.alpha is not picture.alpha,
         "colour profile left out": held.icc != picture.icc,
         "EXIF and XMP left out": blocks and name == "BMP",

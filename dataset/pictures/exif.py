@@ -51,7 +51,7 @@ class _Directory:
             struct.pack_into(self._order + code, self._block, at, value)
 
     def unlink_next(self) -> int:
-        """Where the next directory is; 0: there is none."""
+        """Where the next directory is; 0 after the last."""
         place = self._read("I", self._link)
         struct.pack_into("I", self._block, self._link, 0)
         return place

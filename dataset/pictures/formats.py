@@ -1,6 +1,6 @@
 """The formats of pictures and videos: one list for import, restore, evaluate and the pages.
 
-A format is told by how a file begins, never by its name. Decodes nothing.
+A file's format is recognized by its first bytes, never by its name. Decodes nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIGNATURES = {  # how files begin, also of formats that are not read
     "PDF": rb"%PDF",
     "BMP": rb"BM....\0\0\0\0",  # a length, then two reserved numbers
 }
-HEAD = 16  # bytes that suffice to tell
+HEAD = 16  # first bytes, enough to recognize a format
 MOST_VIDEO = 1 << 50  # bytes: no limit, as a video is read piece by piece
 
 

@@ -1,4 +1,4 @@
-"""The largest picture or recording that is read, and how much is decoded at once.
+"""Limits: the largest picture and recording read, and how much is decoded at once.
 
 Checked by the header, before anything is decoded: a file of a few kilobytes can state more pixels
 than a machine has memory for.

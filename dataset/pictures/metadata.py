@@ -15,7 +15,7 @@ class Metadata:
     icc: bytes | None = None  # colour profile
     exif: bytes | None = None  # from its byte order on
     xmp: bytes | None = None
-    dpi: tuple[float, float] | None = None  # dots an inch, across and down
+    dpi: tuple[float, float] | None = None  # dots per inch, horizontal and vertical
     png_colour: tuple[tuple[bytes, bytes], ...] = ()  # chunks of png.COLOUR_CHUNKS, as read
 
 

@@ -47,7 +47,7 @@ class Picture(Metadata):
 
     pixels: Pixels  # three equal channels where the file is grey
     alpha: Alpha | None = None
-    depth: int = 8  # bits of a channel: 8 or 16
+    depth: int = 8  # bits per channel: 8 or 16
     grey: bool = False  # written as grey again
     format: str = "PNG"  # a key of formats.SUFFIXES
     notes: tuple[str, ...] = ()  # what reading changed, for the user
@@ -157,7 +157,7 @@ def _stated_by_tiff(image: TiffImageFile) -> _Stated:
 
 
 def _dpi(image: ImageFile, orientation: int) -> tuple[float, float] | None:
-    """Dots an inch of the upright picture; None where the file states none that make sense."""
+    """Dots per inch of the upright picture; None where the file states none that make sense."""
     if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
         return None  # Pillow makes 1 of it
     if isinstance(image, JpegImageFile) and image.info.get("jfif_unit") not in (1, 2):

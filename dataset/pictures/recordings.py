@@ -83,7 +83,7 @@ class Reader:
     ----------
     recording : Recording
     fps : float
-        Frames a second to keep, at most.
+        Frames per second to keep, at most.
     """
 
     def __init__(self, recording: Recording, fps: float) -> None:

@@ -80,11 +80,11 @@ def _check_parts(tags: ImageFileDirectory_v2, size: int) -> None:
     bits = sum(tags.get(258, (1,)))
     stored = tags.get(259, 1) == STORED and tags.get(262) != YCBCR  # whose colour may be halved
     if there < needed * planes or (stored and width * height * bits // 8 > size):
-        raise ValueError("a part of its picture is not there")
+        raise ValueError("part of its picture is missing")
 
 
 def exif_of(image: TiffImageFile) -> bytes | None:
-    """The EXIF of the current page as a block of its own; None: there is none."""
+    """The EXIF of the current page as a block of its own; None where it has none."""
     found, block = image.getexif(), Image.Exif()
     for tag in KEPT:
         if tag in found:
@@ -130,7 +130,7 @@ def _layout(samples: Samples, rows: int) -> dict[int, Any]:
         262: 2 if channels >= 3 else 1,  # RGB, or grey with 0 for black
         277: channels,
         278: rows,
-        284: 1,  # the channels of a pixel lie together
+        284: 1,  # the channels of a pixel are adjacent
         317: DIFFERENCES,
     }
     return tags | ({338: 2} if alpha else {})  # 2: alpha by which nothing was multiplied

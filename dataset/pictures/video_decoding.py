@@ -70,10 +70,10 @@ def describe(path: Path) -> Recording:
     Raises
     ------
     UserError
-        The file cannot be read, has no moving picture, or is HDR.
+        The file cannot be read, has no video stream, or is HDR.
     """
     with open_recording(path) as container:
-        stream = _moving_picture(container, path)
+        stream = _video_stream(container, path)
         return Recording(
             path,
             stream.codec_context.name,
@@ -99,20 +99,20 @@ def open_recording(path: Path) -> InputContainer:
         if not path.stat().st_size and is_regular(path):
             raise UserError(f"{path} is empty (0 bytes). Leave it out or record it again.", 1)
         if not is_regular(path):
-            raise UserError(f"{path} is no regular file. Name a recording.", 1)
+            raise UserError(f"{path} is not a regular file. Name a recording.", 1)
         only = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
         # "file:" keeps a name like "a:b.mkv" from being an address.
         return av.open(f"file:{path}", container_options=only, **TEXT)
     except av.error.ArgumentError as error:  # what FFmpeg says of a format that is not on the list
         readable = " ".join(VIDEOS)
         raise UserError(
-            f"{path} is no readable recording: it is damaged, or none of {readable}.", 1
+            f"{path} is not a readable recording: it is damaged, or is none of {readable}.", 1
         ) from error
     except (av.error.FFmpegError, OSError) as error:
         why = ""
         if path.suffix.lower() in (".mp4", ".mov", ".m4v"):
             why = " One whose recorder was killed has lost its index: let OBS record to MKV."
-        raise UserError(f"{path} is no readable recording: {error.strerror}.{why}", 1) from error
+        raise UserError(f"{path} is not a readable recording: {error.strerror}.{why}", 1) from error
 
 
 class Decoder:
@@ -146,10 +146,10 @@ class Decoder:
         return bool(self.broken) or (length_s is not None and self.end_s < length_s - CUT_S)
 
     def start(self) -> tuple[InputContainer, VideoStream]:
-        """Open the video: its container, which the caller closes, and its moving picture."""
+        """Open the video: its container, which the caller closes, and its video stream."""
         container = open_recording(self.path)
         try:
-            return container, _moving_picture(container, self.path)
+            return container, _video_stream(container, self.path)
         except BaseException:
             container.close()
             raise
@@ -270,11 +270,11 @@ def turn(image: Image, matrix: Matrix) -> Image:
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _moving_picture(container: InputContainer, path: Path) -> VideoStream:
-    """The moving picture of a video; ``UserError`` where there is none that can be decoded."""
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The video stream of a container; ``UserError`` where none can be decoded."""
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-        raise UserError(f"{path} has no moving picture. Leave it out.", 1)
+        raise UserError(f"{path} has no video stream. Leave it out.", 1)
     if stream.codec_context is None:
         raise UserError(f"No decoder for {path}. Convert it to H.264 first.", 1)
     _refuse_hdr(stream, path)
@@ -292,7 +292,7 @@ def _refuse_hdr(stream: VideoStream, path: Path) -> None:
 
 
 def _limit_size(stream: VideoStream, path: Path) -> None:
-    """Refuse a moving picture of too many pixels, by its header and while it is decoded."""
+    """Refuse too many pixels a frame, by the header and while frames are decoded."""
     context = stream.codec_context
     if context.width * context.height > MOST_FILM_PIXELS:
         raise TooLarge(

@@ -196,7 +196,7 @@ PLANES = scene(3, np.uint16).transpose(2, 0, 1)
         (tiff(scene().astype(np.float32), photometric="rgb"), "signed or floating|cannot be dec"),
         (tiff(scene(1).astype(np.float32), photometric="minisblack"), "signed or floating"),
         (tiff(scene(1).astype(np.int16), photometric="minisblack"), "signed or floating"),
-        (tiff(scene(1).astype(np.uint32), photometric="minisblack"), "32 bits a channel"),
+        (tiff(scene(1).astype(np.uint32), photometric="minisblack"), "32 bits per channel"),
         (
             tiff(
                 scene(3, np.uint16).transpose(2, 0, 1), photometric="rgb", planarconfig="separate"
@@ -276,7 +276,7 @@ def test_a_tiff_that_states_more_rows_than_it_has_is_no_picture(tmp_path: Path, 
         tag, kind = struct.unpack_from("<HH", data, place)
         if tag == 257:  # its height
             struct.pack_into("<HIH" if kind == 3 else "<HII", data, place + 2, kind, 1, 60_000)
-    with pytest.raises(UserError, match="a part of its picture is not there"):
+    with pytest.raises(UserError, match="part of its picture is missing"):
         read(bytes(data), tmp_path)
 
 
@@ -292,7 +292,7 @@ def test_a_jpeg_too_short_for_its_size_is_no_picture(tmp_path: Path) -> None:
     data = bytearray(saved(scene(), "JPEG", progressive=True))
     place = data.index(b"\xff\xc2") + 5  # its frame: length, precision, height, width
     struct.pack_into(">HH", data, place, 6_894, 56_560)
-    with pytest.raises(UserError, match="a part of its picture is not there"):
+    with pytest.raises(UserError, match="part of its picture is missing"):
         read(bytes(data), tmp_path)
     with pytest.raises(UserError, match="not a readable picture"):
         decode(bytes(data), "x.jpg")

@@ -313,9 +313,9 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     sound(tmp_path / "sound.mkv")
     for name, reason in {
         "empty.mkv": "empty",
-        "junk.avi": "no readable recording",
+        "junk.avi": "not a readable recording",
         "killed.mp4": "lost its index",
-        "sound.mkv": "no moving picture",
+        "sound.mkv": "no video stream",
     }.items():
         with pytest.raises(UserError, match=rf"{name}.*{reason}"):
             import_files([tmp_path / name], tmp_path / "captures")
@@ -450,14 +450,14 @@ def test_a_text_that_names_other_files_opens_none(tmp_path: Path, kind: str, suf
     assert describe(tmp_path / "secret.mp4").codec == "h264"
     path = tmp_path / f"list{suffix}"
     path.write_text(LISTS[kind].format(name="secret.mp4"))
-    with pytest.raises(UserError, match=r"list\.\w+ is no readable recording"):
+    with pytest.raises(UserError, match=r"list\.\w+ is not a readable recording"):
         describe(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 def test_a_pipe_is_no_recording(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mkv")
-    with pytest.raises(UserError, match=r"a\.mkv is no regular file"):
+    with pytest.raises(UserError, match=r"a\.mkv is not a regular file"):
         describe(tmp_path / "a.mkv")
 
 

@@ -212,10 +212,10 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     film(tmp_path / "hdr.mkv", curve=16)
     for name, words in {
         "empty.mp4": "is empty",
-        "text.mkv": "is no readable recording",
-        "cut.mp4": "is no readable recording",
+        "text.mkv": "is not a readable recording",
+        "cut.mp4": "is not a readable recording",
         "none.mp4": "No such file",
-        "sound.mp4": "has no moving picture",
+        "sound.mp4": "has no video stream",
         "hdr.mkv": "HDR",
     }.items():
         with pytest.raises(UserError, match=words) as caught:
