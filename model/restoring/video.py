@@ -54,7 +54,7 @@ def read_facts(path: Path) -> VideoFacts:
     Raises
     ------
     UserError
-        It cannot be read, has no moving picture, is HDR or protected, or no frame can be decoded.
+        It cannot be read, has no video stream, is HDR or protected, or no frame can be decoded.
     """
     recording = describe(path)
     with Source(recording) as source:

@@ -48,6 +48,8 @@ def targets(jobs: list[Job], folder: Path) -> list[str]:
         ("a.MOV", "auto", "a_restored.MOV"),
         ("a.avi", "auto", "a_restored.mp4"),
         ("a.webm", "jpg", "a_restored.mp4"),
+        ("a.m4v", "auto", "a_restored.mp4"),
+        ("a.ts", "auto", "a_restored.mp4"),
     ],
 )
 def test_results_lie_beside_their_inputs(
@@ -56,8 +58,16 @@ def test_results_lie_beside_their_inputs(
     (path,) = make(tmp_path, source)
     (job,) = plan_jobs([path], Naming(ext=ext))
     assert job == Job(
-        path, tmp_path / wanted, path.suffix.lower() in (".mp4", ".mkv", ".mov", ".avi", ".webm")
+        path,
+        tmp_path / wanted,
+        path.suffix.lower() in (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".ts"),
     )
+
+
+def test_typescript_in_a_folder_is_no_video(tmp_path: Path) -> None:
+    make(tmp_path, "app.ts", data=b"export const a = 1;")
+    make(tmp_path, "tv.ts", data=b"G\x40\0\x10")
+    assert names(plan_jobs([tmp_path]), tmp_path) == ["tv.ts"]
 
 
 def test_a_file_named_wrongly_gets_a_result_named_rightly(tmp_path: Path) -> None:
