@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -214,6 +215,7 @@ def test_make_targets_in_the_docs_exist(page: Path) -> None:
             assert re.search(rf"^{target}:", makefile, re.M), f"{page.name}: {target}"
 
 
+@cache
 def said_by_the_code() -> str:
     """All texts of the program; what is filled in is one character that no page has."""
     texts = [(ROOT / "Makefile").read_text(encoding="utf-8")]
