@@ -32,7 +32,7 @@ PLAIN = (
     "tqdm",
     "cv2",
     "helpers.parts",
-    "screens",
+    "helpers.screens",
     "capture.control.daemon",
     "capture.recording.repair",
 )
@@ -43,6 +43,7 @@ HEAVY = (
     "model.restoring.export",
     "model.evaluation.demo_page",
     "onnx",
+    "helpers.parts:prepare_for_training_and_figures",
 )
 
 Made = Callable[[Path], object]

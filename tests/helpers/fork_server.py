@@ -187,7 +187,10 @@ def main() -> None:
     library.faults_arm.argtypes = (ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int)
     told = library.faults_prepare().contents
     for name in sys.argv[2:]:
-        importlib.import_module(name)
+        module, _, function = name.partition(":")
+        loaded = importlib.import_module(module)
+        if function:
+            getattr(loaded, function)()
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
     assert threading.active_count() == 1, threading.enumerate()
