@@ -42,11 +42,7 @@ from dataset.errors import UserError
 Channel = tuple[Endpoint, list[Command]]
 
 
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+pytestmark = pytest.mark.usefixtures("own_runtime")
 
 
 @contextmanager
@@ -149,6 +145,7 @@ def test_a_line_of_ten_megabytes_is_cut_off_and_harms_nobody(channel: Channel) -
     assert send_command(endpoint, "status")["ok"]
 
 
+@pytest.mark.slow
 def test_clients_that_say_nothing_are_counted_and_others_turned_away(channel: Channel) -> None:
     endpoint, _ = channel
     silent = [connect(endpoint) for _ in range(CLIENTS)]
@@ -270,15 +267,15 @@ def stop_as_another_user(path: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_folder_that_others_can_enter_is_not_used(tmp_path: Path) -> None:
-    (tmp_path / "run" / "unclip").mkdir(mode=0o755)
+def test_a_folder_that_others_can_enter_is_not_used(own_runtime: Path) -> None:
+    (own_runtime / "unclip").mkdir(mode=0o755)
     with pytest.raises(UserError, match="only you can enter"):
         runtime_folder()
 
 
-def test_a_runtime_folder_that_is_a_link_is_not_used(tmp_path: Path) -> None:
+def test_a_runtime_folder_that_is_a_link_is_not_used(own_runtime: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
-    (tmp_path / "run" / "unclip").symlink_to(tmp_path / "elsewhere")
+    (own_runtime / "unclip").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="only you can enter"):
         runtime_folder()
 

@@ -275,6 +275,7 @@ def test_names_are_without_folders_and_do_no_harm(guest: Guest, name: str, clean
     assert "Set-Cookie" not in guest.ask(f"/restore?name={quote(name)}", b"")[2]
 
 
+@pytest.mark.slow
 @given(some.text(max_size=300))
 def test_cleaned_names_stay_clean(name: str) -> None:
     cleaned = clean_name(name)
