@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -163,7 +163,7 @@ def _type_of(about: Any, kinds: set[Any]) -> Any:
     """click's type of an option."""
     bounds = {"min": about.get("least"), "max": about.get("most", about.get("below"))}
     if about.get("choices"):
-        return click.Choice(about["choices"])
+        return Choice(about["choices"], about.get("old_choices", {}))
     if "form" in about:
         separator = "," if "," in about["form"] else "x"
         count = about["form"].count(separator) + 1
@@ -177,6 +177,17 @@ def _type_of(about: Any, kinds: set[Any]) -> Any:
         if kinds == {int}
         else click.FloatRange(**bounds, max_open="below" in about)
     )
+
+
+class Choice(click.Choice):
+    """A choice that also takes the words of earlier versions."""
+
+    def __init__(self, choices: Sequence[str], old: Mapping[str, str]) -> None:
+        super().__init__(choices)
+        self.old = old
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(self.old.get(value, value), param, ctx)
 
 
 NEWEST = click.option("--run", default="", help="Name of the run.  [default: the newest]")
@@ -581,8 +592,8 @@ def export(runs: Path, run: str, out: Path | None, network: str) -> None:
     \b
     Example: cli export -o restorer.safetensors
     """
-    from model.checkpoint import newest_run
     from model.restoring.export import save_release
+    from model.runs import newest_run
 
     say(save_release(newest_run(runs, run), out, network))
 
@@ -656,7 +667,7 @@ def train_options(
     """The preset with what was asked to be different; a resumed run keeps its own settings."""
     asked = {key: value for key, value in settings.items() if value is not None}
     if resume:
-        from model.training.resuming import resumed_options
+        from model.training.run_folder import resumed_options
 
         allowed = {"data", "epochs", "steps", "device", "checkpoint_every", "checkpoint_minutes"}
         explicit = {key for key in asked if given(key)}

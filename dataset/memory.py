@@ -18,7 +18,7 @@ SIGNS = re.compile(
     "allocate memory|out of memory|could not (create|execute) a primitive(?! desc)"
     "|could not create a memory"
 )
-ADVICE = "Close other programs, make it smaller, or say --detail carried."
+ADVICE = "Close other programs, make it smaller, or say --detail guided."
 
 
 def free_memory() -> int:

@@ -20,7 +20,8 @@ def setting(default: Value, text: str = "", **about: Any) -> Value:
     text : str
         One line for ``--help``, units included; empty where no command has an option for it.
     about
-        ``choices``: all valid values. ``least``, ``most``, ``below``: bounds of a number.
+        ``choices``: all valid values. ``old_choices``: earlier words for them, still accepted.
+        ``least``, ``most``, ``below``: bounds of a number.
         ``flag``: the option's name, where it differs from the field's. ``short``, ``aliases``:
         further names. ``shown``: the default in
         words. ``metavar``. ``form``: of several numbers, such as ``WxH``. ``folder``: whether a

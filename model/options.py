@@ -12,8 +12,12 @@ from dataset.setting import setting
 
 METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma")
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
-DETAIL_MODES = ("auto", "native", "carried", "mixed")
+DETAIL_MODES = ("auto", "native", "guided", "mixed")
+OLD_DETAIL_MODES = {"carried": "guided"}
 ON_OFF = ("auto", "on", "off")
+MOST_FILTERS = 1024  # channels of a first layer; the paper's networks have 64
+MOST_BLOCKS = 64  # residual blocks; the paper's networks have 9
+MOST_SIDE = 65_536  # pixels of a training frame
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,14 @@ class NetworkOptions:
     """Everything needed to build the four networks again from a checkpoint."""
 
     generator_filters: int = setting(
-        64, "Channels of a generator's first layer.", flag="filters", least=1
+        64, "Channels of a generator's first layer.", flag="filters", least=1, most=MOST_FILTERS
     )
-    generator_blocks: int = setting(9, "Residual blocks of a generator.", flag="blocks", least=0)
-    discriminator_filters: int = setting(64, "Channels of a discriminator's first layer.", least=1)
+    generator_blocks: int = setting(
+        9, "Residual blocks of a generator.", flag="blocks", least=0, most=MOST_BLOCKS
+    )
+    discriminator_filters: int = setting(
+        64, "Channels of a discriminator's first layer.", least=1, most=MOST_FILTERS
+    )
     residual: bool = setting(False, "Predict gain and offset of the input, not a new picture.")
     resize: bool = setting(
         False, "Upsample and convolve instead of transposed convolutions: no checkerboard."
@@ -44,9 +52,11 @@ class TrainOptions:
     epochs: int = setting(200, "Passes over the larger domain.", least=1)
     constant_share: float = setting(0.5)  # share of the epochs before the learning rate decays
     batch_size: int = setting(4, "Frames of each domain per step.", least=1)
-    size: int = setting(256, "Side of the square training crops, in pixels.", least=32)
+    size: int = setting(
+        256, "Side of the square training crops, in pixels.", least=32, most=MOST_SIDE
+    )
     load_size: int = setting(
-        256, "Shorter side that frames are downscaled to; 0: as recorded.", least=0
+        256, "Shorter side that frames are downscaled to; 0: as recorded.", least=0, most=MOST_SIDE
     )
     steps: int = setting(0, "Stop after this many steps in total.", shown="no limit", least=0)
     minutes: float = setting(
@@ -66,7 +76,7 @@ class TrainOptions:
     )
     discriminator_every: int = setting(1, "Generator steps per discriminator step.", least=1)
     ema: float = setting(0.0, "Keep an EMA of the weights; decay per step.", least=0, below=1)
-    pool_size: int = setting(50)  # generated frames kept for each discriminator; 0: none
+    pool_size: int = setting(50, least=0)  # generated frames kept for each discriminator; 0: none
     flip: bool = setting(True)  # mirror half of the frames
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
     precision: str = setting(
@@ -81,7 +91,7 @@ class TrainOptions:
     graphs: str = setting(
         "auto", "Whole step as one CUDA graph; auto: where faster.", choices=ON_OFF
     )
-    seed: int = setting(0, "Random seed.")  # weights, order of frames, crops, pools
+    seed: int = setting(0, "Random seed.", least=0)  # weights, order of frames, crops, pools
     resume: bool = setting(False, "Resume a run: the newest, or --run.")
     init: Path | None = setting(
         None, "Start from the CycleGAN network files in this folder.", folder=True
@@ -90,8 +100,8 @@ class TrainOptions:
     checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints; each epoch ends with one, too.", least=0
     )
-    samples: int = setting(4)  # frames of each domain in a sample grid
-    sample_every: int = setting(1)  # epochs between sample grids
+    samples: int = setting(4, least=1)  # frames of each domain in a sample grid
+    sample_every: int = setting(1, least=1)  # epochs between sample grids
     keep_epochs: tuple[int, ...] = setting(
         (1, 5, 10, 14, 18)
     )  # epochs of Figure 3, whose F is kept
@@ -164,7 +174,10 @@ class RestoreOptions:
         None, "Share of the correction, 0 to 1.", shown="what each picture needs", least=0, most=1
     )
     detail: str = setting(
-        "auto", "How pictures larger than in training are restored.", choices=DETAIL_MODES
+        "auto",
+        "How pictures larger than in training are restored.",
+        choices=DETAIL_MODES,
+        old_choices=OLD_DETAIL_MODES,
     )
     runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
     run: str = setting("", "Run name or weights file.", shown="the newest run")
@@ -195,7 +208,10 @@ class EvaluateOptions:
     run: str = setting("", "Run name or weights file.", shown="the newest run")
     device: str = setting("auto", "auto, cpu, cuda, mps.")
     detail: str = setting(
-        "auto", "How pictures larger than in training are restored.", choices=DETAIL_MODES
+        "auto",
+        "How pictures larger than in training are restored.",
+        choices=DETAIL_MODES,
+        old_choices=OLD_DETAIL_MODES,
     )
     strength: float | None = setting(
         None, "Share of the correction, 0 to 1.", shown="what each picture needs", least=0, most=1

@@ -17,8 +17,9 @@ from dataset.options import LabelOptions, SplitOptions
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import read_frames
 from dataset.splitting.split import split_captures
-from model.evaluation.demo_folder import DOMAIN_FOLDERS, FILES, _walk
-from model.evaluation.demo_page import Story, markdown_table, write_showcase
+from model.evaluation.demo import DemoFacts, write_demo_page
+from model.evaluation.demo_folder import DEMO_FILES, DEMO_FOLDERS, _walk
+from model.figures.page_folder import render_page, table_rows
 from model.training.train import train
 
 
@@ -56,8 +57,8 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
         tiny_options(recorded, run="demo", steps=2), load_size=96, samples=2, sample_every=1
     )
     trained = train(options)
-    story = Story(divided.table1, 24, ("a fact with <brackets>",))
-    result = write_showcase(recorded, recorded / "data", trained.run, story, lambda: 1.5)
+    facts = DemoFacts(divided.table1, 24, ("a fact with <brackets>",))
+    result = write_demo_page(recorded, recorded / "data", trained.run, facts, lambda: 1.5)
     wanted = {
         "frames",
         "pairs",
@@ -80,11 +81,14 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
 
 def test_whatever_the_whole_way_writes_may_be_removed_by_the_next_demo(recorded: Path) -> None:
     files, folders = _walk(recorded)
-    assert [each for each in files if not FILES.fullmatch(each)] == []
-    assert [each for each in folders if not DOMAIN_FOLDERS.fullmatch(each)] == []
+    assert [each for each in files if not DEMO_FILES.fullmatch(each)] == []
+    assert [each for each in folders if not DEMO_FOLDERS.fullmatch(each)] == []
 
 
 def test_markdown_tables_become_html() -> None:
-    assert markdown_table("| a | b |\n|---|---|\n| 1 | <2> |\n") == (
-        "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>&lt;2&gt;</td></tr></table>"
+    rows = table_rows("| a | b |\n|---|---|\n| 1 | <2> |\n")
+    figures = [{"heading": "", "caption": "", "table": rows}]
+    page = "".join(render_page("figures", run="", figures=figures, missing=()).split("\n"))
+    assert (
+        "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>&lt;2&gt;</td></tr></table>" in page
     )

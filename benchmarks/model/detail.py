@@ -1,9 +1,9 @@
 """Pictures larger than in training: which scale should the network see?
 
 On true pairs of the embedded game at 1920x1080, with a network trained at 256: at native size, at
-the scale of training with the correction carried up, and a mixture. PSNR, SSIM, CIEDE2000, edges,
-and seconds. What is best here is the default of ``cli restore --detail auto``. Without ``--run`` a
-small network is trained first. The ways are also compared pair by pair.
+the scale of training with the correction applied to the large picture, and a mixture. PSNR, SSIM,
+CIEDE2000, edges, and seconds. The best one is the default of ``cli restore --detail auto``.
+Without ``--run`` a small network is trained first. The ways are also compared pair by pair.
 
     python benchmarks/model/detail.py --run NAME --frames 24
 """
@@ -30,12 +30,12 @@ from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import read_image, write_png
 from dataset.pictures.montage import side_by_side
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
-from model.evaluation.paired import INPUT, Evaluation, evaluate_pairs
+from model.evaluation.paired import INPUT_METHOD, Evaluation, evaluate_pairs
 from model.metrics import mean_interval
 from model.options import RestoreOptions
 from model.restoring.methods import Restore, open_method
 
-WAYS = ("native", "carried", "mixed")
+WAYS = ("native", "guided", "mixed")
 MEASURES = ("psnr", "psnr_inside", "ssim", "delta_e", "delta_e_inside", "edges")
 FIRST = 5000  # viewpoint: none that a training of ours has seen
 
@@ -60,7 +60,7 @@ def main() -> None:
 def print_means(found: Evaluation, seconds: dict[str, float]) -> None:
     count = len(found.pairs)
     print(f"{count} pairs\n{'':10}" + "".join(f"{name:>16}" for name in (*MEASURES, "s")))
-    for way in (INPUT, *WAYS):
+    for way in (INPUT_METHOD, *WAYS):
         numbers = [found.mean(way, name) for name in MEASURES] + [seconds.get(way, 0) / count]
         print(f"{way:10}" + "".join(f"{number:16.3f}" for number in numbers))
 

@@ -31,10 +31,10 @@ from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import read_image, write_png
 from dataset.pictures.montage import side_by_side
 from dataset.pictures.pixels import to_image, to_pixels
-from model.evaluation.paired import INPUT, Evaluation, evaluate_pairs
+from model.evaluation.paired import INPUT_METHOD, Evaluation, evaluate_pairs
 from model.metrics import well_exposed_change
 from model.options import PRESETS, RestoreOptions
-from model.restoring.baselines import METHODS, ORACLES
+from model.restoring.baselines import BASELINES, ORACLES
 from model.restoring.methods import Restore, open_method
 from model.training.train import train
 
@@ -52,9 +52,9 @@ def main() -> None:
         networks = {name: open_run(Path(run)) for name, run in runs.items()}
         networks |= {f"{name}, in full": open_run(Path(run), 1.0) for name, run in runs.items()}
         pairs = evenly_spaced(read_pairs(data / "pairs.csv"), arguments.frames)
-        found = evaluate_pairs(pairs, {**networks, **METHODS}, ORACLES)
+        found = evaluate_pairs(pairs, {**networks, **BASELINES}, ORACLES)
         print_table(found)
-        print_change(data, {**networks, **METHODS}, arguments.frames)
+        print_change(data, {**networks, **BASELINES}, arguments.frames)
         if arguments.pictures:
             show(found, networks, arguments.pictures)
 
@@ -146,7 +146,7 @@ def show(found: Evaluation, networks: Mapping[str, Restore], folder: Path) -> No
     """Input, networks and reference of the best, median and worst frames of each network."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in networks:
-        gains = found.values(name, "psnr") - found.values(INPUT, "psnr")
+        gains = found.values(name, "psnr") - found.values(INPUT_METHOD, "psnr")
         order = np.argsort(gains)
         for what, place in (("worst", 0), ("median", len(order) // 2), ("best", -1)):
             pair = found.pairs[order[place]]

@@ -29,7 +29,7 @@ import torch
 from dataset.pictures.pixels import Pixels, pad_reflected
 from model.networks import STRIDE, Generator, initialize
 from model.restoring.bands import BandedGenerator, Budget
-from model.restoring.network import Restorer
+from model.restoring.network import NetworkRestorer
 
 ODD = ((389, 517), (771, 1023), (719, 1283))  # height, width
 LARGE = ("1280x720", "1920x1080", "3840x2160", "7680x4320")
@@ -123,7 +123,7 @@ def measure(size: str, way: str, filters: int) -> dict[str, float]:
         with torch.inference_mode():
             network(torch.from_numpy(pixels).permute(2, 0, 1)[None] * 2 - 1)
     else:
-        Restorer(network)(pixels)
+        NetworkRestorer(network)(pixels)
     return {"s": time.perf_counter() - begin, "peak": peak_gib(), "loaded": loaded}
 
 

@@ -27,12 +27,13 @@ from torch.nn import functional
 from dataset.layout.pairs import read_pairs
 from dataset.pictures.images import read_image
 from model.checkpoint import load_generator
-from model.cyclegan import build_networks, decayed_rate
+from model.cyclegan import decayed_rate
 from model.metrics import measure_quality
-from model.networks import Generator
+from model.networks import Generator, build_networks
 from model.options import NetworkOptions, TrainOptions, cpu_preset
-from model.restoring.network import restore
-from model.training.batches import open_frames, to_range
+from model.restoring.network import restore_image
+from model.training.batches import to_range
+from model.training.frame_cache import open_frames
 from model.training.train import train
 
 CPU = torch.device("cpu")
@@ -170,7 +171,7 @@ def judge(restorer: Generator | None, data: Path) -> dict[str, float]:
     found = []
     for pair in read_pairs(data / "pairs.csv"):
         picture = read_image(pair.over_exposed)
-        restored = picture if restorer is None else restore(restorer, picture)
+        restored = picture if restorer is None else restore_image(restorer, picture)
         found.append(measure_quality(restored, read_image(pair.reference)))
     return {each: float(np.mean([getattr(one, each) for one in found])) for each in MEASURES}
 

@@ -1,57 +1,20 @@
-"""Pictures and texts that describe a data set: contact sheet, Table 1, data set card."""
+"""Texts that describe a data set: Table 1 and the data set card."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from dataset.layout.readers import DOMAIN_FOLDERS
-from dataset.pictures.images import Image, resize_area
 from dataset.splitting.leaks import describe_near
 
 
-def contact_sheet(images: Sequence[Image], columns: int, cell: tuple[int, int]) -> Image:
-    """Put pictures side by side, row by row, each shrunk into a cell of its own.
+def table1(counts: Sequence[int], paper: Sequence[int] = ()) -> str:
+    """The paper's Table 1 for these counts, as Markdown; beside the paper's own if they are given.
 
     Parameters
     ----------
-    images : sequence of uint8 arrays, (H, W, 3)
-        RGB, of any sizes.
-    columns : int
-        Cells in a row, 1 at least.
-    cell : tuple of int
-        Width and height of a cell in pixels. A picture of another shape is centred on black.
-
-    Returns
-    -------
-    uint8 array, (rows * height, columns * width, 3)
-        RGB. One black row if there is no picture.
-
-    Examples
-    --------
-    >>> contact_sheet([np.full((4, 4, 3), 9, np.uint8)] * 3, columns=2, cell=(2, 2)).shape
-    (4, 4, 3)
-    """
-    width, height = cell
-    rows = max(-(-len(images) // columns), 1)
-    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
-    for place, image in enumerate(images):
-        scale = min(width / image.shape[1], height / image.shape[0])
-        size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-        left = place % columns * width + (width - size[0]) // 2
-        top = place // columns * height + (height - size[1]) // 2
-        sheet[top : top + size[1], left : left + size[0]] = resize_area(image, size)
-    return sheet
-
-
-def table1(counts: Sequence[int]) -> str:
-    """The paper's Table 1 for these counts, as Markdown.
-
-    Parameters
-    ----------
-    counts : sequence of int
+    counts, paper : sequences of int
         Training X, Y, test X, Y.
 
     Examples
@@ -62,17 +25,19 @@ def table1(counts: Sequence[int]) -> str:
     | Training | 3,864 | 3,520 |
     | Testing  | 1,212 |   780 |
     """
-    train_x, train_y, test_x, test_y = (f"{each:,}" for each in counts)
-    wide = max(5, *map(len, (train_x, train_y, test_x, test_y)))
-    line = "|{:<10}| {:>{wide}} | {:>{wide}} |".format
-    return "\n".join(
-        (
-            line("", "X", "Y", wide=wide),
-            f"|----------|{'-' * (wide + 1)}:|{'-' * (wide + 1)}:|",
-            line(" Training", train_x, train_y, wide=wide),
-            line(" Testing", test_x, test_y, wide=wide),
-        )
-    )
+    columns = [("X", counts[0::2]), ("Y", counts[1::2])]
+    if paper:
+        columns += [("X, paper", paper[0::2]), ("Y, paper", paper[1::2])]
+    cells = [[name, *(f"{each:,}" for each in numbers)] for name, numbers in columns]
+    widths = [max(5, *map(len, column)) for column in cells]
+    lines = [
+        f"| {name:<8} | "
+        + " | ".join(f"{column[at]:>{wide}}" for column, wide in zip(cells, widths, strict=True))
+        + " |"
+        for at, name in enumerate(("", "Training", "Testing"))
+    ]
+    rule = "|----------|" + "".join(f"{'-' * (wide + 1)}:|" for wide in widths)
+    return "\n".join((lines[0], rule, *lines[1:]))
 
 
 def data_card(

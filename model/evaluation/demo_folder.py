@@ -21,10 +21,10 @@ from dataset.files import remove_empty, remove_file, write_whole, writing_in
 from dataset.gate import MOST_SPLIT, Name, read_json
 from dataset.locks import hold_folder
 
-MARKER, LOCK_FILE = ".unclip-demo.json", ".unclip-demo.lock"
+MARKER, DEMO_LOCK = ".unclip-demo.json", ".unclip-demo.lock"
 MARKER_PART = re.compile(rf"\.{re.escape(MARKER)}\.\d+\.part")  # of a demo killed as it began
 HASH = "[0-9a-f]{16}"
-FILES = re.compile(  # that the steps of a demo write
+DEMO_FILES = re.compile(  # that the steps of a demo write
     "|".join(
         (
             r"(\w+\.png|result\.json|index\.html)",
@@ -44,7 +44,7 @@ FILES = re.compile(  # that the steps of a demo write
         )
     )
 )
-FOLDERS = re.compile(
+DEMO_FOLDERS = re.compile(
     r"captures(/demo(/frames|/spool)?)?"
     r"|data(/(train|test)[AB]|/report|/\.cache)?"
     r"|runs(/demo(/checkpoints|/samples|/tensorboard)?)?"
@@ -75,7 +75,7 @@ def hold_demo(out: Path) -> Iterator[Callable[[], None]]:
         demo is at work in it.
     """
     find_old(out)
-    with hold_folder(out, LOCK_FILE, f"Another `cli demo` is at work in {out}. Wait for it."):
+    with hold_folder(out, DEMO_LOCK, f"Another `cli demo` is at work in {out}. Wait for it."):
         files, folders = find_old(out)
         _write(out, Marker("unclip", False, []))
         with writing_in(out):
@@ -106,10 +106,10 @@ def find_old(out: Path) -> tuple[list[str], list[str]]:
     listed = set(marker.files)
     for file in files:
         known = not marker.complete or file in listed or MARKER_PART.fullmatch(file)
-        if not FILES.fullmatch(file) or not known:
+        if not DEMO_FILES.fullmatch(file) or not known:
             raise _foreign(out / file)
     for folder in folders:
-        if not FOLDERS.fullmatch(folder):
+        if not DEMO_FOLDERS.fullmatch(folder):
             raise _foreign(out / folder)
     return files, folders
 
@@ -130,7 +130,7 @@ def _walk(out: Path) -> tuple[list[str], list[str]]:
             path = Path(place, name)
             is_folder = name in below and not path.is_symlink()
             (folders if is_folder else files).append(path.relative_to(out).as_posix())
-    return [file for file in files if file not in (MARKER, LOCK_FILE)], folders
+    return [file for file in files if file not in (MARKER, DEMO_LOCK)], folders
 
 
 def _refuse(error: OSError) -> None:
@@ -140,7 +140,7 @@ def _refuse(error: OSError) -> None:
 def _ours_in(out: Path) -> set[str]:
     """Files of the names that a demo gives; links are none of them."""
     files, _ = _walk(out)
-    return {file for file in files if FILES.fullmatch(file) and not (out / file).is_symlink()}
+    return {file for file in files if DEMO_FILES.fullmatch(file) and not (out / file).is_symlink()}
 
 
 def _read(out: Path) -> Marker | None:

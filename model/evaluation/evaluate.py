@@ -23,13 +23,13 @@ from dataset.layout.readers import (
     list_pictures,
 )
 from dataset.pictures.images import Image
+from dataset.terminal import ProgressCallback
 from model.devices import pick_device
 from model.evaluation.inception import open_features
-from model.evaluation.page import NAMES, check_out, write_evaluation
+from model.evaluation.page import METHOD_TITLES, check_evaluation_folder, write_evaluation
 from model.evaluation.paired import (
-    INPUT,
+    INPUT_METHOD,
     Evaluation,
-    Progress,
     as_number,
     evaluate_pairs,
     read_pair,
@@ -40,10 +40,10 @@ from model.evaluation.threshold_sweep import Sweep, levels, plot_thresholds, swe
 from model.evaluation.unpaired import Features, Unpaired, evaluate_unpaired
 from model.figures.page_folder import PAGE_FILE
 from model.options import EvaluateOptions, RestoreOptions
-from model.restoring.baselines import METHODS, ORACLES, THRESHOLD_METHODS
+from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, open_method
 
-NETWORK = "network"
+NETWORK_METHOD = "network"
 TOLD = {"psnr": "PSNR dB", "ssim": "SSIM", "edges": "edges", "delta_e": "dE2000"}
 TOLD_UNPAIRED = {
     "clipped_after": "still clipped",
@@ -55,7 +55,7 @@ Item = TypeVar("Item")
 
 
 @dataclass
-class Verdict:
+class EvaluationReport:
     """All that one evaluation found."""
 
     paired: Evaluation | None = None
@@ -83,7 +83,10 @@ class Verdict:
         if self.paired:
             lines += [f"{len(self.paired.pairs)} pairs", *_table(self.paired, TOLD)]
         if self.unpaired:
-            of_y, of_x = self.unpaired.over_exposed[INPUT], self.unpaired.well_exposed[INPUT]
+            of_y, of_x = (
+                self.unpaired.over_exposed[INPUT_METHOD],
+                self.unpaired.well_exposed[INPUT_METHOD],
+            )
             lines.append(f"{len(of_y)} frames of Y, {len(of_x)} of X")
             lines += _table(self.unpaired, TOLD_UNPAIRED)
         if self.skipped:
@@ -93,7 +96,9 @@ class Verdict:
         return "\n".join(map(plain, lines))  # a name may hold a line's end
 
 
-def evaluate_run(options: EvaluateOptions, on_progress: Progress | None = None) -> Verdict:
+def evaluate_run(
+    options: EvaluateOptions, on_progress: ProgressCallback | None = None
+) -> EvaluationReport:
     """Compare methods on true pairs, on the two domains, or on both, and write the page.
 
     Parameters
@@ -110,29 +115,29 @@ def evaluate_run(options: EvaluateOptions, on_progress: Progress | None = None) 
     """
     pairs, y, x = find_pictures(options)
     if options.out:
-        check_out(options.out)
+        check_evaluation_folder(options.out)
     methods = open_methods(options)
     swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
-    verdict = Verdict()
+    report = EvaluationReport()
     if pairs:
         oracles = ORACLES if options.oracles else {}
-        verdict.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
+        report.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
     if y:
-        features = _features(options, verdict.notes) if len(y) > 1 and len(x) > 1 else None
+        features = _features(options, report.notes) if len(y) > 1 and len(x) > 1 else None
         update = _from(len(pairs), total, on_progress)
-        verdict.unpaired = evaluate_unpaired(y, x, methods, features, update)
-    if swept and verdict.paired:
-        swept = evenly_spaced(verdict.paired.pairs, options.swept)
-        verdict.sweeps = sweep_thresholds(swept, _from(total - len(swept), total, on_progress))
+        report.unpaired = evaluate_unpaired(y, x, methods, features, update)
+    if swept and report.paired:
+        swept = evenly_spaced(report.paired.pairs, options.swept)
+        report.sweeps = sweep_thresholds(swept, _from(total - len(swept), total, on_progress))
     if options.out:
-        write_page(options, verdict, methods, swept)
-    return verdict
+        write_page(options, report, methods, swept)
+    return report
 
 
 def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
     """The methods by name, in the order of the options; the network is loaded if it is named."""
-    known = (NETWORK, *METHODS)
+    known = (NETWORK_METHOD, *BASELINES)
     for name in options.methods:
         if name not in known:
             raise UserError(f"No method {name!r}. There are: {', '.join(known)}.")
@@ -178,17 +183,20 @@ def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], lis
 
 
 def write_page(
-    options: EvaluateOptions, verdict: Verdict, methods: dict[str, Restore], swept: Sequence[Pair]
+    options: EvaluateOptions,
+    report: EvaluationReport,
+    methods: dict[str, Restore],
+    swept: Sequence[Pair],
 ) -> None:
-    """The page of a verdict, with best, median and worst pair by the first method's PSNR."""
+    """The page of a report, with best, median and worst pair by the first method's PSNR."""
     assert options.out is not None
     plot, frames = None, {}
-    if verdict.paired:
-        if verdict.sweeps:
-            plot = plot_thresholds(verdict.sweeps, levels(verdict.paired, swept))
-        frames = show_frames(verdict.paired, {INPUT: unchanged, **methods})
-    write_evaluation(options.out, verdict.summary(), verdict.paired, frames, plot, verdict.skipped)
-    verdict.page = options.out / PAGE_FILE
+    if report.paired:
+        if report.sweeps:
+            plot = plot_thresholds(report.sweeps, levels(report.paired, swept))
+        frames = show_frames(report.paired, {INPUT_METHOD: unchanged, **methods})
+    write_evaluation(options.out, report.summary(), report.paired, frames, plot, report.skipped)
+    report.page = options.out / PAGE_FILE
 
 
 def show_frames(found: Evaluation, methods: dict[str, Restore]) -> dict[str, dict[str, Image]]:
@@ -200,7 +208,7 @@ def show_frames(found: Evaluation, methods: dict[str, Restore]) -> dict[str, dic
     for title, place in places.items():
         pair = found.pairs[int(place)]
         source, reference = read_pair(pair)
-        name = NAMES.get(found.restored, found.restored)
+        name = METHOD_TITLES.get(found.restored, found.restored)
         frames[f"{title}: {pair.over_exposed.name}, {psnr[place]:.1f} dB by {name}"] = {
             **restore_all(source, reference, methods, {}),
             "reference": reference,
@@ -235,7 +243,7 @@ def _has_threshold(methods: dict[str, Restore]) -> bool:
     return any(name in THRESHOLD_METHODS for name in methods)
 
 
-def _from(start: int, total: int, on_progress: Progress | None) -> Progress | None:
+def _from(start: int, total: int, on_progress: ProgressCallback | None) -> ProgressCallback | None:
     """Progress of one part of the work as progress of the whole."""
     if on_progress is None:
         return None

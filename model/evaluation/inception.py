@@ -20,7 +20,7 @@ import torch
 from dataset.errors import UserError
 from dataset.pictures.images import Image
 from model.metrics import Values
-from model.tensor_files import STATE, load_tensors
+from model.state_files import STATE_LIMITS, load_tensors
 
 LAYER = "2048"  # the last pooled features, as in the publication of KID
 REMEDY = "Download it yourself and name the file with --inception-weights, or do without KID."
@@ -76,7 +76,7 @@ def open_features(
 
 def _read(path: Path) -> Any:
     try:
-        return load_tensors(path, STATE, torch.device("cpu"))
+        return load_tensors(path, STATE_LIMITS, torch.device("cpu"))
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise UserError(f"Cannot read Inception's weights from {path}. {REMEDY}") from error
 

@@ -18,14 +18,14 @@ from dataset.errors import UserError
 from dataset.layout.pairs import Pair
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
-from model.metrics import Comparison, Interval, Values, compare, mean_interval
+from dataset.terminal import ProgressCallback
+from model.metrics import Comparison, Interval, Values, compute_metrics, mean_interval
 from model.restoring.methods import Restore
 
-INPUT = "input"  # the method that does nothing
-MEASURES = tuple(each.name for each in fields(Comparison))
+INPUT_METHOD = "input"  # the method that does nothing
+PAIRED_METRICS = tuple(each.name for each in fields(Comparison))
 SPREAD = ("psnr", "ssim", "edges")  # those whose means stand at the top of a summary
 
-Progress = Callable[[int, int], None]
 Oracle = Callable[[Pixels, Pixels], Pixels]  # may look at the reference, its second argument
 
 
@@ -44,7 +44,7 @@ class Evaluation:
     @property
     def restored(self) -> str:
         """The method that the summary is about: the first behind the input."""
-        return next((name for name in self.found if name != INPUT), INPUT)
+        return next((name for name in self.found if name != INPUT_METHOD), INPUT_METHOD)
 
     def mean(self, method: str, measure: str) -> float:
         """Mean of a measure over the frames that have it; NaN where none has."""
@@ -60,7 +60,7 @@ class Evaluation:
 
     def gain(self, method: str) -> Interval:
         """Mean gain in PSNR over the input of the same frame, dB, and its interval."""
-        return mean_interval(self.values(method, "psnr") - self.values(INPUT, "psnr"))
+        return mean_interval(self.values(method, "psnr") - self.values(INPUT_METHOD, "psnr"))
 
     def summary(self) -> dict[str, Any]:
         """Counts, means and the spread of the gain, as they stand in reports.
@@ -68,11 +68,11 @@ class Evaluation:
         ``methods`` has, for each method, every measure as mean, low, high (95 %) and count.
         What does not exist is None, so that it is JSON.
         """
-        gain = self.values(self.restored, "psnr") - self.values(INPUT, "psnr")
+        gain = self.values(self.restored, "psnr") - self.values(INPUT_METHOD, "psnr")
         means = {
             f"{name}_{measure}": as_number(self.mean(method, measure))
             for measure in SPREAD
-            for name, method in ((INPUT, INPUT), ("restored", self.restored))
+            for name, method in ((INPUT_METHOD, INPUT_METHOD), ("restored", self.restored))
         }
         spread = {
             "psnr_gain": as_number(float(gain.mean())),
@@ -81,7 +81,7 @@ class Evaluation:
             "psnr_gain_max": as_number(float(gain.max())),
         }
         methods = {
-            name: {measure: as_json(self.interval(name, measure)) for measure in MEASURES}
+            name: {measure: as_json(self.interval(name, measure)) for measure in PAIRED_METRICS}
             | {"psnr_gain": as_json(self.gain(name))}
             for name in self.found
         }
@@ -99,7 +99,7 @@ def evaluate_pairs(
     pairs: Sequence[Pair],
     methods: Mapping[str, Restore],
     oracles: Mapping[str, Oracle] | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Evaluation:
     """Restore the over-exposed picture of every pair by every method, and measure it.
 
@@ -125,7 +125,7 @@ def evaluate_pairs(
     UserError
         No pair is left.
     """
-    tried = {INPUT: unchanged, **methods}
+    tried = {INPUT_METHOD: unchanged, **methods}
     kept: list[Pair] = []
     skipped: list[str] = []
     found: dict[str, list[Comparison]] = {name: [] for name in (*tried, *(oracles or {}))}
@@ -137,7 +137,7 @@ def evaluate_pairs(
         else:
             kept.append(pair)
             for name, restored in restore_all(source, reference, tried, oracles or {}).items():
-                found[name].append(compare(restored, reference, source))
+                found[name].append(compute_metrics(restored, reference, source))
         if on_progress:
             on_progress(done, len(pairs))
     if not kept:

@@ -16,14 +16,15 @@ from matplotlib.axes import Axes
 from dataset.layout.pairs import Pair
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
-from model.evaluation.paired import INPUT, Evaluation, Progress, read_pair
+from dataset.terminal import ProgressCallback
+from model.evaluation.paired import INPUT_METHOD, Evaluation, read_pair
 from model.figures.curves import BLUE, GREEN, GREY, INK, ORANGE, PANEL, new_figure, render
 from model.metrics import colour_difference, masked_psnr, regions
 from model.restoring.baselines import CIELAB_THRESHOLD, THRESHOLD_METHODS, YCBCR_THRESHOLD
 
 CURVE_COLOURS = (ORANGE, GREEN)
-LEVEL_STYLES = {INPUT: (GREY, ":")}  # others are BLUE
-MEASURES = {"psnr": "PSNR, dB", "delta_e_inside": "CIEDE2000, clipped pixels"}
+LEVEL_STYLES = {INPUT_METHOD: (GREY, ":")}  # others are BLUE
+SWEEP_METRICS = {"psnr": "PSNR, dB", "delta_e_inside": "CIEDE2000, clipped pixels"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Sweep:
     delta_e_inside: list[float] = field(default_factory=list)  # CIEDE2000, where the input clipped
 
 
-def sweep_thresholds(pairs: Sequence[Pair], on_progress: Progress | None = None) -> list[Sweep]:
+def sweep_thresholds(
+    pairs: Sequence[Pair], on_progress: ProgressCallback | None = None
+) -> list[Sweep]:
     """Restore pairs by both threshold methods at all thresholds of `RANGES`.
 
     Parameters
@@ -81,9 +84,9 @@ def sweep_thresholds(pairs: Sequence[Pair], on_progress: Progress | None = None)
 def levels(found: Evaluation, pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     """What the input and the method that is judged reach on just these pairs: name -> measure."""
     chosen = np.array([pair in pairs for pair in found.pairs])
-    names = dict.fromkeys((INPUT, found.restored))
+    names = dict.fromkeys((INPUT_METHOD, found.restored))
     return {
-        name: {measure: _mean(found.values(name, measure)[chosen]) for measure in MEASURES}
+        name: {measure: _mean(found.values(name, measure)[chosen]) for measure in SWEEP_METRICS}
         for name in names
         if name not in RANGES
     }
@@ -103,12 +106,12 @@ def plot_thresholds(sweeps: Sequence[Sweep], across: Mapping[str, Mapping[str, f
     uint8 array, (H, W, 3)
         RGB.
     """
-    figure = new_figure(len(sweeps) * PANEL[0], len(MEASURES) * PANEL[1] + 0.2)
-    for row, (measure, title) in enumerate(MEASURES.items()):
+    figure = new_figure(len(sweeps) * PANEL[0], len(SWEEP_METRICS) * PANEL[1] + 0.2)
+    for row, (measure, title) in enumerate(SWEEP_METRICS.items()):
         axes = None
         for column, sweep in enumerate(sweeps):
             place = row * len(sweeps) + column + 1
-            axes = figure.add_subplot(len(MEASURES), len(sweeps), place, sharey=axes)
+            axes = figure.add_subplot(len(SWEEP_METRICS), len(sweeps), place, sharey=axes)
             _draw(axes, sweep, measure, CURVE_COLOURS[column % len(CURVE_COLOURS)])
             for name, reached in across.items():
                 colour, style = LEVEL_STYLES.get(name, (BLUE, "--"))

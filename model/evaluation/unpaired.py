@@ -19,7 +19,8 @@ import numpy as np
 from dataset.errors import UserError
 from dataset.labelling.clipping import clipped_mask
 from dataset.pictures.images import Image, read_image
-from model.evaluation.paired import INPUT, Progress, apply, as_json, as_number, unchanged
+from dataset.terminal import ProgressCallback
+from model.evaluation.paired import INPUT_METHOD, apply, as_json, as_number, unchanged
 from model.metrics import (
     Interval,
     Values,
@@ -51,7 +52,7 @@ class WellExposed:
     identity_abs: float  # mean |F(x) - x|, 0..1
 
 
-MEASURES = tuple(each.name for kind in (OverExposed, WellExposed) for each in fields(kind))
+UNPAIRED_METRICS = tuple(each.name for kind in (OverExposed, WellExposed) for each in fields(kind))
 
 
 @dataclass
@@ -72,11 +73,13 @@ class Unpaired:
     def summary(self) -> dict[str, Any]:
         """Counts, and for each method every measure as mean, low, high (95 %) and count."""
         return {
-            "over_exposed": len(self.over_exposed[INPUT]),
-            "well_exposed": len(self.well_exposed[INPUT]),
+            "over_exposed": len(self.over_exposed[INPUT_METHOD]),
+            "well_exposed": len(self.well_exposed[INPUT_METHOD]),
             "skipped": len(self.skipped),
             "methods": {
-                name: {measure: as_json(self.interval(name, measure)) for measure in MEASURES}
+                name: {
+                    measure: as_json(self.interval(name, measure)) for measure in UNPAIRED_METRICS
+                }
                 | {"kid": as_number(self.kid.get(name, math.nan), 6)}
                 for name in self.over_exposed
             },
@@ -88,7 +91,7 @@ def evaluate_unpaired(
     well_exposed: Sequence[Path],
     methods: Mapping[str, Restore],
     features: Features | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Unpaired:
     """Restore frames of both domains by every method, and measure what needs no reference.
 
@@ -108,7 +111,7 @@ def evaluate_unpaired(
     UserError
         No frame of Y can be read.
     """
-    tried = {INPUT: unchanged, **methods}
+    tried = {INPUT_METHOD: unchanged, **methods}
     found = Unpaired({name: [] for name in tried}, {name: [] for name in tried})
     made: dict[str, list[Values]] = {name: [] for name in tried}
     real: list[Values] = []
@@ -131,7 +134,7 @@ def evaluate_unpaired(
                     found.well_exposed[name].append(measure_well_exposed(restored, source))
         if on_progress:
             on_progress(done, len(frames))
-    if not found.over_exposed[INPUT]:
+    if not found.over_exposed[INPUT_METHOD]:
         raise UserError(f"No over-exposed frame can be read. {' '.join(found.skipped[:3])}", 1)
     found.kid.update(distances(made, real))
     return found

@@ -158,7 +158,7 @@ def smoothing_width(count: int) -> int:
     return 2 * round(math.sqrt(count) / 2) + 1 if count >= 40 else 1
 
 
-def smooth(values: Values, width: int) -> Values:
+def moving_average(values: Values, width: int) -> Values:
     """Centred moving average over ``width`` values, odd; fewer at the ends and beside gaps.
 
     Parameters
@@ -168,7 +168,7 @@ def smooth(values: Values, width: int) -> Values:
 
     Examples
     --------
-    >>> smooth(np.array([1.0, 2.0, 6.0]), 3)
+    >>> moving_average(np.array([1.0, 2.0, 6.0]), 3)
     array([1.5, 3. , 4. ])
     """
     there = np.isfinite(values)
@@ -217,7 +217,9 @@ def _draw_panel(
             continue
         x, width = steps / unit_steps, smoothing_width(len(steps))
         axes.plot(x, values, color=curve.colour, alpha=0.22, linewidth=0.8)
-        line = axes.plot(x, smooth(values, width), curve.style, color=curve.colour, linewidth=2)[0]
+        line = axes.plot(
+            x, moving_average(values, width), curve.style, color=curve.colour, linewidth=2
+        )[0]
         line.set(label=curve.label, zorder=3, marker="o" if len(steps) < 3 else "")
         heights.append(values[np.isfinite(values)])
     _style(axes, panel)

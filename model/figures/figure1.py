@@ -17,14 +17,17 @@ from dataset.pictures.images import Image, resize_area
 from dataset.pictures.montage import middle_square
 from model.figures.curves import BLUE, DPI, GREY, INK, ORANGE, new_figure, render
 
-WIDTH, HEIGHT = 1710, 1120  # of the figure, pixels; all places below count from its upper left
+FIGURE_WIDTH, FIGURE_HEIGHT = (
+    1710,
+    1120,
+)  # pixels; all points below count from the upper left
 SIDE, SMALL = 190, 110  # of a picture of the cycle, and of a real one beside D
 COLUMNS = (770, 1125, 1480)  # left edges: x, G(x), F(G(x)) over y, F(y), G(F(y))
 TOP, BOTTOM = 140, 760  # upper edges of the two rows
 JUDGES = (410, 570)  # of D_Y and D_X between them
 TINTS = {BLUE: "#eaf3fa", ORANGE: "#fcefe6"}
 
-Place = tuple[float, float]
+Point = tuple[float, float]
 
 EQUATION_1 = (
     r"$\mathcal{L}(G, F, D_X, D_Y) = \mathcal{L}_{GAN}(G, D_Y, X, Y)"
@@ -78,10 +81,10 @@ def figure1(
     uint8 array, (1120, 1710, 3)
         RGB.
     """
-    figure = new_figure(WIDTH / DPI, HEIGHT / DPI)
+    figure = new_figure(FIGURE_WIDTH / DPI, FIGURE_HEIGHT / DPI)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(HEIGHT, 0)
+    axes.set_xlim(0, FIGURE_WIDTH)
+    axes.set_ylim(FIGURE_HEIGHT, 0)
     axes.axis("off")
     canvas = Canvas(axes)
     _draw_capture(canvas, x_frames[0], y_frames[0])
@@ -106,14 +109,14 @@ class Canvas:
         square = resize_area(middle_square(image), (side, side))
         extent = (left, left + side, top + side, top)
         self.axes.imshow(square, extent=extent, interpolation="antialiased", zorder=2)
-        self.axes.set_xlim(0, WIDTH)  # imshow changes what the axes show
-        self.axes.set_ylim(HEIGHT, 0)
+        self.axes.set_xlim(0, FIGURE_WIDTH)  # imshow changes what the axes show
+        self.axes.set_ylim(FIGURE_HEIGHT, 0)
         edge = Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=2.5)
         edge.set_zorder(2)
         self.axes.add_patch(edge)
 
     def text(
-        self, words: str, place: Place, size: float, colour: str = INK, align: str = "center"
+        self, words: str, place: Point, size: float, colour: str = INK, align: str = "center"
     ) -> None:
         """Words around a place, or from it to the right."""
         self.axes.text(
@@ -144,7 +147,7 @@ class Canvas:
         )
 
     def arrow(
-        self, start: Place, end: Place, colour: str = INK, bend: float = 0.0, style: str = "-|>"
+        self, start: Point, end: Point, colour: str = INK, bend: float = 0.0, style: str = "-|>"
     ) -> None:
         """An arrow, bent to one side for ``bend`` other than 0; dashed where it has two heads."""
         self.axes.add_patch(
@@ -177,7 +180,7 @@ def _draw_capture(canvas: Canvas, weak: Image, strong: Image) -> None:
     canvas.arrow((194, 735), (384, 860), ORANGE, 0.35)
 
 
-def _draw_sun(canvas: Canvas, centre: Place) -> None:
+def _draw_sun(canvas: Canvas, centre: Point) -> None:
     """A weak sun, a strong one, and an arrow between them."""
     x, y = centre
     for offset, radius, colour in ((-90, 14, "#e8c15a"), (90, 24, "#f5a400")):

@@ -1,26 +1,25 @@
-"""The paper's figures and its table, of one's own run: a run and a data set in, pictures out.
+"""The paper's figures and its table for one's own run, the curves of its log, and a page.
 
-Figure 1: from the game to the training cycle, drawn around one's own frames (``diagram``).
+Figure 1: from the game to the training cycle, drawn around one's own frames (``figure1``).
 Figure 2: over-exposed inputs over what F made of them (and the references, where there are any).
 Figure 3: F's output for one input after several epochs, left to right.
-Table 1: frames per domain. Beside them the curves of the log (``plots``) and a page (``gallery``).
-Nothing is measured here: that is ``evaluate``.
+Table 1: frames per domain. Nothing is measured here: that is ``evaluation``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
 from dataset.errors import UserError
 from dataset.files import write_whole
-from dataset.gate import Count, Text, plain, read_json, refuse_links
+from dataset.gate import MOST_PICTURE, plain, read_regular, refuse_links
 from dataset.layout.pairs import PAIRS_FILE, read_pairs
 from dataset.layout.readers import (
     DOMAIN_FOLDERS,
@@ -31,26 +30,48 @@ from dataset.layout.readers import (
 from dataset.options import PAPER_COUNTS
 from dataset.pictures.images import Image, write_png
 from dataset.pictures.montage import add_caption, fit_height, join_row, stack_rows
-from model.checkpoint import (
-    NETWORK_FILES,
-    OPTIONS_FILE,
-    load_generator,
-    newest_run,
-)
+from dataset.splitting.report import table1
+from model.checkpoint import load_generator
 from model.devices import pick_device
-from model.facts import Side
 from model.figures.curves import plot_curves
 from model.figures.figure1 import Cycle, figure1
-from model.figures.gallery import HEADINGS, MARK, render_gallery
-from model.figures.page_folder import PAGE_FILE, begin_page, check_folder
+from model.figures.page_folder import (
+    PAGE_FILE,
+    begin_page,
+    check_page_folder,
+    render_page,
+    table_rows,
+)
 from model.options import TrainOptions
-from model.restoring.network import restore
-from model.training.batches import load_frames
+from model.restoring.network import restore_image
+from model.runs import NETWORK_FILES, newest_run, read_options
+from model.training.frame_cache import load_frames
 from model.training.log import read_log
 
-SHOWN = 6  # pictures in a row of Figure 2
+ROW_PICTURES = 6  # in a row of Figure 2
 CELL = 200  # height of a picture in Figure 3, pixels
-SMALLEST = 32  # shorter side of a picture that is drawn, pixels
+SMALLEST_DRAWN_PX = 32  # shorter side of a picture that is drawn
+HEADINGS = {
+    "figure1.png": (
+        "Figure 1: from the game to the training cycle",
+        "G: X → Y adds over-exposure, F: Y → X restores. D_Y judges G(x) beside real y, D_X "
+        "judges F(y) beside real x. The cycle is closed both ways.",
+    ),
+    "figure2.png": (
+        "Figure 2: over-exposed inputs, restored",
+        "Test frames (training frames where there is no test), evenly spaced over the list.",
+    ),
+    "figure3.png": (
+        "Figure 3: one input over the epochs",
+        "Left to right: the input, then F after the epochs named; at the end the newest, if later.",
+    ),
+    "losses.png": (
+        "The training in curves",
+        "Faint: as logged. Thick: the moving average. A discriminator that stays near 0 has won; "
+        "one at the dotted line is guessing.",
+    ),
+    "table1.md": ("Table 1: frames per domain", "Beside those of the paper."),
+}
 
 
 @dataclass(frozen=True)
@@ -59,11 +80,11 @@ class FiguresSummary:
 
     out: Path
     made: tuple[str, ...]  # names of files in it
-    missing: dict[str, str]  # file -> why it could not be made
+    missing: dict[str, str]  # file -> why it could not be drawn
 
     def __str__(self) -> str:
         lines = [f"{', '.join(self.made)}: {self.out}"]
-        lines += [f"not made: {name}: {reason}" for name, reason in self.missing.items()]
+        lines += [f"not drawn: {name}: {reason}" for name, reason in self.missing.items()]
         lines.append(f"open {self.out / PAGE_FILE}")
         return "\n".join(map(plain, lines))  # a name may hold a line's end
 
@@ -85,85 +106,92 @@ def make_figures(
     runs, run
         Folder of the runs, and the name of one; empty: the newest.
     out : Path, optional
-        Where to; ``figures/`` in the run's folder when left out. Figures of before are replaced.
+        Where to; ``figures/`` in the run's folder if left out. Earlier figures are replaced.
     device : str
         auto, cpu, cuda, mps.
     on_progress : callable
-        Called with (figures done, figures in all).
+        Called with (figures done, figures in total).
 
     Raises
     ------
     UserError
-        There is no such run, nothing could be made, or the folder holds somebody else's page.
-        What cannot be made while other figures can stands in the summary instead.
+        There is no such run, nothing could be drawn, or the folder holds somebody else's page.
+        Where only some figures cannot be drawn, the summary says which and why.
     """
     folder = newest_run(runs, run)
     check_data_set_complete(data)
     if out is None:
         out = folder / "figures"
         refuse_links(out, "where the figures of a run go")
-    check_folder(out, MARK, HEADINGS, "cli figures")
-    works = Studio(data, folder, pick_device(device)).works()
-    made: dict[str, bytes | Image] = {}
+    check_page_folder(out, "figures", HEADINGS, "cli figures")
+    drawings = RunFigures(data, folder, pick_device(device)).all()
+    made: dict[str, str | Image] = {}
     missing: dict[str, str] = {}
-    for done, (name, draw) in enumerate(works.items(), start=1):
+    for done, (name, draw) in enumerate(drawings.items(), start=1):
         try:
             made[name] = draw()
         except UserError as error:
             missing[name] = str(error)
         if on_progress:
-            on_progress(done, len(works))
+            on_progress(done, len(drawings))
     if not made:
-        raise UserError(f"No figure could be made. {' '.join(dict.fromkeys(missing.values()))}")
+        raise UserError(f"No figure could be drawn. {' '.join(dict.fromkeys(missing.values()))}")
     write_figures(out, made, missing, folder.name)
     return FiguresSummary(out, (*made, PAGE_FILE), missing)
 
 
 def write_figures(
-    out: Path, made: dict[str, bytes | Image], missing: dict[str, str], run: str
+    out: Path, made: dict[str, str | Image], missing: dict[str, str], run: str
 ) -> None:
     """Write pictures and texts by name, and the page around them."""
-    check_folder(out, MARK, HEADINGS, "cli figures")
-    begin_page(out, MARK)
+    check_page_folder(out, "figures", HEADINGS, "cli figures")
+    begin_page(out, "figures")
     for name, content in made.items():
-        write_whole(out / name, content) if isinstance(content, bytes) else write_png(
-            out / name, content
-        )
-    write_whole(out / PAGE_FILE, render_gallery(out, list(made), missing, run).encode())
+        if isinstance(content, str):
+            write_whole(out / name, content.encode())
+        else:
+            write_png(out / name, content)
+    write_whole(out / PAGE_FILE, render_figures(out, made, missing, run).encode())
 
 
-class DrawnSettings(msgspec.Struct):
-    """What of a run's settings counts for its figures."""
-
-    gan: Text = "log"
-    load_size: Side = 0
-    keep_epochs: tuple[Count, ...] = TrainOptions().keep_epochs
-
-
-class _Written(msgspec.Struct):
-    options: DrawnSettings
+def render_figures(
+    out: Path, made: Mapping[str, str | Image], missing: Mapping[str, str], run: str
+) -> str:
+    """The page's HTML, with the pictures of the folder in it: one file that can be sent around."""
+    figures = []
+    for name, content in made.items():
+        heading, caption = HEADINGS[name]
+        figure: dict[str, Any] = {"heading": heading, "caption": caption}
+        if isinstance(content, str):
+            figure["table"] = table_rows(content)
+        else:
+            data = read_regular(out / name, MOST_PICTURE)
+            figure["png"] = base64.b64encode(data).decode()
+        figures.append(figure)
+    reasons = [(HEADINGS[name][0], reason) for name, reason in missing.items()]
+    return render_page("figures", run=run, figures=figures, missing=reasons)
 
 
 @dataclass
-class Studio:
-    """A run and a data set, and what is drawn of them. Frames are in the scale of training."""
+class RunFigures:
+    """The figures of a run and its data set. Frames are shown at the scale of training."""
 
     data: Path
     run: Path
     device: torch.device
-    _settings: DrawnSettings = field(init=False)
+    _settings: TrainOptions = field(init=False)
 
     def __post_init__(self) -> None:
         self._settings = read_settings(self.run)
 
-    def works(self) -> dict[str, Callable[[], bytes | Image]]:
-        """File -> what draws it."""
+    def all(self) -> dict[str, Callable[[], str | Image]]:
+        """File -> what draws it, or makes the table."""
         return {
             "figure1.png": self.draw_figure1,
             "figure2.png": self.draw_figure2,
             "figure3.png": self.draw_figure3,
             "losses.png": self.draw_losses,
-            "table1.md": lambda: (table1_beside_paper(count_frames(self.data)) + "\n").encode(),
+            "table1.md": lambda: table1(count_frames(self.data), PAPER_COUNTS) + "\n",
         }
 
     def draw_figure1(self) -> Image:
@@ -175,37 +203,37 @@ class Studio:
             for name in DOMAIN_FOLDERS[:2]
         )
         x, y = (self._load([_middle(self._test(at))])[0] for at in (0, 1))
-        made_y, made_x = restore(g, x), restore(f, y)
+        made_y, made_x = restore_image(g, x), restore_image(f, y)
         return figure1(
             x_frames,
             y_frames,
-            Cycle(x, made_y, restore(f, made_y)),
-            Cycle(y, made_x, restore(g, made_x)),
+            Cycle(x, made_y, restore_image(f, made_y)),
+            Cycle(y, made_x, restore_image(g, made_x)),
             (counts[0], counts[1]),
         )
 
-    def draw_figure2(self) -> Image:
-        """Test inputs spread over the list, with references where pairs are known."""
+    def draw_figure2(self, shown: Sequence[tuple[Path, Path | None]] = ()) -> Image:
+        """Inputs, outputs and references where there are any; by default of the test, spread."""
         f = load_generator(self.run, self.device)
-        shown = evenly_spaced(self._inputs(), SHOWN)
+        shown = shown or evenly_spaced(self._inputs(), ROW_PICTURES)
         inputs = self._load([over_exposed for over_exposed, _ in shown])
         references = self._load([each for _, each in shown if each is not None])
-        return figure2(inputs, [restore(f, image) for image in inputs], references)
+        return figure2(inputs, [restore_image(f, image) for image in inputs], references)
 
-    def draw_figure3(self) -> Image:
-        """One test input by F of the kept epochs, then of the newest checkpoint if it is later."""
-        epochs = shown_epochs(kept_epochs(self.run), self._settings.keep_epochs)
+    def draw_figure3(self, shown: Path | None = None) -> Image:
+        """One input by F of the kept epochs, then of the newest checkpoint if it is later."""
+        epochs = shown_epochs(saved_epochs(self.run), self._settings.keep_epochs)
         if not epochs:
             raise UserError(
                 f"No epoch is kept in {self.run / 'checkpoints'} yet: `cli train` keeps F of some "
-                "epochs, the first one among them. Let it finish an epoch."
+                "epochs, starting with the first. Let it finish an epoch."
             )
-        source = self._load([_middle(self._inputs())[0]])[0]
+        source = self._load([shown or _middle(self._inputs())[0]])[0]
         outputs = [
-            (f"epoch {epoch}", restore(load_generator(self.run, self.device, epoch), source))
+            (f"epoch {epoch}", restore_image(load_generator(self.run, self.device, epoch), source))
             for epoch in epochs
         ]
-        newest = restore(load_generator(self.run, self.device), source)
+        newest = restore_image(load_generator(self.run, self.device), source)
         if not np.array_equal(newest, outputs[-1][1]):  # a finished run keeps its last epoch
             outputs.append(("newest", newest))
         return figure3(source, outputs, CELL)
@@ -230,7 +258,7 @@ class Studio:
         return [(pair.over_exposed, pair.reference) for pair in pairs]
 
     def _load(self, paths: Sequence[Path]) -> list[Image]:
-        return load_frames(paths, SMALLEST, self._settings.load_size)
+        return load_frames(paths, SMALLEST_DRAWN_PX, self._settings.load_size)
 
 
 def figure2(
@@ -239,12 +267,12 @@ def figure2(
     references: Sequence[Image] = (),
     cell: int = 256,
 ) -> Image:
-    """Rows of inputs, restored outputs and references, one column a picture.
+    """Rows of inputs, restored outputs and references, one column per picture.
 
     Parameters
     ----------
     inputs, outputs, references : sequence of (H, W, 3) uint8
-        As many of each; references may be left out.
+        The same number of each; references may be left out.
     cell : int
         Height of one picture in the figure, pixels.
 
@@ -268,8 +296,8 @@ def figure3(source: Image, outputs: Sequence[tuple[str, Image]], cell: int = 256
     )
 
 
-def kept_epochs(run: Path) -> list[int]:
-    """The epochs whose F a run has kept, in order."""
+def saved_epochs(run: Path) -> list[int]:
+    """The epochs whose F is on disk, in order."""
     files = (run / "checkpoints").glob(f"[0-9]*_{NETWORK_FILES['F']}")
     names = (path.name.split("_")[0] for path in files)
     return sorted(int(name) for name in names if name.isdecimal() and len(name) < 16)
@@ -278,7 +306,7 @@ def kept_epochs(run: Path) -> list[int]:
 def shown_epochs(
     kept: Sequence[int], wanted: Sequence[int] = TrainOptions().keep_epochs
 ) -> list[int]:
-    """The epochs of Figure 3: those that the run's settings name, or as many of what there is.
+    """The epochs of Figure 3: those in the run's settings, or as many of those on disk.
 
     Examples
     --------
@@ -304,40 +332,12 @@ def count_frames(data: Path) -> tuple[int, int, int, int]:
     return train_x, train_y, test_x, test_y
 
 
-def table1_beside_paper(counts: Sequence[int]) -> str:
-    """Table 1 for these counts beside the paper's own, as Markdown.
-
-    Parameters
-    ----------
-    counts : sequence of int
-        Training X, Y, test X, Y.
-
-    Examples
-    --------
-    >>> print(table1_beside_paper((484, 441, 152, 98)))
-    |          |     X |     Y | X, paper | Y, paper |
-    |----------|------:|------:|---------:|---------:|
-    | Training |   484 |   441 |    3,864 |    3,520 |
-    | Testing  |   152 |    98 |    1,212 |      780 |
-    """
-    rows = (("Training", 0), ("Testing", 2))
-    wide = max(5, *(len(f"{each:,}") for each in counts))
-    lines = [
-        f"| {name:<8} | {counts[at]:>{wide},} | {counts[at + 1]:>{wide},} "
-        f"| {PAPER_COUNTS[at]:>8,} | {PAPER_COUNTS[at + 1]:>8,} |"
-        for name, at in rows
-    ]
-    head = f"|          | {'X':>{wide}} | {'Y':>{wide}} | X, paper | Y, paper |"
-    rule = f"|----------|{'-' * (wide + 1)}:|{'-' * (wide + 1)}:|---------:|---------:|"
-    return "\n".join((head, rule, *lines))
-
-
-def read_settings(run: Path) -> DrawnSettings:
-    """The settings in a run's ``options.json``; the usual ones where it cannot be read."""
+def read_settings(run: Path) -> TrainOptions:
+    """The settings of a run; the defaults where they cannot be read."""
     try:
-        return read_json(run / OPTIONS_FILE, _Written).options
-    except (OSError, ValueError):
-        return DrawnSettings()
+        return read_options(run)
+    except UserError:
+        return replace(TrainOptions(), load_size=0)
 
 
 def _middle(items: Sequence[Any]) -> Any:

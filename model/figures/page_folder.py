@@ -1,7 +1,7 @@
-"""A folder with a page of ours and what the page shows: written over by the next one, and no other.
+"""A page of ours and its folder: written from a template, and over nothing that another wrote.
 
-A page bears a mark in its head, and stands in the folder, saying that it is not whole, before
-anything else is written there. So what lies beside it under our names is ours, also after a stop.
+A page bears a mark in its head, and is in the folder, saying that it is not complete, before
+anything else is written there. So files of our names beside it are ours, even after a stop.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
 
 from dataset.errors import UserError
 from dataset.files import write_whole
@@ -16,33 +20,61 @@ from dataset.gate import MOST_PICTURE, open_regular
 from dataset.parts import remove_parts
 
 PAGE_FILE = "index.html"
-HEAD_BYTES = 4096  # of a page, in which its mark stands
+HEAD_BYTES = 4096  # of a page; its mark is among them
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
-def mark_of(what: str) -> str:
-    """The mark of a kind of page; ``what`` is a word without quotes."""
-    return f'<meta name="generator" content="unclip {what}">'
+def render_page(kind: str, **values: Any) -> str:
+    """The HTML of a page: ``demo``, ``evaluation``, ``figures`` or ``unfinished``.
+
+    Values are escaped. ``mark`` is what kind of page an unfinished one will be.
+    """
+    mark = markupsafe.Markup(mark_of(values.pop("mark", kind)))
+    return TEMPLATES.get_template(f"{kind}.html").render(mark=mark, **values)
 
 
-def check_folder(out: Path, mark: str, names: Collection[str], command: str) -> None:
+def mark_of(kind: str) -> str:
+    """The line in a page's head that tells that we wrote it."""
+    return f'<meta name="generator" content="unclip {kind}">'
+
+
+def table_rows(markdown: str) -> list[list[str]]:
+    """A Markdown table as rows of cells, without the rule under its head.
+
+    Examples
+    --------
+    >>> table_rows("|  | X |\\n|--|--:|\\n| Training | 9 |")
+    [['', 'X'], ['Training', '9']]
+    """
+    rows = [line.strip().strip("|").split("|") for line in markdown.strip().splitlines()]
+    return [[cell.strip() for cell in row] for row in (rows[0], *rows[2:])]
+
+
+def check_page_folder(out: Path, kind: str, names: Collection[str], command: str) -> None:
     """Refuse a folder where something that another wrote would be written over.
 
     Parameters
     ----------
     out : Path
-        The folder; need not be there.
-    mark : str
-        Of our pages.
+        The folder; need not exist.
+    kind : str
+        Of the page.
     names : collection of str
-        What will be written beside the page.
+        Files that will be written beside the page.
     command : str
-        Which writes it, as ``cli figures``.
+        That writes it, as ``cli figures``.
 
     Raises
     ------
     UserError
-        There is another page; or, without a page of ours, a file of one of these names; or one of
-        them is a link or a folder.
+        The folder holds another page; or, without a page of ours, a file of one of these names; or
+        one of them is a link or a folder.
     """
     if os.path.lexists(out) and not out.is_dir():
         raise UserError(f"{out} is a file. Choose another --out.")
@@ -51,7 +83,7 @@ def check_folder(out: Path, mark: str, names: Collection[str], command: str) -> 
     for each in there:
         if each.is_symlink() or not each.is_file():
             raise UserError(f"{each} is a link or no file. Choose another --out.")
-    if page in there and not _is_marked(page, mark):
+    if page in there and not _is_marked(page, mark_of(kind)):
         raise UserError(f"{page} is no page of `{command}`. Choose another --out.")
     if there and page not in there:
         raise UserError(
@@ -60,8 +92,8 @@ def check_folder(out: Path, mark: str, names: Collection[str], command: str) -> 
         )
 
 
-def begin_page(out: Path, mark: str) -> None:
-    """Make the folder, and put a page there that says that it is not whole, if there is none yet.
+def begin_page(out: Path, kind: str) -> None:
+    """Make the folder, with a page that says that it is not complete, if there is none yet.
 
     Raises
     ------
@@ -74,7 +106,7 @@ def begin_page(out: Path, mark: str) -> None:
         raise UserError(f"Cannot make {out}: {error.strerror}. Choose another --out.") from error
     remove_parts(out)
     if not os.path.lexists(out / PAGE_FILE):
-        write_whole(out / PAGE_FILE, UNFINISHED.format(mark=mark).encode())
+        write_whole(out / PAGE_FILE, render_page("unfinished", mark=kind).encode())
 
 
 def _is_marked(page: Path, mark: str) -> bool:
@@ -83,12 +115,3 @@ def _is_marked(page: Path, mark: str) -> bool:
             return mark.encode() in file.read(HEAD_BYTES)
     except OSError:
         return False
-
-
-UNFINISHED = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-{mark}
-<title>unclip</title></head><body>
-<p>Not whole: the command that makes this page is at work, or was stopped. Run it again.</p>
-</body></html>
-"""

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from model.networks import Generator, ResidualBlock, correct
 
-HEAD = 10  # layers before the residual blocks
+HEAD_LAYERS = 10  # layers before the residual blocks
 # Of the picture, in one band: a band also computes rows above and below, which are thrown away.
 LEAST_ROWS = 24
 
@@ -46,7 +46,7 @@ class Budget:
     kept_bytes: int  # for the features that are kept; in half precision where fp32 takes more
 
 
-class Kept:
+class FeatureBuffer:
     """Features in memory, of the precision that they were allocated with."""
 
     def __init__(self, values: Tensor) -> None:
@@ -202,12 +202,12 @@ class BandedGenerator:
         blocks = [layer for layer in layers if isinstance(layer, ResidualBlock)]
         self.height, self.width = picture.shape[2:]
         self.passes, self.done = 6 + 2 * len(blocks), 0
-        features = self._halve(Kept(picture), layers[:HEAD])
+        features = self._halve(FeatureBuffer(picture), layers[:HEAD_LAYERS])
         for block in blocks:
             self._refine(features, block)
-        self._double(features, layers[HEAD + len(blocks) :], picture, write)
+        self._double(features, layers[HEAD_LAYERS + len(blocks) :], picture, write)
 
-    def _halve(self, picture: Rows, layers: list[nn.Module]) -> Kept:
+    def _halve(self, picture: Rows, layers: list[nn.Module]) -> FeatureBuffer:
         """The layers before the residual blocks; their output, which is kept."""
         first = Convolved(Mirrored(picture, 3), _conv(layers[1]))
         second = Convolved(Normed(first, self._measure(first)), _conv(layers[4]))
@@ -216,7 +216,7 @@ class BandedGenerator:
         self._over(Normed(raw, moments), raw, None)
         return raw
 
-    def _refine(self, features: Kept, block: ResidualBlock) -> None:
+    def _refine(self, features: FeatureBuffer, block: ResidualBlock) -> None:
         """One residual block, written over what it reads."""
         layers = list(block.conv_block)
         between, moments = self._keep(Convolved(Mirrored(features, 1), _conv(layers[1])))
@@ -229,7 +229,7 @@ class BandedGenerator:
             features.write(start, features.rows(start, end) + change.rows(start, end))
 
     def _double(
-        self, features: Kept, layers: list[nn.Module], picture: Tensor,
+        self, features: FeatureBuffer, layers: list[nn.Module], picture: Tensor,
         write: Callable[[int, Tensor], None],
     ) -> None:  # fmt: skip
         """The layers after the residual blocks, and what a residual generator does with them."""
@@ -251,7 +251,7 @@ class BandedGenerator:
         self._tick()
         return moments
 
-    def _keep(self, source: Rows) -> tuple[Kept, Moments]:
+    def _keep(self, source: Rows) -> tuple[FeatureBuffer, Moments]:
         """All rows of a source in memory, and their moments."""
         kept, moments = None, Moments()
         for first, end in self._bands(source.height):
@@ -263,7 +263,7 @@ class BandedGenerator:
         assert kept is not None
         return kept, moments
 
-    def _over(self, source: Rows, kept: Kept, moments: Moments | None) -> None:
+    def _over(self, source: Rows, kept: FeatureBuffer, moments: Moments | None) -> None:
         """Write a source over the features that it reads, a band behind its reading."""
         waiting: tuple[int, Tensor] | None = None
         for first, end in self._bands(source.height):
@@ -276,12 +276,12 @@ class BandedGenerator:
         assert waiting is not None
         kept.write(*waiting)
 
-    def _allocate(self, rows: Tensor, height: int) -> Kept:
+    def _allocate(self, rows: Tensor, height: int) -> FeatureBuffer:
         _, channels, _, width = rows.shape
         both = 2 * 4 * channels * height * width  # features, and those within a residual block
         kind = torch.float32 if both <= self.budget.kept_bytes else torch.float16
         shape = (1, channels, height, width)
-        return Kept(torch.empty(shape, dtype=kind, device=rows.device))
+        return FeatureBuffer(torch.empty(shape, dtype=kind, device=rows.device))
 
     def _bands(self, height: int) -> Iterator[tuple[int, int]]:
         """First and end of bands that together are all rows, at a layer of this height."""

@@ -37,7 +37,7 @@ LEAST_SAID = 0.01  # so that dark pixels count where there is nothing else
 DOUBT = 1e-6  # weight of a lost pixel's own value: decides where nothing else is known
 SWEEPS = 30
 FEW_SWEEPS, MANY_PIXELS = 4, 2**18  # large pictures: the coarse ones have done the work
-SMALLEST = 8  # pixels, the longer side of the coarsest picture
+COARSEST_PX = 8  # pixels, the longer side of the coarsest picture
 
 
 def cielab(pixels: Pixels, threshold: float = CIELAB_THRESHOLD) -> Pixels:
@@ -157,7 +157,11 @@ def best_factor(pixels: Pixels, reference: Pixels) -> Pixels:
     return _nearest(reference, tried)
 
 
-METHODS: dict[str, Callable[[Pixels], Pixels]] = {"cielab": cielab, "ycbcr": ycbcr, "gamma": gamma}
+BASELINES: dict[str, Callable[[Pixels], Pixels]] = {
+    "cielab": cielab,
+    "ycbcr": ycbcr,
+    "gamma": gamma,
+}
 """Name -> what restores without having learned anything, with its default setting."""
 
 THRESHOLD_METHODS: dict[str, Callable[[Pixels, float], Pixels]] = {"cielab": cielab, "ycbcr": ycbcr}
@@ -222,7 +226,7 @@ def fill_in(values: Floats, trust: Floats, guide: Floats) -> Floats:
 def _from_coarse(values: Floats, trust: Floats, guide: Floats) -> Floats:
     """The answer for the picture at half its size, enlarged: a start for the full one."""
     height, width = trust.shape
-    if max(height, width) <= SMALLEST:
+    if max(height, width) <= COARSEST_PX:
         return values
     own = (trust + np.float32(DOUBT))[..., None]
     small = _halved(values * own) / _halved(own)

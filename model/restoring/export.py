@@ -23,18 +23,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.parts import remove_parts
-from model.checkpoint import NOTE_FILE
-from model.facts import Note
 from model.networks import Generator
 from model.restoring.onnx_export import write_onnx
+from model.runs import saved_steps
 from model.state_files import bare_state
 from model.weights import load_run_network
 
-SUFFIXES = (".safetensors", ".onnx")
+EXPORT_SUFFIXES = (".safetensors", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,13 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
         write ONNX are missing.
     """
     out = out or Path(f"{run.name}_{network}.safetensors")
-    if out.suffix not in SUFFIXES:
-        raise UserError(f"{out}: a network is written as {' or '.join(SUFFIXES)}. Name it so.")
+    if out.suffix not in EXPORT_SUFFIXES:
+        raise UserError(
+            f"{out}: a network is written as {' or '.join(EXPORT_SUFFIXES)}. Name it so."
+        )
     if os.path.lexists(out):
         raise UserError(f"{out} exists. Remove it, or choose another -o.")
-    loaded, steps = load_run_network(run, torch.device("cpu"), network), _steps(run)
+    loaded, steps = load_run_network(run, torch.device("cpu"), network), saved_steps(run)
     facts = {
         "written_by": f"unclip {version('unclip')}",
         "network": network,
@@ -119,11 +119,3 @@ def pack(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the tensors are aligned
     return b"".join((struct.pack("<Q", len(text)), text, *blocks))
-
-
-def _steps(run: Path) -> int | None:
-    """Steps after which a run's network files were written; None where it does not say."""
-    try:
-        return gate.read_json(run / "checkpoints" / NOTE_FILE, Note).steps
-    except (OSError, ValueError):
-        return None

@@ -1,9 +1,9 @@
-"""What was restored at the scale of training, carried up to a larger picture.
+"""A correction found on a small copy at the scale of training, applied to a larger picture.
 
-A network that learned on small frames knows scenes at that scale. Its correction is told as a gain
-and an offset for each neighbourhood, which are smooth and so survive being enlarged, while edges
-come from the large picture itself; what gain and offset cannot say, as inside a clipped area, is
-enlarged as it is. Arrays only: how a network is run is the affair of ``whole`` and ``onnx_run``.
+A network that learned on small frames knows scenes at that scale. Its correction is expressed as a
+gain and an offset per neighbourhood. These are smooth, so they can be enlarged, while edges come
+from the large picture itself. What gain and offset cannot express, such as inside a clipped area,
+is enlarged as it is. Arrays only: ``network`` and ``onnx`` run networks.
 
 References
 ----------
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from dataset.pictures.pixels import Pixels
 
-DEFAULT = "carried"  # of the ways of ``Scaled``: best on true pairs, see docs/LOG.md
-LARGER = 1.25  # times the side of training: a picture up to here is restored as it is
+# Further words for ``guided``, which is best on true pairs (docs/LOG.md).
+ALIASES = {"auto": "guided", "carried": "guided"}
+LARGER = 1.25  # times the training side: pictures up to this size are restored as they are
 RADIUS = 4  # of a neighbourhood, pixels at the scale of training
 EPS = 1e-3  # variance, of values in [0, 1], below which a neighbourhood counts as flat
 SOFT = 4.0  # standard deviation of the blur in ``mix``, pixels at the scale of training
@@ -30,24 +31,24 @@ SOFT = 4.0  # standard deviation of the blur in ``mix``, pixels at the scale of 
 Plane = NDArray[np.float32]
 
 
-class Scaled:
-    """Restores pictures that are larger than those that a network learned on.
+class ScaledRestorer:
+    """Restores pictures that are larger than the frames that a network learned on.
 
     Parameters
     ----------
     run : callable
-        Restores a picture as it is: (H, W, 3) float32 in [0, 1] -> the same.
+        Restores a picture at its own size: (H, W, 3) float32 in [0, 1] -> the same.
     side : int
-        Shorter side of the frames of training, pixels; 0: they were of any size.
+        Shorter side of the training frames, pixels; 0: they were of any size.
     way : str
-        ``native`` restores all pictures as they are, ``carried`` at the scale of training and
-        carries the correction up, ``mixed`` takes the broad tones of ``carried`` and the details
-        of ``native``; ``auto`` is the one that came out best.
+        ``native`` restores every picture as it is. ``guided`` restores a small copy at the scale
+        of training and applies its correction to the large picture. ``mixed`` takes the broad tones
+        of ``guided`` and the details of ``native``. ``auto``: the best of them, ``guided``.
     """
 
     def __init__(self, run: Callable[[Pixels], Pixels], side: int, way: str = "auto") -> None:
         self.run, self.side = run, side
-        self.way = DEFAULT if way == "auto" else way
+        self.way = ALIASES.get(way, way)
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Restore (H, W, 3) float32 in [0, 1], RGB, display-encoded, any size -> the same."""
@@ -55,8 +56,8 @@ class Scaled:
         if self.way == "native" or scale <= LARGER:
             return self.run(pixels)
         small = shrink(pixels, self.side)
-        carried = carry(pixels, small, self.run(small))
-        return carried if self.way == "carried" else mix(self.run(pixels), carried, scale)
+        guided = apply_correction(pixels, small, self.run(small))
+        return guided if self.way == "guided" else mix(self.run(pixels), guided, scale)
 
 
 def shrink(pixels: Pixels, side: int) -> Pixels:
@@ -67,8 +68,8 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def carry(pixels: Pixels, small: Pixels, restored: Pixels) -> Pixels:
-    """Do to a large picture what restoring did to a small copy of it.
+def apply_correction(pixels: Pixels, small: Pixels, restored: Pixels) -> Pixels:
+    """Apply to a large picture the correction found on a small copy of it.
 
     Parameters
     ----------
@@ -81,15 +82,15 @@ def carry(pixels: Pixels, small: Pixels, restored: Pixels) -> Pixels:
     -------
     (H, W, 3) float32 in [0, 1]
     """
-    carried = np.empty_like(pixels)
+    result = np.empty_like(pixels)
     for channel in range(3):
         gain, offset = fit(small[..., channel], restored[..., channel])
         rest = restored[..., channel] - (gain * small[..., channel] + offset)
         height, width = pixels.shape[:2]
-        plane = carried[..., channel]
+        plane = result[..., channel]
         np.multiply(_enlarge(gain, width, height), pixels[..., channel], out=plane)
         plane += _enlarge(offset + rest, width, height)
-    return np.clip(carried, 0, 1, out=carried)
+    return np.clip(result, 0, 1, out=result)
 
 
 def fit(guide: Plane, wanted: Plane) -> tuple[Plane, Plane]:
@@ -101,19 +102,19 @@ def fit(guide: Plane, wanted: Plane) -> tuple[Plane, Plane]:
     return _mean(gain), _mean(mean_wanted - gain * mean_guide)
 
 
-def mix(native: Pixels, carried: Pixels, scale: float) -> Pixels:
+def mix(native: Pixels, guided: Pixels, scale: float) -> Pixels:
     """Broad tones of one picture, details of another, as float32 in [0, 1].
 
     Parameters
     ----------
     native : (H, W, 3) float32 in [0, 1]
-        Gives the details.
-    carried : (H, W, 3) float32 in [0, 1]
-        Gives the tones.
+        Provides the details.
+    guided : (H, W, 3) float32 in [0, 1]
+        Provides the tones.
     scale : float
-        Pixels of these pictures to one at the scale of training.
+        Pixels of these pictures per pixel at the scale of training.
     """
-    broad = cv2.GaussianBlur(carried - native, (0, 0), SOFT * scale)
+    broad = cv2.GaussianBlur(guided - native, (0, 0), SOFT * scale)
     return np.clip(native + np.asarray(broad, np.float32), 0, 1)
 
 

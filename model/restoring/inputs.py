@@ -30,7 +30,9 @@ from dataset.pictures.formats import (
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
 LONGEST_PART = 255  # bytes of one name
 COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
-LONGEST_NAME = LONGEST_PART - len(".") - len(".4194304.part")  # it is written under a longer one
+LONGEST_RESULT_NAME = (
+    LONGEST_PART - len(".") - len(".4194304.part")
+)  # it is written under a longer one
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Naming:
 
 
 @dataclass(frozen=True)
-class Job:
+class RestoreTask:
     """One file to restore."""
 
     source: Path
@@ -60,9 +62,9 @@ class _Found:
     below: Path = Path()  # its folder, seen from the one that was given
 
 
-def plan_jobs(
+def plan_tasks(
     given: Sequence[str | Path], naming: Naming = Naming(), recursive: bool = False
-) -> list[Job]:
+) -> list[RestoreTask]:
     """What is to be restored and where to, in the order given, folders in natural order.
 
     Parameters
@@ -83,14 +85,14 @@ def plan_jobs(
     found = list(_once(each for path in given for each in _find(Path(path), naming, recursive)))
     if not found:
         raise UserError("Nothing to restore: name a picture, a video or a folder of them.")
-    jobs = [_plan(each, naming, len(found) > 1) for each in found]
+    tasks = [_plan(each, naming, len(found) > 1) for each in found]
     if naming.skip_existing:
-        jobs = [job for job in jobs if not os.path.lexists(job.target)]
-    jobs = [replace(job, fault=_fault_of(job.target)) for job in jobs]
-    if len(jobs) == 1 and jobs[0].fault:
-        raise UserError(jobs[0].fault)
-    _check_outputs([job for job in jobs if not job.fault], naming.overwrite)
-    return jobs
+        tasks = [task for task in tasks if not os.path.lexists(task.target)]
+    tasks = [replace(task, fault=_fault_of(task.target)) for task in tasks]
+    if len(tasks) == 1 and tasks[0].fault:
+        raise UserError(tasks[0].fault)
+    _check_outputs([task for task in tasks if not task.fault], naming.overwrite)
+    return tasks
 
 
 def output_path(
@@ -202,9 +204,9 @@ def _once(found: Iterable[_Found]) -> Iterator[_Found]:
             yield each
 
 
-def _plan(found: _Found, naming: Naming, several: bool) -> Job:
+def _plan(found: _Found, naming: Naming, several: bool) -> RestoreTask:
     target = output_path(found.path, naming, several, found.below)
-    return Job(found.path, target, is_video(found.path))
+    return RestoreTask(found.path, target, is_video(found.path))
 
 
 def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
@@ -238,11 +240,11 @@ def _format_in(source: Path) -> str | None:
     return found if found in SUFFIXES else None
 
 
-def _check_outputs(jobs: Sequence[Job], overwrite: bool) -> None:
+def _check_outputs(tasks: Sequence[RestoreTask], overwrite: bool) -> None:
     """Refuse what would lose a file or cannot be written."""
-    sources = {os.path.realpath(job.source) for job in jobs}
+    sources = {os.path.realpath(task.source) for task in tasks}
     writers: dict[str, Path] = {}
-    for source, target in ((job.source, job.target) for job in jobs):
+    for source, target in ((task.source, task.target) for task in tasks):
         if os.path.realpath(target) in sources:
             raise UserError(
                 f"{target}, where {source} would go, is an input, and inputs are never replaced. "
@@ -254,15 +256,15 @@ def _check_outputs(jobs: Sequence[Job], overwrite: bool) -> None:
                 f"{other} and {source} would both be written to {target}. Restore them one by "
                 "one, or say --recursive with the folder that holds both."
             )
-    _check_existing([job.target for job in jobs if os.path.lexists(job.target)], overwrite)
-    for folder in sorted({job.target.parent for job in jobs}):
+    _check_existing([task.target for task in tasks if os.path.lexists(task.target)], overwrite)
+    for folder in sorted({task.target.parent for task in tasks}):
         _check_folder(folder)
 
 
 def _fault_of(target: Path) -> str:
     """Why a file cannot have this name, in a sentence; no other file is concerned."""
     *folders, name = (len(os.fsencode(part)) for part in target.parts)
-    if name > LONGEST_NAME or max(folders, default=0) > LONGEST_PART:
+    if name > LONGEST_RESULT_NAME or max(folders, default=0) > LONGEST_PART:
         return f"{target} is too long for a file. Choose a shorter name with -o."
     if os.path.isdir(target):
         return f"{target}, where a result would go, is a folder. Choose another -o."

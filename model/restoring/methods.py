@@ -15,8 +15,8 @@ from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from model.exposure import Exposure, parse_exposure
 from model.options import RestoreOptions
-from model.restoring.baselines import METHODS, THRESHOLD_METHODS
-from model.restoring.guided import Scaled
+from model.restoring.baselines import BASELINES, THRESHOLD_METHODS
+from model.restoring.guided import ScaledRestorer
 from model.restoring.onnx import open_onnx
 
 NOTHING = 1 / 512  # of a correction: under half a step of 8 bits wherever it acts
@@ -79,22 +79,26 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
     if options.threshold is not None:
         threshold, by_threshold = options.threshold, THRESHOLD_METHODS[options.method]
         return lambda pixels: by_threshold(pixels, threshold)
-    if options.method in METHODS:
-        return METHODS[options.method]
+    if options.method in BASELINES:
+        return BASELINES[options.method]
     if options.onnx is not None:
         restorer = open_onnx(options.onnx, options.device)
         exposure = parse_exposure(restorer.facts.get("exposure", ""), options.onnx)
-        return with_strength(Scaled(restorer, restorer.side, options.detail), exposure, options)
+        return with_strength(
+            ScaledRestorer(restorer, restorer.side, options.detail), exposure, options
+        )
     return _open_network(options, on_share)
 
 
 def _open_network(options: RestoreOptions, on_share: OnShare | None) -> Restore:
     from model.devices import pick_device
-    from model.restoring.network import Restorer
+    from model.restoring.network import NetworkRestorer
     from model.weights import load_network
 
     network = load_network(options.runs, options.run, pick_device(options.device))
-    scaled = Scaled(Restorer(network.generator, on_share), network.side, options.detail)
+    scaled = ScaledRestorer(
+        NetworkRestorer(network.generator, on_share), network.side, options.detail
+    )
     return with_strength(scaled, network.exposure, options)
 
 

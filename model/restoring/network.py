@@ -13,7 +13,7 @@ from torch import Tensor
 from dataset.memory import room_for
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels, check_finite, pad_reflected, to_image, to_pixels
-from model.devices import free_bytes
+from model.devices import free_device_bytes
 from model.networks import STRIDE, Generator
 from model.restoring.bands import BandedGenerator, Budget, Report
 
@@ -23,7 +23,7 @@ MOST_WHOLE = 2 << 30  # bytes of a plain pass on a CPU, about 1920x1080 of the p
 KEPT_BYTES = 9 << 28  # 2.25 GiB of kept features: what is larger is kept in half precision
 
 
-class Restorer:
+class NetworkRestorer:
     """A network, ready for pictures of any size, each as it is.
 
     Parameters
@@ -56,7 +56,7 @@ class Restorer:
         """
         height, width = pixels.shape[:2]
         device = next(self.network.parameters()).device
-        free = free_bytes(device)
+        free = free_device_bytes(device)
         with room_for(width, height, least_bytes(self.network, height, width), free):
             return check_finite(self._run(pixels, device, free))
 
@@ -92,9 +92,9 @@ def plan(network: Generator, height: int, width: int, device: torch.device, free
     return Budget(max(1, band_bytes // (4 * filters)), min(KEPT_BYTES, free // 2))
 
 
-def restore(network: Generator, image: Image) -> Image:
+def restore_image(network: Generator, image: Image) -> Image:
     """Run F on one picture as it is: RGB uint8 (H, W, 3) of any size -> the same."""
-    return to_image(Restorer(network)(to_pixels(image)))
+    return to_image(NetworkRestorer(network)(to_pixels(image)))
 
 
 def _filters(network: Generator) -> int:

@@ -1,12 +1,18 @@
 """An ONNX file and a picture of any size -> the restored picture, without torch.
 
-Reads what `onnx_export` wrote and runs it with onnxruntime. Nothing here may import torch, not even
-by way of another module: a machine that only restores needs none.
+Reads what `onnx_export` wrote and runs it with onnxruntime. A file is first checked to be a plain
+chain of known operators: a network of ours has no loops, no functions and no data in other files.
+Nothing here may import torch, not even by way of another module: a machine that only restores needs
+none.
+
+References
+----------
+ONNX, ``onnx.proto`` (field numbers), and Protocol Buffers, "Encoding" (varints, wire types).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
@@ -19,18 +25,36 @@ from dataset.errors import UserError
 from dataset.memory import free_memory, ran_out, room_for
 from dataset.pictures.pixels import Pixels, check_finite, pad_reflected
 from model.facts import parse_shape, parse_side, parse_stride
-from model.restoring.onnx_graph import check_graph
 
-INPUT, OUTPUT = "picture", "restored"  # names inside the file
+ONNX_INPUT, ONNX_OUTPUT = "picture", "restored"  # names inside the file
 PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
     "auto": ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider",),
     "directml": ("DmlExecutionProvider",),
     "cpu": ("CPUExecutionProvider",),
 }
-TAKEN_BYTES = 30  # a pixel and filter, measured: the peak of onnxruntime on a CPU
-MOST_FILE = 1 << 31  # bytes: ONNX files cannot have more
-PATIENCE_S = 5.0  # how long to wait for onnxruntime to stop
+ONNX_PIXEL_BYTES = 30  # a pixel and filter, measured: the peak of onnxruntime on a CPU
+MOST_ONNX_BYTES = 1 << 31  # bytes: ONNX files cannot have more
+ONNX_STOP_S = 5.0  # how long to wait for onnxruntime to stop
+
+OPERATORS = {  # of what torch's exporters make of our networks, whichever version
+    *("Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose"),
+    *("Div", "Exp", "Flatten", "Gather", "GroupNormalization", "Identity"),
+    *("InstanceNormalization", "Max", "Min", "Mul", "Neg", "Pad", "Pow", "Reciprocal"),
+    *("ReduceMean", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split", "Sqrt"),
+    *("Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
+}
+MOST_NODES = 10_000
+DOMAINS = (b"", b"ai.onnx")
+# Numbers of fields.
+GRAPH, TRAINING, FUNCTIONS = 7, 20, 25  # of a model
+NODE, INITIALIZER, SPARSE = 1, 5, 15  # of a graph
+OPERATOR, ATTRIBUTE, DOMAIN = 4, 5, 7  # of a node
+TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 5, 6, 10, 11  # of an attribute
+EXTERNAL = (13, 14)  # of a tensor: where its data are, and that they are elsewhere
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
+
+Field = tuple[int, memoryview]  # its number and content; empty where it is a number
 
 Result = TypeVar("Result")
 
@@ -84,7 +108,7 @@ class OnnxRestorer:
         height, width = pixels.shape[:2]
         needed, free = 0, 0
         if self.provider == "CPUExecutionProvider":  # what other devices have left is not told
-            needed, free = TAKEN_BYTES * self._filters * height * width, free_memory()
+            needed, free = ONNX_PIXEL_BYTES * self._filters * height * width, free_memory()
         with room_for(width, height, needed, free):
             return self._run(pixels)
 
@@ -107,7 +131,7 @@ class OnnxRestorer:
 
         try:
             return interruptible(
-                lambda: self._session.run([OUTPUT], {INPUT: picture}, options)[0], stop
+                lambda: self._session.run([ONNX_OUTPUT], {ONNX_INPUT: picture}, options)[0], stop
             )
         except _faults() as error:
             if ran_out(error):
@@ -172,10 +196,10 @@ def _check_ends(session: Any, path: Path) -> None:
     """Refuse a network whose input and output are not one picture each."""
     inputs = [(each.name, each.type) for each in session.get_inputs()]
     outputs = [(each.name, each.type) for each in session.get_outputs()]
-    if inputs != [(INPUT, "tensor(float)")] or outputs != [(OUTPUT, "tensor(float)")]:
+    if inputs != [(ONNX_INPUT, "tensor(float)")] or outputs != [(ONNX_OUTPUT, "tensor(float)")]:
         raise UserError(
-            f"{path} is no network of ours: it does not make one picture, {OUTPUT}, of another, "
-            f"{INPUT}. Name a file of `cli export`."
+            f"{path} is no network of ours: it does not make one picture, {ONNX_OUTPUT}, of "
+            f"another, {ONNX_INPUT}. Name a file of `cli export`."
         )
 
 
@@ -190,7 +214,7 @@ def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
         options.enable_mem_pattern = False
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     try:
-        data = gate.read_regular(path, MOST_FILE)
+        data = gate.read_regular(path, MOST_ONNX_BYTES)
         check_graph(data)
         # As bytes, so that names in any script work, and a file cannot point to other files.
         return interruptible(
@@ -237,7 +261,7 @@ def interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Resul
             pass
     except BaseException:
         stop()
-        ended.wait(PATIENCE_S)
+        ended.wait(ONNX_STOP_S)
         raise
     if failed:
         raise failed[0]
@@ -281,3 +305,77 @@ def need_packages(*names: str) -> None:
         raise UserError(
             f"ONNX files need {' and '.join(missing)}. Install with: pip install 'unclip[onnx]'"
         )
+
+
+def check_graph(data: bytes) -> None:
+    """Refuse a file that holds more than a plain chain of the operators above.
+
+    Raises
+    ------
+    ValueError
+        It does, or is no ONNX file; in words.
+    """
+    nodes = 0
+    for number, model in _fields(memoryview(data)):
+        if number in (TRAINING, FUNCTIONS):
+            raise ValueError("it holds functions of its own")
+        for kind, part in _fields(model) if number == GRAPH else ():
+            if kind == NODE:
+                nodes += 1
+                _check_node(part)
+            elif kind == INITIALIZER:
+                _check_tensor(part)
+            elif kind == SPARSE:
+                raise ValueError("it holds sparse weights")
+    if not 0 < nodes <= MOST_NODES:
+        raise ValueError(f"it holds {nodes} operations")
+
+
+def _check_node(node: memoryview) -> None:
+    for number, content in _fields(node):
+        if number == OPERATOR:
+            name = bytes(content[:40]).decode(errors="replace")
+            if name not in OPERATORS:
+                raise ValueError(f"it holds the operation {name}, which no network of ours has")
+        elif number == DOMAIN and bytes(content[:40]) not in DOMAINS:
+            raise ValueError("it holds operations of its own")
+        elif number == ATTRIBUTE:
+            for kind, value in _fields(content):
+                if kind in (SUBGRAPH, SUBGRAPHS):
+                    raise ValueError("it holds graphs within graphs")
+                if kind in (TENSOR, TENSORS):
+                    _check_tensor(value)
+
+
+def _check_tensor(tensor: memoryview) -> None:
+    if any(number in EXTERNAL for number, _ in _fields(tensor)):
+        raise ValueError("its weights are in another file")
+
+
+def _fields(message: memoryview) -> Iterator[Field]:
+    """The fields of a message, in order; those that a field is made of are read by another call."""
+    at, nothing = 0, message[:0]
+    while at < len(message):
+        tag, at = _varint(message, at)
+        number, wire = tag >> 3, tag & 7
+        if wire == VARINT:
+            _, at = _varint(message, at)
+            yield number, nothing
+            continue
+        size = {FIXED64: 8, FIXED32: 4}.get(wire, -1)
+        if wire == BYTES:
+            size, at = _varint(message, at)
+        if size < 0 or at + size > len(message):
+            raise ValueError("it is damaged, or no ONNX file")
+        yield number, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, the lowest first, and where it ends."""
+    value = 0
+    for place in range(at, min(at + 10, len(message))):
+        value |= (message[place] & 0x7F) << 7 * (place - at)
+        if message[place] < 0x80:
+            return value, place + 1
+    raise ValueError("it is damaged, or no ONNX file")

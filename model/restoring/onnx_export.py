@@ -28,7 +28,7 @@ import torch
 from dataset.errors import UserError
 from dataset.files import write_whole
 from model.networks import STRIDE, Generator
-from model.restoring.onnx import INPUT, OUTPUT, need_packages
+from model.restoring.onnx import ONNX_INPUT, ONNX_OUTPUT, need_packages
 from model.weights import generator_options
 
 OPSET = 18  # what torch's exporter writes by itself, without conversion
@@ -78,9 +78,9 @@ def to_onnx(network: Generator) -> Any:
             (torch.zeros(1, 3, *EXAMPLE),),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes={INPUT: {2: STRIDE * rows, 3: STRIDE * columns}},
+            input_names=[ONNX_INPUT],
+            output_names=[ONNX_OUTPUT],
+            dynamic_shapes={ONNX_INPUT: {2: STRIDE * rows, 3: STRIDE * columns}},
             verbose=False,
         )
     assert program is not None

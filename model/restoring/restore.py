@@ -22,12 +22,12 @@ from dataset.pictures.picture import Picture, read_picture
 from dataset.pictures.pixels import to_image
 from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
-from model.restoring.inputs import COMPARED, Job, Naming, plan_jobs
+from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
 from model.restoring.methods import Restore, open_method
 from model.restoring.video import restore_video
 
 # Called with files done (a part of one counts as its share), files in all, and the present one.
-Progress = Callable[[float, int, str], None]
+RestoreProgress = Callable[[float, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Outcome:
 
 
 def restore_files(
-    inputs: Sequence[str | Path], options: RestoreOptions, on_progress: Progress | None = None
+    inputs: Sequence[str | Path],
+    options: RestoreOptions,
+    on_progress: RestoreProgress | None = None,
 ) -> Iterator[Outcome]:
     """Restore files one by one, yielding each when its result is written, or cannot be.
 
@@ -67,37 +69,39 @@ def restore_files(
     naming = Naming(
         options.out, options.suffix, options.ext, options.overwrite, options.skip_existing
     )
-    jobs = plan_jobs(inputs, naming, options.recursive)
-    if not jobs:  # all of them have been restored before
+    tasks = plan_tasks(inputs, naming, options.recursive)
+    if not tasks:  # all of them have been restored before
         return
-    check_compared(jobs, options)
-    report = _Progress(on_progress, len(jobs))
+    check_compared(tasks, options)
+    report = _Progress(on_progress, len(tasks))
     method = open_method(options, report.share)
-    for job in jobs:
-        report.begin(job)
-        yield attempt(job, method, options, report)
+    for task in tasks:
+        report.begin(task)
+        yield attempt(task, method, options, report)
         report.end()
 
 
-def attempt(job: Job, method: Restore, options: RestoreOptions, report: _Progress) -> Outcome:
+def attempt(
+    task: RestoreTask, method: Restore, options: RestoreOptions, report: _Progress
+) -> Outcome:
     """Restore one file; what is wrong with it becomes its outcome's fault."""
     begin = time.perf_counter()
-    if job.fault:
-        return Outcome(job.source, job.target, fault=job.fault)
+    if task.fault:
+        return Outcome(task.source, task.target, fault=task.fault)
     try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        _claim(job.target)
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+        _claim(task.target)
         done = (
-            _restore_video(job, method, options, report)
-            if job.is_video
-            else _restore_picture(job, method, options)
+            _restore_video(task, method, options, report)
+            if task.is_video
+            else _restore_picture(task, method, options)
         )
     except UserError as error:
-        return Outcome(job.source, job.target, fault=str(error))
+        return Outcome(task.source, task.target, fault=str(error))
     except MemoryError:
-        return Outcome(job.source, job.target, fault=f"{job.source}: not enough memory is free.")
+        return Outcome(task.source, task.target, fault=f"{task.source}: not enough memory is free.")
     except OSError as error:
-        return Outcome(job.source, job.target, fault=f"{job.source}: {error}.")
+        return Outcome(task.source, task.target, fault=f"{task.source}: {error}.")
     return replace(done, seconds=time.perf_counter() - begin)
 
 
@@ -108,25 +112,25 @@ def _claim(target: Path) -> None:
         raise UserError(f"{target} is being written by another process. Wait for it.", 1)
 
 
-def _restore_picture(job: Job, method: Restore, options: RestoreOptions) -> Outcome:
-    picture = read_picture(job.source)
+def _restore_picture(task: RestoreTask, method: Restore, options: RestoreOptions) -> Outcome:
+    picture = read_picture(task.source)
     restored = replace(picture, pixels=method(picture.pixels))
-    notes = write_picture(job.target, restored, options.overwrite)
+    notes = write_picture(task.target, restored, options.overwrite)
     if options.compare:
-        path = compared_path(job.target)
+        path = compared_path(task.target)
         _claim(path)
         shown = side_by_side(panels(picture, restored, options.reference))
         write_whole(path, encode_png(shown), options.overwrite)
         notes += (f"compared in {path.name}",)
-    return Outcome(job.source, job.target, picture.size, notes=notes)
+    return Outcome(task.source, task.target, picture.size, notes=notes)
 
 
 def _restore_video(
-    job: Job, method: Restore, options: RestoreOptions, report: _Progress
+    task: RestoreTask, method: Restore, options: RestoreOptions, report: _Progress
 ) -> Outcome:
-    done = restore_video(job.source, job.target, method, report.frames, options.overwrite)
+    done = restore_video(task.source, task.target, method, report.frames, options.overwrite)
     size = done.width, done.height
-    return Outcome(job.source, job.target, size, done.frames, notes=done.notes)
+    return Outcome(task.source, task.target, size, done.frames, notes=done.notes)
 
 
 def panels(picture: Picture, restored: Picture, reference: Path | None) -> list[tuple[str, Image]]:
@@ -142,17 +146,17 @@ def compared_path(target: Path) -> Path:
     return target.with_name(f"{target.stem}{COMPARED}.png")
 
 
-def check_compared(jobs: Sequence[Job], options: RestoreOptions) -> None:
+def check_compared(tasks: Sequence[RestoreTask], options: RestoreOptions) -> None:
     """Refuse what ``--compare`` cannot do, or would write over."""
-    if options.reference is not None and len(jobs) > 1:
+    if options.reference is not None and len(tasks) > 1:
         raise UserError("--reference belongs to one picture, and there are several inputs.")
     if options.reference is not None and not options.reference.is_file():
         raise UserError(f"No such picture: {options.reference}.")
     if not options.compare:
         return
-    if jobs[0].is_video and len(jobs) == 1:
+    if tasks[0].is_video and len(tasks) == 1:
         raise UserError("--compare is for pictures, not for videos. Leave it out.")
-    for path in (compared_path(job.target) for job in jobs if not job.is_video):
+    for path in (compared_path(task.target) for task in tasks if not task.is_video):
         if path.exists() and not options.overwrite:
             raise UserError(f"{path} exists. Say --overwrite to replace it, or choose another -o.")
 
@@ -160,12 +164,12 @@ def check_compared(jobs: Sequence[Job], options: RestoreOptions) -> None:
 class _Progress:
     """Shares of files for a progress bar; the parts of one file are told by whoever does them."""
 
-    def __init__(self, told: Progress | None, files: int) -> None:
+    def __init__(self, told: RestoreProgress | None, files: int) -> None:
         self.told, self.files, self.done = told, files, 0
         self.name, self.is_video = "", False
 
-    def begin(self, job: Job) -> None:
-        self.name, self.is_video = job.source.name, job.is_video
+    def begin(self, task: RestoreTask) -> None:
+        self.name, self.is_video = task.source.name, task.is_video
         self._tell(0.0)
 
     def share(self, share: float) -> None:

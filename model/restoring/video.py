@@ -24,7 +24,7 @@ from dataset.pictures.video_decoding import describe
 from dataset.pictures.video_reading import Source
 from dataset.pictures.video_writing import Target
 
-Progress = Callable[[int, int | None], None]  # frames done, frames to expect
+FrameProgress = Callable[[int, int | None], None]  # frames done, frames to expect
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def restore_video(
     source: Path,
     target: Path,
     restore: Callable[[Pixels], Pixels],
-    on_progress: Progress | None = None,
+    on_progress: FrameProgress | None = None,
     replaces: bool = True,
 ) -> RestoredVideo:
     """Restore every frame of a video.

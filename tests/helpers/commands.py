@@ -41,7 +41,7 @@ HEAVY = (
     "model.evaluation.evaluate",
     "model.figures.figures",
     "model.restoring.export",
-    "model.evaluation.demo_page",
+    "model.evaluation.demo",
     "onnx",
     "helpers.parts:prepare_for_training_and_figures",
 )
@@ -59,7 +59,7 @@ class Command:
     look: Callable[[Path], Any]  # what readers see of its result
     again: tuple[list[str], ...] = ()  # what is done after an accident; empty: the same again
     each: bool = False  # its files are old or new each by itself
-    refused: bool = False  # readers may refuse what lies in between, until it is done again
+    refused: bool = False  # readers may refuse the states in between, until it is done again
     prefix: bool = False  # a part of the new rows, in their order, is a state as well
     known: str = ""  # the word that `call` says for each part that counts from then on
     states: Callable[[Path, Path], list[Any]] | None = None  # after each of those parts

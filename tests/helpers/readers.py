@@ -60,7 +60,7 @@ def state_of(session: Path) -> str:
 def labels(captures: Path) -> list[list[str]]:
     """What table and journal say together.
 
-    Frames whose label was taken back are left out: their row is judged anew by whoever comes next,
+    Frames whose label was taken back are left out: their row is judged again by whoever comes next,
     and until then readers count them as not labelled yet.
     """
     known, hand = {row.key: row for row in read_labels(captures)}, read_journal(captures)
@@ -96,7 +96,7 @@ def run_of(run: Path) -> Any:
     """None, or after how many steps a run stands, by its checkpoint, its log and its networks."""
     import torch
 
-    from model.checkpoint import NETWORK_FILES, STATE_FILES, read_network_options
+    from model.runs import NETWORK_FILES, STATE_FILES, read_options
     from model.state_files import is_whole, read_state
 
     places = [run / "checkpoints" / name for name in STATE_FILES]
@@ -106,7 +106,7 @@ def run_of(run: Path) -> Any:
     assert is_whole(there[0]), f"{there[0].name} is damaged"
     position = read_state(there[0], torch.device("cpu"))["position"]
     try:
-        read_network_options(run)
+        read_options(run)
     except UserError:
         return None  # never made: nothing takes it for a run
     for name in NETWORK_FILES.values():
@@ -137,7 +137,7 @@ def files(folder: Path, loose: str = "") -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and not any(part.startswith(".") for part in path.parts[-2:])
-        and b"<p>Not whole:" not in path.read_bytes()  # a page that says so itself
+        and b"<p>Not complete:" not in path.read_bytes()  # a page that says so itself
     }
 
 

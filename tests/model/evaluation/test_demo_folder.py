@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dataset.errors import UserError
-from model.evaluation.demo_folder import LOCK_FILE, MARKER, hold_demo
+from model.evaluation.demo_folder import DEMO_LOCK, MARKER, hold_demo
 
 MADE = (
     *("index.html", "result.json", "figure2.png", "captures/labels.csv"),
@@ -48,7 +48,7 @@ def test_a_demo_of_before_makes_room(tmp_path: Path, whole: bool) -> None:
     make_demo(out, whole)
     assert json.loads((out / MARKER).read_text())["complete"] is whole
     with hold_demo(out):
-        assert {each.name for each in out.iterdir()} == {MARKER, LOCK_FILE}
+        assert {each.name for each in out.iterdir()} == {MARKER, DEMO_LOCK}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_folder_that_is_new_or_empty_will_do(tmp_path: Path) -> None:
         with hold_demo(out) as finished:
             finished()
         assert (out / MARKER).is_file()
-        for name in (MARKER, LOCK_FILE):
+        for name in (MARKER, DEMO_LOCK):
             (out / name).unlink()
         if out != tmp_path:
             out.rmdir()
@@ -144,4 +144,4 @@ def test_a_demo_that_was_killed_as_it_began_is_no_stranger(tmp_path: Path) -> No
         finish()
     (out / f".{MARKER}.99999999.part").write_text('{"tool": "unc')
     with hold_demo(out):
-        assert sorted(path.name for path in out.iterdir()) == sorted([MARKER, LOCK_FILE])
+        assert sorted(path.name for path in out.iterdir()) == sorted([MARKER, DEMO_LOCK])

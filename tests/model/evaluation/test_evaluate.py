@@ -23,13 +23,13 @@ from dataset.pictures.images import Image, read_image, write_png
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from model.evaluation.evaluate import evaluate_run
 from model.evaluation.page import CSV_FILE, JSON_FILE, THRESHOLDS_FILE
-from model.evaluation.paired import INPUT, MEASURES, Evaluation, evaluate_pairs
+from model.evaluation.paired import INPUT_METHOD, PAIRED_METRICS, Evaluation, evaluate_pairs
 from model.evaluation.threshold_sweep import RANGES, plot_thresholds, sweep_thresholds
 from model.evaluation.unpaired import Unpaired, evaluate_unpaired
 from model.figures.page_folder import PAGE_FILE
 from model.metrics import Values
 from model.options import EvaluateOptions
-from model.restoring.baselines import METHODS, ORACLES
+from model.restoring.baselines import BASELINES, ORACLES
 
 pytestmark = pytest.mark.slow
 
@@ -72,14 +72,14 @@ def test_every_method_is_measured_on_every_pair_and_the_input_stands_first(data:
         {"know": know},
         lambda done, total: calls.append((done, total)),
     )
-    assert list(found.found) == [INPUT, "half", "know"]
+    assert list(found.found) == [INPUT_METHOD, "half", "know"]
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert found.values("know", "psnr").tolist() == [100.0] * 3
     assert found.values("know", "delta_e").tolist() == [0.0] * 3
-    assert found.values(INPUT, "change_p95").tolist() == [0.0] * 3
+    assert found.values(INPUT_METHOD, "change_p95").tolist() == [0.0] * 3
     assert found.restored == "half"
     assert found.gain("know").mean > found.gain("half").mean
-    assert found.gain(INPUT).mean == 0
+    assert found.gain(INPUT_METHOD).mean == 0
 
 
 def test_a_summary_keeps_its_keys_and_is_json(data: Path) -> None:
@@ -114,32 +114,32 @@ def test_broken_pairs_are_named_and_the_rest_goes_on(data: Path) -> None:
 def test_without_references_the_input_is_what_it_is(data: Path) -> None:
     y, x = list_pictures(data / "testB"), list_pictures(data / "testA")
     found = evaluate_unpaired(y, x, {"half": halve}, mean_colour)
-    before = found.interval(INPUT, "clipped_before").mean
-    assert found.interval(INPUT, "clipped_after").mean == before > 0.1
+    before = found.interval(INPUT_METHOD, "clipped_before").mean
+    assert found.interval(INPUT_METHOD, "clipped_after").mean == before > 0.1
     assert found.interval("half", "clipped_after").mean == 0
-    assert found.interval(INPUT, "identity_abs").mean == 0
+    assert found.interval(INPUT_METHOD, "identity_abs").mean == 0
     bright = np.mean([read_image(path).mean() for path in x]) / 255
     assert found.interval("half", "identity_abs").mean == pytest.approx(bright / 2, abs=0.003)
     assert found.interval("half", "change_median").mean > 5
-    assert found.kid["half"] != found.kid[INPUT]
+    assert found.kid["half"] != found.kid[INPUT_METHOD]
     json.dumps(found.summary(), allow_nan=False)
 
 
 def test_frames_of_x_are_not_needed(data: Path) -> None:
     (data / "testB" / "000.png").write_bytes(b"")
-    found = evaluate_unpaired(list_pictures(data / "testB"), [], METHODS)
+    found = evaluate_unpaired(list_pictures(data / "testB"), [], BASELINES)
     assert found.kid == {}
     assert len(found.skipped) == 1
     assert math.isnan(found.interval("gamma", "identity_median").mean)
     assert found.summary()["methods"]["gamma"]["identity_median"]["mean"] is None
     with pytest.raises(UserError, match=r"000\.png"):
-        evaluate_unpaired([data / "testB" / "000.png"], [], METHODS)
+        evaluate_unpaired([data / "testB" / "000.png"], [], BASELINES)
 
 
 def test_a_method_that_makes_y_like_x_has_less_kid(data: Path) -> None:
     y, x = list_pictures(data / "testB"), list_pictures(data / "testA")
     found = evaluate_unpaired(y, x, {"dim": lambda pixels: pixels * np.float32(0.6)}, mean_colour)
-    assert found.kid["dim"] < found.kid[INPUT]
+    assert found.kid["dim"] < found.kid[INPUT_METHOD]
 
 
 def test_thresholds_move_the_rivals(tmp_path: Path) -> None:
@@ -149,14 +149,16 @@ def test_thresholds_move_the_rivals(tmp_path: Path) -> None:
     write_png(pairs[0].reference, reference)
     write_png(pairs[0].over_exposed, to_image(1.6 * to_pixels(reference)))
     sweeps = {sweep.method: sweep for sweep in sweep_thresholds(pairs)}
-    alone = evaluate_pairs(pairs, {"ycbcr": METHODS["ycbcr"]})
+    alone = evaluate_pairs(pairs, {"ycbcr": BASELINES["ycbcr"]})
     at = RANGES["ycbcr"].thresholds.index(RANGES["ycbcr"].default)
     assert sweeps["ycbcr"].psnr[at] == pytest.approx(alone.mean("ycbcr", "psnr"))
     assert sweeps["ycbcr"].delta_e_inside[at] == pytest.approx(
         alone.mean("ycbcr", "delta_e_inside")
     )
     assert np.ptp(sweeps["ycbcr"].psnr) > 0.5
-    plot = plot_thresholds(list(sweeps.values()), {INPUT: {"psnr": 10.0, "delta_e_inside": 9.0}})
+    plot = plot_thresholds(
+        list(sweeps.values()), {INPUT_METHOD: {"psnr": 10.0, "delta_e_inside": 9.0}}
+    )
     assert plot.dtype == np.uint8
     assert 0.005 < (plot < 200).mean() < 0.5
 
@@ -166,7 +168,7 @@ def test_a_run_is_evaluated_on_its_pairs(trained: Path) -> None:
     options = EvaluateOptions(data=trained / "data", runs=trained / "runs", device="cpu")
     found = evaluate_run(options, lambda done, total: calls.append((done, total)))
     assert found.paired
-    assert list(found.paired.found) == [INPUT, "network", *METHODS, *ORACLES]
+    assert list(found.paired.found) == [INPUT_METHOD, "network", *BASELINES, *ORACLES]
     assert calls == [(done, 6) for done in range(1, 7)]
     summary = found.summary()
     assert summary["pairs"] == 6
@@ -200,7 +202,7 @@ def test_without_pairs_the_test_frames_are_taken(
     found = evaluate_run(EvaluateOptions(data=data, frames=2, **QUICK))
     assert found.paired is None
     assert isinstance(found.unpaired, Unpaired)
-    assert len(found.unpaired.over_exposed[INPUT]) == 2
+    assert len(found.unpaired.over_exposed[INPUT_METHOD]) == 2
     assert "metrics" in found.notes[0]
     assert found.summary()["notes"] == found.notes
     assert "F(x)" in str(found)
@@ -239,8 +241,8 @@ def test_numbers_lie_beside_the_page(page: Path) -> None:
     assert [sweep["method"] for sweep in summary["thresholds"]] == ["cielab", "ycbcr"]
     with open(page / CSV_FILE, encoding="utf-8-sig", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert [line["method"] for line in lines] == [INPUT, "cielab", "gamma"] * 2
-    assert set(MEASURES) < set(lines[0])
+    assert [line["method"] for line in lines] == [INPUT_METHOD, "cielab", "gamma"] * 2
+    assert set(PAIRED_METRICS) < set(lines[0])
     mean = np.mean([float(line["psnr"]) for line in lines if line["method"] == "gamma"])
     assert mean == pytest.approx(summary["methods"]["gamma"]["psnr"]["mean"], abs=1e-3)
     assert read_image(page / THRESHOLDS_FILE).shape[2] == 3

@@ -19,20 +19,22 @@ from helpers.tiny_runs import make_data, picture, tiny_options
 
 import cli
 from dataset.errors import UserError
+from dataset.options import PAPER_COUNTS
 from dataset.pictures.images import read_image, write_png
-from model.figures.curves import BLIND, plot_curves, smooth, smoothing_width, steps_an_epoch
+from dataset.splitting.report import table1
+from model.figures.curves import BLIND, moving_average, plot_curves, smoothing_width, steps_an_epoch
 from model.figures.figure1 import Cycle, figure1
 from model.figures.figures import (
+    HEADINGS,
     FiguresSummary,
     count_frames,
     figure2,
     figure3,
     make_figures,
+    render_figures,
     shown_epochs,
-    table1_beside_paper,
 )
-from model.figures.gallery import HEADINGS, MARK, render_gallery
-from model.figures.page_folder import begin_page, check_folder, mark_of
+from model.figures.page_folder import begin_page, check_page_folder
 from model.losses import discriminator_loss
 from model.training.train import train
 
@@ -125,8 +127,8 @@ def test_without_a_log_the_other_figures_are_made(copied: Path) -> None:
     summary = make(copied)
     assert set(summary.missing) == {"losses.png"}
     assert "cli train" in summary.missing["losses.png"]
-    assert "not made: losses.png" in str(summary)
-    assert "Not made." in (summary.out / "index.html").read_text(encoding="utf-8")
+    assert "not drawn: losses.png" in str(summary)
+    assert "Not drawn." in (summary.out / "index.html").read_text(encoding="utf-8")
     assert not (summary.out / "losses.png").exists()
 
 
@@ -168,7 +170,7 @@ def test_no_run_says_what_to_do(tmp_path: Path) -> None:
         make(tmp_path)
     (tmp_path / "runs" / "empty").mkdir(parents=True)
     shutil.rmtree(tmp_path / "data")
-    with pytest.raises(UserError, match=r"No figure could be made.*options\.json.*No log"):
+    with pytest.raises(UserError, match=r"No figure could be drawn.*options\.json.*No log"):
         make(tmp_path, run="empty")
     assert list((tmp_path / "runs" / "empty").iterdir()) == []
 
@@ -272,8 +274,8 @@ def test_the_identity_loss_is_not_taken_for_a_look_at_fixed_frames() -> None:
 
 def test_smoothing_keeps_a_constant_and_the_gaps() -> None:
     values = np.array([3.0, 3.0, math.nan, 3.0, 3.0, 3.0])
-    assert np.allclose(smooth(values, 5), values, equal_nan=True)
-    assert np.allclose(smooth(np.array([1.0, 2.0]), 99), 1.5)
+    assert np.allclose(moving_average(values, 5), values, equal_nan=True)
+    assert np.allclose(moving_average(np.array([1.0, 2.0]), 99), 1.5)
     assert [smoothing_width(count) for count in (3, 39, 100, 10_000)] == [1, 1, 11, 101]
 
 
@@ -287,15 +289,17 @@ def test_table_1_counts_what_is_there(tmp_path: Path) -> None:
     make_data(tmp_path, count=3)
     write_png(tmp_path / "data" / "trainA" / "비행기.png", picture(1, 0.9))
     assert count_frames(tmp_path / "data") == (4, 3, 3, 3)
-    assert "| Training |     4 |     3 |    3,864 |    3,520 |" in table1_beside_paper((4, 3, 3, 3))
-    widths = {len(each) for each in table1_beside_paper((1_234_567, 3, 3, 3)).splitlines()}
+    assert "| Training |     4 |     3 |    3,864 |    3,520 |" in table1(
+        (4, 3, 3, 3), PAPER_COUNTS
+    )
+    widths = {len(each) for each in table1((1_234_567, 3, 3, 3), PAPER_COUNTS).splitlines()}
     assert len(widths) == 1
     with pytest.raises(UserError, match="cli split"):
         count_frames(tmp_path / "nowhere")
 
 
 def test_the_page_shows_names_as_text(tmp_path: Path) -> None:
-    page = render_gallery(tmp_path, [], {"losses.png": "no <log>"}, "<b>&run")
+    page = render_figures(tmp_path, {}, {"losses.png": "no <log>"}, "<b>&run")
     assert "&lt;b&gt;&amp;run" in page
     assert "no &lt;log&gt;" in page
 
@@ -328,8 +332,8 @@ def test_figures_are_written_through_no_link(copied: Path, name: str) -> None:
 
 
 def test_figures_that_were_stopped_can_be_drawn_again(tmp_path: Path) -> None:
-    begin_page(tmp_path, MARK)
+    begin_page(tmp_path, "figures")
     (tmp_path / "figure1.png").write_bytes(b"the first of them")
-    check_folder(tmp_path, MARK, HEADINGS, "cli figures")
+    check_page_folder(tmp_path, "figures", HEADINGS, "cli figures")
     with pytest.raises(UserError, match="is no page of `cli evaluate`"):
-        check_folder(tmp_path, mark_of("evaluation"), ["evaluation.json"], "cli evaluate")
+        check_page_folder(tmp_path, "evaluation", ["evaluation.json"], "cli evaluate")

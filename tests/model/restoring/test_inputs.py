@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from dataset.errors import UserError
-from model.restoring.inputs import Job, Naming, natural_key, output_path, plan_jobs
+from model.restoring.inputs import Naming, RestoreTask, natural_key, output_path, plan_tasks
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
@@ -26,12 +26,12 @@ def make(folder: Path, *names: str, data: bytes = b"") -> list[Path]:
     return [folder / name for name in names]
 
 
-def names(jobs: list[Job], folder: Path) -> list[str]:
-    return [job.source.relative_to(folder).as_posix() for job in jobs]
+def names(tasks: list[RestoreTask], folder: Path) -> list[str]:
+    return [task.source.relative_to(folder).as_posix() for task in tasks]
 
 
-def targets(jobs: list[Job], folder: Path) -> list[str]:
-    return [job.target.relative_to(folder).as_posix() for job in jobs]
+def targets(tasks: list[RestoreTask], folder: Path) -> list[str]:
+    return [task.target.relative_to(folder).as_posix() for task in tasks]
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_results_lie_beside_their_inputs(
     tmp_path: Path, source: str, ext: str, wanted: str
 ) -> None:
     (path,) = make(tmp_path, source)
-    (job,) = plan_jobs([path], Naming(ext=ext))
-    assert job == Job(
+    (task,) = plan_tasks([path], Naming(ext=ext))
+    assert task == RestoreTask(
         path,
         tmp_path / wanted,
         path.suffix.lower() in (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".ts"),
@@ -67,14 +67,14 @@ def test_results_lie_beside_their_inputs(
 def test_typescript_in_a_folder_is_no_video(tmp_path: Path) -> None:
     make(tmp_path, "app.ts", data=b"export const a = 1;")
     make(tmp_path, "tv.ts", data=b"G\x40\0\x10")
-    assert names(plan_jobs([tmp_path]), tmp_path) == ["tv.ts"]
+    assert names(plan_tasks([tmp_path]), tmp_path) == ["tv.ts"]
 
 
 def test_a_file_named_wrongly_gets_a_result_named_rightly(tmp_path: Path) -> None:
     (path,) = make(tmp_path, "screenshot.jpg", data=PNG)
-    assert plan_jobs([path])[0].target.name == "screenshot_restored.png"
+    assert plan_tasks([path])[0].target.name == "screenshot_restored.png"
     (path,) = make(tmp_path, "nameless", data=JPEG)
-    assert plan_jobs([path])[0].target.name == "nameless_restored.jpg"
+    assert plan_tasks([path])[0].target.name == "nameless_restored.jpg"
 
 
 def test_out_is_a_file_or_a_folder(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_out_is_a_file_or_a_folder(tmp_path: Path) -> None:
         ([a], "new", ["new/a_restored.png"]),
         ([a, b], "new", ["new/a_restored.png", "new/b_restored.jpg"]),
     ):
-        assert targets(plan_jobs(given_, Naming(tmp_path / out)), tmp_path) == wanted
+        assert targets(plan_tasks(given_, Naming(tmp_path / out)), tmp_path) == wanted
     (tmp_path / "folder.png").mkdir()
-    found = plan_jobs([a], Naming(tmp_path / "folder.png", suffix=""))
+    found = plan_tasks([a], Naming(tmp_path / "folder.png", suffix=""))
     assert targets(found, tmp_path) == ["folder.png/a.png"]
 
 
@@ -95,8 +95,8 @@ def test_a_folder_means_its_pictures_and_videos_in_natural_order(tmp_path: Path)
     make(tmp_path, "b10.png", "b9.PNG", "a.mp4", "note.txt", ".hidden.png", "._b9.png", "x.gif")
     make(tmp_path, "below/c.png", "below/deep/d.jpg", ".cache/e.png")
     (tmp_path / "folder.png").mkdir()
-    assert names(plan_jobs([tmp_path]), tmp_path) == ["a.mp4", "b9.PNG", "b10.png"]
-    found = plan_jobs([tmp_path], Naming(tmp_path / "out"), recursive=True)
+    assert names(plan_tasks([tmp_path]), tmp_path) == ["a.mp4", "b9.PNG", "b10.png"]
+    found = plan_tasks([tmp_path], Naming(tmp_path / "out"), recursive=True)
     assert names(found, tmp_path) == [
         "a.mp4",
         "b9.PNG",
@@ -116,28 +116,28 @@ def test_results_of_earlier_runs_are_no_inputs(tmp_path: Path) -> None:
     make(tmp_path, "a_restored_compared.png", "b_compared.png")  # the second is somebody's own
     kept = ["a.png", "b.bmp", "b_compared.png", "clip.avi", "was_restored.png"]
     again = Naming(overwrite=True)
-    assert names(plan_jobs([tmp_path], again), tmp_path) == kept
-    assert names(plan_jobs([str(tmp_path / "*")], again), tmp_path) == kept
+    assert names(plan_tasks([tmp_path], again), tmp_path) == kept
+    assert names(plan_tasks([str(tmp_path / "*")], again), tmp_path) == kept
     under = Naming(tmp_path / "out", overwrite=True)
-    assert names(plan_jobs([tmp_path], under, recursive=True), tmp_path) == kept
-    named = plan_jobs([tmp_path / "a_restored.png"], Naming(tmp_path / "c.png"))
+    assert names(plan_tasks([tmp_path], under, recursive=True), tmp_path) == kept
+    named = plan_tasks([tmp_path / "a_restored.png"], Naming(tmp_path / "c.png"))
     assert names(named, tmp_path) == ["a_restored.png"]  # who names it means it
 
 
 def test_patterns_that_the_shell_left_alone_are_matched(tmp_path: Path) -> None:
     make(tmp_path, "a2.png", "a10.png", "a.txt", "b.png", "below/a1.png", "odd[1].png", "odd1.png")
-    assert names(plan_jobs([tmp_path / "a*"]), tmp_path) == ["a2.png", "a10.png"]
-    assert names(plan_jobs([tmp_path / "**" / "a*.png"]), tmp_path)[-1] == "below/a1.png"
-    assert names(plan_jobs([tmp_path / "odd[1].png"]), tmp_path) == ["odd[1].png"]  # a name first
+    assert names(plan_tasks([tmp_path / "a*"]), tmp_path) == ["a2.png", "a10.png"]
+    assert names(plan_tasks([tmp_path / "**" / "a*.png"]), tmp_path)[-1] == "below/a1.png"
+    assert names(plan_tasks([tmp_path / "odd[1].png"]), tmp_path) == ["odd[1].png"]  # a name first
     with pytest.raises(UserError, match=r"z\*\.png matches no picture"):
-        plan_jobs([tmp_path / "z*.png"])
+        plan_tasks([tmp_path / "z*.png"])
 
 
 def test_what_is_named_twice_is_restored_once(tmp_path: Path) -> None:
     make(tmp_path, "a.png", "b.png")
     given_ = [tmp_path / "b.png", tmp_path, tmp_path / "x" / ".." / "a.png", tmp_path / "*.png"]
     (tmp_path / "x").mkdir()
-    assert [job.source.name for job in plan_jobs(given_)] == ["b.png", "a.png"]
+    assert [task.source.name for task in plan_tasks(given_)] == ["b.png", "a.png"]
 
 
 def test_an_input_is_never_replaced(tmp_path: Path) -> None:
@@ -149,43 +149,43 @@ def test_an_input_is_never_replaced(tmp_path: Path) -> None:
         ([a], Naming(out=tmp_path, suffix="", overwrite=True)),
     ):
         with pytest.raises(UserError, match="inputs are never replaced"):
-            plan_jobs(given_, naming)
+            plan_tasks(given_, naming)
 
 
 def test_nor_by_way_of_a_link(tmp_path: Path) -> None:
     (a,) = make(tmp_path, "a.png")
     (tmp_path / "a_restored.png").symlink_to(a)
     with pytest.raises(UserError, match="inputs are never replaced"):
-        plan_jobs([a], Naming(overwrite=True))
+        plan_tasks([a], Naming(overwrite=True))
     link = tmp_path / "link.png"
     link.symlink_to(a)
-    assert plan_jobs([link])[0].target == tmp_path / "link_restored.png"
+    assert plan_tasks([link])[0].target == tmp_path / "link_restored.png"
 
 
 def test_results_that_exist_are_replaced_only_if_asked(tmp_path: Path) -> None:
     make(tmp_path, "a.png", "b.png", "a_restored.png", "b_restored.png")
     with pytest.raises(UserError, match=r"a_restored\.png and 1 more exist\. Say --overwrite"):
-        plan_jobs([tmp_path])
+        plan_tasks([tmp_path])
     with pytest.raises(UserError, match=r"b_restored\.png exists\. Say --overwrite"):
-        plan_jobs([tmp_path / "b.png"])
-    assert len(plan_jobs([tmp_path], Naming(overwrite=True))) == 2
+        plan_tasks([tmp_path / "b.png"])
+    assert len(plan_tasks([tmp_path], Naming(overwrite=True))) == 2
 
 
 def test_what_has_a_result_is_left_out_if_asked(tmp_path: Path) -> None:
     make(tmp_path, "a.png", "a_restored.png", "b.png")
     going_on = Naming(skip_existing=True)
-    assert names(plan_jobs([tmp_path], going_on), tmp_path) == ["b.png"]
+    assert names(plan_tasks([tmp_path], going_on), tmp_path) == ["b.png"]
     make(tmp_path, "b_restored.png")
-    assert plan_jobs([tmp_path], going_on) == []
+    assert plan_tasks([tmp_path], going_on) == []
 
 
 def test_two_inputs_of_one_result_are_both_named(tmp_path: Path) -> None:
     make(tmp_path, "a.png", "a.jpg", "x/b.png", "y/b.png")
     with pytest.raises(UserError, match=r"a\.jpg and .*a\.png would both be written to .*a_restor"):
-        plan_jobs([tmp_path], Naming(ext="png"))
+        plan_tasks([tmp_path], Naming(ext="png"))
     with pytest.raises(UserError, match=r"x.b\.png and .*y.b\.png would both"):
-        plan_jobs([tmp_path / "x", tmp_path / "y"], Naming(tmp_path / "out"))
-    assert len(plan_jobs([tmp_path])) == 2  # as .jpg and as .png
+        plan_tasks([tmp_path / "x", tmp_path / "y"], Naming(tmp_path / "out"))
+    assert len(plan_tasks([tmp_path])) == 2  # as .jpg and as .png
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_what_cannot_be_done_is_said_at_once(
     monkeypatch.chdir(tmp_path)
     make(tmp_path, "a.png", "v.mp4", "empty/below/a.png", "y" * 240 + ".png")
     with pytest.raises(UserError, match=words) as caught:
-        plan_jobs(given_, naming)
+        plan_tasks(given_, naming)
     assert caught.value.exit_code == 2
 
 
@@ -220,19 +220,19 @@ def test_a_folder_in_the_place_of_a_result_is_named(tmp_path: Path) -> None:
     (a,) = make(tmp_path, "a.png")
     (tmp_path / "a_restored.png").mkdir()
     with pytest.raises(UserError, match=r"a_restored\.png, where a result would go, is a folder"):
-        plan_jobs([a], Naming(overwrite=True))
+        plan_tasks([a], Naming(overwrite=True))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other special files")
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(UserError, match=r"pipe\.png is not a file"):
-        plan_jobs([tmp_path / "pipe.png"])
+        plan_tasks([tmp_path / "pipe.png"])
     make(tmp_path, "a.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    assert names(plan_jobs([tmp_path]), tmp_path) == ["a.png"]
+    assert names(plan_tasks([tmp_path]), tmp_path) == ["a.png"]
     with pytest.raises(UserError, match=r"No such file: .*loop\.png"):
-        plan_jobs([tmp_path / "loop.png"])
+        plan_tasks([tmp_path / "loop.png"])
 
 
 @pytest.mark.skipif(
@@ -243,7 +243,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     a.parent.chmod(0o500)
     try:
         with pytest.raises(UserError, match=r"Cannot write in .*locked"):
-            plan_jobs([a])
+            plan_tasks([a])
     finally:
         a.parent.chmod(0o700)
 

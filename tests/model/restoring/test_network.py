@@ -15,7 +15,7 @@ import model.restoring.network
 from dataset.errors import UserError
 from dataset.pictures.pixels import pad_reflected
 from model.networks import Generator
-from model.restoring.network import Restorer, plan, restore
+from model.restoring.network import NetworkRestorer, plan, restore_image
 
 
 def identity() -> Generator:
@@ -32,20 +32,20 @@ def test_any_size_comes_back_as_it_went_in(height: int, width: int) -> None:
     padded = pad_reflected(image / np.float32(255), 4)
     assert padded.shape[0] % 4 == padded.shape[1] % 4 == 0
     assert np.array_equal(padded[:height, :width], image / np.float32(255))
-    restored = restore(Generator(4, 1).eval(), image)
+    restored = restore_image(Generator(4, 1).eval(), image)
     assert restored.shape == image.shape
     assert restored.dtype == np.uint8
 
 
 def test_an_identity_correction_gives_the_picture_back_exactly() -> None:
     image = np.random.default_rng(1).integers(0, 256, (21, 33, 3), dtype=np.uint8)
-    assert np.array_equal(restore(identity(), image), image)
+    assert np.array_equal(restore_image(identity(), image), image)
 
 
 def test_what_does_not_fit_into_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.restoring.network, "free_bytes", lambda device: 1 << 20)
-    with pytest.raises(UserError, match="--detail carried"):
-        Restorer(Generator(64, 1).eval())(np.zeros((400, 400, 3), np.float32))
+    monkeypatch.setattr(model.restoring.network, "free_device_bytes", lambda device: 1 << 20)
+    with pytest.raises(UserError, match="--detail guided"):
+        NetworkRestorer(Generator(64, 1).eval())(np.zeros((400, 400, 3), np.float32))
 
 
 @pytest.mark.slow
@@ -54,9 +54,9 @@ def test_memory_that_runs_out_meanwhile_is_told() -> None:
     code = """
         import torch
         from model.networks import Generator
-        from model.restoring.network import Restorer
+        from model.restoring.network import NetworkRestorer
         torch.set_num_threads(1)
-        restore = Restorer(Generator(64, 1).eval())
+        restore = NetworkRestorer(Generator(64, 1).eval())
     """
     assert "takes more memory than is free" in fault_without_memory(code)
 

@@ -140,7 +140,7 @@ def test_a_picture_too_large_for_memory_is_refused_before(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_run, "free_memory", lambda: 1 << 20)
-    with pytest.raises(UserError, match=r"100x90 takes .* --detail carried"):
+    with pytest.raises(UserError, match=r"100x90 takes .* --detail guided"):
         open_onnx(small, "cpu")(random_pixels(90, 100))
 
 
