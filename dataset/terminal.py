@@ -16,6 +16,7 @@ from typing import Any
 from dataset.gate import CONTROLS, plain
 
 INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
+ProgressCallback = Callable[[int, int], None]  # called with (done, total)
 
 
 class OutputGone(OSError):

@@ -32,11 +32,12 @@ from numpy.typing import NDArray
 
 from capture.screens.virtual_display import temporary_environment, virtual_display
 from dataset.labelling.clipping import clipped_mask
-from dataset.labelling.labels import LabelRow, label_captures, read_labels
+from dataset.labelling.labels import label_captures, read_labels
+from dataset.labelling.rules import LabelRow
 from dataset.options import LabelOptions
 from dataset.pictures.images import Image, read_image, write_png
 from dataset.sessions.manifest import read_frames
-from dataset.splitting.report import contact_sheet
+from dataset.splitting.sheets import contact_sheet
 
 CLI = [sys.executable, str(Path(__file__).resolve().parents[2] / "cli.py")]
 TITLE = "unclip game"

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from dataset.labelling.clipping import measure_clipping
-from dataset.labelling.labels import LabelRow, label_captures, read_labels, write_labels
+from dataset.labelling.labels import label_captures, read_labels, write_labels
+from dataset.labelling.rules import LabelRow
 from dataset.options import LabelOptions
 from dataset.pictures.images import Image, write_png
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session

@@ -17,9 +17,8 @@ from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.gate import CONTROLS, LONGEST_TEXT, MOST_PICTURE, plain, read_regular
 from dataset.pictures.images import read_image
-from dataset.sessions.manifest import write_session
+from dataset.sessions.manifest import HUD_MASK, write_session
 
-HUD_MASK = "hud_mask.png"  # in the session's folder: white where statistics must not look
 SESSION_FORMAT = 1  # raised when a reader of before would misunderstand
 
 

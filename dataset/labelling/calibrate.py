@@ -11,27 +11,24 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from dataset.errors import UserError
-from dataset.labelling.labels import Progress, label_captures, read_labels
+from dataset.labelling.histogram import BINS, LEAST_SHARE, draw_histogram, histogram
+from dataset.labelling.labels import label_captures, read_labels
 from dataset.labelling.rules import BY_HAND, LabelRow, label_by_thresholds
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
-from dataset.pictures.images import Image, write_png
+from dataset.pictures.images import write_png
+from dataset.terminal import ProgressCallback
 
 PLOT_FILE = "calibration.png"
-LEAST = 1e-4  # shares of the frame under this, and 0, stand in the first bin
-BINS = 48  # of log10(share), from LEAST to 1
 VALLEY_DEPTHS = (0.1, 0.25, 0.6)  # of the lower peak beside it; the deepest that exists counts
 VALLEY_SIDE = 0.05  # of all frames, that must lie on either side of a valley
 WANTED_PRECISION = 0.95  # of X and of Y, among the frames labelled by hand
 FEWEST_BY_HAND = 5  # of X and of Y, for a calibration by hand labels
-SIZE, MARGIN = (960, 480), (70, 90)  # of the plot: width, height; left/right, top/bottom
-COLOURS = {"X": (60, 160, 80), "Y": (230, 130, 30), "": (150, 160, 170)}  # RGB
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,9 @@ def _words(score: Score) -> str:
     return f"precision {precision}, recall {score.recall:.1%}"
 
 
-def calibrate_captures(options: LabelOptions, on_progress: Progress | None = None) -> Calibration:
+def calibrate_captures(
+    options: LabelOptions, on_progress: ProgressCallback | None = None
+) -> Calibration:
     """Label as `label_captures` does, then propose thresholds and draw the histogram.
 
     With hand labels enough, by `thresholds_by_hand`; else by `widest_valley`.
@@ -105,7 +104,7 @@ def calibrate_captures(options: LabelOptions, on_progress: Progress | None = Non
     path = Path(options.source) / PLOT_FILE
     with suppress(OSError):  # of a process that was killed
         remove_parts(path.parent, f"{PLOT_FILE}.")
-    write_png(path, draw_histogram(rows, *found))
+    write_png(path, draw_histogram(_layers(rows), dict(zip("XY", found, strict=True))))
     return Calibration(
         *found,
         rule,
@@ -122,25 +121,9 @@ def _share(row: LabelRow) -> float:
     return row.clipped_fraction
 
 
-def _bin(share: float) -> int:
-    """Which bin of log10(share) a share of 0..1 falls in."""
-    return min(BINS - 1, int(BINS * (1 - math.log10(max(share, LEAST)) / math.log10(LEAST))))
-
-
 def _edge(number: int) -> float:
     """The lower edge of a bin, to three digits."""
-    return float(f"{LEAST ** (1 - number / BINS):.3g}")
-
-
-def histogram(shares: Sequence[float]) -> NDArray[np.int64]:
-    """Frames in each of the bins of log10(share); shares under 0.0001 stand in the first.
-
-    Examples
-    --------
-    >>> np.flatnonzero(histogram([0, 0.01, 1]))
-    array([ 0, 24, 47])
-    """
-    return np.bincount([_bin(share) for share in shares], minlength=BINS)
+    return float(f"{LEAST_SHARE ** (1 - number / BINS):.3g}")
 
 
 def kernel_density(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -272,67 +255,10 @@ def score(hand: Sequence[LabelRow], options: LabelOptions) -> dict[str, Score]:
     return found
 
 
-def draw_histogram(rows: Sequence[LabelRow], x_fraction: float, y_fraction: float) -> Image:
-    """Frames over clipped share (logarithmic), stacked by hand label, and the two thresholds.
-
-    Returns
-    -------
-    uint8 array, (480, 960, 3)
-        RGB.
-    """
-    picture = np.full((SIZE[1], SIZE[0], 3), 255, np.uint8)
-    layers = {
-        name: histogram([_share(row) for row in rows if _hand(row) == name]) for name in COLOURS
-    }
-    _draw_bars(picture, layers)
-    base = SIZE[1] - MARGIN[1]
-    for share, text in zip(
-        (1e-4, 1e-3, 1e-2, 0.1, 1), ("<0.01%", "0.1%", "1%", "10%", "100%"), strict=True
-    ):
-        cv2.line(picture, (_column(share), base), (_column(share), base + 6), (60, 60, 60), 1)
-        _write_text(picture, text, _column(share) - 22, base + 24)
-    _write_text(picture, "clipped pixels of the frame", MARGIN[0], SIZE[1] - 30)
-    for at, (name, share) in enumerate((("X", x_fraction), ("Y", y_fraction))):
-        column = _column(share)
-        cv2.line(picture, (column, 40), (column, base), COLOURS[name], 2)
-        sign = "<=" if name == "X" else ">="
-        _write_text(picture, f"{name} {sign} {share:.3g}", min(column + 4, 830), 52 + 18 * at)
-    for at, (name, text) in enumerate((("X", "X by hand"), ("Y", "Y by hand"), ("", "others"))):
-        left = 420 + 170 * at
-        cv2.rectangle(picture, (left, SIZE[1] - 42), (left + 14, SIZE[1] - 28), COLOURS[name], -1)
-        _write_text(picture, f"{text}: {int(layers[name].sum())}", left + 20, SIZE[1] - 30)
-    return picture
-
-
-def _hand(row: LabelRow) -> str:
-    return row.label if row.source in BY_HAND and row.label in ("X", "Y") else ""
-
-
-def _column(share: float) -> int:
-    """Where a share stands on the plot, pixels from the left."""
-    place = 1 - math.log10(max(share, LEAST)) / math.log10(LEAST)
-    return MARGIN[0] + round(place * (SIZE[0] - 2 * MARGIN[0]))
-
-
-def _draw_bars(picture: Image, layers: dict[str, NDArray[np.int64]]) -> None:
-    """Stacked bars; heights are square roots, so that few frames beside many can be seen."""
-    base, room = SIZE[1] - MARGIN[1], SIZE[1] - MARGIN[1] - 70
-    top = max(int(sum(layers.values(), np.zeros(BINS, np.int64)).max()), 1)
-    width = (SIZE[0] - 2 * MARGIN[0]) / BINS
-    for number in range(BINS):
-        below = 0
-        for name, counts in layers.items():
-            low, below = below, below + int(counts[number])
-            feet = [base - round(room * math.sqrt(each / top)) for each in (low, below)]
-            left = MARGIN[0] + round(number * width)
-            right = MARGIN[0] + round((number + 1) * width) - 2
-            if feet[0] > feet[1]:
-                cv2.rectangle(picture, (left, feet[0]), (right, feet[1]), COLOURS[name], -1)
-    cv2.line(picture, (MARGIN[0], base), (SIZE[0] - MARGIN[0], base), (60, 60, 60), 1)
-    _write_text(picture, f"frames (square root); highest bar: {top}", MARGIN[0], 26)
-
-
-def _write_text(picture: Image, text: str, left: int, bottom: int) -> None:
-    cv2.putText(
-        picture, text, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA
-    )
+def _layers(rows: Sequence[LabelRow]) -> dict[str, list[float]]:
+    """Clipped shares by what a person said of the frame."""
+    layers: dict[str, list[float]] = {"X by hand": [], "Y by hand": [], "others": []}
+    for row in rows:
+        by_hand = row.source in BY_HAND and row.label in ("X", "Y")
+        layers[f"{row.label} by hand" if by_hand else "others"].append(_share(row))
+    return layers

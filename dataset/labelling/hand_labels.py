@@ -15,10 +15,10 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.gate import Name
 from dataset.labelling.rules import LABELS, LabelRow
+from dataset.sessions.manifest import FrameKey
 
 REVIEW_JOURNAL = "review.jsonl"
 
-FrameKey = tuple[str, str]  # session, file
 Hand = dict[FrameKey, str | None]  # the label of a frame; None: it was taken back
 
 

@@ -1,8 +1,8 @@
-"""From clipping statistics and hand labels to X, Y, unsure or drop: ``captures/labels.csv``.
+"""Labels every frame X, Y, unsure or drop, and keeps the labels: ``captures/labels.csv``.
 
-A frame is measured once and its statistics are kept (``statistics.py``), so thresholds change
-without reading a pixel again. A label set by hand is never overruled (``judging.py``), nor one
-that stands only in the review's journal yet (``review_journal.py``). Nothing here moves a frame.
+Each frame is measured once and its statistics are kept (`statistics`), so changing a threshold
+reads no pixel again. `rules` decides a label; a label set by hand is never overruled, even if it
+is only in the review's journal yet (`hand_labels`). No frame is moved.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,19 +21,15 @@ from dataset.files import write_whole
 from dataset.labelling.hand_labels import apply_hand_labels, read_journal
 from dataset.labelling.rules import (
     BY_HAND,
-    DUPLICATE,
     LABEL_SOURCES,
     LABELS,
     UNREADABLE,
     LabelRow,
     fault_of,
-    label_by_thresholds,
     label_frame,
     method_name,
-    options_used,
 )
 from dataset.labelling.statistics import (
-    HUD_MASK,
     MISSING,
     Found,
     StatisticsStore,
@@ -45,26 +41,8 @@ from dataset.labelling.statistics import (
 from dataset.locks import hold_lock
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
-from dataset.sessions.manifest import Frame, files_exist, find_sessions, read_frames
-
-__all__ = [
-    "BY_HAND",
-    "DUPLICATE",
-    "LABELS",
-    "LABELS_FILE",
-    "UNREADABLE",
-    "LabelRow",
-    "LabelSummary",
-    "Progress",
-    "hold_table",
-    "label_by_thresholds",
-    "label_captures",
-    "method_name",
-    "options_used",
-    "read_labels",
-    "session_name",
-    "write_labels",
-]
+from dataset.sessions.manifest import HUD_MASK, Frame, files_exist, find_sessions, read_frames
+from dataset.terminal import ProgressCallback
 
 LABELS_FILE = "labels.csv"
 TABLE_LOCK = ".labels.lock"
@@ -72,8 +50,6 @@ LABEL_COLUMNS = tuple(each.name for each in fields(LabelRow))
 TABLE_WAIT_S = (
     60.0  # for somebody else who writes the table, which takes seconds for a million rows
 )
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -108,12 +84,12 @@ def session_name(folder: Path) -> str:
 
 
 def read_labels(captures: str | Path) -> list[LabelRow]:
-    """The rows of ``captures/labels.csv``; an empty list when there is no such file.
+    """The rows of ``captures/labels.csv``; an empty list if there is no such file.
 
     Raises
     ------
     UserError
-        The file is there and is not ours, or was damaged by hand.
+        The file is not ours or is damaged; the message names the line.
     """
     path = Path(captures) / LABELS_FILE
     rows: list[LabelRow] = []
@@ -207,7 +183,9 @@ class _Item:
         return self.session, self.frame.file
 
 
-def label_captures(options: LabelOptions, on_progress: Progress | None = None) -> LabelSummary:
+def label_captures(
+    options: LabelOptions, on_progress: ProgressCallback | None = None
+) -> LabelSummary:
     """Label every frame of every session and write ``labels.csv``.
 
     Labels set by hand come first (in the review's journal, in the table, in the manifest), the

@@ -16,7 +16,7 @@ from dataset import gate
 from dataset.gate import Text
 from dataset.labelling.clipping import CLIPPING_METHODS, ClippingStatistics
 from dataset.options import LabelOptions
-from dataset.sessions.manifest import Frame
+from dataset.sessions.manifest import Frame, FrameKey
 
 LABELS = ("X", "Y", "unsure", "drop")
 LABEL_SOURCES = ("key", "light", "clipping", "review")  # who decided
@@ -25,7 +25,7 @@ DUPLICATE = "duplicate"  # in the method column: the manifest says it repeats an
 UNREADABLE = "unreadable"  # in the method column: the file is missing, broken or of another kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelRow:
     """One line of ``labels.csv``. The statistics are None where nothing was measured."""
 
@@ -40,7 +40,7 @@ class LabelRow:
     threshold: str = ""  # the thresholds that decided; empty for a hand label
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> FrameKey:
         return self.session, self.file
 
     @property

@@ -35,9 +35,9 @@ from dataset.paths import inside
 from dataset.pictures.images import decode, decode_unchanged, read_image
 from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge, check_picture
 from dataset.pictures.png import SIGNATURE
+from dataset.sessions.manifest import HUD_MASK, FrameKey
 
 STATISTICS_FILE = "statistics.csv"
-HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
 STATISTICS_COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
 # Why a frame has no statistics.
 MISSING = "missing"  # no regular file of its session
@@ -45,7 +45,6 @@ HUGE, BROKEN = "huge", "broken"
 BLOCK = 16  # frames that a thread, or a worker of a cluster, measures in one go
 FLUSH_S = 0.2  # seconds between two flushes: one for each frame costs a fiftieth of the whole
 
-FrameKey = tuple[str, str]  # session, file
 Found = ClippingStatistics | str  # a measurement, or why there is none
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,6 +33,7 @@ from dataset.locks import hold_folder
 from dataset.parts import PART_NAME, remove_parts
 from dataset.paths import check_path
 from dataset.pictures.formats import PICTURES
+from dataset.terminal import ProgressCallback
 
 CROISSANT_FILE, METADATA_FILE = "croissant.json", "metadata.csv"
 REPORT = ("leaks.png", "clipped.png", "sheet_X.png", "sheet_Y.png")  # in report/
@@ -94,7 +95,7 @@ def write_data_set(
     record: dict[str, Any],
     texts: Mapping[str, str | bytes],
     link: str,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: ProgressCallback | None = None,
     folders: Sequence[str] = DOMAIN_FOLDERS,
 ) -> int:
     """Replace an earlier split of ours by this one; `hold_out` is held meanwhile.

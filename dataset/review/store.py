@@ -22,7 +22,7 @@ from typing import Any
 
 from dataset.errors import UserError
 from dataset.files import WholeLines
-from dataset.labelling.hand_labels import REVIEW_JOURNAL, FrameKey, label_by_hand, read_journal
+from dataset.labelling.hand_labels import REVIEW_JOURNAL, label_by_hand, read_journal
 from dataset.labelling.labels import (
     LABELS_FILE,
     hold_table,
@@ -34,7 +34,14 @@ from dataset.labelling.labels import (
 from dataset.labelling.rules import LABELS, LabelRow, label_frame, options_used
 from dataset.locks import hold_lock
 from dataset.options import LabelOptions
-from dataset.sessions.manifest import Frame, cut_tail, files_exist, find_sessions, read_frames
+from dataset.sessions.manifest import (
+    Frame,
+    FrameKey,
+    cut_tail,
+    files_exist,
+    find_sessions,
+    read_frames,
+)
 
 LOCK = ".review.lock"
 

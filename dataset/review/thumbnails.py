@@ -17,11 +17,11 @@ import numpy as np
 from dataset import gate
 from dataset.errors import UserError
 from dataset.labelling.clipping import Mask, clipped_mask
-from dataset.labelling.statistics import HUD_MASK
 from dataset.options import LabelOptions
 from dataset.paths import inside
 from dataset.pictures.images import Image, decode, read_image, resize_area
 from dataset.pictures.png import SIGNATURE, encode_png
+from dataset.sessions.manifest import HUD_MASK
 
 CLIPPED = (255, 0, 200)  # RGB of what is clipped: no sky, sun or aircraft looks like it
 JPEG_START = b"\xff\xd8\xff"

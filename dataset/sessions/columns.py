@@ -1,14 +1,14 @@
-"""Manifests as columns: one array for each field of all frames. Reads lines, never a pixel.
+"""Manifests as columns: one array per field over all frames. Reads no pixels.
 
-A million frames as objects take gigabytes and minutes; as columns they take some hundred bytes
-each. Lines are parsed in blocks; a manifest that is damaged is read again by `manifest`, which
-says where.
+A million frames as objects take gigabytes and minutes; as columns, about a hundred bytes each.
+Lines are parsed in blocks; a damaged manifest is read again by `manifest`, which names the line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +30,8 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Member:
-    """What grouping needs to know of one frame."""
-
-    session: str
-    index: int  # running number in the session
-    time_ns: int  # monotonic within the session
-    viewpoint: str | None = None
-    timed: bool = True  # False: imported screenshots, whose times are those of a copy
-    sha256: str | None = None
-    phash: str | None = None  # hexadecimal
-
-
-@dataclass(frozen=True)
 class Columns:
-    """What grouping needs to know of many frames: arrays of shape (N,), in any order."""
+    """What grouping needs to know of the frames: arrays of shape (N,), in any order."""
 
     session: Ints  # number of the session, in order of names
     index: Ints  # running number in the session
@@ -63,9 +50,9 @@ class Columns:
 
     @property
     def has_informative_hash(self) -> Bools:
-        """Where the perceptual hash says something.
+        """Frames whose perceptual hash can tell scenes apart.
 
-        A flat picture has hardly a bit set, or nearly all: that says nothing of what it shows.
+        A flat picture has nearly all bits equal, whatever it shows.
         """
         bits = np.bitwise_count(self.phash)
         return np.asarray((bits > 4) & (bits < 60))
@@ -91,31 +78,8 @@ class SessionColumns:
         return SessionColumns(file, *(each[chosen] for each in arrays))
 
 
-def columns_of(members: Sequence[Member]) -> Columns:
-    """Columns of frames that are objects."""
-    names = {name: at for at, name in enumerate(sorted({each.session for each in members}))}
-    scenes: dict[tuple[str, str], int] = {}
-    return Columns(
-        np.array([names[each.session] for each in members], np.int64),
-        np.array([each.index for each in members], np.int64),
-        np.array([each.time_ns for each in members], np.int64),
-        np.array(
-            [
-                NO_VIEWPOINT
-                if each.viewpoint is None
-                else scenes.setdefault((each.session, each.viewpoint), len(scenes))
-                for each in members
-            ],
-            np.int64,
-        ),
-        np.array([each.timed for each in members], np.bool_),
-        _fingerprints([each.sha256 for each in members]),
-        _hashes([each.phash for each in members]),
-    )
-
-
 class _Line(msgspec.Struct, gc=False):
-    """What grouping needs of a line of a manifest; checked as `manifest.Frame` is."""
+    """The fields of a manifest's line that grouping needs, checked like those of `Frame`."""
 
     index: Count
     file: Name
@@ -152,10 +116,9 @@ def read_columns(session: Path) -> SessionColumns:
 
 
 def _read_slowly(session: Path) -> SessionColumns:
-    """Frame by frame, for the error that says which line is damaged."""
-    names = [each for each in _Line.__struct_fields__]
-    frames = (_Line(*(getattr(each, name) for name in names)) for each in read_frames(session))
-    return _collect(iter([list(frames)]))
+    """Frame by frame, for the error that names the damaged line."""
+    fields_of = attrgetter(*_Line.__struct_fields__)
+    return _collect([[_Line(*fields_of(each)) for each in read_frames(session)]])
 
 
 def _refuse_repeats(session: Path, found: SessionColumns) -> None:
@@ -192,8 +155,8 @@ def _is_whole(line: bytes) -> bool:
         return False
 
 
-def _collect(blocks: Iterator[list[_Line]]) -> SessionColumns:
-    """Blocks of parsed lines -> columns. The strings of a block die with it."""
+def _collect(blocks: Iterable[list[_Line]]) -> SessionColumns:
+    """Blocks of parsed lines -> columns; a block's strings are freed with it."""
     file: list[str] = []
     scenes: dict[str | None, int] = {None: NO_VIEWPOINT}
     parts: list[tuple[NDArray[Any], ...]] = [_arrays([], scenes)]
@@ -211,12 +174,12 @@ def _arrays(block: list[_Line], scenes: dict[str | None, int]) -> tuple[NDArray[
         np.array([each.monotonic_ns for each in block], np.int64),
         np.array([scenes.setdefault(each.viewpoint, len(scenes) - 1) for each in block], np.int64),
         np.array(["reference" in (each.light or "").lower() for each in block], np.bool_),
-        _fingerprints([each.sha256 for each in block]),
+        _digests([each.sha256 for each in block]),
         _hashes([each.phash for each in block]),
     )
 
 
-def _fingerprints(values: Sequence[str | None]) -> NDArray[np.bytes_]:
+def _digests(values: Sequence[str | None]) -> NDArray[np.bytes_]:
     """(N,) S64; empty where there is none."""
     return np.array([(each or "").encode() for each in values], "S64")
 

@@ -1,10 +1,11 @@
-"""Which pictures and recordings an import takes. Opens none of them."""
+"""Finds the pictures and recordings that an import takes. Opens none of them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from natsort import natsorted, ns
 
 from dataset.errors import UserError
 from dataset.pictures.formats import PICTURES, VIDEOS, is_readable
@@ -13,7 +14,7 @@ from dataset.pictures.formats import PICTURES, VIDEOS, is_readable
 def find_importable(paths: Sequence[Path], out: Path) -> list[Path]:
     """Pictures and recordings under the paths, in natural order, each once.
 
-    What lies in ``out`` is left out: it has been recorded already.
+    Files in ``out`` are skipped: they belong to sessions already.
 
     Raises
     ------
@@ -26,7 +27,7 @@ def find_importable(paths: Sequence[Path], out: Path) -> list[Path]:
             raise UserError(
                 f"No such file or folder: {path}. Name pictures, recordings or a folder of them."
             )
-        for each in sorted(_files(path, out.resolve()), key=_natural):
+        for each in natsorted(_files(path, out.resolve()), alg=ns.PATH | ns.IGNORECASE):
             found.setdefault(each.resolve(), each)
     if not found:
         names = ", ".join(str(path) for path in paths)
@@ -44,14 +45,3 @@ def _files(path: Path, out: Path) -> Iterator[Path]:
             continue
         if each.is_file() and out not in each.resolve().parents:
             yield each
-
-
-def _natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:
-    """Sort key in which numbers count by value."""
-    return tuple(
-        tuple(
-            (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
-            for part in re.split(r"(\d+)", name)
-        )
-        for name in path.parts
-    )

@@ -32,12 +32,11 @@ from dataset.pictures.video_decoding import NS, Recording, describe
 from dataset.sessions.conversion import frame_of, import_picture
 from dataset.sessions.finding import find_importable
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
+from dataset.terminal import ProgressCallback
 
 TIMES_OF_RECORDING = "recording"  # in session.json: the times are those of the pictures
 NOT_IN_NAMES = r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]'
 NOTE = "An import that did not end. It is removed by the next one."
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class _Taken:
 class _Progress:
     """Counts frames over several sources."""
 
-    def __init__(self, report: Progress | None, total: int) -> None:
+    def __init__(self, report: ProgressCallback | None, total: int) -> None:
         self._report, self._total, self._before = report, total, 0
 
     def at(self, done: int) -> None:
@@ -95,7 +94,7 @@ def import_files(
     label: str | None = None,
     size: tuple[int, int] | None = None,
     fps: float = 5.0,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> ImportSummary:
     """Make sessions under ``out`` from pictures, recordings and folders of them.
 

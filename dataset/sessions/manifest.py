@@ -27,9 +27,11 @@ from dataset.paths import check_path, regular_names
 FRAMES_FILE = "frames.jsonl"
 AMENDMENTS_FILE = "amendments.jsonl"
 SESSION_FILE = "session.json"
+HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
 SPOOL = "spool"  # folder of a session whose frames are still to become PNG
 SPOOL_JOURNAL = "journal.jsonl"  # in it: a line for each of them
 
+FrameKey = tuple[str, str]  # session, file
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{0,64}$")]
 Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{0,16}$")]
 

@@ -5,8 +5,9 @@ Looks whether files are there, a folder at a time; opens none of them.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,13 @@ from numpy.typing import NDArray
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.labelling.labels import (
-    LABELS_FILE,
-    Progress,
-    label_captures,
-    read_labels,
-    session_name,
-)
+from dataset.labelling.labels import LABELS_FILE, label_captures, read_labels, session_name
 from dataset.labelling.rules import LABEL_SOURCES, LABELS, UNREADABLE, options_used
 from dataset.options import SplitOptions
 from dataset.sessions.columns import Bools, Columns, Ints, SessionColumns, read_columns
 from dataset.sessions.manifest import files_exist, find_sessions, read_session
 from dataset.splitting.near_hashes import near_pairs, starts_of_runs
+from dataset.terminal import ProgressCallback
 
 X, Y, UNSURE, DROP = range(4)  # positions in LABELS
 REPEATED = "repeated in another place"
@@ -89,7 +85,7 @@ class Table:
 
 def gather_frames(
     options: SplitOptions,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
     check_files: bool = True,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> tuple[Table, dict[str, int]]:
@@ -133,77 +129,54 @@ def gather_frames(
 
 
 def read_label_columns(captures: Path) -> Labels:
-    """``captures/labels.csv`` as columns; no rows when there is no such file.
+    """``captures/labels.csv`` as columns; no rows if there is no such file.
 
     Raises
     ------
     UserError
-        As of `labels.read_labels`.
+        As for `labels.read_labels`.
     """
+    names = ("session", "file", "label", "source", "method", "p99", "clipped_fraction")
     try:
-        return _parse(captures / LABELS_FILE)
+        return _parse(gate.read_table(captures / LABELS_FILE, names))
     except FileNotFoundError:
-        return _no_labels()
+        return _parse(())
     except (OSError, ValueError, KeyError) as error:
         read_labels(captures)  # says which line is damaged
         raise UserError(f"{captures / LABELS_FILE} cannot be read ({error}).") from error
 
 
-def _no_labels() -> Labels:
-    nothing = np.zeros(0, np.int8)
-    numbers = np.zeros(0, np.float32)
-    return Labels({}, nothing, nothing, nothing.astype(np.bool_), numbers, numbers)
-
-
-def _parse(path: Path) -> Labels:
+def _parse(table: Iterable[tuple[int, tuple[str, ...]]]) -> Labels:
     rows: dict[str, dict[str, int]] = {}
     label, source, unreadable = bytearray(), bytearray(), bytearray()
-    p99, fraction = _Numbers(255), _Numbers(1)
-    code = {name: at for at, name in enumerate(LABELS)}
-    decided = {name: at for at, name in enumerate(LABEL_SOURCES)}
-    names = ("session", "file", "label", "source", "method", "p99", "clipped_fraction")
-    for _, (session, file, word, by, method, level, share) in gate.read_table(path, names):
-        inside = rows.get(session)
-        if inside is None:
-            inside = rows[session] = {}
-        inside[file] = len(label)
-        label.append(code[word])
-        source.append(decided[by])
+    p99, fraction, blank = array("f"), array("f"), [0, 0]
+    label_codes = {name: at for at, name in enumerate(LABELS)}
+    source_codes = {name: at for at, name in enumerate(LABEL_SOURCES)}
+    for _, (session, file, word, by, method, level, share) in table:
+        rows.setdefault(session, {})[file] = len(label)
+        label.append(label_codes[word])
+        source.append(source_codes[by])
         unreadable.append(method == UNREADABLE)
-        p99.append(level)
-        fraction.append(share)
+        p99.append(float(level or "nan"))
+        fraction.append(float(share or "nan"))
+        blank[0] += not level
+        blank[1] += not share
     return Labels(
         rows,
         np.frombuffer(label, np.int8),
         np.frombuffer(source, np.int8),
         np.frombuffer(unreadable, np.bool_),
-        p99.array(),
-        fraction.array(),
+        _checked(p99, 255, blank[0]),
+        _checked(fraction, 1, blank[1]),
     )
 
 
-class _Numbers:
-    """Numbers from text, an empty one being NaN, packed a block at a time."""
-
-    def __init__(self, most: float) -> None:
-        self._most = most
-        self._texts: list[str] = []
-        self._parts: list[NDArray[np.float32]] = []
-
-    def append(self, text: str) -> None:
-        self._texts.append(text)
-        if len(self._texts) == 65536:
-            self.array()
-
-    def array(self) -> NDArray[np.float32]:
-        """All of them so far; ``ValueError`` for one that is under 0 or over the most."""
-        part = np.array([float(each or "nan") for each in self._texts], np.float32)
-        fits = int(((part >= 0) & (part <= self._most)).sum())
-        if fits + self._texts.count("") < len(part):
-            raise ValueError(f"a number is not between 0 and {self._most:g}")
-        self._parts.append(part)
-        self._texts.clear()
-        return np.concatenate(self._parts)
+def _checked(numbers: array[float], most: float, blank: int) -> NDArray[np.float32]:
+    """An array of numbers from 0 to the most, of which so many are NaN; else ``ValueError``."""
+    values = np.frombuffer(numbers, np.float32)
+    if int(((values >= 0) & (values <= most)).sum()) + blank < len(values):
+        raise ValueError(f"a number is not between 0 and {most:g}")
+    return values
 
 
 def _cover(labels: Labels, names: list[str], sessions: list[SessionColumns]) -> bool:

@@ -11,15 +11,46 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from dataset.errors import UserError
-from dataset.pictures.images import Image, read_image
-from dataset.splitting.report import contact_sheet
+from dataset.labelling.histogram import draw_histogram
+from dataset.pictures.images import Image, read_image, resize_area
 
 CELL_SIZE = (160, 120)  # of a contact sheet, width and height in pixels
 PAIR = (240, 180)  # of a picture in the leak report
 LINE = 22  # height of a line of text, pixels
-COLOURS = ((52, 110, 190), (235, 140, 30))  # of X and Y
-LEAST = 1e-4  # clipped shares are drawn on a logarithmic axis from here to 1
-BINS = 32
+
+
+def contact_sheet(images: Sequence[Image], columns: int, cell: tuple[int, int]) -> Image:
+    """Put pictures side by side, row by row, each shrunk into a cell of its own.
+
+    Parameters
+    ----------
+    images : sequence of uint8 arrays, (H, W, 3)
+        RGB, of any sizes.
+    columns : int
+        Cells in a row, 1 at least.
+    cell : tuple of int
+        Width and height of a cell in pixels. A picture of another shape is centred on black.
+
+    Returns
+    -------
+    uint8 array, (rows * height, columns * width, 3)
+        RGB. One black row if there is no picture.
+
+    Examples
+    --------
+    >>> contact_sheet([np.full((4, 4, 3), 9, np.uint8)] * 3, columns=2, cell=(2, 2)).shape
+    (4, 4, 3)
+    """
+    width, height = cell
+    rows = max(-(-len(images) // columns), 1)
+    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
+    for place, image in enumerate(images):
+        scale = min(width / image.shape[1], height / image.shape[0])
+        size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+        left = place % columns * width + (width - size[0]) // 2
+        top = place // columns * height + (height - size[1]) // 2
+        sheet[top : top + size[1], left : left + size[0]] = resize_area(image, size)
+    return sheet
 
 
 def sheet_of(paths: Sequence[Path], columns: int = 8) -> Image:
@@ -56,40 +87,19 @@ def leak_sheet(pairs: Sequence[tuple[Path, Path, str]]) -> Image:
 
 
 def clipped_histogram(fraction: NDArray[np.float32], domain: NDArray[np.int64]) -> Image:
-    """Histogram of the clipped share of frames for X and Y, on a logarithmic axis.
+    """Histogram of the clipped shares of X and Y.
 
     Parameters
     ----------
     fraction : float array, (N,)
-        0..1; NaN where nothing was measured, which is left out.
+        0..1; NaN, where nothing was measured, is left out.
     domain : int array, (N,)
         0 for X, 1 for Y.
     """
-    edges = np.linspace(np.log10(LEAST), 0, BINS + 1)
-    places = np.log10(np.clip(fraction, LEAST, 1))
-    counts = [np.histogram(places[(domain == at) & ~np.isnan(fraction)], edges)[0] for at in (0, 1)]
-    image = Pillow.new("RGB", (720, 360), "white")
-    draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(14)
-    left, top, width, height = 60, 40, 640, 260
-    most = max(int(max(each.max() for each in counts)), 1)
-    for at, each in enumerate(counts):
-        draw.text(
-            (left + at * 160, 10), f"{'XY'[at]}: {each.sum():,} frames", COLOURS[at], font=font
-        )
-        for place, count in enumerate(each.tolist()):
-            x = left + place * width / BINS + at * width / BINS / 2
-            y = top + height * (1 - count / most)
-            if count:
-                draw.rectangle((x, y, x + width / BINS / 2 - 1, top + height), COLOURS[at])
-    draw.line((left, top + height, left + width, top + height), "black")
-    draw.text((4, top), f"{most:,}", "black", font=font)
-    for power in range(round(np.log10(LEAST)), 1):
-        x = left + width * (1 - power / np.log10(LEAST))
-        text = f"<={10.0**power:g}" if 10.0**power <= LEAST else f"{10.0**power:g}"
-        draw.text((x, top + height + 6), text, "black", font=font, anchor="ma")
-    draw.text((left, 335), "clipped share of the frame", "black", font=font)
-    return np.asarray(image, np.uint8)
+    measured = ~np.isnan(fraction)
+    return draw_histogram(
+        {name: fraction[measured & (domain == at)] for at, name in enumerate("XY")}
+    )
 
 
 def _read(path: Path) -> Image:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import UserError
-from dataset.labelling.labels import Progress
 from dataset.layout import folders as layout
 from dataset.layout.links import WAYS
 from dataset.layout.pairs import PAIRS_FILE, pairs_csv
@@ -33,6 +32,7 @@ from dataset.splitting.plan import Plan, Pool, SideCounts, plan_largest, plan_sp
 from dataset.splitting.report import data_card, table1
 from dataset.splitting.sheets import clipped_histogram, leak_sheet, sheet_of
 from dataset.splitting.split_json import metadata_csv, name_files, record_split
+from dataset.terminal import ProgressCallback
 
 SIDES = ("training X", "training Y", "test X", "test Y")
 RECORD_MORE = "Record more with `cli capture --hotkey`"
@@ -113,7 +113,9 @@ class Planned:
         )
 
 
-def split_captures(options: SplitOptions, on_progress: Progress | None = None) -> SplitSummary:
+def split_captures(
+    options: SplitOptions, on_progress: ProgressCallback | None = None
+) -> SplitSummary:
     """Divide labelled frames between training and test, with exact counts and whole groups.
 
     Frames that nobody has labelled yet are labelled first. The same frames, labels and seed give
@@ -136,7 +138,9 @@ def split_captures(options: SplitOptions, on_progress: Progress | None = None) -
         return _write(plan_captures(options, on_progress), options, on_progress)
 
 
-def _write(planned: Planned, options: SplitOptions, on_progress: Progress | None) -> SplitSummary:
+def _write(
+    planned: Planned, options: SplitOptions, on_progress: ProgressCallback | None
+) -> SplitSummary:
     """Carry a plan out."""
     table, plan, used = planned.table, planned.plan, planned.options
     folders = LAYOUTS[options.layout]
@@ -154,7 +158,7 @@ def _write(planned: Planned, options: SplitOptions, on_progress: Progress | None
 
 def plan_captures(
     options: SplitOptions,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
     check_files: bool = True,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Planned:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from natsort import natsort_keygen, ns
 
 from dataset.errors import UserError
 from dataset.gate import MOST_TABLE, open_regular
@@ -33,6 +34,8 @@ COMPARED = "_compared"  # after the stem of a result, where it stands beside its
 LONGEST_RESULT_NAME = (
     LONGEST_PART - len(".") - len(".4194304.part")
 )  # it is written under a longer one
+
+natural_key = natsort_keygen(alg=ns.PATH | ns.IGNORECASE)  # numbers count by value
 
 
 @dataclass(frozen=True)
@@ -118,18 +121,6 @@ def output_path(
     if several and out.suffix.lower() in PICTURES + VIDEOS and not os.path.isdir(out):
         raise UserError(f"-o {out} is a file, and there are several inputs. Name a folder.")
     return out / below / name
-
-
-def natural_key(path: Path) -> list[list[str | int]]:
-    """For sorting as people do.
-
-    Examples
-    --------
-    >>> [path.name for path in sorted([Path("a10"), Path("a9"), Path("A1")], key=natural_key)]
-    ['A1', 'a9', 'a10']
-    """
-    parts = (re.split(r"(\d+)", part.casefold()) for part in path.parts)
-    return [[int(bit) if at % 2 else bit for at, bit in enumerate(bits)] for bits in parts]
 
 
 def _find(path: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:

@@ -39,11 +39,11 @@ from dataset.gate import (
 from dataset.layout.readers import CACHE_FOLDER, find_frames
 from dataset.locks import hold_lock
 from dataset.pictures.images import Image, decode, resize_area
+from dataset.terminal import ProgressCallback
 
 FORMAT = 2  # of the two files; another number makes older ones stale
 FOR_EVER = -1.0  # seconds to wait for another process that decodes the same
 
-Progress = Callable[[int, int], None]
 Decoded = tuple[Image, str]  # RGB uint8 (H, W, 3), and the SHA-256 of its file
 
 
@@ -59,7 +59,7 @@ def decode_frames(
     paths: Sequence[Path],
     size: int,
     load_size: int,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Iterator[Image]:
     """Decode frames on all cores, in order, a few ahead of who takes them.
 
@@ -88,7 +88,7 @@ def decode_frames(
 
 
 def _decode_all(
-    paths: Sequence[Path], size: int, load_size: int, on_progress: Progress | None = None
+    paths: Sequence[Path], size: int, load_size: int, on_progress: ProgressCallback | None = None
 ) -> Iterator[Decoded]:
     workers, left = os.cpu_count() or 1, iter(paths)
     waiting: deque[Future[Decoded]] = deque()
@@ -124,7 +124,7 @@ def load_frames(
     paths: Sequence[Path],
     size: int,
     load_size: int,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> list[Image]:
     """All frames of ``decode_frames`` in memory: RGB uint8 (H, W, 3)."""
     return list(decode_frames(paths, size, load_size, on_progress))
@@ -157,7 +157,7 @@ def open_frames(
     folder: str,
     size: int,
     load_size: int,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
     spare: Path | None = None,
 ) -> Frames:
     """The frames of a folder, decoded if no earlier run has done so.
@@ -302,7 +302,7 @@ def _write(place: Path, name: str, frames: Iterable[Decoded]) -> None:
 
 
 def _read(
-    place: Path, name: str, paths: Sequence[Path], on_progress: Progress | None = None
+    place: Path, name: str, paths: Sequence[Path], on_progress: ProgressCallback | None = None
 ) -> Frames | None:
     """Map what was written; None where there is nothing, or not the whole of it."""
     file = place / f"{name}.frames"

@@ -17,12 +17,12 @@ import cli
 from dataset.errors import UserError
 from dataset.labelling.calibrate import (
     calibrate_captures,
-    histogram,
     kernel_density,
     score,
     thresholds_by_hand,
     widest_valley,
 )
+from dataset.labelling.histogram import histogram
 from dataset.labelling.labels import label_captures, read_labels, write_labels
 from dataset.labelling.rules import LabelRow
 from dataset.options import LabelOptions

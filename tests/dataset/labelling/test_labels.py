@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 
 from dataset.errors import UserError
 from dataset.labelling.clipping import ClippingStatistics
-from dataset.labelling.labels import (
-    LabelRow,
-    label_by_thresholds,
-    label_captures,
-    options_used,
-    read_labels,
-    write_labels,
-)
+from dataset.labelling.labels import label_captures, read_labels, write_labels
+from dataset.labelling.rules import LabelRow, label_by_thresholds, options_used
 from dataset.options import LabelOptions
 
 ORDER = {"X": 0, "unsure": 1, "Y": 2}

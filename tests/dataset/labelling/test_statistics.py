@@ -18,7 +18,8 @@ from helpers.limited import fault_without_memory
 from helpers.made_sessions import frame, make_session, picture
 
 from dataset.errors import UserError
-from dataset.labelling.labels import label_captures, options_used, read_labels, write_labels
+from dataset.labelling.labels import label_captures, read_labels, write_labels
+from dataset.labelling.rules import options_used
 from dataset.labelling.statistics import STATISTICS_FILE, StatisticsTask, measure_file, why_unfit
 from dataset.options import LabelOptions
 from dataset.pictures.images import write_png
@@ -219,7 +220,7 @@ def test_two_who_measure_at_once_spoil_no_line_of_each_other(tmp_path: Path) -> 
     names = [f"frames/{at:06d}.png" for at in range(4000)]
     code = (
         "import sys\nfrom dataset.labelling.clipping import ClippingStatistics\n"
-        "from dataset import statistics\nstatistics.FLUSH_S = 0.001\n"
+        "from dataset.labelling import statistics\nstatistics.FLUSH_S = 0.001\n"
         "with statistics.StatisticsStore(sys.argv[1], ['m>=250']) as kept:\n"
         "    for at in range(4000):\n"
         "        found = ClippingStatistics(0.123456789, 0.0123456789, 123)\n"

@@ -18,11 +18,17 @@ from dataset.errors import UserError
 from dataset.labelling.hand_labels import REVIEW_JOURNAL, read_journal
 from dataset.labelling.labels import LABELS_FILE, label_captures, read_labels
 from dataset.labelling.rules import options_used
-from dataset.labelling.statistics import HUD_MASK, STATISTICS_FILE
+from dataset.labelling.statistics import STATISTICS_FILE
 from dataset.options import LabelOptions, SplitOptions
 from dataset.review.store import ReviewStore, open_review
 from dataset.sessions.columns import read_columns
-from dataset.sessions.manifest import AMENDMENTS_FILE, FRAMES_FILE, SESSION_FILE, read_frames
+from dataset.sessions.manifest import (
+    AMENDMENTS_FILE,
+    FRAMES_FILE,
+    HUD_MASK,
+    SESSION_FILE,
+    read_frames,
+)
 from dataset.splitting.split import split_captures
 
 HEAD = "session,file,label,source,clipped_fraction,largest_blob,p99,method,threshold\n"

@@ -12,7 +12,7 @@ from helpers.painted import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.recording.pacing import NS, PacingClock
+from capture.recording.pacing import NS_PER_S, PacingClock
 from dataset.errors import UserError
 from dataset.pictures.hashing import phash
 from dataset.sessions.manifest import FRAMES_FILE, Frame, ManifestWriter, read_frames
@@ -74,7 +74,7 @@ rates = st.floats(0.1, 240) | st.sampled_from([1, 5, 24, 30, 29.97, 60, 144])
 
 
 @pytest.mark.slow
-@given(rates, st.integers(0, 10**15), st.lists(st.integers(0, 3 * NS), min_size=1))
+@given(rates, st.integers(0, 10**15), st.lists(st.integers(0, 3 * NS_PER_S), min_size=1))
 def test_served_and_skipped_intervals_are_the_deadlines_passed(
     fps: float, start_ns: int, waits: list[int]
 ) -> None:
@@ -88,8 +88,8 @@ def test_served_and_skipped_intervals_are_the_deadlines_passed(
             served += 1
         assert clock.deadline_ns() > now
     passed = served + skipped
-    assert start_ns + round((passed - 1) * NS / fps) <= now or passed == 0
-    assert start_ns + round(passed * NS / fps) > now
+    assert start_ns + round((passed - 1) * NS_PER_S / fps) <= now or passed == 0
+    assert start_ns + round(passed * NS_PER_S / fps) > now
 
 
 @given(rates, st.integers(0, 10**6))
@@ -98,16 +98,16 @@ def test_a_prompt_caller_never_skips_and_never_drifts(fps: float, late_ns: int) 
     clock.start(0)
     for number in range(50):
         deadline = clock.deadline_ns()
-        assert deadline == round(number * NS / fps)
+        assert deadline == round(number * NS_PER_S / fps)
         assert clock.take(deadline + late_ns) == 0
 
 
-@given(rates, st.integers(0, 100 * NS))
+@given(rates, st.integers(0, 100 * NS_PER_S))
 def test_skipping_gives_up_everything_that_is_due(fps: float, now_ns: int) -> None:
     clock = PacingClock(fps)
     clock.start(0)
     given_up = clock.skip(now_ns)
-    assert clock.deadline_ns() == round(given_up * NS / fps) > now_ns
+    assert clock.deadline_ns() == round(given_up * NS_PER_S / fps) > now_ns
     assert clock.skip(now_ns) == 0
 
 
@@ -116,7 +116,7 @@ def test_no_interval_can_be_taken_before_it_is_due() -> None:
     clock.start(0)
     clock.take(0)
     with pytest.raises(ValueError, match="due"):
-        clock.take(NS // 5 - 1)
+        clock.take(NS_PER_S // 5 - 1)
     with pytest.raises(ValueError, match="over 0"):
         PacingClock(0)
 

@@ -9,12 +9,12 @@ from random import Random
 
 import numpy as np
 import pytest
+from helpers.members import Member, columns_of
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dataset.options import SplitOptions
-from dataset.sessions.columns import Member, columns_of
 from dataset.splitting.groups import Neighbours
 from dataset.splitting.groups import group_frames as group_columns
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from helpers.made_sessions import SECOND, frame, make_session
+from helpers.members import Member, columns_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 import cli
 from dataset.errors import UserError
 from dataset.options import SplitOptions
-from dataset.sessions.columns import Member, columns_of
 from dataset.splitting.groups import group_frames
 from dataset.splitting.near_hashes import near_pairs
 from dataset.splitting.split import split_captures

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.made_sessions import frame, make_session, make_sweep, picture
+from helpers.members import Member, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,11 +23,10 @@ from dataset.layout import folders as layout
 from dataset.layout.folders import check_split_folder
 from dataset.options import LabelOptions, SplitOptions
 from dataset.pictures.images import read_image
-from dataset.sessions.columns import Member, columns_of
 from dataset.sessions.manifest import Frame
 from dataset.splitting.groups import Neighbours
 from dataset.splitting.plan import Pool, plan_largest, plan_split
-from dataset.splitting.report import contact_sheet
+from dataset.splitting.sheets import contact_sheet
 from dataset.splitting.split import split_captures
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
