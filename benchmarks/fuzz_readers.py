@@ -28,7 +28,7 @@ Reader = tuple[Sequence[bytes], ways.Mutate, Callable[[bytes], object]]
 
 
 def _session(folder: Path) -> Path:
-    from made_sessions import make_sweep  # type: ignore[import-not-found]
+    from helpers.made_sessions import make_sweep  # type: ignore[import-not-found]
 
     return Path(make_sweep(folder / "captures", "s", 2, [0, 0.5]))
 
@@ -200,7 +200,7 @@ def split(folder: Path) -> Reader:
 
 
 def _sweep(folder: Path) -> Path:
-    from made_sessions import make_sweep
+    from helpers.made_sessions import make_sweep
 
     make_sweep(folder / "captures", "sweep", 8, [0, 0.5])
     return folder / "captures"
@@ -339,7 +339,7 @@ def onnx(folder: Path) -> Reader:
 
 def _pictures() -> list[bytes]:
     """Good pictures of every kind that can be read, and a few that cannot."""
-    from made_pictures import SRGB, exif, saved, scene, tiff  # type: ignore[import-not-found]
+    from helpers.made_pictures import SRGB, exif, saved, scene, tiff  # type: ignore[import-not-found]
     from PIL import Image
 
     from dataset.pictures import png
@@ -417,7 +417,7 @@ def hud(folder: Path) -> Reader:
 def video(folder: Path) -> Reader:
     """Videos, as import and restoring read them."""
     import av
-    from made_videos import TONE, film  # type: ignore[import-not-found]
+    from helpers.made_videos import TONE, film  # type: ignore[import-not-found]
 
     from dataset.pictures.recordings import Reader as Shots
     from dataset.pictures.video_decoding import describe
@@ -503,7 +503,7 @@ _KEPT: list[Any] = []  # what stays open while a reader is at work
 
 def restore_page(folder: Path) -> Reader:
     """Requests of the page of `cli restore --serve`."""
-    from made_pictures import saved, scene
+    from helpers.made_pictures import saved, scene
 
     from model.restoring.page_server import RestoringPage, ServeLimits, make_restore_app
 
