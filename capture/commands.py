@@ -1,6 +1,6 @@
-"""What a recorder can be told, whoever tells it: keys, control clients, signals.
+"""The commands of a recorder, and their replies.
 
-All of them put a `Command` on one queue, and the thread that records takes it from there.
+Keys, control clients and signals put a `Command` on one queue; the recording thread takes it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataset.gate import CONTROLS, LONGEST_TEXT
 COMMAND_NAMES = (
     "status",  # answer only
     "start",  # record from now on
-    "pause",  # stop taking intervals
-    "toggle",  # start, pause, go on
+    "pause",  # take no more intervals
+    "toggle",  # start, pause, resume
     "snap",  # one frame now
-    "label",  # frames from now on are X or Y (the value); the same again takes it away
-    "undo",  # take the last label back, also from the frames that got it
-    "light",  # free text on the light (the value), kept with the frames from now on
-    "light-step",  # the light was moved once more: "step 1", "step 2" and so on
+    "label",  # frames from now on are X or Y (the value); the same again removes it
+    "undo",  # take back the last label, also from the frames that got it
+    "light",  # free text on the light (the value), for the frames from now on
+    "light-step",  # the light was moved one step: "step 1", "step 2" and so on
     "stop",  # end the session
     "interrupt",  # end the session: Ctrl-C, SIGTERM, or a closed terminal
 )
@@ -32,18 +32,18 @@ Reply = dict[str, Any]  # what JSON can carry
 
 @dataclass(frozen=True)
 class Command:
-    """One thing to do, and where to answer.
+    """One command, and where its reply goes.
 
     Raises
     ------
     ValueError
-        There is no such command, or its value makes no sense.
+        There is no such command, or its value is wrong.
     """
 
     name: str  # one of COMMAND_NAMES
     value: str | None = None  # of "label" (X or Y) and "light" (free text, "": none)
-    by: str = "program"  # who asks, for the log: key, control, signal, program
-    reply: Future[Reply] | None = field(default=None, compare=False)  # set once it was done
+    by: str = "program"  # the sender, for the log: key, control, signal, program
+    reply: Future[Reply] | None = field(default=None, compare=False)  # set when it is done
 
     def __post_init__(self) -> None:
         if self.name not in COMMAND_NAMES:
@@ -63,7 +63,7 @@ def _check_text(value: object) -> None:
         raise ValueError(f"the text on the light has more than {LONGEST_TEXT} characters")
     if CONTROLS.search(value):
         raise ValueError(
-            "the text on the light has control characters, or bytes of another encoding than the "
+            "the text on the light has control characters, or bytes in another encoding than the "
             "terminal's"
         )
 

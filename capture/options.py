@@ -37,7 +37,9 @@ class CaptureOptions:
     window: str | None = setting(
         None, "Record the window whose title contains this text.", metavar="TITLE"
     )
-    label: str | None = setting(None, "Label of all frames, unless a key changes it.", choices=("X", "Y"))
+    label: str | None = setting(
+        None, "Label of all frames, unless a key changes it.", choices=("X", "Y")
+    )
     size: tuple[int, int] | None = setting(
         None, "Resize frames to this size by area averaging.", form="WxH"
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal become a command on a queue: they cut through no write."""
+"""Ctrl-C, SIGTERM and a closed terminal become commands on a queue: no write is interrupted."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import FrameType
 
 from capture.commands import Command, CommandQueue
 
-HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; not there on Windows
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; missing on Windows
 
 
 @contextmanager
 def signals_into(commands: CommandQueue) -> Iterator[None]:
-    """Catch the first signal while entered; a second one does what it did before.
+    """Catch the first signal while in the context; a second one has its usual effect.
 
-    A closed terminal may tell of it twice, by itself and through its shell, and both are the same
-    wish; where ``nohup`` says that it is of no concern, it is none. Outside the main thread, where
-    no handler can be set, nothing is caught.
+    A closed terminal may send two signals, one through its shell, and both count as one; under
+    ``nohup`` they are ignored. Outside the main thread, where no handler can be set, nothing is
+    caught.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -41,7 +41,7 @@ def signals_into(commands: CommandQueue) -> Iterator[None]:
 
 
 def _ending() -> list[signal.Signals]:
-    """The signals that want this process to end."""
+    """The signals that ask this process to end."""
     asking = [signal.SIGINT, signal.SIGTERM]
     if HANGUP is not None and signal.getsignal(HANGUP) != signal.SIG_IGN:
         asking.append(HANGUP)

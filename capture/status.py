@@ -1,4 +1,4 @@
-"""What a recorder says of itself: while it works, and when it is done."""
+"""The status of a recorder, and the summary of a recording."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ class Status:
     clipped_fraction: float | None  # of the newest frame, 0..1; None before the first
     disk_free_bytes: int
     session: Path
-    label: str | None = None  # the mark that frames get now
-    seconds: float = 0.0  # recorded so far, pauses left out
-    notice: str | None = None  # what the player should know, such as a minimised window
-    duplicates: int = 0  # intervals whose picture was there already
-    light: str | None = None  # the light that frames get now
+    label: str | None = None  # that frames get now
+    seconds: float = 0.0  # recorded so far, without pauses
+    notice: str | None = None  # for the player, such as a minimised window
+    duplicates: int = 0  # intervals whose picture was unchanged
+    light: str | None = None  # that frames get now
 
     def as_dict(self) -> dict[str, Any]:
-        """What JSON can carry."""
+        """Values for JSON."""
         return {**self.__dict__, "session": str(self.session)}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a recording came to."""
+    """The result of a recording."""
 
     session: Path
     frames: int  # lines in its manifest
     missed: int  # intervals without a picture
-    seconds: float  # recorded, pauses left out
+    seconds: float  # recorded, without pauses
     reason: str  # why it ended
-    duplicates: int = 0  # intervals whose picture was there already
+    duplicates: int = 0  # intervals whose picture was unchanged
     undeveloped: int = 0  # frames that are not PNG yet
 
     def __str__(self) -> str:
         text = f"{self.frames} frames"
-        if self.seconds:  # else they were all asked for one by one
+        if self.seconds:  # else all were single frames
             text += f" in {self.seconds:.1f} s, {self.missed} intervals missed"
             text += f", {self.duplicates} unchanged"
         text += f" ({self.reason}): {self.session}"
         if self.undeveloped:
             text += (
-                f"\n{self.undeveloped} of them are not PNG yet; go on with: "
+                f"\n{self.undeveloped} of them are not PNG yet; continue with: "
                 f"cli capture repair {self.session}"
             )
         return text
@@ -75,8 +75,9 @@ def format_status(status: Status) -> str:
 
 
 def while_heard(tell: Callable[..., None]) -> Callable[..., None]:
-    """The same, until it cannot be told any more: a closed terminal or a full disk behind it
-    ends no recording.
+    """The same callback, silent once it has failed.
+
+    A closed terminal or a full disk behind it must not end a recording.
     """
     heard = True
 

@@ -1,9 +1,9 @@
-"""The local channel over which a running recorder is told what to do.
+"""The control channel: how local clients send commands to a running recorder.
 
-A request is one line of JSON, ``{"command": "label", "value": "X"}``, and so is its answer. The
-channel is a Unix socket of mode 0600 whose peer must be the same user; where there are none, a
-port of the loopback interface whose clients must show a token that only this user can read.
-Whatever a client sends, it becomes a `Command` on the recorder's queue or an error in the answer.
+A request is one line of JSON, ``{"command": "label", "value": "X"}``, and so is the answer. The
+channel is a Unix socket of mode 0600 whose peer must be the same user; on systems without such
+sockets a loopback port, whose clients must send a token that only this user can read. Whatever a
+client sends becomes a `Command` on the recorder's queue, or an error in the answer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from dataset.gate import parse_json
 LINE_BYTES = 4096  # longest request
 ANSWER_BYTES = 1 << 20  # longest answer
 CLIENTS = 8  # served at once; more are turned away
-SILENCE_S = 5.0  # a client that says nothing for so long is let go
+SILENCE_S = 5.0  # a client that is silent for this long is disconnected
 ANSWER_S = 10.0  # longest wait for the recorder
 
 UNIX = hasattr(socket, "AF_UNIX") and os.name == "posix"
@@ -49,16 +49,16 @@ UNIX = hasattr(socket, "AF_UNIX") and os.name == "posix"
 
 @contextmanager
 def control_channel(out: Path, commands: CommandQueue, unix: bool = UNIX) -> Iterator[Endpoint]:
-    """Listen for clients while entered. The caller holds the folder's lock.
+    """Listen for clients while in the context. The caller holds the folder's lock.
 
     Parameters
     ----------
     out : Path
-        The folder of sessions: how clients find the recorder.
+        The folder of sessions, by which clients find the recorder.
     commands : queue of Command
-        Where requests go, each with a future for the answer.
+        Gets the requests, each with a future for the reply.
     unix : bool
-        A Unix socket, else a port of the loopback interface with a token.
+        A Unix socket, else a loopback port with a token.
 
     Raises
     ------
@@ -84,13 +84,13 @@ def control_channel(out: Path, commands: CommandQueue, unix: bool = UNIX) -> Ite
         server.shutdown()
         server.server_close()
         thread.join()
-        with suppress(OSError):  # who holds the lock clears them away
+        with suppress(OSError):  # the next holder of the lock removes them
             remove_file(note)
             remove_file(path)
 
 
 class _Request(msgspec.Struct):
-    """What a client asks for."""
+    """The request of a client."""
 
     command: str
     value: str | None = None
@@ -98,7 +98,7 @@ class _Request(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """What it is told."""
+    """The answer to a client."""
 
     ok: bool = False
     error: str = "the recorder could not do it"
@@ -106,7 +106,7 @@ class Answer(msgspec.Struct):
 
 
 class _Clients(socketserver.StreamRequestHandler):
-    """One client, served until it is silent, wrong or gone."""
+    """One client, served until it is silent, sends nonsense or disconnects."""
 
     timeout = SILENCE_S
     server: _Server
@@ -148,7 +148,7 @@ class _Clients(socketserver.StreamRequestHandler):
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Threads for a bounded number of clients of this user; on a socket's path or a port."""
+    """Serves a bounded number of clients of this user, on a socket's path or a port."""
 
     daemon_threads = True
     block_on_close = False
@@ -173,11 +173,11 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A fault in serving one client is that client's."""
+        """A fault in serving one client affects no other."""
 
 
 def _is_same_user(connection: socket.socket) -> bool:
-    """Whether the peer of a Unix socket runs as this user; True where that cannot be asked."""
+    """Whether the peer of a Unix socket runs as this user; True if that is unknown."""
     if connection.family != getattr(socket, "AF_UNIX", None) or not hasattr(socket, "SO_PEERCRED"):
         return True
     about = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -186,12 +186,12 @@ def _is_same_user(connection: socket.socket) -> bool:
 
 
 def send_command(endpoint: Endpoint, name: str, value: str | None = None) -> Reply:
-    """Send one command to a recorder; its answer.
+    """Send one command to a recorder; its reply.
 
     Raises
     ------
     UserError
-        It cannot be reached, or could not do it.
+        The recorder cannot be reached, or could not do it.
     """
     try:
         Command(name, value)
@@ -214,7 +214,7 @@ def send_command(endpoint: Endpoint, name: str, value: str | None = None) -> Rep
 
 
 def encode_line(values: Reply) -> bytes:
-    """One line of JSON. The names of folders need not be UTF-8."""
+    """One line of JSON; the names of folders need not be UTF-8."""
     return json.dumps(values, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
@@ -224,14 +224,14 @@ def find_recorder(out: Path | None, default: Path) -> Endpoint:
     Parameters
     ----------
     out : Path or None
-        The folder; None: the recorder of ``default`` if there is one, else the only one there is,
-        so that a desktop's shortcut finds it from any folder.
+        The folder; None: the recorder of ``default`` if there is one, else the only one that is
+        running, so that a desktop shortcut finds it from any folder.
     default : Path
 
     Raises
     ------
     UserError
-        There is none, or there are several to choose from.
+        No recorder is running, or several are.
     """
     wanted = out or default
     endpoint = read_endpoint(wanted)

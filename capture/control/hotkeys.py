@@ -1,7 +1,7 @@
-"""Global keys become commands on a queue. The only place that imports pynput.
+"""Global keys become commands on a queue.
 
-The callback runs where the operating system waits for it: it puts a token on the queue and
-returns. What a command means is decided elsewhere.
+The callback runs while the operating system waits for it: it only puts a command on the queue.
+pynput connects to the display when it is imported, so `import_keyboard` imports it late.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from capture.commands import Command, CommandQueue
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
-REPEAT_S = 0.04  # X11 sends auto-repeat as release and press: no finger is that quick
-FORGET_S = 30.0  # a lock screen swallows releases: after so long a silence no key counts as held
-LISTENER_RETRY_S = 10.0  # between two attempts to bring a dead listener back
+REPEAT_S = 0.04  # X11 sends auto-repeat as release and press; no finger is that fast
+FORGET_S = 30.0  # a lock screen swallows releases: after this silence no key counts as held
+LISTENER_RETRY_S = 10.0  # between two attempts to restart a dead listener
 LISTENER_END_S = 2.0  # longest wait for the listener's thread to end
 READY_S = 5.0  # longest wait for the listener to hook the keyboard
 
+WITHOUT_KEYS = "Record with `cli capture --start` instead."
+
 
 def keys_of(options: CaptureOptions) -> dict[str, str]:
-    """Command, with its value if it has one, -> key in pynput's notation."""
+    """Command, with its value if any -> key in pynput's notation."""
     return {
         "toggle": options.key_record,
         "snap": options.key_snap,
@@ -38,19 +40,19 @@ def keys_of(options: CaptureOptions) -> dict[str, str]:
 
 
 class Hotkeys:
-    """Listens to the keyboard of the whole desktop while entered.
+    """Listens to the keyboard of the whole desktop while in the context.
 
     Parameters
     ----------
     commands : queue of Command
-        Where the command of each pressed key is put, once for one press.
+        Gets the command of each pressed key, once per press.
     keys : mapping
         Command -> key in pynput's notation.
 
     Raises
     ------
     UserError
-        A key cannot be parsed, two commands share one, or the keyboard cannot be listened to.
+        A key cannot be parsed, two commands share one, or the keyboard cannot be heard.
     """
 
     def __init__(self, commands: CommandQueue, keys: Mapping[str, str]) -> None:
@@ -72,11 +74,11 @@ class Hotkeys:
 
     @property
     def alive(self) -> bool:
-        """Whether keys are heard. The listener may die with a lock screen or the X server."""
+        """Whether keys are heard. A lock screen or the X server may end the listener."""
         return self._listener is not None and self._listener.running and self._listener.is_alive()
 
     def restart(self) -> None:
-        """Listen with a new listener; ``UserError`` where that cannot be done."""
+        """Start a new listener; ``UserError`` if that fails."""
         self.close()
         self._forget()
         self._tried = time.monotonic()
@@ -91,16 +93,16 @@ class Hotkeys:
             ready.join(0.02)
         if ready.is_alive():
             raise UserError(
-                "The global keys cannot be heard: the keyboard listener did not start. Record "
-                "with `cli capture --start` instead.",
+                "The global keys cannot be heard: the keyboard listener did not start.",
                 1,
+                remedy=WITHOUT_KEYS,
             )
 
     def watch(self) -> None:
-        """Start a dead listener again, at most once in `LISTENER_RETRY_S`; call it now and then."""
+        """Restart a dead listener, at most every `LISTENER_RETRY_S`; call it now and then."""
         if self.alive or time.monotonic() - self._tried < LISTENER_RETRY_S:
             return
-        with suppress(UserError):  # the desktop is still away: recording goes on without keys
+        with suppress(UserError):  # the desktop is still gone: recording goes on without keys
             self.restart()
 
     def close(self) -> None:
@@ -132,7 +134,7 @@ class Hotkeys:
         self._released[key] = now
 
     def _hear(self, key: Any) -> tuple[Any, float]:
-        """The key in its canonical form, and now, in seconds."""
+        """The key in its canonical form, and the time in seconds."""
         now = time.monotonic()
         if now - self._heard > FORGET_S:
             self._held.clear()
@@ -141,8 +143,8 @@ class Hotkeys:
 
 
 def stop_listener(listener: Any) -> None:
-    """End a listener of pynput and its thread at once, also where the display went first."""
-    with suppress(Exception):  # whatever the system makes of a display that is gone
+    """End a listener of pynput and its thread at once, even if the display is gone."""
+    with suppress(Exception):  # of any kind, if the display is gone
         listener.stop()
     # On X11 a stopped listener would wait for one more key.
     control, context = (getattr(listener, f"_{name}", None) for name in ("display_stop", "context"))
@@ -154,13 +156,14 @@ def stop_listener(listener: Any) -> None:
 
 
 def import_keyboard() -> ModuleType:
-    """pynput's keyboard module, which connects to the display as soon as it is imported."""
+    """pynput's keyboard module; ``UserError`` without a display that it can connect to."""
     try:
         from pynput import keyboard
     except ImportError as error:
         raise UserError(
             "The global keys need a display that pynput can listen to, and there is none "
-            f"({str(error).splitlines()[0]}). Record with `cli capture --start` instead."
+            f"({str(error).splitlines()[0]}).",
+            remedy=WITHOUT_KEYS,
         ) from error
     return keyboard  # type: ignore[no-any-return,unused-ignore]
 
@@ -177,13 +180,13 @@ def _parse_keys(
             chord = frozenset()
         if len(chord - modifiers) != 1:
             raise UserError(
-                f"The key {text!r} for {command!r} is not one that can be listened to. Write one "
-                "key, with modifiers before it if need be: `<f9>`, `<ctrl>+<f12>`, `k`."
+                f"The key {text!r} for {command!r} is not a key that can be heard.",
+                remedy="Write one key, after modifiers if any: `<f9>`, `<ctrl>+<f12>`, `k`.",
             )
         if chord in chords:
             raise UserError(
-                f"The key {text!r} stands for both {chords[chord]!r} and {command!r}. Give each "
-                "command a key of its own."
+                f"The key {text!r} stands for both {chords[chord]!r} and {command!r}.",
+                remedy="Give each command a key of its own.",
             )
         chords[chord] = command
     return chords

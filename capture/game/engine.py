@@ -1,4 +1,4 @@
-"""Panda3D's engine, one per process: pipes, the window, offscreen buffers and full-screen passes."""
+"""Panda3D's engine, one per process: pipes, the window, offscreen buffers, full-screen passes."""
 
 from __future__ import annotations
 

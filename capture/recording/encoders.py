@@ -1,7 +1,7 @@
-"""Grabbed frames become whole PNG files and lines of the manifest, on threads of their own.
+"""Writes grabbed frames as PNG files and lines of the manifest, on threads of its own.
 
-Encoders finish in any order; lines are written in the order in which frames came, each after its
-file was renamed into place. When to grab is decided elsewhere.
+Encoders finish in any order; lines are written in the order of the frames, each after its file was
+renamed into place. When to grab is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dataset.pictures.images import resize_area, rgb_of
 from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame, ManifestWriter
 
-DAMAGED_FOLDER = "damaged"  # folder of a session for what is not as it was written, or not ours
+DAMAGED_FOLDER = "damaged"  # in a session: what differs from what was written, or is not ours
 
 
 def frame_file(index: int) -> str:
-    """Where frame ``index`` lies in its session."""
+    """Path of frame ``index`` in its session."""
     return f"frames/{index:06d}.png"
 
 
@@ -44,7 +44,7 @@ class Encoders:
     size : (int, int) or None
         Width and height to resize to.
     resume : bool
-        The manifest is there and is continued; so may be files of frames without a line.
+        Continue the manifest; files of frames without a line may exist.
     """
 
     note = "png"
@@ -58,29 +58,29 @@ class Encoders:
         resume: bool = False,
     ) -> None:
         self.written = 0  # lines of the manifest
-        self._failed: Exception | None = None  # beside the workers' own
+        self._failed: Exception | None = None  # apart from the workers' error
         self._session = session
         self._size = size
         self._resume = resume
         self._manifest = ManifestWriter(session, resume=resume)
         self._lock = threading.Lock()
-        self._turns: deque[int] = deque()  # indices without a line, in the order they came
+        self._turns: deque[int] = deque()  # indices without a line, in order
         self._finished: dict[int, Frame] = {}  # on disk, before their turn in the manifest
         self._workers = Workers(self._write, threads, waiting, "encoder")
         self.full = self._workers.full
 
     @property
     def error(self) -> Exception | None:
-        """Why nothing more is written."""
+        """Why nothing more is written, or None."""
         return self._workers.error or self._failed
 
-    def put(self, job: GrabbedFrame) -> None:
-        """Hand over a frame; blocks while the queue is full. Not for several threads."""
-        self._turns.append(job.frame.index)
-        self._workers.put(job)
+    def put(self, grabbed: GrabbedFrame) -> None:
+        """Hand over a frame; blocks while the queue is full. For one thread."""
+        self._turns.append(grabbed.frame.index)
+        self._workers.put(grabbed)
 
     def reserve_bytes(self) -> int:
-        """Nothing: what waits is a few frames."""
+        """Nothing: only a few frames wait."""
         return 0
 
     def close(self) -> None:
@@ -90,23 +90,23 @@ class Encoders:
             self._manifest.close()
         except OSError as error:
             self._failed = UserError(f"Cannot write {self._manifest.path}: {error}", 1)
-        # After a failed frame there are no lines. The frame whose own line failed stays: part of
+        # After a failed frame no lines are written. The frame whose line failed stays: part of
         # that line may be in the manifest.
         for index in self._finished.keys() - set(islice(self._turns, 1)):
             remove_file(self._session / frame_file(index))
         self._finished.clear()
 
-    def _write(self, job: GrabbedFrame) -> None:
-        image = rgb_of(job.image)
+    def _write(self, grabbed: GrabbedFrame) -> None:
+        image = rgb_of(grabbed.image)
         if self._size is not None:
             image = resize_area(image, self._size)
         data = encode_png(image)
-        self._keep(self._session / frame_file(job.frame.index), data)
+        self._keep(self._session / frame_file(grabbed.frame.index), data)
         height, width = image.shape[:2]
         self._enter(
             replace(
-                job.frame,
-                file=frame_file(job.frame.index),
+                grabbed.frame,
+                file=frame_file(grabbed.frame.index),
                 width=width,
                 height=height,
                 sha256=sha256(data),
@@ -115,7 +115,7 @@ class Encoders:
         )
 
     def _keep(self, path: Path, data: bytes) -> None:
-        """Write a frame's file; one of its name is the same, or goes out of the way."""
+        """Write a frame's file; another file of that name is set aside first."""
         if self._resume and os.path.lexists(path):
             if _holds(path, data):
                 return
@@ -123,7 +123,7 @@ class Encoders:
         write_whole(path, data, replaces=False)
 
     def _enter(self, frame: Frame) -> None:
-        """Write the lines whose turn has come."""
+        """Write the lines whose turn it is."""
         with self._lock:
             self._finished[frame.index] = frame
             while self.error is None and self._turns and self._turns[0] in self._finished:
@@ -138,7 +138,7 @@ class Encoders:
 
 
 def _holds(path: Path, data: bytes) -> bool:
-    """Whether a file of this session is the frame already."""
+    """Whether a file of this session already is the frame."""
     if path.is_symlink() or not is_regular(path):
         return False
     return read_regular(path, MOST_PICTURE) == data

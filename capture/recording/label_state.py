@@ -1,28 +1,30 @@
-"""What the player says of the frames to come: their label and their light. Takes no frames."""
+"""The label and the light that the player gives to the coming frames. Takes no frames."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-STEP = "step "  # what the light key writes, with a number behind it
+STEP = "step "  # what the light key writes, followed by a number
 
 
 @dataclass(frozen=True)
 class Undone:
-    """Frames that lose the label which a key gave them."""
+    """Frames that lose the label that a key gave them."""
 
     first: int  # index of the first of them
     end: int  # index after the last
-    label: str | None  # what they are instead
+    label: str | None  # the label that they have instead
 
 
 class LabelState:
-    """The label and the light that frames get now, and how the labels came about."""
+    """The label and the light that frames get now, and the labels before, for undo."""
 
     def __init__(self, label: str | None = None) -> None:
         self.label = label
         self.light: str | None = None
-        self._before: list[tuple[int, str | None]] = []  # first frame since, label until then
+        self._before: list[
+            tuple[int, str | None]
+        ] = []  # first frame, label before
 
     def mark(self, label: str, next_index: int) -> None:
         """Frames from ``next_index`` on are X or Y; the same label again takes it away."""
@@ -30,14 +32,14 @@ class LabelState:
         self.label = None if label == self.label else label
 
     def undo(self, next_index: int) -> Undone | None:
-        """Take the last mark back; which frames it had reached. None: there is none left."""
+        """Take back the last label; the frames that had it. None: there is nothing to undo."""
         if not self._before:
             return None
         first, self.label = self._before.pop()
         return Undone(first, next_index, self.label)
 
     def step_light(self) -> str:
-        """The light was moved once more: count its steps; what frames get from now on."""
+        """Count one more step of the light; the light of the frames from now on."""
         number = self.light.removeprefix(STEP) if self.light else "0"
         self.light = f"{STEP}{int(number) + 1 if number.isdecimal() else 1}"
         return self.light

@@ -1,7 +1,7 @@
 """The account of a recording: every interval is a frame, a duplicate or a miss.
 
-Pure counting. `missed_before` and `duplicates_before` of each line, together with what is left
-at the end, make the manifest say the same as ``session.json``.
+Pure counting. With `missed_before` and `duplicates_before` in each line, and what is left at the
+end, the manifest gives the same account as ``session.json``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataset.sessions.manifest import Frame
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """frames + duplicates + missed = intervals; snaps came on top, between the intervals."""
+    """frames + duplicates + missed = intervals; snaps come on top, between the intervals."""
 
     lines: Count = 0  # in the manifest: frames + snaps + marked duplicates
     frames: Count = 0  # intervals that gave a new picture
-    duplicates: Count = 0  # intervals whose picture was that of a frame before: marked or skipped
+    duplicates: Count = 0  # intervals whose picture was unchanged: marked or skipped
     missed: Count = 0  # intervals without a picture
     intervals: Count = 0
     snaps: Count = 0  # single frames, asked for by key or command
@@ -32,12 +32,12 @@ class FrameCounts:
 
 
 class Ledger:
-    """FrameCounts what became of the intervals, and what the next line has to carry."""
+    """Counts frames, duplicates and misses, and what the next line must carry."""
 
     def __init__(self) -> None:
         self._lines = self._frames = self._duplicates = self._missed = self._snaps = 0
         self.missed_before = 0  # for the next line
-        self.duplicates_before = 0  # for the next line: duplicates that have none of their own
+        self.duplicates_before = 0  # for the next line: duplicates without a line of their own
 
     @property
     def lines(self) -> int:
@@ -51,17 +51,17 @@ class Ledger:
         self._line()
 
     def snap(self) -> None:
-        """A line beside the intervals."""
+        """A line between the intervals."""
         self._snaps += 1
         self._line()
 
     def miss(self, intervals: int) -> None:
-        """So many intervals have no picture."""
+        """Intervals that have no picture."""
         self._missed += intervals
         self.missed_before += intervals
 
     def skip(self, intervals: int = 1) -> None:
-        """The picture of so many intervals was there already and was not written again."""
+        """Intervals whose picture was unchanged and not written again."""
         self._duplicates += intervals
         self.duplicates_before += intervals
 
@@ -84,7 +84,7 @@ class Ledger:
 
 
 def count_lines(frames: Iterable[Frame]) -> FrameCounts:
-    """The account that a manifest gives by itself, up to its last line."""
+    """The account that a manifest gives, up to its last line."""
     ledger = Ledger()
     for frame in frames:
         ledger.miss(frame.missed_before)
@@ -97,7 +97,7 @@ def count_lines(frames: Iterable[Frame]) -> FrameCounts:
 
 
 def settle(asked: FrameCounts, written: FrameCounts) -> FrameCounts:
-    """The account after a failure: every interval without a line in the manifest was missed."""
+    """The account after a failure: every interval without a line counts as missed."""
     lost = max(0, asked.intervals - written.intervals)  # frames may have been added since
     return replace(
         written,

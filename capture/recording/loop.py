@@ -1,7 +1,6 @@
-"""What the thread that records does all day: waits for deadlines and for commands.
+"""The loop of the recording thread: wait for deadlines and commands, and serve them.
 
-What a deadline brings is the recorder's affair; who gives commands, and how a recorder lives in a
-process, is decided in ``daemon.py``.
+What happens at a deadline is up to ``recorder.py``; where commands come from, to ``daemon.py``.
 """
 
 from __future__ import annotations
@@ -27,44 +26,44 @@ def record(
     on_status: Callable[[Status], None] | None = None,
     watch: Callable[[], None] | None = None,
 ) -> None:
-    """Record and obey until something ends it; the recorder's ``reason`` then says what.
+    """Record and carry out commands until something ends it: the recorder's ``reason``.
 
     Parameters
     ----------
     recorder : Recorder
     commands : queue of Command
     on_status : callable
-        Told the status a few times a second and after each command, until that fails.
+        Called with the status a few times per second and after each command, until it fails.
     watch : callable
         Called as often, to look after other things.
 
     Raises
     ------
     UserError
-        The frames cannot be written any more, or there was nothing to record.
+        Frames can no longer be written, or there was nothing to record.
     """
-    told_s = -math.inf
-    tell = None if on_status is None else while_heard(on_status)
+    reported_s = -math.inf
+    report = None if on_status is None else while_heard(on_status)
     while recorder.reason is None:
         wait_s = recorder.step()
-        if time.monotonic() - told_s >= STATUS_S:
-            told_s = time.monotonic()
+        if time.monotonic() - reported_s >= STATUS_S:
+            reported_s = time.monotonic()
             if watch is not None:
                 watch()
-            if tell is not None:
-                tell(recorder.status())
+            if report is not None:
+                report(recorder.status())
         try:
             command = commands.get(timeout=min(wait_s, IDLE_S))
         except queue.Empty:
             continue
         handle_command(recorder, command)
-        told_s = -math.inf
-    if tell is not None:
-        tell(recorder.status())
+        reported_s = -math.inf
+    if report is not None:
+        report(recorder.status())
 
 
 def handle_command(recorder: Recorder, command: Command) -> Reply:
-    """Carry out a command and answer it; a fault becomes a notice, never an exception."""
+    """Carry out a command and answer it; an error becomes a notice, never an exception."""
     if command.name != "status":
         LOG.info("%s (%s)", " ".join(filter(None, (command.name, command.value))), command.by)
     try:

@@ -1,6 +1,6 @@
-"""Tells the player something while the game has the screen: best effort, never in the way.
+"""Notifies the player while the game has the screen: best effort, never in the way.
 
-Nothing here raises, waits for anything, or depends on a tool that may be missing.
+Nothing here raises, blocks, or depends on a tool that may be missing.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import sys
 import threading
 from contextlib import suppress
 
-LONGEST_S = 10.0  # a helper that takes longer is ended
+LONGEST_S = 10.0  # a helper program that takes longer is ended
 SOUND = "/usr/share/sounds/freedesktop/stereo/message.oga"  # of the freedesktop sound theme
 
-# Title and text come as arguments, so that nothing in them is taken for a script.
+# Title and text are arguments, so that nothing in them is run as a script.
 APPLE_NOTICE = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend"
 APPLE_BEEP = "beep"
 NAMESPACE = "Windows.UI.Notifications"
 MANAGER = f"{NAMESPACE}.ToastNotificationManager"
-# A toast needs an application that is registered; PowerShell's own is.
+# A toast needs a registered application; PowerShell is one.
 WINDOWS_TOAST = f"""
 $null = [{MANAGER}, {NAMESPACE}, ContentType=WindowsRuntime]
 $doc = [{MANAGER}]::GetTemplateContent(2)
@@ -42,18 +42,15 @@ def notify(title: str, text: str, show: bool = True, sound: bool = False) -> Non
     show : bool
         Whether to show it.
     sound : bool
-        Whether to play the desktop's message sound; the terminal's bell where there is none.
+        Whether to play the desktop's message sound, or the terminal's bell without one.
     """
-    work = threading.Thread(target=_tell, args=(title, text, show, sound), daemon=True)
+    work = threading.Thread(target=_notify, args=(title, text, show, sound), daemon=True)
     with suppress(RuntimeError):  # no more threads, or the interpreter is ending
         work.start()
 
 
 def commands(title: str, text: str, show: bool, sound: bool, system: str) -> list[list[str]]:
-    """What to run on ``system`` (a ``sys.platform``), the first that is there of each kind.
-
-    An empty command stands for the terminal's bell.
-    """
+    """The commands for ``system`` (a ``sys.platform``); an empty one is the terminal's bell."""
     if system == "win32":
         shell = ["powershell", "-NoProfile", "-NonInteractive", "-WindowStyle", "Hidden"]
         toast = [*shell, "-Command", f"& {{{WINDOWS_TOAST}}} {_quoted(title)} {_quoted(text)}"]
@@ -65,7 +62,7 @@ def commands(title: str, text: str, show: bool, sound: bool, system: str) -> lis
     return [*notice, _linux_sound()] if sound else notice
 
 
-def _tell(title: str, text: str, show: bool, sound: bool) -> None:
+def _notify(title: str, text: str, show: bool, sound: bool) -> None:
     if sound and sys.platform == "win32":
         import winsound  # Windows only
 
@@ -94,7 +91,7 @@ def _run(command: list[str]) -> None:
 
 
 def _linux_sound() -> list[str]:
-    """The first player there is; empty: none."""
+    """The first player that is installed; empty: none."""
     players = [
         ["canberra-gtk-play", "--id=message", "--description=unclip"],
         ["paplay", SOUND],
@@ -110,7 +107,7 @@ def _ring() -> None:
 
 
 def _quoted(text: str) -> str:
-    """A PowerShell string in single quotes, of which it also knows the curly ones."""
+    """A PowerShell string in single quotes; PowerShell also ends it at curly ones."""
     for mark in "'\u2018\u2019\u201a\u201b":
         text = text.replace(mark, mark * 2)
     return f"'{text}'"

@@ -1,4 +1,4 @@
-"""The clock of a recording: deadlines on an absolute grid, and a count of those nobody served.
+"""The clock of a recording: deadlines on an absolute grid, and a count of the missed ones.
 
 Pure arithmetic on nanoseconds: nothing here reads a clock or sleeps.
 """
@@ -9,15 +9,15 @@ NS_PER_S = 1_000_000_000  # nanoseconds in a second
 
 
 class PacingClock:
-    """Deadline ``k`` of a run lies at ``start + k / fps``, wherever the frames before it fell.
+    """Deadline ``k`` of a run is at ``start + k / fps``, however late earlier frames were.
 
-    A late caller serves the newest interval and skips the whole ones before it, so the number of
-    served plus skipped intervals is always that of the deadlines which have passed.
+    A late caller serves the newest interval and skips those before it, so served plus skipped
+    intervals always equal the deadlines that have passed.
 
     Parameters
     ----------
     fps : float
-        Intervals a second, over 0.
+        Intervals per second, more than 0.
     """
 
     def __init__(self, fps: float) -> None:
@@ -37,7 +37,7 @@ class PacingClock:
         return self._at(self._next)
 
     def take(self, now_ns: int) -> int:
-        """Serve the newest interval that is due; the number of whole intervals skipped for it.
+        """Serve the newest interval that is due; the number of intervals skipped before it.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class PacingClock:
         return skipped
 
     def skip(self, now_ns: int) -> int:
-        """Give up every interval that is due; how many those were."""
+        """Skip every interval that is due; how many there were."""
         if now_ns < self.deadline_ns():
             return 0
         return self.take(now_ns) + 1
@@ -62,7 +62,7 @@ class PacingClock:
 
     def _newest(self, now_ns: int) -> int:
         number = int((now_ns - self._start_ns) * self.fps / NS_PER_S)
-        # The division may land one beside the grid that `_at` rounds to.
+        # The division may be off by one from the grid that `_at` rounds to.
         while self._at(number + 1) <= now_ns:
             number += 1
         while self._at(number) > now_ns:
@@ -71,12 +71,12 @@ class PacingClock:
 
 
 class Stopwatch:
-    """How long a recording has run, pauses left out."""
+    """How long a recording has run, without pauses."""
 
     def __init__(self) -> None:
         self.running = False
         self._began_ns = 0
-        self._before_ns = 0  # of the runs that ended
+        self._before_ns = 0  # total of the runs that ended
 
     @property
     def used(self) -> bool:
@@ -88,7 +88,7 @@ class Stopwatch:
         self.running, self._began_ns = True, now_ns
 
     def stop(self, at_ns: int) -> None:
-        """End the run, at a moment that may be past."""
+        """End the run, at a moment that may be in the past."""
         self._before_ns += max(1, at_ns - self._began_ns)
         self.running = False
 
@@ -97,5 +97,5 @@ class Stopwatch:
         return self._before_ns + (now_ns - self._began_ns if self.running else 0)
 
     def when_ns(self, elapsed_ns: int) -> int:
-        """The moment of the run that goes on at which so much has elapsed."""
+        """The moment in the current run at which ``elapsed_ns`` had elapsed."""
         return self._began_ns + elapsed_ns - self._before_ns

@@ -1,8 +1,7 @@
 """The recorder: a clock, a screen and a store become one session on disk.
 
-Every interval of the clock becomes a frame, a duplicate or a counted miss. BgrxImage are read by
-``screen.py``, files written by ``encoders.py`` or ``spool.py``; ``loop.py`` waits for deadlines and
-commands.
+Every interval of the clock becomes a frame, a duplicate or a counted miss. `capture.screens` reads
+pixels, ``encoders.py`` or ``spool.py`` writes files, ``loop.py`` waits for deadlines and commands.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from dataset.labelling.clipping import clipped_mask
 from dataset.pictures.images import rgb_of
 from dataset.sessions.manifest import Frame, amend_labels
 
-IDLE_S = 0.1  # until something may be due, where no deadline is near
+IDLE_S = 0.1  # until the next look, if no deadline is near
 LOG = logging.getLogger("unclip.capture")
 
 
@@ -46,10 +45,9 @@ class Recorder:
     ----------
     options : CaptureOptions
     screen : FrameSource
-        Usually a `Screen`. Grabbed from, and left open when the recorder is closed.
+        Usually a `Screen`; stays open when the recorder is closed.
     held : ExitStack or None
-        What holds the session's lock from its first file on; None: the recorder, until it is
-        closed.
+        Holds the session's lock, beyond the recorder's end; None: the recorder itself holds it.
 
     Raises
     ------
@@ -61,19 +59,21 @@ class Recorder:
         self, options: CaptureOptions, screen: FrameSource, held: ExitStack | None = None
     ) -> None:
         check_options(options)
-        self.reason: str | None = None  # why it ended; None while it goes on
+        self.reason: str | None = None  # why it ended; None: it has not
         self.notice = _hint(options)  # what the player should know
         self._options = options
         self._screen = screen
         self._clock = PacingClock(options.fps)
         self._ledger = Ledger()
-        self._marks = LabelState(options.label)
-        self._guard = FreezeDetector()
-        self._watch = Stopwatch()
-        self._runs_ns: list[int] = []  # when each run began: where its grid of deadlines stands
+        self._labels = LabelState(options.label)
+        self._freeze = FreezeDetector()
+        self._stopwatch = Stopwatch()
+        self._runs_ns: list[int] = []  # start of each run, and of its grid of deadlines
         self._newest_ns = 0  # when the newest frame was grabbed
         self._newest: BgrxImage | None = None
-        self._kept: tuple[int, Thumbnail] | None = None  # the frame that duplicates are of
+        self._kept: tuple[int, Thumbnail] | None = (
+            None  # the next are compared with it
+        )
         self._clipped: float | None = None
         about = screen.describe()
         with ExitStack() as own:
@@ -85,7 +85,7 @@ class Recorder:
             with writing_in(self.path):
                 self._store = open_store(options, self.path, about)
             self.note(encoding=self._store.note)
-            self._own = own.pop_all()  # let go of in `close`
+            self._own = own.pop_all()  # released in `close`
         self._closed = False
 
     def __enter__(self) -> Recorder:
@@ -96,39 +96,39 @@ class Recorder:
 
     def start(self) -> None:
         """Record from now on, the first frame at once."""
-        if self._watch.running or self.reason is not None:
+        if self._stopwatch.running or self.reason is not None:
             return
         now_ns = time.monotonic_ns()
-        self._watch.start(now_ns)
+        self._stopwatch.start(now_ns)
         self._clock.start(now_ns)
         self._runs_ns.append(now_ns)
-        self._guard = FreezeDetector()
+        self._freeze = FreezeDetector()
         self._announce("recording")
 
     def pause(self) -> None:
-        """Stop taking intervals until started again; those overdue count as missed."""
-        if self._watch.running:
+        """Take no intervals until started again; those overdue count as missed."""
+        if self._stopwatch.running:
             self._end_run(time.monotonic_ns())
             self.notice = None
             self._announce("paused")
 
     def toggle(self) -> None:
-        """Start, pause, go on."""
-        if self._watch.running:
+        """Start, pause, resume."""
+        if self._stopwatch.running:
             self.pause()
         else:
             self.start()
 
     def mark(self, label: str) -> None:
-        """Give frames from now on the label X or Y; the same label again takes it away."""
+        """Label frames from now on X or Y; the same label again removes it."""
         if label not in ("X", "Y"):
-            raise ValueError(f"a mark is X or Y, not {label!r}")
-        self._marks.mark(label, self._ledger.lines)
-        self._kept = None  # another label is no duplicate, even of an unchanged picture
+            raise ValueError(f"a label is X or Y, not {label!r}")
+        self._labels.mark(label, self._ledger.lines)
+        self._kept = None  # with another label even an unchanged picture is no duplicate
 
     def undo(self) -> None:
-        """Take the last mark back, also from the frames that got it."""
-        undone = self._marks.undo(self._ledger.lines)
+        """Take back the last label, also from the frames that got it."""
+        undone = self._labels.undo(self._ledger.lines)
         if undone is None:
             raise UserError("There is no label to take back.", 1)
         if undone.first < undone.end:
@@ -136,17 +136,17 @@ class Recorder:
         self._kept = None
 
     def light(self, text: str | None) -> None:
-        """What the manifest says of the light from now on; None: one step further."""
+        """The light of the frames from now on; None: one step further."""
         if text is None:
-            self._marks.step_light()
+            self._labels.step_light()
         else:
-            self._marks.light = text.strip() or None
+            self._labels.light = text.strip() or None
         self._kept = None
 
     def snap(
         self, label: str | None = None, light: str | None = None, viewpoint: str | None = None
     ) -> int:
-        """Take one frame now, in any state; waits for the store rather than missing it.
+        """Take one frame now, in any state; waits for the store rather than miss it.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Recorder:
         NotVisible
             The window is minimised or covered.
         UserError
-            It was closed, the disk is full, or the frames cannot be written.
+            The window was closed, the disk is full, or frames cannot be written.
         """
         self._check_limits()
         if self.reason is not None:
@@ -183,18 +183,18 @@ class Recorder:
         return index
 
     def step(self) -> float:
-        """Take the frame that is due, if any; seconds until the next deadline (0: already due).
+        """Take the frame that is due, if any; seconds until the next deadline, 0 if overdue.
 
         Raises
         ------
         UserError
-            The frames cannot be written any more.
+            Frames can no longer be written.
         """
         if self._store.error is not None:
             self.end(str(self._store.error))
             raise self._store.error
         self._check_limits()
-        if not self._watch.running:
+        if not self._stopwatch.running:
             return IDLE_S
         now = time.monotonic_ns()
         if now >= self._clock.deadline_ns():
@@ -207,7 +207,7 @@ class Recorder:
         if self._newest is not None:
             sample = rgb_of(np.ascontiguousarray(self._newest[::4, ::4]))
             self._clipped = float(clipped_mask(sample).mean())
-            self._newest = None  # measured once, and no frame kept longer than needed
+            self._newest = None  # measured once; no frame is kept longer than needed
         counts = self._ledger.counts()
         return Status(
             self._state(),
@@ -216,11 +216,11 @@ class Recorder:
             self._clipped,
             self._disk_free(),
             self.path,
-            self._marks.label,
+            self._labels.label,
             self.seconds(),
             self.notice,
             counts.duplicates,
-            self._marks.light,
+            self._labels.light,
         )
 
     def note(self, **facts: Any) -> None:
@@ -228,21 +228,21 @@ class Recorder:
         self._session.note(**facts)
 
     def end(self, reason: str, at_ns: int | None = None) -> None:
-        """Take nothing more; ``at_ns`` is when it ended, if that is past."""
+        """Take nothing more; ``at_ns``: when it ended, if in the past."""
         self._end_run(time.monotonic_ns() if at_ns is None else at_ns)
         self.reason = self.reason or reason
 
     def seconds(self) -> float:
-        """How long it has recorded, pauses left out."""
-        return round(self._watch.elapsed_ns(time.monotonic_ns()) / NS_PER_S, 6)
+        """Seconds recorded, without pauses."""
+        return round(self._stopwatch.elapsed_ns(time.monotonic_ns()) / NS_PER_S, 6)
 
     def close(self) -> Summary:
-        """Write what is still on its way, and the final ``session.json``. May be called twice.
+        """Write the frames that still wait, and the final ``session.json``. May be called twice.
 
         Raises
         ------
         UserError
-            A frame could not be written. What stands before it in the manifest is whole.
+            A frame could not be written. All frames before it in the manifest are whole.
         """
         self.end("closed")
         counts = self._ledger.counts()
@@ -260,7 +260,7 @@ class Recorder:
         )
 
     def _finish(self, counts: FrameCounts) -> FrameCounts:
-        """Empty the store and write the account; raises what the store failed with."""
+        """Write out the store and the account; raises what the store failed with."""
         self._store.close()
         error = self._store.error
         self.reason = str(error or self.reason)
@@ -292,10 +292,10 @@ class Recorder:
                 raise
 
     def _take(self) -> None:
-        """Grab the interval's picture, and hand it over unless it is to be skipped."""
+        """Grab the interval's picture, and store it unless it is to be skipped."""
         image, wall_ns, monotonic_ns = self._grab()
         small = frame_thumbnail(image)
-        self.notice = self._guard.look(small, monotonic_ns)
+        self.notice = self._freeze.look(small, monotonic_ns)
         kept = None if self._options.dedupe == "off" else self._kept
         duplicate = kept is not None and not differs(small, kept[1])
         if duplicate and self._options.dedupe == "skip":
@@ -310,14 +310,14 @@ class Recorder:
         self._ledger.frame(duplicate)
 
     def _grab(self) -> tuple[BgrxImage, int, int]:
-        """The picture with its wall and monotonic time, nanoseconds."""
+        """The picture, with its wall and monotonic time in nanoseconds."""
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         image = self._screen.grab()
         self._newest, self._newest_ns = image, monotonic_ns
         return image, wall_ns, monotonic_ns
 
     def _line(self, image: BgrxImage, wall_ns: int, monotonic_ns: int, snap: bool = False) -> Frame:
-        """The next line of the manifest, without fingerprints."""
+        """The next line of the manifest, without hashes."""
         return Frame(
             index=self._ledger.lines,
             file="",
@@ -328,8 +328,8 @@ class Recorder:
             missed_before=self._ledger.missed_before,
             duplicates_before=self._ledger.duplicates_before,
             snap=snap,
-            label=self._marks.label,
-            light=self._marks.light,
+            label=self._labels.label,
+            light=self._labels.light,
         )
 
     def _check_limits(self) -> None:
@@ -338,18 +338,18 @@ class Recorder:
         if most is not None and self._ledger.lines >= most:
             self.end(f"{most} frames taken", self._newest_ns)
         elif limit is not None and self.seconds() >= limit:
-            # The interval that begins when the time is up is no longer asked for.
-            self.end(f"{limit:g} s recorded", self._watch.when_ns(round(limit * NS_PER_S)) - 1)
+            # The interval that begins when the time is up no longer counts.
+            self.end(f"{limit:g} s recorded", self._stopwatch.when_ns(round(limit * NS_PER_S)) - 1)
         else:
             reserve = self._store.reserve_bytes()
             if self._disk_free() - reserve < self._options.disk_floor_bytes:
                 self.end(low_disk(self._options, reserve))
 
     def _end_run(self, at_ns: int) -> None:
-        """No interval after this moment is asked for; those overdue by then are missed."""
-        if self._watch.running:
+        """End the current run; intervals overdue by then are missed."""
+        if self._stopwatch.running:
             self._ledger.miss(self._clock.skip(at_ns))
-            self._watch.stop(at_ns)
+            self._stopwatch.stop(at_ns)
             self._kept = None
 
     def _announce(self, text: str) -> None:
@@ -360,9 +360,9 @@ class Recorder:
     def _state(self) -> str:
         if self.reason is not None:
             return "stopped"
-        if self._watch.running:
+        if self._stopwatch.running:
             return "recording"
-        return "paused" if self._watch.used else "ready"
+        return "paused" if self._stopwatch.used else "ready"
 
     def _disk_free(self) -> int:
         return shutil.disk_usage(self.path).free

@@ -48,23 +48,23 @@ from dataset.sessions.manifest import (
 )
 
 ORPHAN = re.compile(r"([0-9]+)\.png")  # in frames/: as recorders name them
-MOST = 2**53  # of an index or a count that can be read again
-MOST_NS = 2**62  # of a time
+MOST = 2**53  # an index or a count that can be read again
+MOST_NS = 2**62  # a time in nanoseconds
 STOPPED = 130  # the exit code of a program ended by Ctrl-C
 
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was found, and done."""
+    """What was found and done."""
 
     session: Path
     frames: int  # in the manifest now
-    developed: int = 0  # frames of a lossless video that became PNG
-    undeveloped: int = 0  # that are still to become PNG, because it was interrupted
-    cut_lines: int = 0  # lines that a crash had cut off
-    partial_files: int = 0  # files that a crash had cut off, removed
-    missing: tuple[str, ...] = ()  # named in the manifest, but gone: their lines were set aside
-    damaged: tuple[str, ...] = ()  # not as they were written: set aside with their lines
+    developed: int = 0  # frames converted from the lossless video
+    undeveloped: int = 0  # frames still to be converted: it was interrupted
+    cut_lines: int = 0  # lines that a crash had cut off: removed
+    partial_files: int = 0  # files that a crash had cut off: removed
+    missing: tuple[str, ...] = ()  # in the manifest, but gone: their lines were set aside
+    damaged: tuple[str, ...] = ()  # differ from what was written: set aside with their lines
     adopted: tuple[str, ...] = ()  # whole frames without a line: they got one
     problems: tuple[str, ...] = ()  # parts of the video that cannot be read
 
@@ -94,16 +94,16 @@ def repair_session(
     Parameters
     ----------
     session : Path
-        Its folder; no recorder may be at work on it.
+        Its folder; no recorder may be working on it.
     disk_floor_bytes : int
-        A lossless video becomes PNG only as long as more than this is free.
+        The video is converted only while more than this is free.
     on_progress : callable
-        Called with (done, total) frames that were looked at or turned into PNG.
+        Called with (done, total) frames checked or converted.
 
     Raises
     ------
     UserError
-        It is no session, a recorder is at work on it, or its disk is full.
+        It is no session, a recorder is working on it, or the disk is full.
     """
     if not (session / "frames").is_dir():
         raise UserError(
@@ -122,7 +122,7 @@ def repair_session(
 
 
 def _refuse_links(session: Path) -> None:
-    """``UserError`` before anything is written, where a part of the session is elsewhere."""
+    """``UserError``, before anything is written, if a part of the session is a link."""
     refuse_linked_folders(session)
     for name, what in ((FRAMES_FILE, "the manifest"), (SESSION_FILE, "the facts of the session")):
         gate.refuse_links(session / name, what)
@@ -143,18 +143,18 @@ class _Repair:
 
     def run(self, disk_floor_bytes: int) -> Repaired:
         session = self._session
-        facts = _facts_of(session)  # before anything is changed: it may be damaged
+        facts = _facts_of(session)  # before anything is changed: the file may be damaged
         if not (session / FRAMES_FILE).is_file():
             ManifestWriter(session).close()
         cut = _mend_tail(session, FRAMES_FILE)
-        # Nobody else is at work here: a process of that number is not the one that wrote it.
+        # Nobody else is working here, even if a process with the number in the name is running.
         partial = sum(remove_parts(each, alive=False) for each in (session, session / "frames"))
         partial += _remove_old_parts(session)
         before, left = sum(1 for _ in read_lines(session)), 0
         if (session / SPOOL).is_dir():
             if (session / SPOOL / SPOOL_JOURNAL).is_file():
                 cut += _mend_tail(session / SPOOL, SPOOL_JOURNAL)
-            left = self._develop(disk_floor_bytes)
+            left = self._convert_spool(disk_floor_bytes)
         frames = list(read_lines(session))
         whole, missing, damaged = self._sort_out(frames)
         adopted = [] if left else self._adopt(frames, whole)
@@ -177,14 +177,14 @@ class _Repair:
             tuple(self._problems),
         )
 
-    def _develop(self, disk_floor_bytes: int) -> int:
-        """Turn the lossless video into PNG; frames that are left for another time."""
+    def _convert_spool(self, disk_floor_bytes: int) -> int:
+        """Convert the lossless video; the number of frames left for later."""
         return SpoolToPng(
             self._session, disk_floor_bytes, self._on_progress, self._stop, self._problems.append
         ).run()
 
     def _sort_out(self, frames: list[Frame]) -> tuple[list[Frame], list[Frame], list[Frame]]:
-        """Frames whose files are as they were written; whose are gone; whose differ."""
+        """Frames whose files are as written, whose files are gone, and whose files differ."""
         sorted_out: tuple[list[Frame], list[Frame], list[Frame]] = ([], [], [])
         names = regular_names(self._session / "frames", self._session)
         for done, frame in enumerate(frames, start=1):
@@ -192,7 +192,7 @@ class _Repair:
             sorted_out[self._state(frame, names)].append(frame)
             self._on_progress(done, len(frames))
         whole, missing, differing = sorted_out
-        # A file that another line has, or that no recorder wrote, is not to be moved.
+        # A file of another line, or that no recorder wrote, is not moved.
         kept = {frame.file for frame in whole}
         damaged: list[Frame] = []
         for each in differing:
@@ -205,7 +205,7 @@ class _Repair:
         return path.parent == self._session / "frames" and is_own_file(path)
 
     def _state(self, frame: Frame, names: set[str]) -> int:
-        """0 where the file is as it was written, 1 where there is none, 2 where it differs."""
+        """0: the file is as written, 1: there is none, 2: it differs."""
         path = self._session / frame.file
         if not (path.name in names if frame.file == f"frames/{path.name}" else self._is_in(frame)):
             return 1
@@ -218,16 +218,16 @@ class _Repair:
         return 0 if frame.sha256 in (None, sha256(data)) else 2
 
     def _is_in(self, frame: Frame) -> bool:
-        """Whether a file that no recorder would name is one of the session."""
+        """Whether a file with a name that no recorder gives is in the session."""
         try:
             return gate.is_regular(inside(self._session, frame.file))
         except ValueError:  # a link leads out of it
             return False
 
     def _adopt(self, frames: list[Frame], whole: list[Frame]) -> list[Frame]:
-        """Lines for whole frames that have none: renamed into place, but not yet entered.
+        """Lines for whole frames that have none: a crash came between file and line.
 
-        No file is renamed. A frame has the number of its file, where no other has it.
+        No file is renamed. A frame gets the number of its file, unless it is taken.
         """
         named = {frame.file for frame in frames}
         found = [
@@ -256,7 +256,7 @@ class _Repair:
         return adopted
 
     def _set_aside(self, lines: list[Frame], files: list[str]) -> None:
-        """Keep what leaves the manifest: its lines, and the damaged files."""
+        """Keep what is removed from the manifest: the lines, and the damaged files."""
         self._aside.mkdir(exist_ok=True)
         with open_to_append(self._aside / FRAMES_FILE) as file:
             file.writelines(frame.to_json().encode() + b"\n" for frame in lines)
@@ -269,7 +269,7 @@ class _Repair:
 
 
 def _facts_of(session: Path) -> dict[str, Any]:
-    """``session.json`` as it can be written again; ``UserError`` where it cannot."""
+    """``session.json``; ``UserError`` if it could not be written again."""
     facts = read_session(session)
     try:
         gate.check_depth(facts)
@@ -288,11 +288,11 @@ def _remove_old_parts(session: Path) -> int:
 
 
 def _mend_tail(folder: Path, name: str) -> int:
-    """End the last line, or remove it where it was cut off; how many were removed."""
+    """Complete the last line, or remove it if it was cut off; how many were removed."""
     try:
         (tail,) = deque(gate.lines_of(folder / name), maxlen=1) or [b"\n"]
         if not tail.endswith(b"\n"):
-            Frame.from_json(tail, name)  # whole, but for its end: as editors leave it
+            Frame.from_json(tail, name)  # whole except for its end, as editors leave it
             with open_to_append(folder / name) as file:
                 file.write(b"\n")
         return 0
@@ -301,7 +301,7 @@ def _mend_tail(folder: Path, name: str) -> int:
 
 
 def _numbers(wanted: Iterable[int], used: set[int]) -> list[int]:
-    """An index for each frame: the one that it wants where that is free, else a new one."""
+    """An index for each frame: the wanted one if it is free, else a new one."""
     wishes, taken = list(wanted), set(used)
     taken.update(wish for wish in wishes if wish < MOST)
     last = max(taken, default=-1)
@@ -316,10 +316,7 @@ def _numbers(wanted: Iterable[int], used: set[int]) -> list[int]:
 
 
 def _line_of(path: Path, number: int, data: bytes, image: Image, whole: list[Frame]) -> Frame:
-    """A line for a frame whose own was lost.
-
-    Label and light are those of the frame before it; the times are those of writing.
-    """
+    """A line for a frame that lost its own, with label and light of the frame before it."""
     written_ns = _clamped(path.stat().st_mtime_ns, MOST_NS)
     at = bisect(whole, number, key=attrgetter("index"))
     before = whole[at - 1] if at else None
@@ -342,25 +339,25 @@ def _line_of(path: Path, number: int, data: bytes, image: Image, whole: list[Fra
 
 
 def _merged(whole: list[Frame], adopted: list[Frame]) -> list[Frame]:
-    """All frames, the adopted ones at their places; the others stay in their order."""
+    """All frames in order, including the adopted ones."""
     return sorted([*whole, *adopted], key=attrgetter("index")) if adopted else whole
 
 
 def _rewrite(session: Path, frames: list[Frame]) -> None:
-    """Put a new manifest in the place of the old one, whole or not at all."""
+    """Replace the manifest, whole or not at all."""
     with written_aside(session / FRAMES_FILE, sync=True) as file:
         file.writelines(frame.to_json().encode() + b"\n" for frame in frames)
 
 
 def _finish(session: Path, facts: dict[str, Any], frames: list[Frame]) -> None:
-    """Let ``session.json`` say what the manifest says, where no recorder did."""
+    """Make ``session.json`` agree with the manifest, if no recorder did."""
     counts, said = count_lines(frames), facts.get("counts")
     if facts.get("state") == "recording":
         facts["reason"] = "cut off"
-    elif said is not None:  # of a recording that ended: what it lost since then is missed
+    elif said is not None:  # it ended: what it lost since then counts as missed
         try:
             counts = settle(gate.to_typed(said, FrameCounts), counts)
-        except ValueError:  # no account of ours
+        except ValueError:  # not our format
             said = None
     kept = said if isinstance(said, dict) else {}
     mended = {name: _clamped(value, MOST) for name, value in counts.as_dict().items()}
@@ -370,5 +367,5 @@ def _finish(session: Path, facts: dict[str, Any], frames: list[Frame]) -> None:
 
 
 def _clamped(value: int, most: int) -> int:
-    """What can be read again, also where a file's time or a count makes no sense."""
+    """A number that can be read again, even if a file's time or a count makes no sense."""
     return max(-most, min(most, value))

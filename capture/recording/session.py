@@ -1,4 +1,4 @@
-"""The folder of one recording and its ``session.json``. Records nothing itself."""
+"""The folder of one recording and its ``session.json``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dataset.gate import CONTROLS, LONGEST_TEXT, MOST_PICTURE, plain, read_regul
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import HUD_MASK, write_session
 
-SESSION_FORMAT = 1  # raised when a reader of before would misunderstand
+SESSION_FORMAT = 1  # raised when older readers would misunderstand it
 
 
 class Session:
@@ -31,12 +31,12 @@ class Session:
     screen : dict
         What is recorded and through what.
     claim : callable
-        Called with the folder before anything is written in it: takes its lock.
+        Called with the folder before anything is written to it, to take its lock.
 
     Raises
     ------
     UserError
-        The name is taken or no file name, or the folder cannot be made.
+        The name is taken or not a file name, or the folder cannot be created.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Session:
         self._write()
 
     def finish(self, reason: str, counts: dict[str, Any]) -> None:
-        """Note why and when it ended, and how much there is."""
+        """Note when and why it ended, and its counts."""
         self.note(state="ended", ended=_now(), reason=reason, counts=counts)
 
     def _write(self) -> None:
@@ -89,12 +89,12 @@ def _read_mask(path: Path) -> bytes:
 
 
 def create_session(out: Path, name: str | None) -> Path:
-    """Make ``out/<name>/frames``; without a name the date and time, made unique.
+    """Create ``out/<name>/frames``; without a name: date and time, made unique.
 
     Raises
     ------
     UserError
-        The name is taken or no file name, or the folder cannot be made.
+        The name is taken or not a file name, or the folder cannot be created.
     """
     odd = name is not None and (re.search(r'[<>:"/\\|?*]', name) or CONTROLS.search(name))
     if name is not None and (odd or not name.strip(" .")):
@@ -120,7 +120,7 @@ def create_session(out: Path, name: str | None) -> Path:
 
 
 def check_options(options: CaptureOptions) -> None:
-    """``UserError`` where an option makes no sense or the disk is full already."""
+    """``UserError`` if an option makes no sense or the disk is full already."""
     check_texts(options)
     if not 0 < options.fps <= 1000:
         raise UserError(f"--fps must be over 0 and at most 1000, not {options.fps:g}.")
@@ -141,24 +141,24 @@ def check_options(options: CaptureOptions) -> None:
 
 
 def check_texts(options: Any) -> None:
-    """``UserError`` where a text among some options cannot be written down as it is.
+    """``UserError`` if a text among the options cannot be stored as it is.
 
     Parameters
     ----------
     options : dataclass
-        Its fields have the names of the command line's options.
+        Its fields are named like the options of the command line.
     """
     for each in fields(options):
         value = getattr(options, each.name)
         if isinstance(value, str) and (len(value) > LONGEST_TEXT or CONTROLS.search(value)):
             raise UserError(
                 f"--{each.name.replace('_', '-')} is too long, or has control characters or bytes "
-                f"of another encoding than the terminal's: {plain(value[:80])!r}. Type it again."
+                f"in another encoding than the terminal's: {plain(value[:80])!r}. Type it again."
             )
 
 
 def low_disk(options: CaptureOptions, reserve_bytes: int = 0) -> str:
-    """What to say when the disk floor is reached, now or by what is still to be written."""
+    """The message when the disk floor is reached, now or by what is still to be written."""
     where = f"{options.disk_floor_bytes / 1e9:g} GB are free on the disk of {options.out}."
     if reserve_bytes:
         to_come = f"{reserve_bytes / 1e9:.2g} GB"

@@ -1,10 +1,9 @@
-"""Frames too many for PNG at once: a lossless video, and a journal that names each of them.
+"""The spool: frames that come too fast for PNG, as a lossless video and a journal of its frames.
 
-H.264 in RGB with a quantizer of 0 gives back every bit, at a tenth of PNG's work. A segment
-``spool/NNNN.h264`` is a plain H.264 stream; ``spool/journal.jsonl`` has a frame's line, with its
-place in the segment, as soon as its bytes are with the operating system. `develop` turns them
-into the PNG files and the manifest that everything else reads. The only place here, but for
-recordings that are imported, that uses PyAV.
+H.264 in RGB with a quantizer of 0 preserves every bit, at a tenth of PNG's work. A segment
+``spool/NNNN.h264`` is a plain H.264 stream; ``spool/journal.jsonl`` has each frame's line, with its
+place in the segment, once its bytes are with the operating system. ``spool_to_png.py`` converts
+them to the PNG files and the manifest that everything else reads.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from dataset.pictures.images import resize_area, rgb_of
 from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import SPOOL, SPOOL_JOURNAL, Frame, ManifestWriter, read_lines
 
-SEGMENT_FRAMES = 600  # most frames of a segment: what a damaged one can cost
-SEGMENT_BYTES = 256 << 20  # a segment is closed beyond this: what developing frees at a time
-MOST_PACKET = 512 << 20  # bytes of one frame: half as large again as noise of the most pixels
+SEGMENT_FRAMES = 600  # the most that a damaged segment can cost
+SEGMENT_BYTES = 256 << 20  # a segment is closed beyond this: what the conversion frees at a time
+MOST_PACKET = 512 << 20  # bytes of one frame: 1.5 times noise of `MOST_VIDEO_PIXELS`
 CODEC = "libx264rgb"
-THREADS = 2  # slices of a frame: zooming pictures take longer than a frame on one
-# The cheapest of benchmarks/capture/lossless.py. Zero latency: a packet for each frame, so that
-# none is waiting inside when the power goes. A segment needs no key frame but its first.
+THREADS = 2  # slices of a frame: one thread is too slow for zooming pictures
+# The cheapest of benchmarks/capture/lossless.py. Zero latency: one packet per frame, so that none
+# is lost inside the encoder when the power fails. Only a segment's first frame is a key frame.
 X264_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "qp": "0", "g": str(SEGMENT_FRAMES)}
 
 
@@ -49,7 +48,7 @@ class Damaged(UserError):
 
 
 class Packet(msgspec.Struct):
-    """Where a frame lies in the spool: beside its line's own fields in the journal."""
+    """A frame's place in the spool: further fields of its line in the journal."""
 
     segment: str  # a `SEGMENT_NAME`
     offset: gate.Count
@@ -83,7 +82,7 @@ class Spool:
         self._size = size
         self._folder = session / SPOOL
         self._folder.mkdir()
-        ManifestWriter(session).close()  # empty until the frames are developed
+        ManifestWriter(session).close()  # empty until the frames are converted
         self._journal = ManifestWriter(self._folder, SPOOL_JOURNAL)
         self._segment: _Segment | None = None
         self._segments = 0
@@ -91,21 +90,21 @@ class Spool:
         self._failed: Exception | None = None
         self._workers = Workers(self._write, 1, waiting, "spool")
         self.full = self._workers.full
-        self._handed = 0  # frames, the waiting ones included
+        self._handed = 0  # frames, including those that wait
 
     @property
     def error(self) -> Exception | None:
-        """Why nothing more is written."""
+        """Why nothing more is written, or None."""
         return self._workers.error or self._failed
 
-    def put(self, job: GrabbedFrame) -> None:
-        """Hand over a frame; blocks while the queue is full. Not for several threads."""
+    def put(self, grabbed: GrabbedFrame) -> None:
+        """Hand over a frame; blocks while the queue is full. For one thread."""
         self._handed += 1
-        self._workers.put(job)
+        self._workers.put(grabbed)
 
     def reserve_bytes(self) -> int:
-        """What the PNG files will take, and what the waiting frames' video can take: noise is
-        half as large again as its PNG. One frame more is taken before somebody asks again.
+        """The size of the PNG files to come, and of the waiting frames' video, which for noise is
+        1.5 times its PNG. One more frame is taken before this is called again.
         """
         waiting = self._handed + 1 - self.written
         return (self._handed + 1 + 2 * waiting) * self._png_bytes
@@ -121,20 +120,20 @@ class Spool:
             self._failed = UserError(f"Cannot write in {self._folder}: {error}", 1)
         self._segment = None
 
-    def _write(self, job: GrabbedFrame) -> None:
-        image = job.image if self._size is None else resize_area(job.image, self._size)
+    def _write(self, grabbed: GrabbedFrame) -> None:
+        image = grabbed.image if self._size is None else resize_area(grabbed.image, self._size)
         try:
             segment = self._segment_for(image)
             offset, length = segment.append(image)
             place = {"segment": segment.path.name, "offset": offset, "bytes": length}
             height, width = image.shape[:2]
-            self._journal.append(replace(job.frame, width=width, height=height, extra=place))
+            self._journal.append(replace(grabbed.frame, width=width, height=height, extra=place))
         except OSError as error:
             raise UserError(f"Cannot write in {self._folder}: {error.strerror}.", 1) from error
         self.written += 1
 
     def _segment_for(self, image: BgrxImage) -> _Segment:
-        """The segment that this frame belongs to: a new one when it is full or the size differs."""
+        """The segment for this frame: a new one when the last is full or the size differs."""
         now = self._segment
         if now is None or now.full() or now.shape != image.shape:
             if now is not None:
@@ -162,27 +161,27 @@ class _Segment:
         codec: Any = av.CodecContext.create(CODEC, "w")
         codec.height, codec.width = shape[:2]
         codec.pix_fmt = "bgr0"
-        codec.time_base = Fraction(1, 1000)  # means nothing here: times are in the journal
+        codec.time_base = Fraction(1, 1000)  # unused: times are in the journal
         codec.thread_count = THREADS
         codec.options = X264_OPTIONS
         self._codec = codec
-        # One for all frames: fresh pages for each would cost as much as encoding half of it.
+        # Reused: allocating one per frame would cost half as much as encoding it.
         self._picture: Any = av.VideoFrame(codec.width, codec.height, "bgr0")
-        plane: Any = self._picture.planes[0]  # its lines may be longer than the picture's
+        plane: Any = self._picture.planes[0]  # its rows may be longer than the picture's
         self._lines = np.frombuffer(plane, np.uint8).reshape(codec.height, plane.line_size)
 
     def full(self) -> bool:
-        """Whether the next frame belongs to another segment."""
+        """Whether the next frame needs another segment."""
         return self.frames >= SEGMENT_FRAMES or self._offset > SEGMENT_BYTES
 
     def append(self, image: BgrxImage) -> tuple[int, int]:
-        """Encode BGRX (H, W, 4) and write its packet: offset and length in the file, bytes."""
+        """Encode BGRX (H, W, 4) and write its packet; its offset and length in the file, bytes."""
         height, width = image.shape[:2]
         self._lines[:, : 4 * width] = image.reshape(height, 4 * width)
         self._picture.pts = self.frames
         data = b"".join(bytes(packet) for packet in self._codec.encode(self._picture))
         if not data:
-            raise RuntimeError("the encoder keeps frames back: zero latency is not honoured")
+            raise RuntimeError("the encoder holds frames back: it ignores zero latency")
         self.frames += 1
         offset = self._offset
         _write_all(self._file, data)
@@ -194,12 +193,12 @@ class _Segment:
 
 
 def journal_of(session: Path) -> list[Frame]:
-    """Frames of the spool, in order; none where there is no spool.
+    """Frames of the spool, in order; none if there is no spool.
 
     Raises
     ------
     UserError
-        A line cannot be parsed, names no segment, or stands out of its order.
+        A line cannot be parsed, names no segment, or is out of order.
     """
     path = session / SPOOL / SPOOL_JOURNAL
     frames = list(read_lines(path.parent, SPOOL_JOURNAL)) if gate.is_regular(path) else []
@@ -220,7 +219,7 @@ def _damaged(path: Path, frame: Frame, why: str) -> UserError:
 
 
 def packet_of(frame: Frame) -> Packet:
-    """Where a frame of the journal lies; ``ValueError`` where its line makes no sense."""
+    """The place of a frame in the spool; ``ValueError`` if its line makes no sense."""
     packet = gate.to_typed(frame.extra, Packet)
     if not SEGMENT_NAME.fullmatch(packet.segment):
         raise ValueError(f"{gate.plain(packet.segment[:80])!r} is no segment of a video")
@@ -228,13 +227,13 @@ def packet_of(frame: Frame) -> Packet:
 
 
 def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, BgrxImage]]:
-    """Decode the frames of one segment, BGRX (H, W, 4) each, all from its first on.
+    """Decode the frames of one segment, from its first on, BGRX (H, W, 4) each.
 
     Raises
     ------
     Damaged
-        The file is no video of ours, is shorter than the journal says, cannot be decoded, or the
-        journal lacks a frame that the next ones build upon.
+        The file is no video of ours, is shorter than the journal says, or cannot be decoded; or
+        the journal lacks a frame that later ones depend on.
     """
     codec: Any = av.CodecContext.create("h264", "r")
     codec.thread_count = 1  # one packet in, one picture out
@@ -260,14 +259,14 @@ def read_segment(path: Path, frames: list[Frame]) -> Iterator[tuple[Frame, BgrxI
 
 
 def _coded_pixels(width: int, height: int) -> int:
-    """What the decoder may allocate for a picture of this size, whole blocks of 16x16."""
+    """Pixels that the decoder may allocate for this size, in whole blocks of 16x16."""
     if not 0 < width * height <= MOST_VIDEO_PIXELS:
         raise ValueError(f"{width}x{height} pixels are no picture of a screen")
     return (width + 31) * (height + 31)
 
 
 def _read(file: BinaryIO, packet: Packet, index: int) -> bytes:
-    """The bytes of one frame; ``ValueError`` where the file ends before they do."""
+    """The bytes of one frame; ``ValueError`` if the file ends first."""
     file.seek(packet.offset)
     data = file.read(packet.bytes)
     if len(data) < packet.bytes:
@@ -279,7 +278,7 @@ _PLACE = ("segment", "offset", "bytes")
 
 
 def _bgrx_of(picture: Any) -> BgrxImage:
-    """The planes G, B, R of a decoded picture as BGRX; nothing is converted, so nothing lost."""
+    """The planes G, B, R of a decoded picture as BGRX, without any conversion."""
     green, blue, red = (
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in picture.planes
@@ -288,7 +287,7 @@ def _bgrx_of(picture: Any) -> BgrxImage:
 
 
 def _write_all(file: FileIO, data: bytes) -> None:
-    """Write every byte; a full disk can take a part and only then fail."""
+    """Write every byte; a full disk may take a part before it fails."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) or 0 :]

@@ -1,8 +1,8 @@
-"""Turns the lossless video of a session into PNG files and lines of its manifest.
+"""Converts the lossless video of a session to PNG files and lines of its manifest.
 
-Can be cut off anywhere and called again: what the manifest has is not done twice, and a segment
-is deleted only when all of its frames are in the manifest. Whatever else lies in the spool is not
-ours, or of no known frame, and is set aside.
+It may be interrupted anywhere and called again: frames in the manifest are not converted twice, and
+a segment is deleted once all its frames are in the manifest. Anything else in the spool is set
+aside.
 """
 
 from __future__ import annotations
@@ -27,25 +27,22 @@ WAITING = 4  # decoded frames that may wait for an encoder
 
 @dataclass
 class SpoolToPng:
-    """How the frames of a spool become PNG.
-
-    Nobody may be recording into the session meanwhile.
-    """
+    """One conversion of a session that nobody is recording into."""
 
     session: Path
     disk_floor_bytes: int = 0  # stop before less than this is free
     on_progress: Callable[[int, int], None] = lambda done, total: None
-    stop: Callable[[], bool] = lambda: False  # whether to leave the rest for another time
-    on_damage: Callable[[str], None] | None = None  # told what is lost; None: raise instead
+    stop: Callable[[], bool] = lambda: False  # whether to leave the rest for later
+    on_damage: Callable[[str], None] | None = None  # called with what is lost; None: raise instead
 
     def run(self) -> int:
-        """Develop everything; frames that ``stop`` left in the spool.
+        """Convert everything; the number of frames that ``stop`` left in the spool.
 
         Raises
         ------
         UserError
-            The disk is full, or a segment is damaged; all before it is PNG, and nothing is lost.
-            Or a folder of the session is a link, and nothing was touched.
+            The disk is full, or a segment is damaged: everything before it is PNG, and nothing is
+            lost. Or a folder of the session is a link: nothing was touched.
         """
         refuse_linked_folders(self.session)
         try:
@@ -73,7 +70,7 @@ class SpoolToPng:
         return {frame.index for frame in read_lines(self.session)}
 
     def _segment(self, name: str, frames: list[Frame], done: set[int], total: int) -> bool:
-        """Develop what is left of one segment; whether it was done to the end."""
+        """Convert what is left of one segment; whether it reached the end."""
         encoders = Encoders(self.session, os.cpu_count() or 1, WAITING, resume=True)
         path = self.session / SPOOL / name
         try:
@@ -98,19 +95,19 @@ class SpoolToPng:
         return True
 
     def _clear(self) -> None:
-        """Remove the empty spool; what no line of the journal names is set aside before."""
+        """Remove the spool, after setting aside what no line of the journal names."""
         spool = self.session / SPOOL
         for each in sorted(spool.iterdir()) if spool.is_dir() else []:
             if not is_own_file(each):
                 self._set_aside(each)
             elif SEGMENT_NAME.fullmatch(each.name) and each.stat().st_size == 0:
-                remove_file(each)  # of a recorder that was killed before its first frame
+                remove_file(each)  # left by a recorder that was killed before its first frame
             elif each.name != SPOOL_JOURNAL:
                 self._set_aside(each)
-        remove_file(spool / SPOOL_JOURNAL)  # the last one: it says what the segments are
+        remove_file(spool / SPOOL_JOURNAL)  # last: it describes the segments
         remove_empty(spool)
-        if spool.is_dir():  # readers would take its frames for a video still
-            raise UserError(f"{spool} has nothing left in it but cannot be removed. Remove it.", 1)
+        if spool.is_dir():  # readers would believe that frames are still a video
+            raise UserError(f"{spool} is empty but cannot be removed. Remove it.", 1)
 
     def _set_aside(self, path: Path) -> None:
         move_aside(path, self.session / DAMAGED_FOLDER)
@@ -129,7 +126,7 @@ class SpoolToPng:
 
 
 def refuse_linked_folders(session: Path) -> None:
-    """``UserError`` where a part of a session that is written to leads to another place."""
+    """``UserError`` if a part of a session that is written to is a link."""
     for name, what in (
         ("frames", "the folder of its frames"),
         (SPOOL, "the folder of its video"),
@@ -139,9 +136,9 @@ def refuse_linked_folders(session: Path) -> None:
         refuse_links(session / name, what)
     for name in ("frames", SPOOL, DAMAGED_FOLDER):
         if os.path.lexists(session / name) and not (session / name).is_dir():
-            raise UserError(f"{session / name} is no folder. Move it away.")
+            raise UserError(f"{session / name} is not a folder. Move it away.")
 
 
 def is_own_file(path: Path) -> bool:
-    """Whether a file of a session is one that a recorder may have written: no link, no device."""
+    """Whether a recorder may have written this file: it is no link and no device."""
     return path.is_file() and not path.is_symlink()

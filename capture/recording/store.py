@@ -1,4 +1,4 @@
-"""Which store a recording gets: PNG at once, or a lossless video that becomes PNG afterwards."""
+"""Chooses the store of a recording: PNG at once, or a lossless video converted afterwards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from capture.recording.workers import MOST_VIDEO_PIXELS, Store
 from dataset.errors import UserError
 from dataset.sessions.manifest import SPOOL, SPOOL_JOURNAL, Frame, read_lines
 
-PNG_PIXELS_PER_S = 75e6  # more than half of a slow core: 36 frames a second of 1920x1080
+PNG_PIXELS_PER_S = 75e6  # over half of a slow core: 36 frames per second of 1920x1080
 
 
 def open_store(options: CaptureOptions, session: Path, about: dict[str, Any]) -> Store:
-    """The store that ``options.codec`` names; for ``auto``, by the pixels a second.
+    """The store that ``options.codec`` names; for ``auto``, by pixels per second.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ def open_store(options: CaptureOptions, session: Path, about: dict[str, Any]) ->
     session : Path
         The session's folder.
     about : dict
-        What the screen says of itself: its ``rectangle`` is x, y, width, height.
+        What the screen describes itself as; ``rectangle`` is x, y, width, height.
 
     Raises
     ------
     UserError
-        The codec is not there.
+        The codec is not available.
     """
     if options.codec == "h264":
         return _spool(options, session)
@@ -38,12 +38,12 @@ def open_store(options: CaptureOptions, session: Path, about: dict[str, Any]) ->
         try:
             return _spool(options, session)
         except UserError:
-            pass  # a PyAV without x264: PNG, with counted misses where it is too slow
+            pass  # a PyAV without x264: PNG, with counted misses if it is too slow
     return Encoders(session, options.encoders, options.queue_frames, options.size)
 
 
 def written_lines(session: Path) -> list[Frame]:
-    """What a crash now would leave: the lines of the manifest, or of the spool's journal."""
+    """What a crash now would leave: lines of the manifest, or of the spool's journal."""
     if (session / SPOOL).is_dir():
         return list(read_lines(session / SPOOL, SPOOL_JOURNAL))
     return list(read_lines(session))

@@ -1,4 +1,4 @@
-"""A bounded queue and the threads that empty it. What they do with a job is decided elsewhere."""
+"""A bounded queue of frames and the threads that empty it; their work is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -14,55 +14,55 @@ from typing import Protocol
 from capture.screens.source import BgrxImage
 from dataset.sessions.manifest import Frame
 
-MOST_VIDEO_PIXELS = 36_000_000  # of a frame of the lossless video: 8K; a decoder may keep 17
-NICE = 5  # of workers, 0 to 19: a frame can wait in the queue, an interval cannot
-WAIT_S = 0.1  # how soon a blocked `put` notices that the workers gave up
+MOST_VIDEO_PIXELS = 36_000_000  # per frame of the lossless video: 8K; a decoder may hold 17 frames
+NICE = 5  # priority of workers, 0 to 19: a frame can wait in the queue, an interval cannot
+WAIT_S = 0.1  # how soon a blocked `put` notices that a worker has failed
 
 
 @dataclass(frozen=True)
 class GrabbedFrame:
     """A grabbed frame on its way to the disk."""
 
-    frame: Frame  # complete but for its width, height and fingerprints
+    frame: Frame  # complete except for its size and hashes
     image: BgrxImage  # as grabbed
 
 
 class Store(Protocol):
     """Where a recorder puts its frames."""
 
-    written: int  # frames that a crash cannot take away any more
-    note: str  # how frames are kept, for session.json
+    written: int  # frames that a crash can no longer lose
+    note: str  # how frames are stored, for session.json
 
     @property
     def error(self) -> Exception | None:
-        """Why nothing more is written."""
+        """Why nothing more is written, or None."""
 
     def full(self) -> bool:
-        """Whether a frame handed over now would have to wait."""
+        """Whether `put` would have to wait now."""
 
-    def put(self, job: GrabbedFrame) -> None:
+    def put(self, grabbed: GrabbedFrame) -> None:
         """Hand over a frame; blocks while the queue is full. Indices are 0, 1, 2 and so on."""
 
     def reserve_bytes(self) -> int:
-        """Disk space that what was handed over still needs."""
+        """Disk space that the frames handed over will still need."""
 
     def close(self) -> None:
         """Write what was handed over. May be called twice."""
 
 
 class Workers:
-    """Threads that carry out jobs until one fails.
+    """Threads that process frames until one fails.
 
     Parameters
     ----------
     work : callable
-        Called with each job, on one of the threads.
+        Called with each frame, on one of the threads.
     threads : int
-        How many jobs are worked on at once.
+        How many frames are processed at once.
     waiting : int
         How many more may wait.
     name : str
-        Of the threads.
+        Name of the threads.
     """
 
     def __init__(
@@ -79,16 +79,16 @@ class Workers:
             thread.start()
 
     def full(self) -> bool:
-        """Whether a job put now would have to wait."""
+        """Whether `put` would have to wait now."""
         return self._queue.full()
 
-    def put(self, job: GrabbedFrame) -> None:
-        """Hand over a job; blocks while the queue is full, raises what made a worker give up."""
+    def put(self, grabbed: GrabbedFrame) -> None:
+        """Hand over a frame; blocks while the queue is full, raises what a worker failed with."""
         while True:
             if self.error is not None:
                 raise self.error
             try:
-                return self._queue.put(job, timeout=WAIT_S)
+                return self._queue.put(grabbed, timeout=WAIT_S)
             except queue.Full:
                 continue
 
@@ -101,21 +101,21 @@ class Workers:
             thread.join()
 
     def _work(self) -> None:
-        _step_back()
+        _lower_priority()
         while True:
-            job = self._queue.get()
-            if job is None:
+            grabbed = self._queue.get()
+            if grabbed is None:
                 return
             if self.error is not None:
-                continue  # drained, so that nobody waits for ever
+                continue  # drained, so that nobody waits forever
             try:
-                self._do(job)
-            except Exception as error:  # carried to the thread that records
+                self._do(grabbed)
+            except Exception as error:  # raised in the recording thread
                 self.error = self.error or error
 
 
-def _step_back() -> None:
-    """Let this thread, and those that it starts, wait for the game and for the one that grabs."""
-    if sys.platform == "linux":  # elsewhere the priority would be the whole process's
+def _lower_priority() -> None:
+    """Give way, with all threads started from here, to the game and the grabbing thread."""
+    if sys.platform == "linux":  # elsewhere it would apply to the whole process
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,8 +1,8 @@
-"""Presses the game's own keys, and notices when the user presses one. Imports pynput.
+"""Presses the game's own keys, and notices when the user presses one.
 
-Only ordinary key events go out, as from a keyboard: nothing is put into the game. On X11 they go
-through the server's XTEST: pynput would send a character straight to the window, marked as sent by
-a program, and many games pass over such events.
+The game gets ordinary key events, as from a keyboard; nothing is injected into it. On X11 they go
+through XTEST: pynput would send characters straight to the window, marked as synthetic, and many
+games ignore such events.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any
 from capture.control.hotkeys import import_keyboard, stop_listener
 from dataset.errors import UserError
 
-HOLD_S = 0.05  # how long a key is down: games look at the keyboard once a picture
+HOLD_S = 0.05  # how long a key is down: games read the keyboard once per frame
 GAP_S = 0.05  # between two presses
-ECHO_S = 1.0  # our own presses come back to the listener within this
-SHIFT_MASK = 1  # of X11: the character stands on the upper half of its key
+ECHO_S = 1.0  # our own presses reach the listener within this time
+SHIFT_MASK = 1  # of X11: the character needs Shift
 
 
 class KeyPresser:
-    """A keyboard that can be pressed and is listened to while entered.
+    """Presses keys, and listens to the keyboard while in the context.
 
     Raises
     ------
     UserError
-        There is no keyboard that could be pressed.
+        There is no keyboard that can be pressed.
     """
 
     def __init__(self) -> None:
         self._keyboard = import_keyboard()
         self._controller: Any = self._keyboard.Controller()
-        self._expected: Counter[Any] = Counter()  # our presses that did not come back yet
+        self._expected: Counter[Any] = Counter()  # our presses that the listener has not heard yet
         self._sent_s = 0.0
         self._lock = threading.Lock()
         self._pressed: str | None = None
@@ -48,14 +48,14 @@ class KeyPresser:
 
     def __exit__(self, *_: object) -> None:
         stop_listener(self._listener)
-        # On X11 pynput would close it when it is collected, perhaps after the display.
+        # pynput would close it when it is garbage-collected, perhaps after the display.
         connection = vars(self._controller).pop("_display", None)
         if connection is not None:
             with suppress(Exception):
                 connection.close()
 
     def parse(self, text: str) -> list[Any]:
-        """The keys of ``]``, ``n``, ``<f5>`` or ``<ctrl>+k``; ``UserError`` if it is none."""
+        """The keys of ``]``, ``n``, ``<f5>`` or ``<ctrl>+k``; ``UserError`` for anything else."""
         try:
             parsed = self._keyboard.HotKey.parse(text)
         except ValueError:
@@ -66,12 +66,12 @@ class KeyPresser:
         return [each for key in parsed for each in self._typed(key)]
 
     def tap(self, keys: list[Any], times: int = 1) -> None:
-        """Press and release keys together, as often as asked.
+        """Press and release keys together, ``times`` times.
 
         Raises
         ------
         UserError
-            The system does not take the key, or the display is gone.
+            The system rejects the key, or the display is gone.
         """
         self._tapping = threading.get_ident()
         for _ in range(times):
@@ -80,27 +80,27 @@ class KeyPresser:
                 self._sent_s = time.monotonic()
             try:
                 self._press_and_release(keys)
-            except Exception as error:  # of what kind, depends on the system
+            except Exception as error:  # of a kind that depends on the system
                 raise UserError(f"The game's key could not be pressed: {error}", 1) from error
             time.sleep(GAP_S)
 
     def user_key(self) -> str | None:
-        """The key that the user pressed, if he did."""
+        """The key that the user pressed, or None."""
         return self._pressed
 
     def forget(self) -> None:
-        """Pass over what the user pressed until now."""
+        """Ignore what the user pressed until now."""
         self._pressed = None
 
     def _typed(self, key: Any) -> list[Any]:
-        """On X11 a character as the keys that a finger presses for it; all else as it is."""
+        """On X11, the keys that type a character; anything else as it is."""
         mapping = getattr(self._controller, "keyboard_mapping", None)
         char = getattr(key, "char", None)
         if mapping is None or char is None:
             return [key]
         number = self._controller._key_to_keysym(key)
         shift = mapping.get(number, (0, None))[1]
-        if shift not in (0, SHIFT_MASK):  # on no key of this keyboard: pynput makes it one
+        if shift not in (0, SHIFT_MASK):  # not on this keyboard: pynput remaps a key
             return [key]
         pressed = self._keyboard.KeyCode.from_char(char, vk=number)
         return [self._keyboard.Key.shift, pressed] if shift else [pressed]
@@ -114,7 +114,7 @@ class KeyPresser:
 
     def _hear(self, key: Any) -> None:
         if threading.get_ident() == self._tapping:
-            return  # pynput tells of its own presses at once, and X11 once more
+            return  # pynput reports its own presses at once, and X11 reports them again
         key = self._canonical(key)
         with self._lock:
             if time.monotonic() - self._sent_s > ECHO_S:

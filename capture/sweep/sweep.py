@@ -1,7 +1,7 @@
 """The light sweep: each viewpoint of a game under many lights, unattended.
 
-A driver moves the game from picture to picture; frames of one viewpoint share its id in the
-manifest, so that they become near-aligned pairs of X and Y. Grabbing and writing is the recorder's.
+A driver moves the game from picture to picture; the recorder grabs and writes. Frames of one
+viewpoint share its id in the manifest, so they become nearly aligned pairs of X and Y.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from capture.sweep.key_presser import KeyPresser
 from dataset.errors import UserError
 
 LOG = logging.getLogger("unclip.capture")
-LATE = 4  # times the settling time that a change may take, and a picture to come to rest
+LATE = 4  # times the settling time: the limit for a change, and for the picture to come to rest
 PICTURE_CHECK_S = 0.05  # between two looks at the picture
 RETRIES, COVERED_RETRY_S = 20, 0.25  # for a window that is covered for a moment
 
 
-Look = TypeVar("Look")
+_T = TypeVar("_T")
 
 
 class Ended(Exception):
-    """Somebody wants the sweep to end; says who."""
+    """Somebody asked the sweep to end; the message says who."""
 
 
 class Driver(Protocol):
-    """What moves the game from picture to picture."""
+    """Moves the game from picture to picture."""
 
     def go(self, viewpoint: int) -> None:
-        """Show viewpoint 0, 1, 2 and so on, with the first light to come."""
+        """Show viewpoint 0, 1, 2 and so on, ready for its first light."""
 
     def light(self, step: int) -> str:
-        """Set the light of step 0, 1, 2 and so on; returns when it is drawn: text on the light.
+        """Set the light of step 0, 1, 2 and so on, and wait until it is drawn; a text on the light.
 
         Raises
         ------
         NotDrawn
-            The game does not show it: go on with the next viewpoint.
+            The game does not show it: continue with the next viewpoint.
         """
 
 
@@ -65,12 +65,12 @@ class KeyDriver:
     ----------
     options : SweepOptions
     screen : FrameSource
-        Where the game is seen: a press has worked when its picture changes.
+        Shows the game: a key press has worked when its picture changes.
     window : Window or None
-        The game's window, which must have the focus; None: whatever has it gets the keys.
+        The game's window, which must have the focus; None: any window with the focus gets keys.
     presser : KeyPresser
     check : callable
-        Called between presses; raises `Ended` where somebody wants the sweep to end.
+        Called between presses; raises `Ended` to end the sweep.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class KeyDriver:
         self._key = presser.parse(options.key)
         self._next = presser.parse(options.viewpoint_key or options.key)
         self._back = presser.parse(options.back_key) if options.back_key else None
-        self._pressed = 0  # since the light was that of the viewpoint
-        self._changes = 0  # of the picture, by the light key, in all
+        self._pressed = 0  # since the viewpoint's first light
+        self._changes = 0  # of the picture, by the light key, in total
 
     def go(self, viewpoint: int) -> None:
         if viewpoint == 0:
@@ -124,9 +124,9 @@ class KeyDriver:
             self._presser.tap(keys)
 
     def _settle(self, before: Thumbnail, least_s: float) -> bool:
-        """Wait until the picture has changed and then stood still so long; whether it did change.
+        """Wait until the picture has changed and then stood still; whether it changed.
 
-        A game that draws seldom shows the first of several presses long before the last one.
+        A game with a low frame rate shows the first of several presses long before the last.
         """
         begin = still_since = time.monotonic()
         newest, changed = before, False
@@ -145,8 +145,8 @@ class KeyDriver:
         return frame_thumbnail(_patiently(self._screen.grab, self._check))
 
 
-def _patiently(look: Callable[[], Look], check: Callable[[], None]) -> Look:
-    """What is seen, also where the window is covered for a moment."""
+def _patiently(look: Callable[[], _T], check: Callable[[], None]) -> _T:
+    """What ``look`` returns, retried while the window is covered for a moment."""
     for _ in range(RETRIES):
         try:
             return look()
@@ -187,7 +187,7 @@ def run_sweep(
     Raises
     ------
     UserError
-        The game cannot be moved or seen; whatever was recorded before is whole.
+        The game cannot be moved or seen; everything recorded before is whole.
     """
     if sweep.steps < 1 or sweep.viewpoints < 1 or sweep.taps < 1:
         raise UserError("--steps, --viewpoints and --taps must be at least 1.")
@@ -200,7 +200,7 @@ def run_sweep(
             if presser is not None and (key := presser.user_key()) is not None:
                 raise Ended(f"ended by the user's key {key}")
 
-        # The driver first: one that cannot be had leaves no empty session behind.
+        # The driver first: if it fails, no empty session is left behind.
         screen = stack.enter_context(open_screen(capture))
         presser = stack.enter_context(KeyPresser()) if sweep.driver == "keys" else None
         driver: Driver
@@ -212,7 +212,7 @@ def run_sweep(
                 FlightGear(sweep.host, sweep.port, sweep.steps, look, sweep.seed)
             )
             driver.prepare()
-        # Nothing here is in a hurry: no video that would have to become PNG afterwards.
+        # There is time enough for PNG; a video would only have to be converted afterwards.
         recorder = stack.enter_context(Recorder(replace(capture, codec="png"), screen))
         recorder.note(sweep=asdict(sweep))
         try:
@@ -254,7 +254,7 @@ def _sweep(
 
 
 def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], None]) -> None:
-    """Give the game the keyboard, or the user the time to do so."""
+    """Give the game the keyboard, or the user time to do so."""
     if window is not None:
         window.focus()
     end = time.monotonic() + delay_s
@@ -264,13 +264,13 @@ def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], No
 
 
 def _handle_commands(recorder: Recorder, commands: CommandQueue) -> None:
-    """Do what was asked; `Ended` where that, or a limit, ended the recording."""
+    """Carry out all waiting commands; `Ended` if they, or a limit, ended the recording."""
     while not commands.empty():
         command = commands.get()
         if command.name not in ("start", "pause", "toggle"):
             handle_command(recorder, command)
         elif command.reply is not None:
             command.reply.set_result({"ok": False, "error": "A sweep takes its own frames."})
-    recorder.step()  # looks at the limits
+    recorder.step()  # checks the limits
     if recorder.reason is not None:
         raise Ended(recorder.reason)

@@ -171,7 +171,7 @@ def test_a_light_of_another_encoding_is_refused_and_the_recording_goes_on(
     wait_for_lines(2)
     refused = tell("light", EUC_KR)
     assert refused.returncode == 2
-    assert "bytes of another encoding" in refused.stderr
+    assert "bytes in another encoding" in refused.stderr
     assert tell("light", "noon\x1b[2J").returncode == 2
     assert tell("light", "낮").returncode == 0
     assert tell("snap").returncode == 0

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.recording.freeze import BLACK, FreezeDetector, differs, frame_thumbnail, is_black
+from capture.recording.freeze import (
+    BLACK,
+    BLACK_REMEDY,
+    FreezeDetector,
+    differs,
+    frame_thumbnail,
+    is_black,
+)
 
 SECOND = 1_000_000_000  # nanoseconds
 
@@ -59,44 +66,44 @@ def test_one_changed_place_is_a_difference() -> None:
 
 
 def test_a_black_picture_is_told_after_a_second_and_forgotten_when_it_recovers() -> None:
-    guard = FreezeDetector()
+    detector = FreezeDetector()
     black, bright = frame_thumbnail(plain(0, 0, 0)), frame_thumbnail(plain(9, 9, 9))
     assert is_black(black)
     assert not is_black(bright)
-    assert guard.look(black, 0) is None
-    assert guard.look(black, SECOND // 2) is None
-    assert guard.look(black, SECOND) == BLACK
-    assert guard.look(bright, 2 * SECOND) is None
-    assert guard.look(black, 3 * SECOND) is None
+    assert detector.look(black, 0) is None
+    assert detector.look(black, SECOND // 2) is None
+    assert detector.look(black, SECOND) == f"{BLACK} {BLACK_REMEDY}"
+    assert detector.look(bright, 2 * SECOND) is None
+    assert detector.look(black, 3 * SECOND) is None
 
 
 def test_a_fade_to_black_is_no_fault() -> None:
-    guard = FreezeDetector()
+    detector = FreezeDetector()
     for n, level in enumerate((40, 10, 0, 0, 10, 40)):
-        assert guard.look(frame_thumbnail(plain(level, level, level)), n * SECOND // 5) is None
+        assert detector.look(frame_thumbnail(plain(level, level, level)), n * SECOND // 5) is None
 
 
 def test_a_frozen_picture_is_told_after_ten_seconds_with_how_long() -> None:
-    guard = FreezeDetector()
+    detector = FreezeDetector()
     one, other = frame_thumbnail(picture(3)), frame_thumbnail(picture(4))
-    assert guard.look(one, 0) is None
-    assert guard.look(other, 5 * SECOND) is None
-    assert guard.look(other, 14 * SECOND) is None
-    notice = guard.look(other, 17 * SECOND)
+    assert detector.look(one, 0) is None
+    assert detector.look(other, 5 * SECOND) is None
+    assert detector.look(other, 14 * SECOND) is None
+    notice = detector.look(other, 17 * SECOND)
     assert notice is not None
     assert "has not changed for 12 s" in notice
-    assert guard.look(one, 18 * SECOND) is None
+    assert detector.look(one, 18 * SECOND) is None
 
 
 def test_a_picture_that_moves_a_little_is_not_frozen() -> None:
-    guard = FreezeDetector()
+    detector = FreezeDetector()
     for second in range(60):
         level = 100 + second % 2
-        assert guard.look(frame_thumbnail(plain(level, level, level)), second * SECOND) is None
+        assert detector.look(frame_thumbnail(plain(level, level, level)), second * SECOND) is None
 
 
 def test_a_black_picture_is_not_called_frozen() -> None:
-    guard = FreezeDetector()
+    detector = FreezeDetector()
     black = frame_thumbnail(plain(0, 0, 0))
-    guard.look(black, 0)
-    assert guard.look(black, 60 * SECOND) == BLACK
+    detector.look(black, 0)
+    assert detector.look(black, 60 * SECOND) == f"{BLACK} {BLACK_REMEDY}"

@@ -137,7 +137,7 @@ def test_slow_encoders_make_counted_misses_and_no_backlog(
         time.sleep(0.1)
         return whole(image)
 
-    monkeypatch.setattr(capture.encoders, "encode_png", slow)
+    monkeypatch.setattr(capture.recording.encoders, "encode_png", slow)
     options = replace(options, encoders=1, queue_frames=2, duration_s=0.6)
     screen = Noise()
     with Recorder(options, screen) as recorder:
@@ -161,7 +161,7 @@ def test_a_snap_waits_for_slow_encoders(
         time.sleep(0.02)
         whole(path, data, replaces)
 
-    monkeypatch.setattr(capture.encoders, "write_whole", slow)
+    monkeypatch.setattr(capture.recording.encoders, "write_whole", slow)
     with Recorder(replace(options, encoders=3, queue_frames=1), Noise()) as recorder:
         assert [recorder.snap() for _ in range(20)] == list(range(20))
     assert len(check_whole(recorder.path)) == 20
@@ -228,7 +228,9 @@ def test_a_player_in_full_screen_is_told_of_start_pause_and_end(
     options: CaptureOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(capture.recorder, "notify", lambda _, text, *how: told.append(text))
+    monkeypatch.setattr(
+        capture.recording.recorder, "notify", lambda _, text, *how: told.append(text)
+    )
     with Recorder(replace(options, notify=True), Noise()) as recorder:
         recorder.toggle()
         recorder.toggle()
@@ -324,7 +326,7 @@ def test_a_write_failure_leaves_everything_before_it_whole(
             raise UserError("Cannot write: No space left on device.", 1)
         whole(path, data, replaces)
 
-    monkeypatch.setattr(capture.encoders, "write_whole", full)
+    monkeypatch.setattr(capture.recording.encoders, "write_whole", full)
     with pytest.raises(UserError, match="No space left"), Recorder(options, Noise()) as recorder:
         run(recorder)
     assert len(check_whole(recorder.path)) == 5

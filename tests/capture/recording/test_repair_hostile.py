@@ -524,8 +524,8 @@ PIPES = {  # in the place of what -> what the repair says
     "frames/000002.png": "1 lines without their file",
     "frames/000009.png": "nothing to repair",
     "frames/.x.png.7.part": "nothing to repair",
-    "damaged": "is no folder",
-    "spool": "is no folder",
+    "damaged": "is not a folder",
+    "spool": "is not a folder",
     "spool/journal.jsonl": "has no line",
     "spool/0000.h264": "no regular file",
 }

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import capture.screens.screen
 import numpy as np
 import pytest
 from helpers.painted import PaintedWindow, noise, own_server, resize_screen
@@ -17,6 +16,7 @@ from Xlib import X, Xatom
 from Xlib import display as xdisplay
 
 import capture.screens.mss
+import capture.screens.screen
 from capture.options import CaptureOptions
 from capture.screens.mss import open_screen
 from capture.screens.target import WINDOW_CHECK_S, Followed, NotVisible, Rectangle

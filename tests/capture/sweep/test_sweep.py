@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from capture.control.endpoints import read_endpoint
 from helpers.painted import PaintedWindow, noise, press
 from helpers.screens import check_whole
 from Xlib import XK, X
 from Xlib import display as xdisplay
 
 from capture.control.channel import send_command
+from capture.control.endpoints import read_endpoint
 from capture.options import CaptureOptions, SweepOptions
 from capture.status import Summary
 from capture.sweep.sweep import run_sweep
