@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from dataset.pictures.formats import format_for, media_type
+
 CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -45,15 +47,6 @@ CONTEXT = {
     "source": "cr:source",
     "subField": "cr:subField",
     "transform": "cr:transform",
-}
-MIME = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".bmp": "image/bmp",
-    ".webp": "image/webp",
-    ".tif": "image/tiff",
-    ".tiff": "image/tiff",
 }
 SIDES = ("training X", "training Y", "test X", "test Y")
 
@@ -98,7 +91,8 @@ def _identifier(folder: str) -> str:
 
 
 def _file_set(folder: str, suffixes: Sequence[str], description: str) -> dict[str, object]:
-    kinds = sorted({MIME[each] for each in suffixes if each in MIME})
+    formats = {name for each in suffixes if (name := format_for(each))}
+    kinds = sorted(map(media_type, formats))
     return {
         "@type": "cr:FileSet",
         "@id": f"files-{_identifier(folder)}",
