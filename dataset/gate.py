@@ -204,6 +204,7 @@ def _check_settings(settings: Any, values: Any, exact: tuple[type, ...], place: 
 def _fits(value: Any, about: Mapping[Any, Any]) -> bool:
     return (
         value in about.get("choices", (value,))
+        and not (isinstance(value, int) and abs(value) >= 2**63)
         and not value < about.get("least", value)
         and not value > about.get("most", value)
         and ("below" not in about or value < about["below"])

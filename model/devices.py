@@ -1,4 +1,4 @@
-"""Which device there is to compute on, and how much memory it has left."""
+"""Which device to compute on, and how much memory it has left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataset.memory import free_memory
 
 
 def pick_device(wanted: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` into a device that is there.
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises
     ------
@@ -25,14 +25,14 @@ def pick_device(wanted: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(
-            f"--device {wanted} is not usable here. Leave it out to take what there is, "
-            "or say --device cpu."
+            f"--device {wanted} is not usable here. Leave it out to take what is available, "
+            "or choose --device cpu."
         ) from error
     return device
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device now, bytes."""
+def free_device_bytes(device: torch.device) -> int:
+    """Free memory of a device, bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return free_memory()

@@ -1,8 +1,8 @@
 """How over-exposed a picture looks, learned from the two domains: 0 like X, 1 like Y.
 
-F darkens whatever it is given, also a picture that lacks nothing. How much of its correction is
-wanted is learned as all else is here, from frames that are over-exposed and frames that are not:
-there is no threshold to choose. A logistic regression on the distribution of max(R, G, B).
+F darkens every picture, even one that needs no correction. How much of the correction is needed is
+learned, too, from frames that are over-exposed and frames that are not: there is no threshold to
+choose. A logistic regression on the distribution of max(R, G, B).
 
 References
 ----------
@@ -26,13 +26,14 @@ from scipy.optimize import minimize
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
+from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels, to_pixels
 
 EXPOSURE_FILE = "exposure.json"
 EDGES = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98, 1.001])
-LOOKED_AT = 2**16  # pixels of a picture, evenly spread
-FRAMES = 2000  # of each domain, evenly spread
+SAMPLED_PIXELS = 2**16  # of a picture, evenly spaced
+MOST_FRAMES = 2000  # of each domain, evenly spaced
 PENALTY = 1e-3  # of the squared weights: keeps the step between the domains soft
 MOST_WEIGHT = 1e6  # fits to real frames stay under 100
 
@@ -55,12 +56,12 @@ class Exposure:
         return float(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
 
     def to_json(self) -> str:
-        """As it stands in files."""
+        """As it is written to files."""
         return json.dumps(asdict(self))
 
 
 class _Written(msgspec.Struct):
-    """`Exposure` as it stands in files."""
+    """`Exposure` as it is written to files."""
 
     weights: Weights
     constant: Weight
@@ -69,19 +70,20 @@ class _Written(msgspec.Struct):
 def features(pixels: Pixels) -> NDArray[np.float64]:
     """Square roots of the shares of max(R, G, B) between ``EDGES``: (12,).
 
-    A root, because a hundredth that is clipped says more than a hundredth more of it.
+    Square roots, because the first hundredth of clipped pixels says more than another one.
     """
     height, width = pixels.shape[:2]
-    step = max(1, int(np.sqrt(height * width / LOOKED_AT)))
+    step = max(1, int(np.sqrt(height * width / SAMPLED_PIXELS)))
     brightest = pixels[::step, ::step].max(2)
     counts, _ = np.histogram(brightest, EDGES)
     return np.sqrt(counts / brightest.size)
 
 
 def learn_exposure(x: Sequence[Image], y: Sequence[Image]) -> Exposure:
-    """Fit to frames of both domains, RGB uint8 (H, W, 3); the larger counts no more."""
+    """Fit to frames of both domains, RGB uint8 (H, W, 3); both have the same weight."""
     halves = [
-        np.stack([features(to_pixels(frame)) for frame in spread_out(each)]) for each in (x, y)
+        np.stack([features(to_pixels(frame)) for frame in evenly_spaced(each, MOST_FRAMES)])
+        for each in (x, y)
     ]
     values = np.concatenate(halves)
     signs = np.repeat([-1.0, 1.0], [len(half) for half in halves])
@@ -98,23 +100,18 @@ def learn_exposure(x: Sequence[Image], y: Sequence[Image]) -> Exposure:
     return Exposure(tuple(map(float, found[:-1])), float(found[-1]))
 
 
-def spread_out(frames: Sequence[Image]) -> list[Image]:
-    """At most ``FRAMES`` of them, evenly spread."""
-    return [frames[int(at)] for at in np.linspace(0, len(frames) - 1, min(FRAMES, len(frames)))]
-
-
 def write_exposure(run: Path, exposure: Exposure) -> None:
-    """Keep it with a run."""
+    """Write it to a run's folder."""
     write_whole(run / EXPOSURE_FILE, exposure.to_json().encode())
 
 
 def parse_exposure(text: str | bytes, source: Path) -> Exposure | None:
-    """From ``to_json``; None where the text is empty, as of networks trained before there was one.
+    """From ``to_json``; None if the text is empty, as for older networks.
 
     Raises
     ------
     UserError
-        It is something else; the source is what to call it.
+        It is something else; the source names it.
     """
     if not text:
         return None
@@ -122,14 +119,14 @@ def parse_exposure(text: str | bytes, source: Path) -> Exposure | None:
         found = gate.parse_json(text, _Written)
     except ValueError as error:
         raise UserError(
-            f"What {source} says of how over-exposed pictures look is damaged ({error}). Copy the "
-            "file again, or say how much to restore with --strength."
+            f"What {source} says about how over-exposed pictures look is damaged ({error}). Copy "
+            "the file again."
         ) from error
     return Exposure(tuple(found.weights), found.constant)
 
 
 def read_exposure(run: Path) -> Exposure | None:
-    """That of a run; None where it was trained before there was one. Errors as of `parse_exposure`.
+    """That of a run; None for a run of an older version. Errors as of `parse_exposure`.
 
     Raises
     ------

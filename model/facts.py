@@ -1,6 +1,6 @@
-"""What files say of a network in plain values: its shape, its frames, its stride. Typed, limited.
+"""What the file of a network says about it, as text: its shape, its frames, its stride.
 
-The only place that states how large a network may be. Needs no torch, as ``onnx_run`` has none.
+Loads no torch: ONNX files are read without it, too.
 """
 
 from __future__ import annotations
@@ -10,67 +10,35 @@ from typing import Annotated
 import msgspec
 
 from dataset import gate
-from model.options import NetworkOptions
+from model.options import MOST_SIDE, NetworkOptions
 
-MOST_FILTERS = 1024  # channels of a first layer; the paper's networks have 64
-MOST_BLOCKS = 64  # residual blocks; the paper's have 9
-MOST_SIDE = 65_536  # pixels of a frame that is learned on
 MOST_STRIDE = 64  # pixels
-MOST_FILE = 4 << 30  # bytes of one network; the paper's has 45 MB
-USUAL_SIDE = 256  # of frames that CycleGAN learns on, pixels
+USUAL_SIDE = 256  # of CycleGAN's training frames, pixels
 
-Filters = Annotated[int, msgspec.Meta(ge=1, le=MOST_FILTERS)]
-Blocks = Annotated[int, msgspec.Meta(ge=0, le=MOST_BLOCKS)]
 Side = Annotated[int, msgspec.Meta(ge=0, le=MOST_SIDE)]
 Stride = Annotated[int, msgspec.Meta(ge=1, le=MOST_STRIDE)]
 
 
-class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`NetworkOptions` as a file states them: one that it does not know is built otherwise."""
-
-    generator_filters: Filters = NetworkOptions.generator_filters
-    generator_blocks: Blocks = NetworkOptions.generator_blocks
-    discriminator_filters: Filters = NetworkOptions.discriminator_filters
-    residual: bool = NetworkOptions.residual
-    resize: bool = NetworkOptions.resize
-
-    def options(self) -> NetworkOptions:
-        """The same as settings."""
-        return NetworkOptions(**msgspec.structs.asdict(self))
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """Of a run's settings, what restoring needs."""
-
-    network: Shape
-    load_size: Side
-
-
-class RunOptions(msgspec.Struct, frozen=True):
-    """A run's ``options.json``."""
-
-    options: Settings
-
-
-class Note(msgspec.Struct, frozen=True):
-    """A run's note of when its network files were written."""
-
-    steps: gate.Count
-
-
 def parse_shape(text: str) -> NetworkOptions:
-    """What it takes to build a network, from JSON; ``ValueError`` beyond the limits.
+    """What it takes to build a network, from JSON.
+
+    Raises
+    ------
+    ValueError
+        It is beyond the limits, or names a setting that is not known: that network is built
+        differently.
 
     Examples
     --------
     >>> parse_shape('{"generator_filters": 4}').generator_filters
     4
     """
-    return gate.parse_json(text, Shape).options()
+    values = gate.parse_json(text, dict[str, bool | int])
+    return gate.settings_from(values, NetworkOptions, exact=(NetworkOptions,))
 
 
 def parse_side(text: str) -> int:
-    """Shorter side of the frames of training, pixels, from JSON; ``ValueError``."""
+    """Shorter side of the training frames, pixels, from JSON; ``ValueError``."""
     return gate.parse_json(text, Side)
 
 

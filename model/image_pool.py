@@ -3,7 +3,7 @@
 Half of the frames asked for come from the pool, each replaced there by the new one (Shrivastava et
 al., "Learning from Simulated and Unsupervised Images through Adversarial Training", CVPR 2017,
 section 2.3). Which ones is drawn on the host, apart from the frames, so that the exchange itself
-is a fixed sequence of device operations that can be captured once and played again.
+is a fixed sequence of device operations that can be captured once and replayed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from torch import Tensor
 
 
 class ImagePool:
-    """A fixed store of generated frames with random numbers of its own.
+    """A fixed store of generated frames, with its own random numbers.
 
     Parameters
     ----------
     size : int
         Frames kept; 0 turns the pool off.
     seed : int
-        Of its own random numbers.
+        Random seed.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -30,10 +30,10 @@ class ImagePool:
         self.random = torch.Generator().manual_seed(seed)
 
     def draw(self, count: int) -> Tensor:
-        """What shall happen to the next ``count`` frames: int64 (count, 2) on the host.
+        """What to do with the next ``count`` frames: int64 (count, 2) on the host.
 
         A row is (place, old): the place in the store that the frame goes to, or ``size`` for
-        nowhere, and 1 where the store's frame is handed out in its stead.
+        none, and 1 where the stored frame is returned instead.
         """
         return torch.tensor([self._draw_one() for _ in range(count)], dtype=torch.int64)
 
@@ -48,7 +48,7 @@ class ImagePool:
         return int(torch.randint(self.size, (), generator=self.random)), 1
 
     def exchange(self, fakes: Tensor, drawn: Tensor) -> Tensor:
-        """Store new fakes and return as many, new or old.
+        """Store new fakes and return the same number, new or old.
 
         Parameters
         ----------
@@ -69,9 +69,9 @@ class ImagePool:
         return torch.stack([self._exchange_one(frames, fake, row) for fake, row in pairs])
 
     def allocate(self, fakes: Tensor) -> Tensor:
-        """The store, made now if there is none yet: (size + 1, 3, H, W)."""
+        """The store, allocated at first use: (size + 1, 3, H, W)."""
         if self.frames is None:
-            # One place more than there are frames: where those go that are not kept.
+            # One more place than there are frames, for those that are not kept.
             self.frames = fakes.new_zeros((self.size + 1, *fakes.shape[1:]))
         return self.frames
 
@@ -92,3 +92,20 @@ class ImagePool:
         self.frames = frames.clone() if isinstance(frames, Tensor) else None
         self.filled = filled
         self.random.set_state(random.cpu())
+
+
+class ImagePools:
+    """The pools of both domains.
+
+    Parameters
+    ----------
+    size, seed : int
+        As of `ImagePool`; the two draw different numbers.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.X, self.Y = ImagePool(size, seed + 1), ImagePool(size, seed + 2)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """What to do with the next ``count`` frames of all processes: for Y, then for X."""
+        return self.Y.draw(count), self.X.draw(count)

@@ -1,4 +1,4 @@
-"""The losses of equations (1) to (4), and what stands in for them by option. Pure functions.
+"""The losses of equations (1) to (4), and their optional variants. Pure functions.
 
 L_GAN(G, D_Y, X, Y) = E_y[log D_Y(y)] + E_x[log(1 - D_Y(G(x)))]          (2), and (3) for F and D_X
 L_cycle(G, F)       = E_x[|F(G(x)) - x|_1] + E_y[|G(F(y)) - y|_1]        (4)
@@ -13,8 +13,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-KINDS = ("log", "least-squares")
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "log") -> Tensor:
@@ -31,7 +29,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "log") -> Tensor:
     Returns
     -------
     Tensor
-        Scalar, fp32, at least 0. Where D cannot tell: 2 log 2, or 1/4 at best with squares.
+        Scalar, fp32, at least 0. For a guessing D: 2 log 2, or 1/4 at best with squares.
 
     References
     ----------
@@ -54,8 +52,8 @@ def generator_loss(fake: Tensor, kind: str = "log", minimax: bool = False) -> Te
     kind : str
         "log" or "least-squares": E[(z(fake) - 1)^2], as CycleGAN's reference code has it.
     minimax : bool
-        True: E[log(1 - D(fake))], the equation to the letter. False: -E[log D(fake)], which has
-        the same fixed points and does not fade while D is sure [1]_.
+        True: E[log(1 - D(fake))], the literal equation. False: -E[log D(fake)], which has the
+        same fixed points and does not vanish while D is confident [1]_.
 
     Returns
     -------
@@ -73,15 +71,17 @@ def generator_loss(fake: Tensor, kind: str = "log", minimax: bool = False) -> Te
 
 
 def cycle_loss(picture: Tensor, back: Tensor) -> Tensor:
-    """One half of equation (4): the mean absolute difference of a picture and its way back."""
+    """One half of equation (4): the mean absolute difference of a picture and its cycle."""
     return functional.l1_loss(back.float(), picture.float())
 
 
 def accuracy(real: Tensor, fake: Tensor, kind: str = "log") -> Tensor:
-    """Share of patches that a discriminator judges rightly, 0..1; logits as above. No gradient.
+    """Share of patches that a discriminator classifies correctly, 0..1. No gradient.
 
-    The border lies half-way between what the loss pulls the two towards: 0, or 1/2 with squares.
+    The threshold is half-way between the loss's two targets: 0, or 1/2 with squares.
     """
-    border = 0.5 if kind == "least-squares" else 0.0
-    right = torch.cat(((real.detach() > border).flatten(), (fake.detach() <= border).flatten()))
+    threshold = 0.5 if kind == "least-squares" else 0.0
+    right = torch.cat(
+        ((real.detach() > threshold).flatten(), (fake.detach() <= threshold).flatten())
+    )
     return right.float().mean()

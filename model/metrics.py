@@ -1,20 +1,22 @@
-"""How good a restored picture is, in numbers: pure functions of arrays.
+"""Metrics of restored pictures: pure functions of arrays.
 
-With a reference: PSNR, SSIM, edges, CIEDE2000, also apart for what the input had clipped and what
-it had not. Without: what is still clipped, and how far well-exposed pixels were moved. And how
-sure a mean over frames is. Which pictures are compared, and what is told of them, is decided in
-``evaluate``; nothing here reads a file or loads torch. Pictures are RGB uint8 (H, W, 3).
+With a reference: PSNR, SSIM, edges and CIEDE2000, in total and separately for the pixels that the
+input had clipped and the others. Without one: what is still clipped, and how far well-exposed
+pixels were changed. And the confidence interval of a mean over frames. Which pictures are compared,
+and what is reported, is decided in ``evaluation``; nothing here reads a file or loads torch.
+Pictures are RGB uint8 (H, W, 3).
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy import stats
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -24,10 +26,11 @@ from dataset.pictures.images import Image
 Values = NDArray[np.float64]
 
 EQUAL_PSNR = 100.0  # dB, of equal pictures, whose PSNR has no bound
-LEAST_REGION = 0.001  # of all pixels: a few sparks decide no mean over frames
+LEAST_REGION = 0.001  # share of all pixels: a few sparks must not decide a mean over frames
 SSIM_WINDOW = 7  # pixels, scikit-image's
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+BATCH_VALUES = 1 << 20  # values resampled at once
 KERNEL_DEGREE = 3  # of KID
 
 
@@ -44,8 +47,8 @@ class Quality:
 class Comparison(Quality):
     """One restored picture against reference and input.
 
-    Inside and outside: of what the input had clipped, max(R, G, B) >= 250; NaN where that is less
-    than 0.1 % of the picture.
+    Inside and outside: the pixels that the input had clipped, max(R, G, B) >= 250, and the others;
+    NaN if that is less than 0.1 % of the picture.
     """
 
     delta_e: float  # mean CIEDE2000 to the reference: 1 is just noticeable
@@ -53,17 +56,17 @@ class Comparison(Quality):
     psnr_outside: float  # dB
     delta_e_inside: float  # mean CIEDE2000
     delta_e_outside: float  # mean CIEDE2000
-    change_median: float  # CIEDE2000 to the input, of pixels that it had not clipped
+    change_median: float  # CIEDE2000 to the input, of its unclipped pixels
     change_p95: float  # the same, 95th percentile
     clipped: float  # share of clipped pixels in the restored picture, 0..1
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over frames and between what bounds it lies, by the bootstrap."""
+    """A mean over frames and its confidence interval, by the bootstrap."""
 
     mean: float
-    low: float  # NaN where one frame alone cannot tell
+    low: float  # NaN for a single frame
     high: float
     count: int  # frames that had a value
 
@@ -87,14 +90,14 @@ def measure_quality(picture: Image, reference: Image) -> Quality:
     return Quality(psnr, ssim, edge_correlation(picture, reference))
 
 
-def compare(restored: Image, reference: Image, source: Image) -> Comparison:
-    """All measures of one restored picture.
+def compute_metrics(restored: Image, reference: Image, source: Image) -> Comparison:
+    """All metrics of one restored picture.
 
     Parameters
     ----------
     restored, reference, source : uint8 arrays, (H, W, 3)
-        RGB: what a method made of the source, the truth, and the over-exposed source, whose
-        clipped pixels are what is inside.
+        RGB: the output of a method, the ground truth, and the over-exposed input, whose clipped
+        pixels are the inside.
     """
     quality = measure_quality(restored, reference)
     inside, outside = regions(source)
@@ -116,16 +119,16 @@ def compare(restored: Image, reference: Image, source: Image) -> Comparison:
 
 
 def regions(source: Image) -> tuple[Mask, Mask]:
-    """What a picture has clipped and what it has not, (H, W); empty where under 0.1 % of it."""
+    """Masks of a picture's clipped and unclipped pixels, (H, W); empty if under 0.1 % of it."""
     inside = clipped_mask(source)
     share = inside.mean()
     return inside & (share >= LEAST_REGION), ~inside & (share <= 1 - LEAST_REGION)
 
 
 def colour_difference(first: Image, second: Image) -> Values:
-    """CIEDE2000 of every pixel, (H, W): 1 is about what an eye just notices.
+    """CIEDE2000 of every pixel, (H, W): 1 is about the just noticeable difference.
 
-    Both are taken for sRGB under D65.
+    Both are assumed to be sRGB under D65.
 
     References
     ----------
@@ -145,7 +148,7 @@ def colour_difference(first: Image, second: Image) -> Values:
 
 
 def masked_psnr(picture: Image, reference: Image, mask: Mask) -> float:
-    """PSNR over the pixels of a mask, (H, W), in dB; NaN where it is empty.
+    """PSNR over the pixels of a mask, (H, W), in dB; NaN if the mask is empty.
 
     Examples
     --------
@@ -161,7 +164,7 @@ def masked_psnr(picture: Image, reference: Image, mask: Mask) -> float:
 
 
 def well_exposed_change(restored: Image, source: Image) -> Values:
-    """CIEDE2000 between input and output, of the pixels that the input had not clipped: (N,)."""
+    """CIEDE2000 between input and output, over the input's unclipped pixels: (N,)."""
     kept = ~clipped_mask(source)
     pixels = (each[kept][None] for each in (restored, source))
     return colour_difference(*pixels)[0] if kept.any() else np.empty(0)
@@ -170,7 +173,7 @@ def well_exposed_change(restored: Image, source: Image) -> Values:
 def edge_correlation(picture: Image, reference: Image) -> float:
     """Pearson correlation of the Sobel gradient magnitudes of the luminance, -1 to 1.
 
-    PSNR hardly sees a smeared outline; this does. 0 where either picture has no edges at all.
+    PSNR hardly notices a smeared outline; this does. 0 if either picture has no edges at all.
     """
     first, second = (_gradient(each).ravel() for each in (picture, reference))
     if first.std() == 0 or second.std() == 0:
@@ -179,24 +182,25 @@ def edge_correlation(picture: Image, reference: Image) -> float:
 
 
 def mean_interval(values: Values, seed: int = 0) -> Interval:
-    """The mean of a measure over frames with its 95 % bootstrap interval.
+    """The mean of a metric over frames with its 95 % bootstrap interval.
 
     Parameters
     ----------
     values : float array, (N,)
-        One for each frame; NaN where there was none, which is left out.
+        One for each frame; NaN values are left out.
     seed : int
-        Of the resampling.
+        Random seed of the resampling.
 
     Returns
     -------
     Interval
-        All NaN without any value. Bounds NaN for a single one; the value itself where all agree.
+        All NaN without any value. Bounds are NaN for a single value, and equal to the mean if all
+        values are the same.
 
     Notes
     -----
-    Bias-corrected and accelerated [1]_, 2,000 resamples. Frames are taken for independent: frames
-    of one viewpoint are less so, and the true interval is then wider.
+    Bias-corrected and accelerated [1]_, 2,000 resamples. Frames are assumed to be independent;
+    frames of one viewpoint are not, and the true interval is then wider.
 
     References
     ----------
@@ -221,7 +225,7 @@ def mean_interval(values: Values, seed: int = 0) -> Interval:
 
 
 def kernel_distance(first: Values, second: Values) -> float:
-    """KID of two sets of features: squared maximum mean discrepancy, unbiased: also under 0.
+    """KID of two sets of features: unbiased squared maximum mean discrepancy; may be negative.
 
     Parameters
     ----------
@@ -231,12 +235,12 @@ def kernel_distance(first: Values, second: Values) -> float:
     Returns
     -------
     float
-        0 is what two halves of one domain have on average.
+        Two halves of one domain have 0 on average.
 
     Notes
     -----
-    With the cubic kernel (x.y / D + 1)^3 of [1]_, over all frames at once rather than averaged
-    over random subsets: the same expectation, and the same value each time.
+    With the cubic kernel (x.y / D + 1)^3 of [1]_, over all frames at once instead of averaged over
+    random subsets: the same expectation, and reproducible.
 
     References
     ----------
@@ -259,20 +263,22 @@ def _kernel(first: Values, second: Values | None = None) -> Values:
 
 
 def _bounds(values: Values, seed: int) -> tuple[float, float]:
-    """BCa bounds of a mean; plain percentiles where all resampled means lie on one side of it."""
-    random, count = np.random.default_rng(seed), len(values)
-    means = np.array([values[random.integers(0, count, count)].mean() for _ in range(RESAMPLES)])
-    centred = (values - values.mean()) / np.ptp(values)
-    # Half of the ties, which few frames have many of.
-    below = np.mean(means < values.mean()) / 2 + np.mean(means <= values.mean()) / 2
-    shares = np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    if 0 < below < 1:
-        bias, normal = ndtri(below), ndtri(shares)
-        # The jackknife's acceleration, which for a mean is that of the values themselves.
-        skew = np.sum(centred**3) / (6 * np.sum(centred**2) ** 1.5)
-        shares = ndtr(bias + (bias + normal) / (1 - skew * (bias + normal)))
-    low, high = np.quantile(means, shares)
-    return float(low), float(high)
+    """BCa bounds of a mean; plain percentiles if all resampled means are on one side of it."""
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about undefined bounds, which are checked here
+            found = stats.bootstrap(
+                (values,),
+                np.mean,
+                n_resamples=RESAMPLES,
+                batch=max(1, BATCH_VALUES // len(values)),
+                confidence_level=CONFIDENCE,
+                method=method,
+                random_state=np.random.default_rng(seed),
+            ).confidence_interval
+        if math.isfinite(found.low) and math.isfinite(found.high):
+            break
+    return float(found.low), float(found.high)
 
 
 def _mean(values: Values) -> float:

@@ -1,8 +1,8 @@
 """The networks of CycleGAN: ResNet generator and PatchGAN discriminator.
 
-Layers stand at the positions of CycleGAN's reference code, so state dicts have its keys
-(``model.1``, ``model.10.conv_block.1``, ...) and can be exchanged with it. Only networks here:
-no loss, no optimizer, no file.
+Layers have the positions of CycleGAN's reference code, so state dicts have its keys (``model.1``,
+``model.10.conv_block.1``, ...) and can be exchanged with it. Only networks: no loss, no optimizer,
+no file.
 
 References
 ----------
@@ -16,9 +16,14 @@ P. Isola et al., "Image-to-Image Translation with Conditional Adversarial Networ
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
+from model.options import NetworkOptions
+
+NETWORKS = ("G", "F", "D_X", "D_Y")
 STRIDE = 4  # a generator halves its input twice: height and width must be multiples of this
 
 
@@ -51,7 +56,7 @@ class Generator(nn.Module):
     blocks : int
         Residual blocks at a quarter of the resolution (CycleGAN: 9 at 256x256).
     residual : bool
-        False: the output is drawn anew (CycleGAN). True: the network draws a gain and an offset
+        False: the network generates the output (CycleGAN). True: it generates a gain and an offset
         for every pixel and channel, which correct the input (``correct``), so that structure
         need not be learned first.
     resize : bool
@@ -91,7 +96,7 @@ def correct(picture: Tensor, drawn: Tensor) -> Tensor:
         (B, 3, H, W) in [-1, 1].
     drawn : Tensor
         (B, 6, H, W), unbounded: three channels of gain, three of offset. Zeros leave the picture
-        as it is. The gain lies between exp(-2) and exp(2), the offset within half of the range.
+        as it is. The gain is between exp(-2) and exp(2), the offset within half of the range.
 
     Returns
     -------
@@ -127,6 +132,111 @@ class Discriminator(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         return self.model(picture)
+
+
+class CycleGANNetworks(nn.Module):
+    """The four networks of a training, and what is derived from their weights.
+
+    Parameters
+    ----------
+    options : NetworkOptions
+        Size and kind of the networks.
+    seed : int, optional
+        Random seed of the initial weights. None: no initialization, for counting only.
+    ema_decay : float
+        Decay per step of the EMA of G and F; 0: none is kept.
+    device : torch.device
+    memory_format : torch.memory_format
+
+    Attributes
+    ----------
+    frozen : dict
+        ``D_X`` and ``D_Y`` for the generators' step: twins that share the weights and want no
+        gradients of them. A generator's step needs the gradient through a discriminator, not that
+        of its weights, and with twins nothing is ever switched on or off, which a compiled network
+        would not notice.
+    ema : list
+        The EMA of G and that of F, or nothing.
+    ema_steps : Tensor
+        Updates of the EMA so far; on the device, so that a captured step counts.
+    """
+
+    def __init__(
+        self,
+        options: NetworkOptions,
+        seed: int | None,
+        ema_decay: float,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        super().__init__()
+        self.G, self.F, self.D_X, self.D_Y = build_networks(options, seed)
+        self.to(device)
+        self.to(memory_format=memory_format)
+        self.ema_decay = ema_decay
+        self.ema = [ema_copy(network) for network in (self.G, self.F)] if ema_decay else []
+        self.ema_steps = torch.zeros((), device=device)
+        self.frozen = {"D_X": frozen_twin(self.D_X), "D_Y": frozen_twin(self.D_Y)}
+
+    @property
+    def ema_or_G(self) -> nn.Module:
+        """The EMA of G if there is one, else G."""
+        return self.ema[0] if self.ema else self.G
+
+    @property
+    def ema_or_F(self) -> nn.Module:
+        """The EMA of F if there is one, else F."""
+        return self.ema[1] if self.ema else self.F
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Move the EMA towards the weights; faster at first, when old weights are worth little."""
+        if not self.ema:
+            return
+        self.ema_steps += 1
+        share = torch.clamp(9 / (9 + self.ema_steps), min=1 - self.ema_decay)
+        for ema, network in zip(self.ema, (self.G, self.F), strict=True):
+            for held, value in zip(ema.parameters(), network.parameters(), strict=True):
+                held.lerp_(value, share)
+
+
+def build_networks(
+    options: NetworkOptions, seed: int | None = 0
+) -> tuple[Generator, Generator, Discriminator, Discriminator]:
+    """G, F, D_X and D_Y with CycleGAN's initial weights, which follow from the seed (None: no)."""
+    networks = (
+        build_generator(options),
+        build_generator(options),
+        Discriminator(options.discriminator_filters),
+        Discriminator(options.discriminator_filters),
+    )
+    if seed is None:
+        return networks
+    random = torch.Generator().manual_seed(seed)
+    for network in networks:
+        initialize(network, random)
+    return networks
+
+
+def build_generator(options: NetworkOptions) -> Generator:
+    """One generator of this size and kind."""
+    return Generator(
+        options.generator_filters, options.generator_blocks, options.residual, options.resize
+    )
+
+
+def ema_copy(network: nn.Module) -> nn.Module:
+    """A copy without gradients, for an EMA of the weights."""
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+def frozen_twin(network: nn.Module) -> nn.Module:
+    """A network that shares the weights of another and wants no gradients of them."""
+    twin = copy.deepcopy(network)
+    for own, shared in zip(twin.parameters(), network.parameters(), strict=True):
+        own.data = shared.data
+        own.requires_grad_(False)
+    return twin
 
 
 def initialize(network: nn.Module, generator: torch.Generator) -> None:

@@ -35,7 +35,7 @@ import torch
 
 from dataset.pictures.hashing import sha256
 from dataset.pictures.images import Image, write_png
-from model.checkpoint import OPTIONS_FILE, STATE_FILE, STATE_FILES
+from model.runs import OPTIONS_FILE, STATE_FILE, STATE_FILES
 from model.state_files import fingerprint, is_whole, read_state
 
 CLI = [sys.executable, str(Path(__file__).resolve().parents[2] / "cli.py")]

@@ -31,24 +31,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.cyclegan import build_networks
 from model.devices import pick_device
+from model.networks import build_networks
 from model.options import TrainOptions
-from model.training.autotune import Speed, build_model, build_step, count_flops, matmul_ceilings
+from model.training.autotune import (
+    StepConfig,
+    build_model,
+    build_step,
+    count_flops,
+    matmul_ceilings,
+)
 
 GOAL = 4.5  # times the usual way, at 256x256
 USUAL = "usual"
 WAYS = {
     USUAL: None,
-    "fp32": Speed(),
-    "bf16": Speed(bf16=True),
-    "fp32 compiled": Speed(compiled=True),
-    "bf16 compiled": Speed(bf16=True, compiled=True),
-    "bf16 compiled, again": Speed(bf16=True, compiled=True),
-    "bf16 channels_last compiled": Speed(bf16=True, channels_last=True, compiled=True),
-    "bf16 graphs": Speed(bf16=True, graphs=True),
-    "bf16 compiled graphs": Speed(bf16=True, compiled=True, graphs=True),
-    "bf16 channels_last compiled graphs": Speed(True, True, True, True),
+    "fp32": StepConfig(),
+    "bf16": StepConfig(bf16=True),
+    "fp32 compiled": StepConfig(compiled=True),
+    "bf16 compiled": StepConfig(bf16=True, compiled=True),
+    "bf16 compiled, again": StepConfig(bf16=True, compiled=True),
+    "bf16 channels_last compiled": StepConfig(bf16=True, channels_last=True, compiled=True),
+    "bf16 graphs": StepConfig(bf16=True, graphs=True),
+    "bf16 compiled graphs": StepConfig(bf16=True, compiled=True, graphs=True),
+    "bf16 channels_last compiled graphs": StepConfig(True, True, True, True),
 }
 
 
@@ -146,7 +152,7 @@ def our_step(options: TrainOptions, device: torch.device) -> Callable[[Tensor, T
     step = build_step(model, way)
 
     def run(x: Tensor, y: Tensor) -> None:
-        for_y, for_x = model.draw(options.batch_size)
+        for_y, for_x = model.pools.draw(options.batch_size)
         step(x, y, (for_y.to(device), for_x.to(device)))
 
     return run

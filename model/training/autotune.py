@@ -1,8 +1,8 @@
-"""How a training step is made quick: precision, memory format, compilation, CUDA graphs.
+"""How a training step is made fast: precision, memory format, compilation, CUDA graphs.
 
-What pays differs from machine to machine, so each way is tried for a few steps on the one at hand,
-and the quickest is taken; a way that fails there is passed over and named. What a step computes
-stands in ``cyclegan`` and is the same in all of them, but for rounding.
+What pays off differs between machines, so each configuration is tried for a few steps on this one,
+and the fastest is taken; one that fails is skipped and named. What a step computes is in
+``cyclegan``, and is the same for all of them up to rounding.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from model.cyclegan import CycleGAN
 from model.distributed import Group
 from model.options import TrainOptions
 
-# Compilation takes minutes at first, so it is tried only where a run is long enough to earn it.
+# Compilation takes minutes at first, so it is tried only if the run is long enough.
 WORTH_COMPILING_S = {"cpu": 1800.0, "cuda": 300.0}
-WORTH_DOUBLING_S = 0.03  # of a matrix product on the CPU: a larger one says more of its rate
-Step = Callable[[Tensor, Tensor, tuple[Tensor, Tensor]], Tensor]
+WORTH_DOUBLING_S = 0.03  # seconds of a matrix product that is too small to show the CPU's rate
+StepFunction = Callable[[Tensor, Tensor, tuple[Tensor, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
-class Speed:
-    """One way to run the same step."""
+class StepConfig:
+    """One configuration of the same step."""
 
-    bf16: bool = False  # convolutions in bfloat16 autocast; weights, Adam, losses stay fp32
+    bf16: bool = False  # bfloat16 autocast of convolutions; weights, Adam, losses stay fp32
     channels_last: bool = False  # memory format of weights and pictures
     compiled: bool = False  # networks through torch.compile
     graphs: bool = False  # the step captured once and replayed as one CUDA graph
@@ -46,66 +46,65 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a way took on this machine."""
+class StepTiming:
+    """Time and memory of a step in one configuration on this machine."""
 
-    speed: Speed
-    seconds: float  # of one step, the quickest of a few; infinite where it failed
+    config: StepConfig
+    seconds: float  # per step, the fastest of a few; infinite if it failed
     startup: float = 0.0  # seconds of the first step: compilation, buffers
-    peak_bytes: int = 0  # most CUDA memory in use; 0 where that is unknown
-    failure: str = ""  # why it cannot be had here
+    peak_bytes: int = 0  # peak CUDA memory; 0 if unknown
+    failure: str = ""  # why it does not work here
 
 
 def apply_network(network: nn.Module, pictures: Tensor) -> Tensor:
-    """A network's forward pass as a plain function: compiled once, it serves all that are alike."""
+    """A network's forward pass as a function: compiled once, it serves all of the same shape."""
     return network(pictures)
 
 
 def build_model(
-    options: TrainOptions, device: torch.device, speed: Speed, group: Group | None = None
+    options: TrainOptions, device: torch.device, config: StepConfig, group: Group | None = None
 ) -> CycleGAN:
-    """The networks and optimizers of a run, to be run in this way."""
-    if speed.compiled:
+    """The networks and optimizers of a run, in this configuration."""
+    if config.compiled:
         keep_compiled_code_private()
-    run = torch.compile(apply_network) if speed.compiled else apply_network
-    return CycleGAN(options, device, speed.bf16, speed.channels_last, run, group)
+    apply = torch.compile(apply_network) if config.compiled else apply_network
+    return CycleGAN(options, device, config.bf16, config.channels_last, apply, group)
 
 
 def keep_compiled_code_private() -> None:
-    """Have torch keep what it compiles beside its other downloads at the user's home.
+    """Have torch keep compiled code beside its downloads in the user's home.
 
-    By itself it runs code from a folder of a foreseeable name in the shared temporary folder,
-    whoever made that.
+    By default it runs code from a folder of a predictable name in the shared temporary folder,
+    whoever made that folder.
     """
     place = Path(torch.hub.get_dir()).parent / "torchinductor"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(place))
 
 
-def build_step(model: CycleGAN, speed: Speed) -> Step:
+def build_step(model: CycleGAN, config: StepConfig) -> StepFunction:
     """The function that trains one step: the model's own, or its captured graph."""
-    if not speed.graphs:
+    if not config.graphs:
         return model.train_step
     options = model.options
-    device = next(model.parameters()).device
     shape = (options.batch_size, 3, options.size, options.size)
-    return CapturedStep(model, shape, device)
+    return CapturedStep(model, shape, model.device)
 
 
 class CapturedStep:
     """A whole training step as one CUDA graph: a few thousand launches become one.
 
     Shapes, addresses and the sequence of operations are fixed; pictures, rates and the pool's draws
-    are copied into place before each replay. Capturing leaves weights, optimizers, averages and
-    pools as they were.
+    are copied into place before each replay. Capturing leaves weights, optimizers, EMA and pools
+    as they were.
     """
 
     def __init__(self, model: CycleGAN, shape: Sequence[int], device: torch.device) -> None:
         self.model = model
         self.x, self.y = (torch.zeros(*shape, device=device) for _ in "xy")
-        nowhere = torch.full((shape[0], 2), model.pool_X.size, device=device)
+        nowhere = torch.full((shape[0], 2), model.pools.X.size, device=device)
         nowhere[:, 1] = 0
         self.drawn = nowhere, nowhere.clone()
-        for pool in (model.pool_X, model.pool_Y):
+        for pool in (model.pools.X, model.pools.Y):
             pool.allocate(self.x)
         before = {key: value.clone() for key, value in tensors_of(model).items()}
         counted = model.steps
@@ -114,7 +113,7 @@ class CapturedStep:
         with torch.cuda.graph(self.graph):
             self.losses = model.train_step(self.x, self.y, self.drawn)
         for key, value in tensors_of(model).items():
-            # Adam's moments and step counts come into being with the first step, from zero.
+            # Adam creates its moments and step counts in the first step, as zeros.
             value.copy_(before[key]) if key in before else value.zero_()
         model.steps = counted
 
@@ -137,56 +136,59 @@ class CapturedStep:
 
 
 def tensors_of(model: CycleGAN) -> dict[str, Tensor]:
-    """All that a step changes, by name, as the tensors themselves."""
-    found = dict(model.named_parameters()) | {"averaged_steps": model.averaged_steps}
-    for number, average in enumerate(model.averages):
-        found |= {f"average.{number}.{name}": each for name, each in average.named_parameters()}
-    for name in ("generator_optimizer", "discriminator_optimizer"):
-        for place, state in enumerate(getattr(model, name).state.values()):
-            found |= {f"{name}.{place}.{key}": each for key, each in state.items()}
-    for pool in ("pool_X", "pool_Y"):
-        frames = getattr(model, pool).frames
-        if frames is not None:
-            found[pool] = frames
+    """Everything that a step changes, by name: the tensors themselves."""
+    networks, optimizers = model.networks, model.optimizers
+    found = dict(networks.named_parameters()) | {"ema_steps": networks.ema_steps}
+    for number, ema in enumerate(networks.ema):
+        found |= {f"ema.{number}.{name}": each for name, each in ema.named_parameters()}
+    for name, optimizer in (("G", optimizers.generators), ("D", optimizers.discriminators)):
+        for place, state in enumerate(optimizer.state.values()):
+            found |= {f"optimizer.{name}.{place}.{key}": each for key, each in state.items()}
+    for name, pool in (("X", model.pools.X), ("Y", model.pools.Y)):
+        if pool.frames is not None:
+            found[f"pool.{name}"] = pool.frames
     return {key: value.detach() for key, value in found.items()}
 
 
 def measure(
-    options: TrainOptions, device: torch.device, speed: Speed, repeats: int = 2
-) -> Measured:
-    """Run a few steps on random frames in one way; a failure is an answer, too."""
+    options: TrainOptions, device: torch.device, config: StepConfig, repeats: int = 2
+) -> StepTiming:
+    """Run a few steps on random frames in one configuration; a failure is a result, too."""
     try:
-        return _measure(options, device, speed, repeats)
-    except Exception as error:  # compilers and drivers raise of every kind
+        return _measure(options, device, config, repeats)
+    except Exception as error:  # compilers and drivers raise all kinds
         lines = [line for line in str(error).splitlines() if line.strip()]
         reason = (lines[0] if lines else type(error).__name__)[:120]
-        return Measured(speed, float("inf"), failure=reason)
+        return StepTiming(config, float("inf"), failure=reason)
 
 
-def _measure(options: TrainOptions, device: torch.device, speed: Speed, repeats: int) -> Measured:
+def _measure(
+    options: TrainOptions, device: torch.device, config: StepConfig, repeats: int
+) -> StepTiming:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    torch.compiler.reset()  # what was compiled for another way would be tried first
+    torch.compiler.reset()  # code compiled for another configuration would be tried first
     begin = time.perf_counter()
-    # Without the steps of a run that leave the discriminators alone, which would look quicker.
-    model = build_model(replace(options, discriminator_every=1), device, speed)
+    # Not the steps without discriminators, which would look faster than the average.
+    model = build_model(replace(options, discriminator_every=1), device, config)
     shape = (options.batch_size, 3, options.size, options.size)
     random = torch.Generator().manual_seed(0)
     x, y = ((torch.rand(*shape, generator=random) * 2 - 1).to(device) for _ in "xy")
-    step = build_step(model, speed)
+    step = build_step(model, config)
     times = []
     for _ in range(1 + repeats):
         started = time.perf_counter()
-        drawn = tuple(each.to(device) for each in model.draw(options.batch_size))
-        step(x, y, drawn).sum().item()  # type: ignore[arg-type]  # reading waits for the device
+        for_y, for_x = model.pools.draw(options.batch_size)
+        drawn = for_y.to(device), for_x.to(device)
+        step(x, y, drawn).sum().item()  # reading waits for the device
         times.append(time.perf_counter() - started)
     startup = started - begin - sum(times[1:-1])
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return Measured(speed, min(times[1:]), startup, peak)
+    return StepTiming(config, min(times[1:]), startup, peak)
 
 
-def candidates(options: TrainOptions, device: torch.device, compiled: bool) -> list[Speed]:
-    """The ways that the settings leave open; ``compiled``: whether "auto" may compile."""
+def candidates(options: TrainOptions, device: torch.device, compiled: bool) -> list[StepConfig]:
+    """The configurations that the settings allow; ``compiled``: whether "auto" may compile."""
     precisions = {"auto": (True, False), "bf16": (True,), "fp32": (False,)}[options.precision]
     on_cuda = device.type == "cuda"
     formats = {
@@ -198,80 +200,84 @@ def candidates(options: TrainOptions, device: torch.device, compiled: bool) -> l
     graphs = {"auto": (False, True), "on": (True,), "off": (False,)}[options.graphs]
     if not on_cuda or options.discriminator_every != 1:
         graphs = (False,)
-    return [Speed(*each) for each in product(precisions, formats, ways[options.compile], graphs)]
+    return [
+        StepConfig(*each) for each in product(precisions, formats, ways[options.compile], graphs)
+    ]
 
 
-def pick_speed(
+def pick_config(
     options: TrainOptions,
     device: torch.device,
     steps: Callable[[float], int],
     on_message: Callable[[str], None] = lambda message: None,
-) -> tuple[Speed, list[Measured]]:
-    """The quickest way for this run on this machine, its start-up counted in.
+) -> list[StepTiming]:
+    """The fastest configuration for this run on this machine, including start-up.
 
     Parameters
     ----------
     options : TrainOptions
-        What they leave open ("auto") is measured.
+        "auto" is measured.
     device : torch.device
-        Where.
+        The device.
     steps : callable
-        Seconds of a step -> how many steps the run would take.
+        Seconds per step -> number of steps of the run.
     on_message : callable
-        Called with one line before something takes long.
+        Called with one line before something that takes long.
 
     Returns
     -------
-    (Speed, list of Measured)
-        The choice, and what decided it, quickest first.
+    list of StepTiming
+        Fastest first: the first one is the choice.
 
     Raises
     ------
     UserError
-        None of the ways works.
+        No configuration works.
     """
     plain = candidates(replace(options, graphs="off"), device, compiled=False)
-    found = [measure(options, device, speed) for speed in plain]
+    found = [measure(options, device, config) for config in plain]
     best = min(found, key=lambda each: each.seconds)
     long = best.seconds * steps(best.seconds) > WORTH_COMPILING_S.get(device.type, float("inf"))
     if device.type == "cuda" or (long and options.compile == "auto"):
         more = [each for each in candidates(options, device, long) if each not in plain]
-        if device.type == "cpu":  # minutes each: only in the precision that has won already
-            more = [each for each in more if each.bf16 == best.speed.bf16]
+        if device.type == "cpu":  # minutes each: only in the faster precision
+            more = [each for each in more if each.bf16 == best.config.bf16]
         if any(each.compiled for each in more):
             on_message("trying compilation, which takes a minute or more the first time")
-        found += [measure(options, device, speed) for speed in more]
+        found += [measure(options, device, config) for config in more]
     found.sort(key=lambda each: each.seconds + each.startup / max(1, steps(each.seconds)))
     if found[0].failure:
         if any(ran_out(each.failure) for each in found):
             raise UserError(lacks_memory(options), 1)
         raise UserError(
-            f"No step can be run on {device}: {found[0].failure}. Say --device cpu, or leave "
-            "--precision, --memory-format, --compile and --graphs to be measured.",
+            f"No step runs on {device}: {found[0].failure}. Choose --device cpu, or leave out "
+            "--precision, --memory-format, --compile and --graphs.",
             1,
         )
-    return found[0].speed, found
+    return found
 
 
 def lacks_memory(options: TrainOptions) -> str:
-    """What to do where a step does not fit, in words."""
+    """What to do if a step does not fit into memory."""
     return (
         f"There is not enough memory for steps of {options.batch_size} frames of "
-        f"{options.size}x{options.size}. Close other programs, or say a smaller --batch-size, "
+        f"{options.size}x{options.size}. Close other programs, or choose a smaller --batch-size, "
         "--size or --filters."
     )
 
 
-def tune_table(found: Sequence[Measured], flops: float, ceilings: dict[str, float]) -> str:
-    """What ``cli train --tune`` prints: each way, and its share of the machine's ceiling."""
-    lines = [f"{'way':<36}{'s/step':>9}{'start-up s':>12}{'TFLOP/s':>9}{'of ceiling':>12}"]
+def tune_table(found: Sequence[StepTiming], flops: float, ceilings: dict[str, float]) -> str:
+    """What ``cli train --tune`` prints: each configuration, and its share of the ceiling."""
+    lines = [
+        f"{'configuration':<36}{'s/step':>9}{'start-up s':>12}{'TFLOP/s':>9}{'of ceiling':>12}"
+    ]
     for each in sorted(found, key=lambda one: one.seconds):
         if each.failure:
-            lines.append(f"{each.speed!s:<36}  not here: {each.failure}")
+            lines.append(f"{each.config!s:<36}  not here: {each.failure}")
             continue
-        rate, top = flops / each.seconds, ceilings["bf16" if each.speed.bf16 else "fp32"]
+        rate, top = flops / each.seconds, ceilings["bf16" if each.config.bf16 else "fp32"]
         lines.append(
-            f"{each.speed!s:<36}{each.seconds:>9.3f}{each.startup:>12.1f}{rate / 1e12:>9.3f}"
+            f"{each.config!s:<36}{each.seconds:>9.3f}{each.startup:>12.1f}{rate / 1e12:>9.3f}"
             f"{rate / top:>11.0%}"
         )
     tops = ", ".join(f"{name} {value / 1e12:.2f}" for name, value in ceilings.items())
@@ -279,10 +285,10 @@ def tune_table(found: Sequence[Measured], flops: float, ceilings: dict[str, floa
 
 
 def count_flops(options: TrainOptions) -> float:
-    """Floating-point operations of one step: convolutions and their gradients, 2 a multiply-add."""
+    """Floating-point operations per step: convolutions and gradients, 2 per multiply-add."""
     small = replace(options, batch_size=1, pool_size=0, ema=0.0)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        model = CycleGAN(small, torch.device("meta"), initial=False)
+        model = CycleGAN(small, torch.device("meta"), initialized=False)
         pictures = torch.empty(1, 3, options.size, options.size)
         nothing = torch.empty(1, 2, dtype=torch.int64)
         model.train_step(pictures, pictures, (nothing, nothing))
@@ -290,7 +296,7 @@ def count_flops(options: TrainOptions) -> float:
 
 
 def matmul_ceilings(device: torch.device, repeats: int = 3) -> dict[str, float]:
-    """The quickest matrix product of each precision, FLOP/s: what no step can exceed."""
+    """The fastest matrix product in each precision, FLOP/s: no step can exceed it."""
     rates = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         side, most = (8192, 8192) if device.type == "cuda" else (256, 2048)

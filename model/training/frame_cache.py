@@ -1,9 +1,8 @@
-"""From a folder of pictures to frames, decoded once for many runs and memory-mapped.
+"""From a folder of pictures to frames: decoded once for many runs, and memory-mapped.
 
 ``data/.cache/`` holds the pixels of a folder's frames one after another, and an index with the
-shape and the offset of each, and the SHA-256 of its file. Their name is a digest of the pictures
-and of how they were resized, so a changed data set is decoded anew. What batches are made of the
-frames is not known here, nor is torch.
+shape and offset of each, and the SHA-256 of its file. Their name is a digest of the pictures and
+of how they were resized, so a changed data set is decoded again. Loads no torch.
 """
 
 from __future__ import annotations
@@ -39,16 +38,15 @@ from dataset.gate import (
 from dataset.layout.readers import CACHE_FOLDER, find_frames
 from dataset.locks import hold_lock
 from dataset.pictures.images import Image, decode, resize_area
-from dataset.terminal import ProgressCallback
 
-FORMAT = 2  # of the two files; another number makes older ones stale
-FOR_EVER = -1.0  # seconds to wait for another process that decodes the same
+CACHE_FORMAT = 2  # version of the two files; a new number makes older ones stale
+FOREVER = -1.0  # seconds to wait for another process that decodes the same
 
 Decoded = tuple[Image, str]  # RGB uint8 (H, W, 3), and the SHA-256 of its file
 
 
 class Index(msgspec.Struct):
-    """What stands beside the pixels of a folder."""
+    """What is stored beside the pixels of a folder."""
 
     format: int
     frames: list[tuple[Count, Count, Count]]  # height, width, offset
@@ -59,16 +57,16 @@ def decode_frames(
     paths: Sequence[Path],
     size: int,
     load_size: int,
-    on_progress: ProgressCallback | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Image]:
-    """Decode frames on all cores, in order, a few ahead of who takes them.
+    """Decode frames on all cores, in order, a few ahead of the consumer.
 
     Parameters
     ----------
     paths : sequence of Path
         The pictures.
     size : int
-        Side of the square that will be cut out, pixels.
+        Side of the square crops, pixels.
     load_size : int
         Shorter side after area-averaging, pixels; 0 keeps frames as recorded.
     on_progress : callable
@@ -88,7 +86,10 @@ def decode_frames(
 
 
 def _decode_all(
-    paths: Sequence[Path], size: int, load_size: int, on_progress: ProgressCallback | None = None
+    paths: Sequence[Path],
+    size: int,
+    load_size: int,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Decoded]:
     workers, left = os.cpu_count() or 1, iter(paths)
     waiting: deque[Future[Decoded]] = deque()
@@ -124,19 +125,19 @@ def load_frames(
     paths: Sequence[Path],
     size: int,
     load_size: int,
-    on_progress: ProgressCallback | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Image]:
     """All frames of ``decode_frames`` in memory: RGB uint8 (H, W, 3)."""
     return list(decode_frames(paths, size, load_size, on_progress))
 
 
 class Frames(list[Image]):
-    """Frames of a folder, RGB uint8 (H, W, 3) each; read only where they are mapped.
+    """Frames of a folder, RGB uint8 (H, W, 3) each; read-only if they are mapped.
 
     Attributes
     ----------
     file : Path or None
-        The file that they are mapped from; None: they are in memory.
+        The file that they are mapped from; None: in memory.
     sha256 : dict of str
         Name of the file of each -> its SHA-256, in the same order.
     """
@@ -157,10 +158,10 @@ def open_frames(
     folder: str,
     size: int,
     load_size: int,
-    on_progress: ProgressCallback | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
     spare: Path | None = None,
 ) -> Frames:
-    """The frames of a folder, decoded if no earlier run has done so.
+    """The frames of a folder, decoded unless an earlier run has done so.
 
     Parameters
     ----------
@@ -169,19 +170,18 @@ def open_frames(
     folder : str
         As ``find_frames`` takes it.
     size : int
-        Side of the square that will be cut out, pixels.
+        Side of the square crops, pixels.
     load_size : int
         Shorter side after area-averaging, pixels; 0 keeps frames as recorded.
     on_progress : callable, optional
-        Called with (done, total); once where nothing has to be decoded.
+        Called with (done, total); only once if nothing has to be decoded.
     spare : Path, optional
-        Where the cache goes if `data` cannot be written to. None: a temporary folder of this
-        user's.
+        Where the cache goes if `data` is not writable. None: a temporary folder of this user.
 
     Returns
     -------
     Frames
-        In memory where no place can be written to, or the disk is full.
+        In memory if no place is writable, or the disk is full.
 
     Raises
     ------
@@ -220,10 +220,12 @@ def open_frames(
 
 
 def _digest(paths: Sequence[Path], size: int, load_size: int) -> str:
-    """Changes with the pictures, and with what becomes of them."""
-    # Runs with squares of different sizes share a cache where frames come out alike.
+    """Changes with the pictures, and with how they are resized."""
+    # Runs with crops of different sizes share a cache if the frames come out the same.
     rule = ["to", max(size, load_size)] if load_size else ["at least", size]
-    return _short_hash(json.dumps([FORMAT, rule, [[path.name, *_facts(path)] for path in paths]]))
+    return _short_hash(
+        json.dumps([CACHE_FORMAT, rule, [[path.name, *_facts(path)] for path in paths]])
+    )
 
 
 def _short_hash(text: str) -> str:
@@ -239,26 +241,26 @@ def _facts(path: Path) -> tuple[int, int]:
 
 
 def _temporary(data: Path) -> Path:
-    """Where a data set's cache goes that has no other place."""
+    """Where the cache goes if the data set is not writable."""
     user = f"unclip-{os.getuid()}" if hasattr(os, "getuid") else "unclip"
     return Path(tempfile.gettempdir()) / user / _short_hash(str(data.resolve()))
 
 
 @contextmanager
 def _locked(place: Path, folder: str) -> Iterator[None]:
-    """Make a place and hold its lock; OSError or UserError where that cannot be done."""
+    """Create a place and hold its lock; OSError or UserError if that is not possible."""
     if place.name != CACHE_FOLDER:
         place.parent.mkdir(mode=0o700, exist_ok=True)
-    if not _is_ours(place):  # before anything is made in it
+    if not _is_ours(place):  # before anything is created in it
         raise PermissionError(f"{place.parent} belongs to somebody else")
     refuse_links(place, "the cache of decoded frames")
     place.mkdir(exist_ok=True)
-    with hold_lock(place / f"{folder}.lock", "", FOR_EVER):
+    with hold_lock(place / f"{folder}.lock", "", FOREVER):
         yield
 
 
 def _is_ours(place: Path) -> bool:
-    """Whether nobody else can have put frames there: in a temporary folder, others could."""
+    """Whether nobody else can have put frames there, as others could in a temporary folder."""
     shared = place.name != CACHE_FOLDER and place.parent.parent == Path(tempfile.gettempdir())
     if not shared or not hasattr(os, "getuid"):
         return True
@@ -268,7 +270,7 @@ def _is_ours(place: Path) -> bool:
 
 
 def _make(place: Path, folder: str, name: str, decode: Callable[[], Iterator[Decoded]]) -> bool:
-    """Write a cache, with the lock held; False where the disk is full."""
+    """Write a cache, with the lock held; False if the disk is full."""
     try:
         _clear(place, folder)
         _write(place, name, decode())
@@ -278,7 +280,7 @@ def _make(place: Path, folder: str, name: str, decode: Callable[[], Iterator[Dec
 
 
 def _clear(place: Path, folder: str) -> None:
-    """Remove stale files of a folder, and what a killed process left of one."""
+    """Remove stale files of a folder, and leftovers of a killed process."""
     ours = re.compile(rf"\.?{re.escape(folder)}-[0-9a-f]{{16}}\.(frames|json)(\.[0-9]+)?(\.part)?")
     for path in place.iterdir():
         if ours.fullmatch(path.name):
@@ -287,10 +289,10 @@ def _clear(place: Path, folder: str) -> None:
 
 
 def _write(place: Path, name: str, frames: Iterable[Decoded]) -> None:
-    """Write both files, the index last: it only ever stands for whole frames."""
-    index = Index(FORMAT, [], [])
+    """Write both files, the index last: it exists only if the frames are complete."""
+    index = Index(CACHE_FORMAT, [], [])
     offset = 0
-    # After a loss of power a file may have its length but no pixels, so both go to the disk.
+    # After a power loss a file may have its length but no pixels, so both are synced.
     with written_aside(place / f"{name}.frames", sync=True) as file:
         for frame, sha256 in frames:
             file.write(np.ascontiguousarray(frame).data)
@@ -302,9 +304,12 @@ def _write(place: Path, name: str, frames: Iterable[Decoded]) -> None:
 
 
 def _read(
-    place: Path, name: str, paths: Sequence[Path], on_progress: ProgressCallback | None = None
+    place: Path,
+    name: str,
+    paths: Sequence[Path],
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Frames | None:
-    """Map what was written; None where there is nothing, or not the whole of it."""
+    """Map the frames of a cache; None if there is none, or it is incomplete."""
     file = place / f"{name}.frames"
     try:
         if not _is_ours(place) or not is_regular(file):

@@ -1,7 +1,7 @@
-"""What a run says of itself while it trains: ``log.jsonl`` and TensorBoard's events.
+"""The log of a training run: ``log.jsonl`` and TensorBoard's events.
 
-A line of the log holds ``epoch`` (from 1), ``step`` (of all epochs, from 1) and the values of that
-moment, by name. What the values mean, and whether they are any good, is decided elsewhere.
+A line of the log holds ``epoch`` (from 1), ``step`` (of all epochs, from 1) and the values at that
+step, by name. What the values mean, and whether they are good, is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from dataset.errors import UserError
@@ -20,7 +19,7 @@ from dataset.files import WholeLines, write_whole, writing_in
 from dataset.gate import MOST_TABLE, parse_json, read_regular, refuse_links
 from dataset.pictures.images import Image
 
-LOG_FILE = "log.jsonl"
+TRAINING_LOG = "log.jsonl"
 EVENTS_FOLDER = "tensorboard"
 DECIMALS = 5  # of a value in the log
 GROUPS = {  # TensorBoard's group of charts -> the values in it; unknown ones are "other"
@@ -36,22 +35,22 @@ GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 
 
 class Tracker:
-    """Keeps the log of one run, and the same in TensorBoard's form where that is installed.
+    """Writes the log of one run, and the same for TensorBoard if that is installed.
 
     Parameters
     ----------
     run : Path
-        The run's folder; made if it is not there.
+        The run's folder; created if it does not exist.
     steps_done : int
-        Steps of all epochs that the checkpoint knows of. What a killed run had logged beyond them
-        is taken out, so that a resumed run has the log of an uninterrupted one.
+        Steps of all epochs in the checkpoint. Lines that a killed run had logged beyond them are
+        removed, so that a resumed run has the log of an uninterrupted one.
     tensorboard : bool
-        Whether to write ``tensorboard/`` too.
+        Whether to write ``tensorboard/`` as well.
 
     Attributes
     ----------
     note : str
-        Why there are no events although they were wanted; empty otherwise.
+        Why there are no events although they were asked for; empty otherwise.
 
     Raises
     ------
@@ -60,7 +59,7 @@ class Tracker:
     """
 
     def __init__(self, run: Path, steps_done: int = 0, tensorboard: bool = True) -> None:
-        self.path = run / LOG_FILE
+        self.path = run / TRAINING_LOG
         self.note = ""
         self._folder = run / EVENTS_FOLDER
         refuse_links(self._folder, "where TensorBoard's events go")
@@ -74,11 +73,11 @@ class Tracker:
 
     def _open_events(self, run: Path, steps_done: int) -> Any:
         try:
-            # Deferred: it takes a second to load, and may be missing.
+            # Deferred: it takes a second to load, and may not be installed.
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             self.note = (
-                f"TensorBoard is not installed, so the curves are in {self.path} only. "
+                f"TensorBoard is not installed, so the curves are only in {self.path}. "
                 "To have them there too: pip install tensorboard"
             )
             return None
@@ -87,25 +86,25 @@ class Tracker:
             return SummaryWriter(str(self._folder), purge_step=steps_done + 1, flush_secs=30)
 
     def _pass_over(self, failed: threading.ExceptHookArgs) -> None:
-        """What TensorBoard's thread could not write is raised again here, by the next call."""
+        """Ignore what TensorBoard's thread could not write: the next call raises it again."""
         ours = type(failed.thread).__module__.startswith("tensorboard.")
         if not (ours and issubclass(failed.exc_type, OSError)):
             self._hook(failed)
 
     def write(self, epoch: int, step: int, values: Mapping[str, float]) -> None:
-        """Add one line, on disk when this returns, and a point to every chart.
+        """Append one line, on disk when this returns, and a point to every chart.
 
         Parameters
         ----------
         epoch, step : int
             From 1; steps are those of all epochs.
         values : mapping
-            By name. What is not finite stands as ``null``, because JSON has no word for it.
+            By name. Values that are not finite become ``null``, because JSON has none.
 
         Raises
         ------
         UserError
-            The disk takes no more.
+            The disk is full.
         """
         line = {"epoch": epoch, "step": step, **{key: _plain(each) for key, each in values.items()}}
         data = json.dumps(line, allow_nan=False).encode() + b"\n"
@@ -120,13 +119,13 @@ class Tracker:
                         self._events.add_scalar(tag_of(name, values), value, step)
 
     def picture(self, name: str, step: int, image: Image) -> None:
-        """Show a picture, RGB uint8 (H, W, 3), in TensorBoard; nothing where that is off."""
+        """Show a picture, RGB uint8 (H, W, 3), in TensorBoard, if that is on."""
         if self._events is not None:
             with writing_in(self._folder):
                 self._events.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Close the files; TensorBoard writes what is waiting. May be called twice."""
+        """Close the files; TensorBoard flushes its queue. May be called twice."""
         self._file.close()
         events, self._events = self._events, None
         if events is not None:
@@ -139,12 +138,7 @@ class Tracker:
     def __enter__(self) -> Tracker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -156,40 +150,40 @@ def tag_of(name: str, values: Mapping[str, float]) -> str:
     >>> tag_of("D_X", {"D_X": 1.2})
     'discriminator/D_X'
     """
-    # A step logs the identity loss, a look at fixed frames how far F(x) is from x.
+    # A step logs the identity loss; a snapshot logs how far F(x) is from x.
     if name == "identity" and "clipped_before" in values:
         return "quality/identity"
     return f"{GROUP_OF.get(name, 'other')}/{name}"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log in their order; a ``null`` is None.
+    """The lines of a run's log in order; a ``null`` is None.
 
-    Lines that are not whole are left out: the last one of a run that goes on or was killed.
+    Incomplete lines are left out: the last one of a run that is being trained or was killed.
 
     Raises
     ------
     UserError
-        There is no log, or nothing in it.
+        There is no log, or it is empty.
     """
-    path = run / LOG_FILE
+    path = run / TRAINING_LOG
     try:
         data = read_regular(path, MOST_TABLE)
     except FileNotFoundError as error:
         raise UserError(
-            f"No log {path}. `cli train` writes one from its first steps on; train this run, or "
-            "name another with --run."
+            f"No log {path}. `cli train` writes one from its first steps; train this run, or name "
+            "another with --run."
         ) from error
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
     lines = [line for raw in data.splitlines() if (line := _parse(raw)) is not None]
     if not lines:
-        raise UserError(f"{path} has no line yet. Let `cli train` run for a few steps more.")
+        raise UserError(f"{path} has no line yet. Let `cli train` run for a few more steps.")
     return lines
 
 
 def cut_log(path: Path, steps_done: int) -> None:
-    """Leave whole lines of up to ``steps_done`` steps; the rest goes. Nothing if there is none."""
+    """Keep complete lines of up to ``steps_done`` steps, if there is a log."""
     if not os.path.lexists(path):
         return
     data = read_regular(path, MOST_TABLE)
@@ -203,7 +197,7 @@ def cut_log(path: Path, steps_done: int) -> None:
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:
-    """A line of the log; None where it is not one, or half of one."""
+    """A line of the log; None if it is not one, or incomplete."""
     try:
         line = parse_json(raw, dict[str, int | float | None])
     except ValueError:

@@ -1,4 +1,4 @@
-"""All that a training run writes and says on its way: log, samples, checkpoints, warnings.
+"""Everything that a training run writes and reports: log, snapshots, checkpoints, warnings.
 
 When to do which is decided here; how a step is taken and when to stop, in ``train``.
 """
@@ -13,28 +13,28 @@ from pathlib import Path
 from torch import Tensor
 
 from dataset.errors import UserError
-from model.checkpoint import Position, keep_restorer, save_checkpoint
+from model.checkpoint import Position, keep_epoch, save_checkpoint
 from model.cyclegan import CycleGAN, decayed_rate
 from model.options import TrainOptions
 from model.training.batches import Domains
 from model.training.log import Tracker
-from model.training.monitor import Limits, Watch, diverged
-from model.training.run_folder import kept_epochs
-from model.training.snapshots import Samples
+from model.training.monitor import MonitorThresholds, TrainingMonitor, diverged
+from model.training.run_folder import epochs_to_keep
+from model.training.snapshots import SnapshotFrames
 
 LOG_EVERY = 20  # steps between two lines of log.jsonl
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a training run stands, after a step."""
+class TrainingProgress:
+    """Where a training run is, after a step."""
 
     epoch: int  # from 1
     epochs: int
     done: int  # steps so far, of all epochs
-    total: int  # steps planned in all
-    pairs_per_s: float  # frame pairs a second since the last report
-    losses: dict[str, float]  # means since the last report, by the names of ``cyclegan.LOSSES``
+    total: int  # steps planned in total
+    pairs_per_s: float  # frame pairs per second since the last report
+    losses: dict[str, float]  # means since the last report, by ``cyclegan.LOSS_NAMES``
 
     def __str__(self) -> str:
         losses = self.losses
@@ -45,11 +45,10 @@ class Progress:
         )
 
 
-class Desk:
-    """All that a run writes and says: log, samples, checkpoints, progress, warnings.
+class RunReporter:
+    """Writes log, snapshots and checkpoints of a run, and reports progress and warnings.
 
-    In a group only the leading process has anything to write; the others take part in what needs
-    all of them.
+    In a group only the main process writes; the others take part in what needs all of them.
 
     Parameters
     ----------
@@ -62,9 +61,9 @@ class Desk:
     domains : Domains
         Where its batches come from.
     at : Position
-        Where this process begins.
+        Where this process starts.
     flops : float
-        Floating-point operations of a step.
+        Floating-point operations per step.
     on_progress, on_message : callable
         As for ``train``.
     """
@@ -77,25 +76,24 @@ class Desk:
         domains: Domains,
         at: Position,
         flops: float,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[TrainingProgress], None] | None,
         on_message: Callable[[str], None],
     ) -> None:
         self.run, self.options, self.model, self.domains = run, options, model, domains
         self.flops, self.on_progress, self.on_message = flops, on_progress, on_message
-        self.leads = model.group.leads
-        self.device = next(model.parameters()).device
-        self.tracker = Tracker(run, at.done) if self.leads else None
-        self.samples = Samples(options, self.device) if self.leads else None
+        self.is_main = model.group.is_main
+        self.tracker = Tracker(run, at.done) if self.is_main else None
+        self.snapshots = SnapshotFrames(options, model.device) if self.is_main else None
         squares = options.gan == "least-squares"
-        self.watch = Watch(replace(Limits(), blind_loss=0.25) if squares else None)
-        self.kept = kept_epochs(options)
+        self.monitor = TrainingMonitor(MonitorThresholds(blind_loss=0.25) if squares else None)
+        self.kept = epochs_to_keep(options)
         self.begin = self.reported = self.saved = time.perf_counter()
         self.began, self.waited, self.reported_done = at, 0.0, at.done
-        for part in (self.tracker, self.samples):
+        for part in (self.tracker, self.snapshots):
             if part is not None and part.note:
                 on_message(part.note)
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> RunReporter:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -104,11 +102,11 @@ class Desk:
 
     @property
     def seconds(self) -> float:
-        """Seconds since this process began to train."""
+        """Seconds since this process started training."""
         return time.perf_counter() - self.begin
 
     def epochs_here(self, at: Position) -> int:
-        """Epochs of this process, the present one counted whole."""
+        """Epochs of this process, including the whole current one."""
         return at.epoch - self.began.epoch + 1
 
     def first_step(self) -> dict[str, Tensor] | None:
@@ -117,49 +115,50 @@ class Desk:
             return None
         if self.model.steps % self.options.discriminator_every:
             return None
-        return {name: value.detach().clone() for name, value in self.model.named_parameters()}
+        named = self.model.networks.named_parameters()
+        return {name: value.detach().clone() for name, value in named}
 
     def after_step(self, at: Position) -> None:
-        """A line in the log every few steps and at the end of an epoch; a checkpoint when due."""
+        """Log every few steps and at the end of an epoch; save a checkpoint when one is due."""
         ends = at.step == self.domains.steps_per_epoch
         if at.done % LOG_EVERY == 0 or ends:
             self.report(at)
-        if ends:  # saved once the epoch's samples are there, or the log would name them twice
+        if ends:  # saved after the epoch's snapshot, or the log could have it twice
             return
         every = self.options.checkpoint_every
         late = time.perf_counter() - self.saved > self.options.checkpoint_minutes * 60
-        if (at.done % every == 0) if every else (late and self.model.group.world == 1):
-            self.save(at, networks=False)
+        if (at.done % every == 0) if every else (late and self.model.group.world_size == 1):
+            self.save(at, with_networks=False)
 
     def after_epoch(self, at: Position) -> None:
-        """A sample grid, and F where Figure 3 wants it."""
-        if not (self.leads and self.samples and self.tracker):
+        """Save a snapshot, and F for Figure 3 if it needs this epoch."""
+        if self.snapshots is None or self.tracker is None:
             return
         if at.epoch in self.kept:
-            keep_restorer(self.run, self.model, at.epoch)
+            keep_epoch(self.run, self.model, at.epoch)
         if at.epoch % self.options.sample_every == 0:
-            look = self.samples.look(self.model)
-            self.samples.save(self.run, at.epoch, look)
-            self.tracker.write(at.epoch, at.done, look.values)
-            self.tracker.picture("samples", at.done, look.grid)
+            snapshot = self.snapshots.take(self.model.networks, self.model.bf16)
+            self.snapshots.save(self.run, at.epoch, snapshot)
+            self.tracker.write(at.epoch, at.done, snapshot.values)
+            self.tracker.picture("samples", at.done, snapshot.grid)
 
-    def save(self, at: Position, networks: bool = True) -> None:
-        """Write a checkpoint, unless the last steps have already gone wrong."""
-        self._refuse_divergence(at, self.model.losses(forget=False))
-        if self.leads:
+    def save(self, at: Position, with_networks: bool = True) -> None:
+        """Write a checkpoint, unless training has diverged."""
+        self._refuse_divergence(at, self.model.meter.means(self.model.group, forget=False))
+        if self.is_main:
             at = replace(at, seconds=self.began.seconds + self.seconds)
-            save_checkpoint(self.run, self.model, at, networks=networks)
+            save_checkpoint(self.run, self.model, at, with_networks=with_networks)
         self.saved = time.perf_counter()
 
     def _refuse_divergence(self, at: Position, values: dict[str, float]) -> None:
-        if self.leads and diverged(values):
+        if self.is_main and diverged(values):
             raise UserError(
                 f"Training diverged in epoch {at.epoch}, step {at.done}: {diverged(values)}", 1
             )
 
     def report(self, at: Position) -> None:
-        """Write one line of means and pass it on. Nothing if no step came since the last one."""
-        values = self.model.losses()
+        """Log and report means since the last report; nothing if there was no step since."""
+        values = self.model.meter.means(self.model.group)
         if not values or self.tracker is None:
             return
         now = time.perf_counter()
@@ -175,9 +174,9 @@ class Desk:
         }
         self.tracker.write(at.epoch, at.done, line)
         self._refuse_divergence(at, values)
-        for warning in self.watch.check(at.epoch, at.done, line):
+        for warning in self.monitor.check(at.epoch, at.done, line):
             self.on_message(warning)
         if self.on_progress:
             total = at.epochs * self.domains.steps_per_epoch
             total = min(total, self.options.steps) if self.options.steps else total
-            self.on_progress(Progress(at.epoch, at.epochs, at.done, total, rate, values))
+            self.on_progress(TrainingProgress(at.epoch, at.epochs, at.done, total, rate, values))

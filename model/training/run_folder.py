@@ -1,16 +1,22 @@
-"""A run's folder and its plan: opened or found again, its epochs planned and kept.
+"""A run's folder and its plan: begun or found again, with the frames it was begun with.
 
-One process at a time trains in a folder. No network is built here and no step is taken.
+One process at a time trains in a folder. Its ``options.json`` has the settings, the number of
+frames and one SHA-256 over all of them; ``frames.csv`` has the name and the SHA-256 of each file,
+which are the same on another machine. So a run is resumed with its own settings and frames and no
+others. No network is built here and no step is taken.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,34 +24,37 @@ from typing import Any
 import torch
 import torchvision
 
-from dataset.errors import UserError
+from dataset import errors, files, gate, locks, parts
 from dataset.layout.readers import find_frames
-from dataset.locks import hold_folder, is_held
-from dataset.parts import remove_parts
-from model.checkpoint import OPTIONS_FILE, has_checkpoint, newest_run
+from model import runs
+from model.checkpoint import Position
 from model.options import TrainOptions
-from model.training.autotune import Measured, Speed
+from model.training.autotune import StepConfig, StepTiming
 
-LOCK_FILE = ".lock"  # of a run's folder, held while it is trained
+RUN_LOCK = ".lock"  # of a run's folder, held while it is trained
+FINGERPRINT_FILE = "frames.csv"
+FINGERPRINT_COLUMNS = ("domain", "file", "sha256")
+
+Sums = Mapping[str, Mapping[str, str]]  # domain -> name of a file -> its SHA-256
 
 
 @contextmanager
 def open_run(options: TrainOptions) -> Iterator[Path]:
-    """The folder of the run for this process alone: new, or the one to resume.
+    """The folder of the run for this process alone: a new one, or the one to resume.
 
-    Where nothing else comes into a new one, it goes again.
+    A new one that is still empty at the end is removed.
 
     Raises
     ------
     UserError
         The run exists, cannot be resumed, or another process trains it; or there are no frames.
     """
-    find_frames(options.data, "trainA")  # said at once where there is nothing to learn
-    run = newest_run(options.runs, options.run) if options.resume else _new_run(options)
+    find_frames(options.data, "trainA")  # refused before a folder is made
+    run = runs.newest_run(options.runs, options.run) if options.resume else _new_run(options)
     busy = f"{run} is being trained by another process. Wait for it, or choose another --run."
-    with hold_folder(run, LOCK_FILE, busy):
+    with locks.hold_folder(run, RUN_LOCK, busy):
         _check_run(run, options)
-        remove_parts(run)
+        parts.remove_parts(run)
         yield run
 
 
@@ -59,21 +68,168 @@ def _new_run(options: TrainOptions) -> Path:
 
 
 def _is_taken(run: Path) -> bool:
-    return is_held(run / LOCK_FILE) or os.path.lexists(run / OPTIONS_FILE)
+    return locks.is_held(run / RUN_LOCK) or os.path.lexists(run / runs.OPTIONS_FILE)
 
 
 def _check_run(run: Path, options: TrainOptions) -> None:
-    if options.resume and not has_checkpoint(run):
-        raise UserError(f"{run} has no checkpoint to resume from. Train it without --resume.")
-    if not options.resume and (run / OPTIONS_FILE).exists() and not restarted():
-        raise UserError(
-            f"The run {run} exists already. Go on with it by --resume, or choose another --run."
+    if options.resume and not runs.has_checkpoint(run):
+        raise errors.UserError(
+            f"{run} has no checkpoint to resume from. Train it without --resume."
+        )
+    if not options.resume and (run / runs.OPTIONS_FILE).exists() and not is_restarted():
+        raise errors.UserError(
+            f"The run {run} exists already. Resume it with --resume, or choose another --run."
         )
 
 
-def restarted() -> bool:
-    """Whether torchrun started this process again after one of the group had ended."""
+def is_restarted() -> bool:
+    """Whether torchrun restarted this process because one of the group had ended."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+
+
+# -- settings and frames of a run to resume ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The frames of both domains in short."""
+
+    X: int  # frames
+    Y: int
+    sha256: str  # of ``frames.csv``
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """What ``options.json`` says, beside the settings, about the start of a run."""
+
+    speed: StepConfig
+    torch: str = ""
+    frames: Fingerprint | None = None
+
+
+def read_start(run: Path) -> RunStart:
+    """How a run was begun; ``UserError`` where that cannot be read."""
+    return runs.read_run_file(run, lambda values: gate.to_typed(values, RunStart))
+
+
+def resumed_options(folder: Path, run: str, changed: dict[str, Any]) -> TrainOptions:
+    """The settings of a run, with what the user asks to be different.
+
+    ``epochs`` is 0 unless asked for: the checkpoint knows how many are planned by now.
+
+    Raises
+    ------
+    UserError
+        No such run, or its settings cannot be read.
+    """
+    place = runs.newest_run(folder, run)
+    written = runs.read_options(place)
+    values: dict[str, Any] = as_settings(read_start(place).speed)  # measured once, at the start
+    values["init"] = None  # the checkpoint has what became of it
+    # The time is used up; what is left is the epochs that were planned.
+    values |= {"runs": folder, "run": place.name, "resume": True, "minutes": 0.0, "steps": 0}
+    return replace(written, **(values | {"epochs": 0} | changed))
+
+
+def as_settings(config: StepConfig) -> dict[str, Any]:
+    """The settings that allow this configuration only."""
+    return {
+        "precision": "bf16" if config.bf16 else "fp32",
+        "memory_format": "channels_last" if config.channels_last else "contiguous",
+        "compile": "on" if config.compiled else "off",
+        "graphs": "on" if config.graphs else "off",
+    }
+
+
+def check_start(run: Path, sums: Sums, data: Path, on_message: Callable[[str], None]) -> None:
+    """Refuse to resume a run with other frames; say so if it was begun with another torch.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    sums : mapping
+        The frames that are there now.
+    data : Path
+        Their data set.
+    on_message : callable
+        Called with a line about what differs or cannot be compared.
+
+    Raises
+    ------
+    UserError
+        The frames differ; it says how many.
+    """
+    start = read_start(run)
+    if start.frames is None:
+        on_message(
+            f"{run} does not say which frames it learned from, so nothing tells whether {data} "
+            "still holds the same"
+        )
+    elif start.frames != fingerprint_of(sums):
+        raise errors.UserError(
+            f"{data} holds other frames than {run} was begun with: {_difference(run, sums)}. Put "
+            "the data set back as it was (name its folder with --data), or begin a new run with "
+            "another --run.",
+            1,
+        )
+    if start.torch and start.torch != torch.__version__:
+        on_message(
+            f"{run} was begun with torch {start.torch} and is resumed with {torch.__version__}: "
+            "the results may differ slightly from an uninterrupted run"
+        )
+
+
+def check_position(run: Path, at: Position, steps_per_epoch: int) -> None:
+    """Refuse a checkpoint whose steps do not fit into epochs of this data set."""
+    before = (at.epoch - 1) * steps_per_epoch
+    if at.epoch < 1 or not 0 <= at.step <= steps_per_epoch or at.done != before + at.step:
+        raise errors.UserError(
+            f"{run} is at step {at.step} of epoch {at.epoch}, after {at.done} steps in total, "
+            f"but these frames make epochs of {steps_per_epoch}: it was begun with others. Put "
+            "them back, or begin a new run with another --run.",
+            1,
+        )
+
+
+def fingerprint_of(sums: Sums) -> Fingerprint:
+    """The frames of a run in short."""
+    digest = hashlib.sha256(_table(sums)).hexdigest()
+    return Fingerprint(len(sums["X"]), len(sums["Y"]), digest)
+
+
+def write_frames(run: Path, sums: Sums) -> None:
+    """Write ``frames.csv`` of a run; ``UserError`` where that is not possible."""
+    files.write_whole(run / FINGERPRINT_FILE, _table(sums))
+
+
+def _table(sums: Sums) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(FINGERPRINT_COLUMNS)
+    writer.writerows((domain, *each) for domain in "XY" for each in sums[domain].items())
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _difference(run: Path, sums: Sums) -> str:
+    """How many frames differ, and how."""
+    now = {(domain, name): each for domain in "XY" for name, each in sums[domain].items()}
+    try:
+        rows = gate.read_table(run / FINGERPRINT_FILE, FINGERPRINT_COLUMNS)
+        before = {(domain, name): sha256 for _, (domain, name, sha256) in rows}
+    except (OSError, ValueError):  # the list is only needed for this message
+        return f"now {len(sums['X']):,} X and {len(sums['Y']):,} Y"
+    changed = sum(before[each] != now[each] for each in before.keys() & now.keys())
+    counts = {
+        "added": len(now.keys() - before.keys()),
+        "missing": len(before.keys() - now.keys()),
+        "changed": changed,
+    }
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+
+
+# -- epochs and steps ----------------------------------------------------------------------------
 
 
 def plan_epochs(
@@ -89,8 +245,8 @@ def plan_epochs(
 def plan_rest(options: TrainOptions, epochs_done: int, seconds: float) -> TrainOptions:
     """Correct the number of epochs by how long those of this process took.
 
-    A step that was measured alone is quicker than one in ten minutes of them, and a machine has
-    other things to do as well.
+    A step measured alone is faster than one of many in a row, and the machine has other things to
+    do as well.
     """
     if options.minutes <= 0:
         return options
@@ -105,8 +261,8 @@ def planned_steps(options: TrainOptions, steps_per_epoch: int, seconds_per_step:
     return min(planned, options.steps) if options.steps else planned
 
 
-def kept_epochs(options: TrainOptions) -> set[int]:
-    """The epochs of Figure 3: the paper's, or as many spread over a shorter run."""
+def epochs_to_keep(options: TrainOptions) -> set[int]:
+    """The epochs of Figure 3: the paper's, or the same number spread over a shorter run."""
     wanted = options.keep_epochs
     if options.epochs >= max(wanted, default=0):
         return set(wanted)
@@ -115,20 +271,16 @@ def kept_epochs(options: TrainOptions) -> set[int]:
 
 
 def describe_machine(
-    device: torch.device,
-    speed: Speed,
-    measured: list[Measured],
-    flops: float,
-    ceilings: dict[str, float],
+    device: torch.device, timings: list[StepTiming], flops: float, ceilings: dict[str, float]
 ) -> dict[str, Any]:
-    """Facts that a result should be read with; they stand in ``options.json``."""
+    """Facts to read a result with; they go into ``options.json``. The first timing was chosen."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {
         "device": f"{device} {name}".strip(),
         "threads": torch.get_num_threads(),
-        "speed": asdict(speed),
+        "speed": asdict(timings[0].config),
         "measured_seconds_per_step": {
-            str(each.speed): each.failure or round(each.seconds, 4) for each in measured
+            str(each.config): each.failure or round(each.seconds, 4) for each in timings
         },
         "tflop_per_step": round(flops / 1e12, 4),
         "matmul_tflop_per_s": {name: round(rate / 1e12, 3) for name, rate in ceilings.items()},

@@ -1,7 +1,7 @@
-"""The same few frames, looked at again and again while a run goes on: a grid and some numbers.
+"""Snapshots of a training: what the networks make of a few fixed frames, as a grid and numbers.
 
-Frames of the test stand in the grid (of training, where there is no test), centred; true pairs
-only give numbers. What the numbers are worth, and where they are kept, is not decided here.
+The grid shows centred test frames (training frames if there is no test); true pairs only give
+numbers. What the numbers mean, and where they are kept, is not decided here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,50 +25,52 @@ from dataset.layout.pairs import PAIRS_FILE, read_pairs
 from dataset.layout.readers import evenly_spaced, find_frames
 from dataset.pictures.images import Image, write_png
 from model.metrics import Quality, measure_quality
+from model.networks import CycleGANNetworks
 from model.options import TrainOptions
-from model.training.batches import load_frames, to_pictures, to_range
+from model.training.batches import to_pictures, to_range
+from model.training.frame_cache import load_frames
 
-PAIRS = 16  # true pairs that are measured, evenly spread over the list
-BATCH_PIXELS = 4 * 256 * 256  # of one pass through a network: bounds the memory that it takes
-MEASURES = ("psnr", "ssim", "edges")
+MOST_PAIRS = 16  # true pairs that are measured, evenly spaced over the list
+BATCH_PIXELS = 4 * 256 * 256  # per pass through a network: limits its memory
+SNAPSHOT_METRICS = ("psnr", "ssim", "edges")
 
 Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What the networks made of the fixed frames at one moment."""
 
     grid: Image  # RGB uint8; rows x, G(x), F(G(x)), y, F(y), G(F(y))
     values: dict[str, float]  # clipped_before, clipped_after, identity, and of pairs psnr_pairs ...
 
 
-class Samples:
-    """The frames, read once and kept on the device.
+class SnapshotFrames:
+    """The fixed frames, read once and kept on the device.
 
     Parameters
     ----------
     options : TrainOptions
-        The run's settings: ``data``, ``samples``, ``size`` and ``load_size`` count here.
+        The run's settings; ``data``, ``samples``, ``size`` and ``load_size`` matter here.
     device : torch.device
-        Where the networks are.
+        Device of the networks.
 
     Attributes
     ----------
     note : str
-        Why no pairs are measured although ``pairs.csv`` is there; empty otherwise.
+        Why no pairs are measured although there is a ``pairs.csv``; empty otherwise.
 
     Raises
     ------
     UserError
-        There are no frames, or one of them is broken.
+        There are no frames, or one of them is damaged.
     """
 
     def __init__(self, options: TrainOptions, device: torch.device) -> None:
         self.note = ""
         x = _first_squares(options, "testA", "trainA")
         y = _first_squares(options, "testB", "trainB")
-        shown = min(len(x), len(y))  # a row of the grid is a domain, so both are as long
+        shown = min(len(x), len(y))  # rows of the grid have the same length
         self.x, self.y = x[:shown].to(device), y[:shown].to(device)
         over_exposed, references = self._read_pairs(options)
         self.over_exposed = over_exposed.to(device)
@@ -80,9 +81,9 @@ class Samples:
         side = options.load_size or options.size
         path = options.data / PAIRS_FILE
         try:
-            pairs = evenly_spaced(read_pairs(path), PAIRS) if path.exists() else []
+            pairs = evenly_spaced(read_pairs(path), MOST_PAIRS) if path.exists() else []
         except UserError as error:
-            # Training needs no pairs, so a list without any, or a broken one, does not end it.
+            # Training needs no pairs, so an empty or damaged list does not stop it.
             self.note, pairs = f"No quality on true pairs: {error}", []
         if not pairs:
             return torch.empty(0, 3, side, side), torch.empty(0, 3, side, side)
@@ -92,27 +93,21 @@ class Samples:
         )
 
     @torch.no_grad()
-    def look(self, model: Any) -> Look:
-        """Run the fixed frames through the networks, which are left as they were.
-
-        Parameters
-        ----------
-        model
-            Has the networks ``G`` and ``F`` and the flag ``bf16``. Where it has ``adder`` and
-            ``restorer`` too (averages of G and F over time), those are looked at instead.
+    def take(self, networks: CycleGANNetworks, bf16: bool) -> Snapshot:
+        """Run the fixed frames through G and F, or their EMA; the networks are left as they were.
 
         Returns
         -------
-        Look
+        Snapshot
             ``clipped_before`` and ``clipped_after``: mean clipped share of y and of F(y), 0..1.
             ``identity``: mean |F(x) - x| on the scale of 0..1. ``psnr_input`` and ``psnr_pairs``,
-            the same for ``ssim`` and ``edges``: of true pairs before and after F, where there are
-            any, on centred squares of the scale of training.
+            and the same for ``ssim`` and ``edges``: true pairs before and after F, if there are
+            any, on centred squares at the scale of training.
         """
-        g, f = (_network(model, *names) for names in (("adder", "G"), ("restorer", "F")))
+        g, f = networks.ema_or_G, networks.ema_or_F
         with (
             evaluating(g, f),
-            torch.autocast(self.x.device.type, torch.bfloat16, enabled=bool(model.bf16)),
+            torch.autocast(self.x.device.type, torch.bfloat16, enabled=bf16),
         ):
             fake_y, fake_x = in_batches(g, self.x), in_batches(f, self.y)
             back_x, back_y = in_batches(f, fake_y), in_batches(g, fake_x)
@@ -124,44 +119,44 @@ class Samples:
             "identity": float((same_x - self.x).abs().mean()) / 2,  # from [-1, 1] to [0, 1]
         }
         values |= self._before | self._compare("pairs", restored)
-        return Look(draw_grid([self.x, fake_y, back_x, self.y, fake_x, back_y]), values)
+        return Snapshot(draw_grid([self.x, fake_y, back_x, self.y, fake_x, back_y]), values)
 
     def _compare(self, name: str, squares: Tensor) -> dict[str, float]:
-        """Means of the measures of pictures against the references; empty without pairs."""
+        """Mean metrics of pictures against the references; empty without pairs."""
         found: list[Quality] = [
             measure_quality(picture, reference)
             for picture, reference in zip(to_pictures(squares), self.references, strict=True)
         ]
         return {
-            f"{measure}_{name}": float(np.mean([getattr(each, measure) for each in found]))
-            for measure in (MEASURES if found else ())
+            f"{metric}_{name}": float(np.mean([getattr(each, metric) for each in found]))
+            for metric in (SNAPSHOT_METRICS if found else ())
         }
 
-    def save(self, run: Path, epoch: int, look: Look) -> None:
+    def save(self, run: Path, epoch: int, snapshot: Snapshot) -> None:
         """Write the grid as ``samples/epoch_NNN.png`` of a run."""
         folder = run / "samples"
         refuse_links(folder, "where sample grids go")
         with writing_in(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        write_png(folder / f"epoch_{epoch:03d}.png", look.grid)
+        write_png(folder / f"epoch_{epoch:03d}.png", snapshot.grid)
 
 
 def in_batches(network: Network, pictures: Tensor) -> Tensor:
-    """A network's answer to pictures (N, 3, H, W), few at a time: fp32 of the same shape."""
+    """A network's output for pictures (N, 3, H, W), a few at a time: fp32, the same shape."""
     count = max(1, BATCH_PIXELS // (pictures.shape[2] * pictures.shape[3]))
     parts = [network(part).float() for part in pictures.split(count) if len(part)]
     return torch.cat(parts) if parts else pictures
 
 
 def draw_grid(rows: Sequence[Tensor]) -> Image:
-    """Rows of pictures (N, 3, H, W) in [-1, 1] under each other: RGB uint8, 2 pixels between."""
+    """Rows of pictures (N, 3, H, W) in [-1, 1] below each other: RGB uint8, 2 pixels apart."""
     grid = torchvision.utils.make_grid(torch.cat(list(rows)), nrow=len(rows[0]))
     return np.asarray(to_pictures(grid[None])[0], dtype=np.uint8)
 
 
 @contextmanager
 def evaluating(*networks: nn.Module) -> Iterator[None]:
-    """Networks in evaluation mode; every part of them goes back to the mode that it had."""
+    """Networks in evaluation mode; afterwards every part is in its earlier mode again."""
     before = [(part, part.training) for network in networks for part in network.modules()]
     for network in networks:
         network.eval()
@@ -170,11 +165,6 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for part, training in before:
             part.training = training
-
-
-def _network(model: Any, name: str, instead: str) -> nn.Module:
-    network = getattr(model, name, None)
-    return getattr(model, instead) if network is None else network
 
 
 def _clipped(squares: Tensor) -> float:
@@ -193,7 +183,7 @@ def _first_squares(options: TrainOptions, folder: str, instead: str) -> Tensor:
 
 
 def _read_squares(paths: Sequence[Path], options: TrainOptions) -> Tensor:
-    """Centred squares of the scale of training: (N, 3, side, side) in [-1, 1]."""
+    """Centred squares at the scale of training: (N, 3, side, side) in [-1, 1]."""
     side = options.load_size or options.size
     frames = load_frames(paths, side, options.load_size)
     return to_range(torch.stack([_middle(frame, side) for frame in frames]))

@@ -22,20 +22,23 @@ from helpers import ROOT
 
 from dataset.errors import UserError
 from model.checkpoint import (
-    STATE_FILE,
-    STATE_FILES,
     Position,
-    generator_path,
-    has_checkpoint,
-    keep_restorer,
+    keep_epoch,
     load_checkpoint,
     load_generator,
-    newest_run,
     save_checkpoint,
+)
+from model.cyclegan import CycleGAN
+from model.networks import build_networks
+from model.options import NetworkOptions, TrainOptions
+from model.runs import (
+    STATE_FILE,
+    STATE_FILES,
+    generator_path,
+    has_checkpoint,
+    newest_run,
     write_options,
 )
-from model.cyclegan import CycleGAN, build_networks
-from model.options import NetworkOptions, TrainOptions
 from model.state_files import bare_state, fingerprint, is_whole, on_cpu
 
 pytestmark = pytest.mark.slow
@@ -44,9 +47,9 @@ CPU = torch.device("cpu")
 SHAPE = NetworkOptions(4, 1, 4, residual=True)
 
 
-def new_model(averages: bool = True, shape: NetworkOptions = SHAPE) -> CycleGAN:
+def new_model(ema: bool = True, shape: NetworkOptions = SHAPE) -> CycleGAN:
     """Small networks with full pools after two steps."""
-    decay = 0.9 if averages else 0.0
+    decay = 0.9 if ema else 0.0
     options = TrainOptions(network=shape, ema=decay, pool_size=3, identity_weight=0.5)
     return CycleGAN(options, CPU)
 
@@ -144,12 +147,12 @@ def test_the_networks_lie_there_bare_under_cyclegans_names(tmp_path: Path) -> No
     model = saved(tmp_path)
     folder = tmp_path / "checkpoints"
     files = {
-        "latest_net_G_A.pth": model.G,
-        "latest_net_G_B.pth": model.F,
-        "latest_net_D_A.pth": model.D_Y,
-        "latest_net_D_B.pth": model.D_X,
-        "latest_ema_net_G_A.pth": model.adder,
-        "latest_ema_net_G_B.pth": model.restorer,
+        "latest_net_G_A.pth": model.networks.G,
+        "latest_net_G_B.pth": model.networks.F,
+        "latest_net_D_A.pth": model.networks.D_Y,
+        "latest_net_D_B.pth": model.networks.D_X,
+        "latest_ema_net_G_A.pth": model.networks.ema_or_G,
+        "latest_ema_net_G_B.pth": model.networks.ema_or_F,
     }
     there = {path.name for path in folder.iterdir()}
     assert there == files.keys() | {*STATE_FILES[:2], "latest_networks.json"}
@@ -159,7 +162,7 @@ def test_the_networks_lie_there_bare_under_cyclegans_names(tmp_path: Path) -> No
         assert all(value.dtype == torch.float32 for value in state.values())
         assert all(value.is_contiguous() for value in state.values())
         assert fingerprint(state) == fingerprint(network)
-    assert fingerprint(model.F) != fingerprint(model.restorer)
+    assert fingerprint(model.networks.F) != fingerprint(model.networks.ema_or_F)
 
 
 def test_wrappers_half_precision_and_memory_formats_do_not_show_in_the_files() -> None:
@@ -202,9 +205,9 @@ def keep_saving(run: Path) -> None:
     """Save again and again, all weights equal to the number of steps. Another process does this."""
     model = new_model(shape=NetworkOptions(16, 2, 16))
     for done in itertools.count(1):
-        for value in model.F.parameters():
+        for value in model.networks.F.parameters():
             value.data.fill_(done)
-        save_checkpoint(run, model, at(done), networks=False)
+        save_checkpoint(run, model, at(done), with_networks=False)
         print(done, flush=True)
 
 
@@ -224,7 +227,9 @@ def test_a_process_killed_outright_leaves_a_whole_state(tmp_path: Path) -> None:
         model = new_model(shape=NetworkOptions(16, 2, 16))
         position = load_checkpoint(tmp_path, model, CPU)
         assert position.done in (last, last + 1)
-        assert all((value == position.done).all() for value in model.F.state_dict().values())
+        assert all(
+            (value == position.done).all() for value in model.networks.F.state_dict().values()
+        )
         shutil.rmtree(tmp_path / "checkpoints")
 
 
@@ -296,7 +301,7 @@ def test_a_missing_state_is_told_and_the_one_before_is_used(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("keep", [1, 2, 4])
 def test_the_last_states_are_kept_in_their_order(tmp_path: Path, keep: int) -> None:
-    saved(tmp_path, 5, keep=keep, networks=False)
+    saved(tmp_path, 5, keep=keep, with_networks=False)
     folder = tmp_path / "checkpoints"
     kept = [folder / name for name in STATE_FILES if (folder / name).exists()]
     done = [torch.load(path, weights_only=True)["position"]["done"] for path in kept]
@@ -351,11 +356,11 @@ def test_only_what_can_be_read_again_is_written() -> None:
 
 
 def test_networks_are_left_alone_between_epochs_once_they_are_there(tmp_path: Path) -> None:
-    first = saved(tmp_path, 1, networks=False)
+    first = saved(tmp_path, 1, with_networks=False)
     file = tmp_path / "checkpoints" / "latest_net_G_B.pth"
     before = file.read_bytes()
     learn(first, 1)
-    save_checkpoint(tmp_path, first, at(2), networks=False)
+    save_checkpoint(tmp_path, first, at(2), with_networks=False)
     assert file.read_bytes() == before
     save_checkpoint(tmp_path, first, at(3))
     assert file.read_bytes() != before
@@ -364,13 +369,15 @@ def test_networks_are_left_alone_between_epochs_once_they_are_there(tmp_path: Pa
 def test_the_average_restores_where_there_is_one(tmp_path: Path) -> None:
     write_options(tmp_path, TrainOptions(network=SHAPE), {})
     model = saved(tmp_path)
-    keep_restorer(tmp_path, model, 3)
-    assert fingerprint(load_generator(tmp_path, CPU)) == fingerprint(model.restorer)
-    assert fingerprint(load_generator(tmp_path, CPU, epoch=3)) == fingerprint(model.restorer)
-    plain = new_model(averages=False)
+    keep_epoch(tmp_path, model, 3)
+    assert fingerprint(load_generator(tmp_path, CPU)) == fingerprint(model.networks.ema_or_F)
+    assert fingerprint(load_generator(tmp_path, CPU, epoch=3)) == fingerprint(
+        model.networks.ema_or_F
+    )
+    plain = new_model(ema=False)
     save_checkpoint(tmp_path, plain, at(4))
     assert generator_path(tmp_path, "F").name == "latest_net_G_B.pth"
-    assert fingerprint(load_generator(tmp_path, CPU)) == fingerprint(plain.F)
+    assert fingerprint(load_generator(tmp_path, CPU)) == fingerprint(plain.networks.F)
 
 
 def test_the_newest_run_may_have_nothing_but_a_state(tmp_path: Path) -> None:

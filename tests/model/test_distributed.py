@@ -117,7 +117,7 @@ def test_a_group_of_one_sends_nothing() -> None:
     assert group.gather(pictures) is pictures
     assert torch.equal(group.part(pictures), pictures)
     assert group.mean(pictures) is pictures
-    assert group.agree("word") == "word"
-    assert group.leads
-    assert group.any(True, torch.device("cpu"))
-    assert not group.any(False, torch.device("cpu"))
+    assert group.broadcast(("word", 1.5)) == ("word", 1.5)
+    assert group.is_main
+    assert group.any_rank(True, torch.device("cpu"))
+    assert not group.any_rank(False, torch.device("cpu"))

@@ -14,7 +14,7 @@ from scipy.stats import bootstrap
 from dataset.pictures.images import Image
 from model.metrics import (
     colour_difference,
-    compare,
+    compute_metrics,
     deltaE_ciede2000,
     edge_correlation,
     kernel_distance,
@@ -98,20 +98,20 @@ def test_inside_is_what_the_input_had_clipped() -> None:
     source[:2], reference[:2] = 255, 180
     restored = reference.copy()
     restored[:2] += np.uint8(51)  # wrong by a fifth of 255 where it was clipped, right elsewhere
-    found = compare(restored, reference, source)
+    found = compute_metrics(restored, reference, source)
     assert found.psnr_inside == pytest.approx(20 * np.log10(5))
     assert found.psnr_outside == 100.0
     assert found.delta_e_inside > 5
     assert found.delta_e_outside == 0
     assert found.change_median == found.change_p95 == 0
     assert found.clipped == 0
-    assert compare(source, reference, source).clipped == 0.5
+    assert compute_metrics(source, reference, source).clipped == 0.5
 
 
 def test_what_there_is_no_pixel_for_is_not_a_number() -> None:
     dark, white = grey(50), grey(255)
-    assert math.isnan(compare(dark, dark, dark).psnr_inside)
-    found = compare(white, dark, white)
+    assert math.isnan(compute_metrics(dark, dark, dark).psnr_inside)
+    found = compute_metrics(white, dark, white)
     assert math.isnan(found.psnr_outside)
     assert math.isnan(found.change_median)
     assert well_exposed_change(white, white).shape == (0,)
@@ -120,13 +120,13 @@ def test_what_there_is_no_pixel_for_is_not_a_number() -> None:
 def test_a_few_sparks_are_no_region() -> None:
     source = grey(50, (40, 50))
     source[0, 0] = 255
-    assert math.isnan(compare(source, source, source).psnr_inside)
+    assert math.isnan(compute_metrics(source, source, source).psnr_inside)
     source[0, 1] = 255
-    assert compare(source, source, source).psnr_inside == 100.0
+    assert compute_metrics(source, source, source).psnr_inside == 100.0
 
 
 def test_pictures_smaller_than_the_window_have_no_ssim() -> None:
-    found = compare(grey(9, (1, 1)), grey(7, (1, 1)), grey(255, (1, 1)))
+    found = compute_metrics(grey(9, (1, 1)), grey(7, (1, 1)), grey(255, (1, 1)))
     assert math.isnan(found.ssim)
     assert math.isfinite(found.psnr)
 
@@ -137,7 +137,7 @@ def test_nearer_to_the_reference_is_never_worse(seed: int) -> None:
     source, reference = noise(seed).astype(float), noise(seed + 1).astype(float)
     ways = [np.rint(source + share * (reference - source)) for share in (0, 0.5, 1)]
     found = [
-        compare(way.astype(np.uint8), reference.astype(np.uint8), source.astype(np.uint8))
+        compute_metrics(way.astype(np.uint8), reference.astype(np.uint8), source.astype(np.uint8))
         for way in ways
     ]
     assert found[0].psnr < found[1].psnr < found[2].psnr == 100

@@ -27,27 +27,27 @@ from torch import Tensor
 
 from dataset.errors import UserError
 from model.checkpoint import (
-    STATE_FILE,
     Position,
     load_checkpoint,
     load_generator,
-    read_facts,
-    read_network_options,
-    read_training_side,
     save_checkpoint,
-    write_options,
 )
 from model.cyclegan import CycleGAN
 from model.evaluation.inception import open_features
-from model.facts import MOST_BLOCKS, MOST_FILTERS
 from model.networks import Generator
-from model.options import NetworkOptions, RestoreOptions, TrainOptions
-from model.released import load_release
+from model.options import (
+    MOST_BLOCKS,
+    MOST_FILTERS,
+    NetworkOptions,
+    RestoreOptions,
+    TrainOptions,
+)
 from model.restoring.export import pack, save_release
 from model.restoring.methods import open_method
-from model.restoring.network import Restorer
+from model.restoring.network import NetworkRestorer
+from model.runs import STATE_FILE, read_options, read_run_facts, write_options
 from model.state_files import bare_state, is_whole
-from model.weights import load_network, read_network
+from model.weights import load_network, load_release, read_network
 
 CPU = torch.device("cpu")
 SHAPE = {"generator_filters": 4, "generator_blocks": 1, "residual": True}
@@ -228,7 +228,7 @@ def test_weights_that_overflow_give_an_error_and_no_black_picture() -> None:
     for value in network.parameters():
         value.data.fill_(3e38)
     with pytest.raises(UserError, match="is not finite") as caught:
-        Restorer(network)(np.full((20, 30, 3), 0.5, np.float32))
+        NetworkRestorer(network)(np.full((20, 30, 3), 0.5, np.float32))
     assert caught.value.exit_code == 1
 
 
@@ -268,7 +268,7 @@ def written(network: Any = SHAPE, load_size: Any = 128) -> str:
 def test_a_runs_settings_are_typed_and_limited(tmp_path: Path, text: str | bytes) -> None:
     run = make_run(tmp_path, text)
     refusal(lambda: load_generator(run, CPU), "options.json")
-    refusal(lambda: read_training_side(run), "options.json")
+    refusal(lambda: read_options(run), "options.json")
     refusal(lambda: save_release(run, tmp_path / "a.safetensors"), "options.json")
 
 
@@ -289,11 +289,11 @@ def test_a_pipe_in_place_of_any_file_of_a_run_is_not_waited_for(tmp_path: Path) 
 
 
 def test_settings_that_cannot_be_read_are_named_for_pages_too(tmp_path: Path) -> None:
-    assert read_facts(make_run(tmp_path))["torch"] == "2"
+    assert read_run_facts(make_run(tmp_path))["torch"] == "2"
     run = make_run(tmp_path / "other", "[" * 100_000)
-    refusal(lambda: read_facts(run), "options.json")
+    refusal(lambda: read_run_facts(run), "options.json")
     with pytest.raises(UserError):
-        read_network_options(tmp_path)
+        read_options(tmp_path)
 
 
 def test_a_run_of_the_largest_shape_takes_no_memory_before_its_file_fits(tmp_path: Path) -> None:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.cyclegan import build_generator, build_networks
-from model.networks import Discriminator, Generator, correct, count_parameters, initialize
+from model.networks import (
+    Discriminator,
+    Generator,
+    build_generator,
+    build_networks,
+    correct,
+    count_parameters,
+    initialize,
+)
 from model.options import NetworkOptions, cpu_preset
 
 

@@ -16,18 +16,23 @@ from torch.nn import functional
 
 import cli
 from dataset.errors import UserError
-from model.checkpoint import read_network_options, write_options
-from model.cyclegan import build_generator, build_networks
-from model.networks import Discriminator, Generator
+from model.networks import (
+    CycleGANNetworks,
+    Discriminator,
+    Generator,
+    build_generator,
+    build_networks,
+)
 from model.options import NetworkOptions, TrainOptions
-from model.released import load_release
 from model.restoring.export import save_release
+from model.runs import read_options, write_options
 from model.state_files import bare_state, fingerprint
 from model.weights import (
     fill_from_cyclegan,
     generator_options,
     load_cyclegan,
     load_network,
+    load_release,
     read_network,
 )
 
@@ -108,12 +113,12 @@ def picture(side: int = 64) -> Tensor:
     return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(9)) * 2 - 1
 
 
-def make_run(root: Path, averages: bool = True, shape: NetworkOptions = SHAPE) -> Path:
-    """A run with networks, averages and a note of 12 steps."""
+def make_run(root: Path, ema: bool = True, shape: NetworkOptions = SHAPE) -> Path:
+    """A run with networks, their EMA and a note of 12 steps."""
     run = root / "runs" / "mine"
     (run / "checkpoints").mkdir(parents=True)
     write_options(run, TrainOptions(network=shape), {})
-    names = ("net_G_A", "net_G_B", "ema_net_G_A", "ema_net_G_B")[: 4 if averages else 2]
+    names = ("net_G_A", "net_G_B", "ema_net_G_A", "ema_net_G_B")[: 4 if ema else 2]
     networks = [network for seed in (0, 1) for network in build_networks(shape, seed)[:2]]
     for name, network in zip(names, networks, strict=False):
         torch.save(bare_state(network.state_dict()), run / "checkpoints" / f"latest_{name}.pth")
@@ -162,36 +167,27 @@ def test_prefixes_and_the_buffers_of_old_files_are_dropped(tmp_path: Path) -> No
     assert fingerprint(found["F"]) == fingerprint(state)
 
 
-class Model:
-    """Networks with averages, as training has them."""
-
-    def __init__(self, shape: NetworkOptions) -> None:
-        self.G, self.F, self.D_X, self.D_Y = build_networks(shape, 1)
-        self.adder, self.restorer, _, _ = build_networks(shape, 2)
-
-    def train_state(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def load_train_state(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+def new_networks(shape: NetworkOptions) -> CycleGANNetworks:
+    """Networks with an EMA, as training has them."""
+    return CycleGANNetworks(shape, 1, 0.9, CPU)
 
 
 def test_training_can_start_from_cyclegans_files(tmp_path: Path) -> None:
     generator, discriminator = Generator(4, 2), Discriminator(4)
     torch.save(generator.state_dict(), tmp_path / "latest_net_G_B.pth")
     torch.save(discriminator.state_dict(), tmp_path / "latest_net_D_A.pth")
-    model = Model(NetworkOptions(4, 2, 4))
+    model = new_networks(NetworkOptions(4, 2, 4))
     before = fingerprint(model.G), fingerprint(model.D_X)
     assert fill_from_cyclegan(model, tmp_path) == ("F", "D_Y")
-    assert fingerprint(model.F) == fingerprint(model.restorer) == fingerprint(generator)
+    assert fingerprint(model.F) == fingerprint(model.ema_or_F) == fingerprint(generator)
     assert fingerprint(model.D_Y) == fingerprint(discriminator)
     assert (fingerprint(model.G), fingerprint(model.D_X)) == before
     with pytest.raises(UserError, match=r"G_B\.pth .* generator_blocks is 2 instead of 3\."):
-        fill_from_cyclegan(Model(NetworkOptions(4, 3, 4)), tmp_path)
+        fill_from_cyclegan(new_networks(NetworkOptions(4, 3, 4)), tmp_path)
     with pytest.raises(
         UserError, match=r"D_A\.pth .* model\.0\.weight is 4x3x4x4 instead of 8x3x4x4"
     ):
-        fill_from_cyclegan(Model(NetworkOptions(4, 2, 8)), tmp_path)
+        fill_from_cyclegan(new_networks(NetworkOptions(4, 2, 8)), tmp_path)
 
 
 def test_files_of_before_the_zip_format_load(tmp_path: Path) -> None:
@@ -270,15 +266,13 @@ def test_a_folder_without_checkpoints_says_what_was_looked_for(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("network", ["F", "G"])
-@pytest.mark.parametrize("averages", [True, False])
-def test_a_release_computes_what_the_run_computes(
-    tmp_path: Path, network: str, averages: bool
-) -> None:
-    run = make_run(tmp_path, averages)
+@pytest.mark.parametrize("ema", [True, False])
+def test_a_release_computes_what_the_run_computes(tmp_path: Path, network: str, ema: bool) -> None:
+    run = make_run(tmp_path, ema)
     release = save_release(run, tmp_path / "out.safetensors", network)
-    assert (release.averaged, release.steps, release.network) == (averages, 12, network)
-    name = f"latest_{'ema_' if averages else ''}net_G_{'A' if network == 'G' else 'B'}.pth"
-    twin = build_generator(read_network_options(run))
+    assert (release.averaged, release.steps, release.network) == (ema, 12, network)
+    name = f"latest_{'ema_' if ema else ''}net_G_{'A' if network == 'G' else 'B'}.pth"
+    twin = build_generator(read_options(run).network)
     twin.load_state_dict(torch.load(run / "checkpoints" / name, weights_only=True))
     loaded = load_release(release.path, CPU).generator
     assert not loaded.training
@@ -305,7 +299,7 @@ def test_a_release_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_run_put_together_by_hand_can_be_released(tmp_path: Path) -> None:
-    run = make_run(tmp_path, averages=False)
+    run = make_run(tmp_path, ema=False)
     (run / "checkpoints" / "latest_networks.json").unlink()
     release = save_release(run, tmp_path / "out.safetensors")
     assert str(release) == f"F of run mine -> {release.path}"

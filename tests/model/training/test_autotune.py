@@ -12,17 +12,17 @@ import torch
 from dataset.errors import UserError
 from model.cyclegan import assert_learning
 from model.options import NetworkOptions, TrainOptions
-from model.training import autotune as speed_module
+from model.training import autotune
 from model.training.autotune import (
-    Measured,
-    Speed,
+    StepConfig,
+    StepTiming,
     build_model,
     build_step,
     candidates,
     count_flops,
     matmul_ceilings,
     measure,
-    pick_speed,
+    pick_config,
     tune_table,
 )
 
@@ -31,22 +31,22 @@ pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
 TINY = NetworkOptions(generator_filters=4, generator_blocks=1, discriminator_filters=4)
 OPTIONS = TrainOptions(size=32, batch_size=2, network=TINY, pool_size=3)
-PLAIN = Speed()
+PLAIN = StepConfig()
 
 
-def two_steps(way: Speed) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def two_steps(way: StepConfig) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """The reports of two steps, and the weights after them."""
     model = build_model(OPTIONS, CPU, way)
-    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    before = {name: value.detach().clone() for name, value in model.networks.named_parameters()}
     random = torch.Generator().manual_seed(0)
     reports = []
     for _ in range(2):
         x, y = (torch.rand(2, 3, 32, 32, generator=random) * 2 - 1 for _ in "xy")
-        drawn = model.draw(2)
+        drawn = model.pools.draw(2)
         reports.append(build_step(model, way)(x, y, drawn))
         if len(reports) == 1:
-            assert_learning(model, before)
-    return reports, [value.detach() for value in model.parameters()]
+            assert_learning(model.networks, before)
+    return reports, [value.detach() for value in model.networks.parameters()]
 
 
 def test_compiled_code_is_kept_in_no_shared_folder(
@@ -55,10 +55,10 @@ def test_compiled_code_is_kept_in_no_shared_folder(
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # so that it is put back
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    build_model(OPTIONS, CPU, Speed(compiled=True))
+    build_model(OPTIONS, CPU, StepConfig(compiled=True))
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "torchinductor")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/of/the/user")
-    build_model(OPTIONS, CPU, Speed(compiled=True))
+    build_model(OPTIONS, CPU, StepConfig(compiled=True))
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/of/the/user"
 
 
@@ -67,13 +67,13 @@ def test_compiled_code_is_kept_in_no_shared_folder(
 @pytest.mark.parametrize(
     ("way", "tolerance"),
     [
-        (Speed(channels_last=True), 1e-4),
-        (Speed(bf16=True), 2e-2),
-        (Speed(compiled=True), 1e-4),
+        (StepConfig(channels_last=True), 1e-4),
+        (StepConfig(bf16=True), 2e-2),
+        (StepConfig(compiled=True), 1e-4),
     ],
     ids=str,
 )
-def test_every_way_computes_the_same_step(way: Speed, tolerance: float) -> None:
+def test_every_way_computes_the_same_step(way: StepConfig, tolerance: float) -> None:
     plain, _ = two_steps(PLAIN)
     quick, _ = two_steps(way)
     for one, other in zip(plain, quick, strict=True):
@@ -84,12 +84,12 @@ def test_every_way_computes_the_same_step(way: Speed, tolerance: float) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_captured_step_computes_the_same_and_leaves_no_trace_of_capturing() -> None:
     device = torch.device("cuda")
-    plain, graph = (build_model(OPTIONS, device, Speed()) for _ in range(2))
-    steps = plain.train_step, build_step(graph, Speed(graphs=True))
+    plain, graph = (build_model(OPTIONS, device, StepConfig()) for _ in range(2))
+    steps = plain.train_step, build_step(graph, StepConfig(graphs=True))
     random = torch.Generator().manual_seed(0)
     for _ in range(5):
         x, y = ((torch.rand(2, 3, 32, 32, generator=random) * 2 - 1).to(device) for _ in "xy")
-        drawn = tuple(each.to(device) for each in plain.draw(2))
+        drawn = tuple(each.to(device) for each in plain.pools.draw(2))
         one, other = (step(x, y, drawn) for step in steps)  # type: ignore[arg-type]
         torch.testing.assert_close(one[:7], other[:7], atol=1e-3, rtol=1e-3)
 
@@ -105,7 +105,7 @@ def test_flops_are_those_of_the_convolutions() -> None:
 
 def test_what_is_asked_for_is_not_measured_against() -> None:
     asked = replace(OPTIONS, precision="fp32", memory_format="contiguous", compile="off")
-    assert candidates(asked, CPU, compiled=True) == [Speed()]
+    assert candidates(asked, CPU, compiled=True) == [StepConfig()]
     assert len(candidates(OPTIONS, CPU, compiled=True)) == 4
     assert not any(each.graphs for each in candidates(replace(OPTIONS, graphs="on"), CPU, True))
 
@@ -115,26 +115,26 @@ def test_a_way_that_fails_here_is_named_and_passed_over(monkeypatch: pytest.Monk
         raise RuntimeError("no C++ compiler\nand much more")
 
     monkeypatch.setattr(torch, "compile", no_compiler)
-    failed = measure(OPTIONS, CPU, Speed(compiled=True))
+    failed = measure(OPTIONS, CPU, StepConfig(compiled=True))
     assert failed.failure == "no C++ compiler"
     assert "not here: no C++ compiler" in tune_table([failed], 1.0, {"fp32": 1.0, "bf16": 1.0})
-    monkeypatch.setattr(speed_module, "WORTH_COMPILING_S", {"cpu": 0.0})
-    chosen, found = pick_speed(OPTIONS, CPU, lambda seconds: 10)
-    assert not chosen.compiled
+    monkeypatch.setattr(autotune, "WORTH_COMPILING_S", {"cpu": 0.0})
+    found = pick_config(OPTIONS, CPU, lambda seconds: 10)
+    assert not found[0].config.compiled
     assert any(each.failure for each in found)
 
 
 def test_compilation_is_tried_only_where_a_run_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[Speed] = []
+    tried: list[StepConfig] = []
 
-    def fake_measure(options: TrainOptions, device: torch.device, way: Speed) -> Measured:
+    def fake_measure(options: TrainOptions, device: torch.device, way: StepConfig) -> StepTiming:
         tried.append(way)
-        return Measured(way, 0.5 if way.compiled else 1.0, startup=60.0 if way.compiled else 0.0)
+        return StepTiming(way, 0.5 if way.compiled else 1.0, startup=60.0 if way.compiled else 0.0)
 
-    monkeypatch.setattr(speed_module, "measure", fake_measure)
-    assert not pick_speed(OPTIONS, CPU, lambda seconds: 100)[0].compiled
+    monkeypatch.setattr(autotune, "measure", fake_measure)
+    assert not pick_config(OPTIONS, CPU, lambda seconds: 100)[0].config.compiled
     assert not any(way.compiled for way in tried)
-    assert pick_speed(OPTIONS, CPU, lambda seconds: 10_000)[0].compiled
+    assert pick_config(OPTIONS, CPU, lambda seconds: 10_000)[0].config.compiled
 
 
 @pytest.mark.parametrize(
@@ -150,29 +150,31 @@ def test_where_no_way_works_the_error_says_what_to_do(
     failure: str, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        speed_module,
+        autotune,
         "measure",
-        lambda options, device, way: Measured(way, float("inf"), failure=failure),
+        lambda options, device, way: StepTiming(way, float("inf"), failure=failure),
     )
     with pytest.raises(UserError, match=advice):
-        pick_speed(OPTIONS, CPU, lambda seconds: 100)
+        pick_config(OPTIONS, CPU, lambda seconds: 100)
 
 
 def test_start_up_counts_against_a_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed_module, "WORTH_COMPILING_S", {"cpu": 0.0})
+    monkeypatch.setattr(autotune, "WORTH_COMPILING_S", {"cpu": 0.0})
     monkeypatch.setattr(
-        speed_module,
+        autotune,
         "measure",
-        lambda options, device, way: Measured(way, 0.9 if way.compiled else 1.0, way.compiled * 60),
+        lambda options, device, way: StepTiming(
+            way, 0.9 if way.compiled else 1.0, way.compiled * 60
+        ),
     )
-    assert not pick_speed(OPTIONS, CPU, lambda seconds: 100)[0].compiled
-    assert pick_speed(OPTIONS, CPU, lambda seconds: 1000)[0].compiled
+    assert not pick_config(OPTIONS, CPU, lambda seconds: 100)[0].config.compiled
+    assert pick_config(OPTIONS, CPU, lambda seconds: 1000)[0].config.compiled
 
 
 def test_ceilings_are_positive_and_a_table_names_every_way() -> None:
     ceilings = matmul_ceilings(CPU, repeats=1)
     assert min(ceilings.values()) > 1e8  # bf16 is emulated on some machines, and they may be busy
-    found = [measure(OPTIONS, CPU, way, repeats=1) for way in (Speed(), Speed(bf16=True))]
+    found = [measure(OPTIONS, CPU, way, repeats=1) for way in (StepConfig(), StepConfig(bf16=True))]
     table = tune_table(found, count_flops(OPTIONS), ceilings)
     assert "fp32" in table
     assert "bf16" in table

@@ -88,7 +88,7 @@ def test_processes_together_see_what_one_would(
     settings: dict[str, Any] = {"size": SIZE, "batch_size": world * share, "seed": seed}
     alone = Domains(x, y, flip=True, **settings)
     ranks = [
-        Domains(x, y, flip=True, rank=rank, world=world, **WAYS[way], **settings)
+        Domains(x, y, flip=True, rank=rank, world_size=world, **WAYS[way], **settings)
         for rank in range(world)
     ]
     for epoch, step in at:
@@ -162,7 +162,7 @@ def test_crops_reach_every_edge_and_half_of_them_are_mirrored() -> None:
 
 def test_a_batch_that_cannot_be_shared_says_what_to_choose() -> None:
     with pytest.raises(UserError, match=r"--batch-size that is a multiple of 2"):
-        Domains(flat_frames(3, 0), flat_frames(3, 0), 32, 3, seed=0, flip=True, world=2)
+        Domains(flat_frames(3, 0), flat_frames(3, 0), 32, 3, seed=0, flip=True, world_size=2)
 
 
 def test_a_frame_smaller_than_a_square_is_refused() -> None:

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from dataset.errors import UserError
-from model.training.log import LOG_FILE, Tracker, cut_log, read_log, tag_of
+from model.training.log import TRAINING_LOG, Tracker, cut_log, read_log, tag_of
 
 
 def lines_of(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / LOG_FILE).read_text().splitlines()]
+    return [json.loads(line) for line in (run / TRAINING_LOG).read_text().splitlines()]
 
 
 def events_of(run: Path) -> Any:
@@ -37,7 +37,7 @@ def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path: Path) -> None:
 def test_what_is_no_number_stands_as_null(tmp_path: Path) -> None:
     with Tracker(tmp_path, tensorboard=False) as tracker:
         tracker.write(1, 20, {"G": math.nan, "F": math.inf, "D_X": 1.0})
-    text = (tmp_path / LOG_FILE).read_text()
+    text = (tmp_path / TRAINING_LOG).read_text()
     line = json.loads(text, parse_constant=pytest.fail)
     assert line == {"epoch": 1, "step": 20, "G": None, "F": None, "D_X": 1.0}
     assert read_log(tmp_path)[0]["G"] is None
@@ -51,13 +51,13 @@ def test_a_resumed_log_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     with Tracker(cut, tensorboard=False) as tracker:
         for step in range(20, 81, 20):
             tracker.write(1, step, {"G": step / 7})
-    with open(cut / LOG_FILE, "ab") as file:
+    with open(cut / TRAINING_LOG, "ab") as file:
         file.write(b'{"epoch": 1, "step": 100, "G": 14.')  # killed while writing
     with Tracker(cut, steps_done=40, tensorboard=False) as tracker:
         for step in range(60, 101, 20):
             tracker.write(1, step, {"G": step / 7})
-    assert (cut / LOG_FILE).read_bytes() == (whole / LOG_FILE).read_bytes()
-    assert [path.name for path in cut.iterdir()] == [LOG_FILE]
+    assert (cut / TRAINING_LOG).read_bytes() == (whole / TRAINING_LOG).read_bytes()
+    assert [path.name for path in cut.iterdir()] == [TRAINING_LOG]
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_resumed_log_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 def test_cutting_keeps_exactly_the_steps_that_were_done(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], done: int, rubbish: bytes
 ) -> None:
-    path = tmp_path_factory.mktemp("log") / LOG_FILE
+    path = tmp_path_factory.mktemp("log") / TRAINING_LOG
     good = b"".join(b'{"epoch": 1, "step": %d}\n' % step for step in steps)
     path.write_bytes(good + b'{"epoch": 1, "st' + rubbish)
     cut_log(path, done)
@@ -122,7 +122,7 @@ def test_without_tensorboard_the_log_goes_on_and_says_so(
         assert "pip install tensorboard" in tracker.note
         tracker.write(1, 20, {"G": 1.0})
         tracker.picture("samples", 20, np.zeros((4, 4, 3), np.uint8))
-    assert [path.name for path in tmp_path.iterdir()] == [LOG_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [TRAINING_LOG]
 
 
 def test_a_full_disk_gives_a_message(small_disk: Path) -> None:
@@ -146,12 +146,12 @@ def write_lines(tracker: Tracker, count: int) -> None:
 def test_a_run_without_a_log_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cli train"):
         read_log(tmp_path)
-    (tmp_path / LOG_FILE).write_bytes(b'{"epoch": 1')
+    (tmp_path / TRAINING_LOG).write_bytes(b'{"epoch": 1')
     with pytest.raises(UserError, match="no line yet"):
         read_log(tmp_path)
 
 
 def test_every_name_of_a_step_has_its_chart() -> None:
-    from model.cyclegan import LOSSES
+    from model.cyclegan import LOSS_NAMES
 
-    assert not any(tag_of(name, {}).startswith("other/") for name in LOSSES)
+    assert not any(tag_of(name, {}).startswith("other/") for name in LOSS_NAMES)

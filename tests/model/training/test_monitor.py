@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from model.training.log import read_log
-from model.training.monitor import BLIND_LOSS, Limits, Watch, diverged
+from model.training.monitor import BLIND_LOSS, MonitorThresholds, TrainingMonitor, diverged
 from model.training.train import train
 
 Line = dict[str, float]
@@ -35,12 +35,12 @@ HEALTHY: Line = {
 }
 
 
-def told(lines: Iterable[Line], watch: Watch | None = None) -> list[str]:
-    watch = watch or Watch()
+def told(lines: Iterable[Line], monitor: TrainingMonitor | None = None) -> list[str]:
+    monitor = monitor or TrainingMonitor()
     return [
         text
         for number, line in enumerate(lines, start=1)
-        for text in watch.check(1 + number // 40, 20 * number, line)
+        for text in monitor.check(1 + number // 40, 20 * number, line)
     ]
 
 
@@ -149,13 +149,13 @@ def test_a_blind_discriminator_is_told_after_a_while() -> None:
     assert len(news) == 1
     assert "D_X has not been able" in news[0]
     assert "F learns nothing" in news[0]
-    assert "1.386 is guessing" in news[0]
+    assert "a guess has a loss of 1.386" in news[0]
 
 
 def test_blindness_by_least_squares_has_a_limit_of_its_own() -> None:
     lines = [HEALTHY | {"D_X": 0.25, "accuracy_X": 0.5}] * 100
     assert told(lines) == []
-    assert len(told(lines, Watch(replace(Limits(), blind_loss=0.25)))) == 1
+    assert len(told(lines, TrainingMonitor(replace(MonitorThresholds(), blind_loss=0.25)))) == 1
 
 
 def test_starvation_is_told_soon_and_again_after_a_pause() -> None:
@@ -172,7 +172,7 @@ def test_a_rate_that_halves_for_long_is_told() -> None:
     assert told([HEALTHY] * 30 + [slow] * 5 + [HEALTHY] * 30) == []
     news = told([HEALTHY] * 30 + [slow] * 60)
     assert len(news) == 1
-    assert "slowed down to 2.0 pairs a second, from 6.0" in news[0]
+    assert "slowed down to 2.0 pairs per second, from 6.0" in news[0]
 
 
 def test_one_lucky_measurement_is_not_the_best_rate() -> None:
@@ -207,7 +207,7 @@ def test_no_line_is_too_strange(lines: list[Line]) -> None:
 def test_diverging_names_the_losses_and_what_to_do(value: float) -> None:
     assert diverged(HEALTHY | {"psnr_pairs": math.nan}) == ""
     text = diverged(HEALTHY | {"D_Y": value, "cycle_X": value})
-    assert "D_Y and cycle_X are not finite numbers" in text
+    assert "D_Y and cycle_X are no longer finite numbers" in text
     assert "--precision fp32" in text
     assert "--learning-rate" in text
 

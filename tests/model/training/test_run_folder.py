@@ -19,12 +19,9 @@ from helpers import ROOT
 from helpers.tiny_runs import SMALL, make_data, tiny_options
 
 from dataset.errors import UserError
-from model.checkpoint import STATE_FILE
-from model.training.fingerprint import FRAMES_FILE
-from model.training.resuming import resumed_options
-from model.training.run_folder import LOCK_FILE, open_run
-from model.training.stopping import StopRequest
-from model.training.train import train
+from model.runs import STATE_FILE
+from model.training.run_folder import FINGERPRINT_FILE, RUN_LOCK, open_run, resumed_options
+from model.training.train import StopRequest, train
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +91,7 @@ def test_a_run_does_not_go_on_with_other_frames(root: Path, fault: str, told: st
     else:
         (frames / "001.png").rename(frames / "901.png")
     if fault == "no list":
-        (root / "runs/tiny" / FRAMES_FILE).unlink()
+        (root / "runs/tiny" / FINGERPRINT_FILE).unlink()
     before = everything(root / "runs")
     with pytest.raises(UserError, match=told) as caught:
         resume(root)
@@ -105,7 +102,7 @@ def test_a_run_does_not_go_on_with_other_frames(root: Path, fault: str, told: st
 
 def test_a_run_of_an_older_version_goes_on_and_says_what_it_does_not_know(root: Path) -> None:
     change(root, frames=None)
-    (root / "runs/tiny" / FRAMES_FILE).unlink()
+    (root / "runs/tiny" / FINGERPRINT_FILE).unlink()
     said: list[str] = []
     assert resume(root, said) == 6
     assert any("nothing tells" in line for line in said)
@@ -160,7 +157,7 @@ def test_a_pipe_in_a_run_is_not_waited_for(root: Path, name: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
-@pytest.mark.parametrize("name", ["log.jsonl", "samples", "tensorboard", LOCK_FILE])
+@pytest.mark.parametrize("name", ["log.jsonl", "samples", "tensorboard", RUN_LOCK])
 def test_a_run_writes_through_no_link(root: Path, name: str) -> None:
     path, victim = root / "runs/tiny" / name, root / "victim"
     path.rename(victim)
@@ -185,7 +182,7 @@ with hold_folder(Path("runs", sys.argv[1]), sys.argv[2], "nobody else"):
 def test_a_run_that_another_process_trains_is_left_to_it(root: Path, run: str) -> None:
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", HOLDS, run, LOCK_FILE]
+    command = [sys.executable, "-c", HOLDS, run, RUN_LOCK]
     with subprocess.Popen(command, cwd=root, env=environment, **pipes) as process:
         assert process.stdout is not None
         assert process.stdout.readline()

@@ -24,14 +24,14 @@ import cli
 import model.training.train
 from dataset.errors import UserError
 from dataset.pictures.images import read_image
-from model.checkpoint import STATE_FILE, Position, fill_network, load_generator
+from model.checkpoint import Position, fill_network, load_generator
 from model.networks import Generator
 from model.options import PRESETS, TrainOptions, cpu_preset
+from model.runs import STATE_FILE
 from model.state_files import fingerprint
-from model.training.reporter import Desk
-from model.training.resuming import resumed_options
-from model.training.run_folder import kept_epochs, plan_epochs, plan_rest
-from model.training.train import Progress, describe_plan, train
+from model.training.reporter import RunReporter, TrainingProgress
+from model.training.run_folder import epochs_to_keep, plan_epochs, plan_rest, resumed_options
+from model.training.train import describe_plan, train
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def log_of(run: Path) -> list[dict[str, float]]:
 
 def test_a_run_leaves_options_log_samples_and_checkpoints(tmp_path: Path) -> None:
     make_data(tmp_path)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     summary = train(tiny_options(tmp_path), seen.append)
     run = tmp_path / "runs" / "tiny"
     assert (summary.run, summary.steps, summary.epoch, summary.interrupted) == (run, 6, 3, False)
@@ -127,16 +127,16 @@ def test_log_of_a_killed_run_becomes_that_of_an_uninterrupted_one(
     make_data(tmp_path)
     settings = {"epochs": 4, "checkpoint_every": 3 if where == "save" else 2}
     whole = train(tiny_options(tmp_path, run="whole", **settings))
-    proper = getattr(Desk, where)
+    proper = getattr(RunReporter, where)
 
-    def kill(desk: Desk, at: Position, *rest: object, **named: object) -> None:
+    def kill(reporter: RunReporter, at: Position, *rest: object, **named: object) -> None:
         if where == "save" and at.epoch == 4 and at.step == 0:
             raise Killed  # the samples of the third epoch are in the log, and no checkpoint is
-        proper(desk, at, *rest, **named)
+        proper(reporter, at, *rest, **named)
         if where == "report" and at.done == 9:
             raise Killed
 
-    monkeypatch.setattr(Desk, where, kill)
+    monkeypatch.setattr(RunReporter, where, kill)
     with pytest.raises(Killed):
         train(tiny_options(tmp_path, run="cut", **settings))
     monkeypatch.undo()
@@ -284,7 +284,7 @@ def test_networks_to_start_from_are_missed_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_data(tmp_path)
-    monkeypatch.setattr(model.train, "agree_on_speed", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(model.training.train, "agree_on_config", lambda *_: pytest.fail("measured"))
     with pytest.raises(UserError, match="checkpoints folder of a run"):
         train(tiny_options(tmp_path, init=tmp_path))
     assert not (tmp_path / "runs").exists()
@@ -323,5 +323,5 @@ def test_minutes_become_epochs_and_figure_3_fits_into_them() -> None:
     planned = plan_epochs(replace(cpu_preset(), minutes=10), 50, seconds_per_step=1.0)
     assert planned.epochs == 12
     assert plan_rest(planned, 4, seconds=300).epochs == 8  # 75 s each, 300 s left
-    assert kept_epochs(planned) == {1, 3, 7, 9, 12}
-    assert kept_epochs(TrainOptions()) == {1, 5, 10, 14, 18}
+    assert epochs_to_keep(planned) == {1, 3, 7, 9, 12}
+    assert epochs_to_keep(TrainOptions()) == {1, 5, 10, 14, 18}
