@@ -41,9 +41,13 @@ FENCES = {  # package -> the only places that import it
     "tensorboard": {"model/"},
     "matplotlib": {"model/", "dataset/labelling/histogram.py"},
     "click": {"cli.py"},
-    "onnx": {"model/restoring/onnx_export.py"},
+    "onnx": {"model/restoring/export.py"},
     "onnxruntime": {"model/restoring/onnx.py"},
-    "flask": {"dataset/local_", "dataset/review/server.py", "model/restoring/page_server.py"},
+    "flask": {
+        "dataset/local_server.py",
+        "dataset/review/server.py",
+        "model/restoring/page_server.py",
+    },
     "werkzeug": {"dataset/local_server.py", "model/restoring/page_server.py"},
     "playwright": {"benchmarks/"},
 }

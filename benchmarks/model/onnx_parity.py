@@ -30,8 +30,8 @@ import torch
 
 from dataset.pictures.pixels import Pixels, pad_reflected
 from model.networks import Generator, initialize
+from model.restoring.export import write_onnx
 from model.restoring.onnx import open_onnx
-from model.restoring.onnx_export import write_onnx
 
 SIZES = {"256x256": (256, 256), "1280x720": (720, 1280)}  # height, width
 NETWORKS = {"paper": (False, False), "residual, resize": (True, True)}

@@ -16,10 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from dataset.errors import UserError
-from dataset.files import remove_empty, remove_file, write_whole, writing_in
-from dataset.gate import MOST_SPLIT, Name, read_json
-from dataset.locks import hold_folder
+from dataset import errors, files, gate, locks
 
 MARKER, DEMO_LOCK = ".unclip-demo.json", ".unclip-demo.lock"
 MARKER_PART = re.compile(rf"\.{re.escape(MARKER)}\.\d+\.part")  # of a demo killed as it began
@@ -56,7 +53,7 @@ class Marker(msgspec.Struct):
 
     tool: str
     complete: bool  # whether the demo came to its end
-    files: list[Name]  # below the folder, with forward slashes
+    files: list[gate.Name]  # below the folder, with forward slashes
 
 
 @contextmanager
@@ -75,47 +72,47 @@ def hold_demo(out: Path) -> Iterator[Callable[[], None]]:
         demo is at work in it.
     """
     find_old(out)
-    with hold_folder(out, DEMO_LOCK, f"Another `cli demo` is at work in {out}. Wait for it."):
-        files, folders = find_old(out)
+    with locks.hold_folder(out, DEMO_LOCK, f"Another `cli demo` is at work in {out}. Wait for it."):
+        old, folders = find_old(out)
         _write(out, Marker("unclip", False, []))
-        with writing_in(out):
-            for file in files:
-                remove_file(out / file)
+        with files.writing_in(out):
+            for file in old:
+                files.remove_file(out / file)
         for folder in sorted(folders, key=len, reverse=True):
-            remove_empty(out / folder)
+            files.remove_empty(out / folder)
         yield lambda: _write(out, Marker("unclip", True, sorted(_ours_in(out))))
 
 
 def find_old(out: Path) -> tuple[list[str], list[str]]:
     """Files and folders of an earlier demo; ``UserError`` where the folder holds anything else."""
     if out.is_symlink():
-        raise UserError(f"{out} is a link, and a demo follows none. Choose another --out.")
+        raise errors.UserError(f"{out} is a link, and a demo follows none. Choose another --out.")
     if not os.path.lexists(out):
         return [], []
     if not out.is_dir():
-        raise UserError(f"{out} is a file. Choose another --out.")
-    files, folders = _walk(out)
-    if not files and not folders:
+        raise errors.UserError(f"{out} is a file. Choose another --out.")
+    found, folders = _walk(out)
+    if not found and not folders:
         return [], []
     marker = _read(out)
     if marker is None:
-        raise UserError(
+        raise errors.UserError(
             f"{out} holds something else than a demo of this version. Nothing was touched: remove "
             "it yourself if you can do without it, or choose another --out."
         )
     listed = set(marker.files)
-    for file in files:
+    for file in found:
         known = not marker.complete or file in listed or MARKER_PART.fullmatch(file)
         if not DEMO_FILES.fullmatch(file) or not known:
             raise _foreign(out / file)
     for folder in folders:
         if not DEMO_FOLDERS.fullmatch(folder):
             raise _foreign(out / folder)
-    return files, folders
+    return found, folders
 
 
-def _foreign(path: Path) -> UserError:
-    return UserError(
+def _foreign(path: Path) -> errors.UserError:
+    return errors.UserError(
         f"{path} was not written by the demo, so nothing was touched. Move it away, or choose "
         "another --out."
     )
@@ -123,24 +120,24 @@ def _foreign(path: Path) -> UserError:
 
 def _walk(out: Path) -> tuple[list[str], list[str]]:
     """Everything below a folder but marker and lock: files, where links are such, and folders."""
-    files: list[str] = []
+    found: list[str] = []
     folders: list[str] = []
     for place, below, names in os.walk(out, onerror=_refuse):
         for name in (*below, *names):
             path = Path(place, name)
             is_folder = name in below and not path.is_symlink()
-            (folders if is_folder else files).append(path.relative_to(out).as_posix())
-    return [file for file in files if file not in (MARKER, DEMO_LOCK)], folders
+            (folders if is_folder else found).append(path.relative_to(out).as_posix())
+    return [file for file in found if file not in (MARKER, DEMO_LOCK)], folders
 
 
 def _refuse(error: OSError) -> None:
-    raise UserError(f"Cannot read {error.filename}: {error.strerror}.", 1) from error
+    raise errors.UserError(f"Cannot read {error.filename}: {error.strerror}.", 1) from error
 
 
 def _ours_in(out: Path) -> set[str]:
     """Files of the names that a demo gives; links are none of them."""
-    files, _ = _walk(out)
-    return {file for file in files if DEMO_FILES.fullmatch(file) and not (out / file).is_symlink()}
+    found, _ = _walk(out)
+    return {file for file in found if DEMO_FILES.fullmatch(file) and not (out / file).is_symlink()}
 
 
 def _read(out: Path) -> Marker | None:
@@ -148,7 +145,7 @@ def _read(out: Path) -> Marker | None:
     if (out / MARKER).is_symlink():
         return None
     try:
-        marker = read_json(out / MARKER, Marker, MOST_SPLIT)
+        marker = gate.read_json(out / MARKER, Marker, gate.MOST_SPLIT)
     except (OSError, ValueError):
         return None
     return marker if marker.tool == "unclip" else None
@@ -156,4 +153,4 @@ def _read(out: Path) -> Marker | None:
 
 def _write(out: Path, marker: Marker) -> None:
     text = json.dumps(msgspec.structs.asdict(marker), indent=1) + "\n"
-    write_whole(out / MARKER, text.encode())
+    files.write_whole(out / MARKER, text.encode())

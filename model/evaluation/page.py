@@ -6,18 +6,14 @@ pictures, the same numbers as JSON, and those of every frame as CSV.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dataset.files import write_whole
 from dataset.pictures.images import Image, resize_area, write_png
-from model.evaluation.paired import PAIRED_METRICS, Evaluation
+from model.evaluation.paired import Evaluation
 from model.figures.page_folder import PAGE_FILE, begin_page, check_page_folder, render_page
 
 JSON_FILE, CSV_FILE = "evaluation.json", "evaluation.csv"
@@ -101,7 +97,7 @@ def write_evaluation(
     text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     write_whole(out / JSON_FILE, text.encode())
     if paired:
-        write_whole(out / CSV_FILE, render_csv(paired).encode("utf-8-sig"))
+        write_whole(out / CSV_FILE, paired.to_csv().encode("utf-8-sig"))
     if thresholds is not None:
         write_png(out / THRESHOLDS_FILE, thresholds)
     for title, pictures in frames.items():
@@ -109,19 +105,6 @@ def write_evaluation(
             write_png(out / _file(title, name), _small(image))
     page = render_evaluation(summary, frames, thresholds is not None, skipped)
     write_whole(out / PAGE_FILE, page.encode())
-
-
-def render_csv(found: Evaluation) -> str:
-    """A line per frame and method; a cell is empty where a metric does not exist."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["over_exposed", "reference", "method", *PAIRED_METRICS])
-    for place, pair in enumerate(found.pairs):
-        for method, results in found.found.items():
-            values = (getattr(results[place], measure) for measure in PAIRED_METRICS)
-            cells = (f"{value:.6g}" if np.isfinite(value) else "" for value in values)
-            writer.writerow([pair.over_exposed, pair.reference, method, *cells])
-    return text.getvalue()
 
 
 def render_evaluation(

@@ -8,6 +8,8 @@ needed before that.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -93,6 +95,18 @@ class Evaluation:
             "restored_by": self.restored,
             "methods": methods,
         }
+
+    def to_csv(self) -> str:
+        """A line per pair and method; a cell is empty where a metric does not exist."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["over_exposed", "reference", "method", *PAIRED_METRICS])
+        for place, pair in enumerate(self.pairs):
+            for method, results in self.found.items():
+                values = (getattr(results[place], metric) for metric in PAIRED_METRICS)
+                cells = (f"{value:.6g}" if np.isfinite(value) else "" for value in values)
+                writer.writerow([pair.over_exposed, pair.reference, method, *cells])
+        return text.getvalue()
 
 
 def evaluate_pairs(

@@ -7,7 +7,6 @@ letters only.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#8a8a8a", "#2
 DPI = 110
 PANEL = (7.2, 3.0)  # inches
 BLIND = {  # loss of a discriminator that cannot tell, by `gan` of the settings
-    "log": (2 * math.log(2), r"cannot tell: $2 \log 2$"),
+    "log": (2 * np.log(2), r"cannot tell: $2 \log 2$"),
     "least-squares": (0.25, "cannot tell: 1/4"),
 }
 
@@ -127,7 +126,7 @@ def plot_curves(lines: Sequence[Mapping[str, Any]], gan: str = "log") -> Image:
     per_epoch = steps_an_epoch(lines)
     several = max(int(line["epoch"]) for line in lines) > 1
     panels = [panel for panel in PANELS if any(len(_series(lines, c)[0]) for c in panel.curves)]
-    rows = max(1, math.ceil(len(panels) / 2))
+    rows = max(1, -(-len(panels) // 2))
     figure = new_figure(2 * PANEL[0], rows * PANEL[1] + 0.3)
     for place, panel in enumerate(panels):
         axes = figure.add_subplot(rows, 2, place + 1)
@@ -155,7 +154,7 @@ def steps_an_epoch(lines: Sequence[Mapping[str, Any]]) -> float:
 
 def smoothing_width(count: int) -> int:
     """Odd width of the average over so many values; 1 for few, which would only be bent by it."""
-    return 2 * round(math.sqrt(count) / 2) + 1 if count >= 40 else 1
+    return 2 * round(np.sqrt(count) / 2) + 1 if count >= 40 else 1
 
 
 def moving_average(values: Values, width: int) -> Values:
@@ -199,7 +198,7 @@ def render(figure: Figure) -> Image:
 def _series(lines: Sequence[Mapping[str, Any]], curve: Curve) -> tuple[Values, Values]:
     """(steps, values) of a curve, empty where it has no number at all."""
     found = [
-        (line["step"], math.nan if line[curve.key] is None else line[curve.key] * curve.scale)
+        (line["step"], np.nan if line[curve.key] is None else line[curve.key] * curve.scale)
         for line in lines
         if curve.key in line and (curve.key != "identity" or LOOKED in line)
     ]

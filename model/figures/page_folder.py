@@ -14,10 +14,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from dataset.errors import UserError
-from dataset.files import write_whole
-from dataset.gate import MOST_PICTURE, open_regular
-from dataset.parts import remove_parts
+from dataset import errors, files, gate, parts
 
 PAGE_FILE = "index.html"
 HEAD_BYTES = 4096  # of a page; its mark is among them
@@ -77,16 +74,16 @@ def check_page_folder(out: Path, kind: str, names: Collection[str], command: str
         one of them is a link or a folder.
     """
     if os.path.lexists(out) and not out.is_dir():
-        raise UserError(f"{out} is a file. Choose another --out.")
+        raise errors.UserError(f"{out} is a file. Choose another --out.")
     page = out / PAGE_FILE
     there = [each for each in (page, *(out / name for name in names)) if os.path.lexists(each)]
     for each in there:
         if each.is_symlink() or not each.is_file():
-            raise UserError(f"{each} is a link or no file. Choose another --out.")
+            raise errors.UserError(f"{each} is a link or no file. Choose another --out.")
     if page in there and not _is_marked(page, mark_of(kind)):
-        raise UserError(f"{page} is no page of `{command}`. Choose another --out.")
+        raise errors.UserError(f"{page} is no page of `{command}`. Choose another --out.")
     if there and page not in there:
-        raise UserError(
+        raise errors.UserError(
             f"{out} already holds something else: `{command}` did not write {there[0].name}. "
             "Choose another --out."
         )
@@ -103,15 +100,17 @@ def begin_page(out: Path, kind: str) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"Cannot make {out}: {error.strerror}. Choose another --out.") from error
-    remove_parts(out)
+        raise errors.UserError(
+            f"Cannot make {out}: {error.strerror}. Choose another --out."
+        ) from error
+    parts.remove_parts(out)
     if not os.path.lexists(out / PAGE_FILE):
-        write_whole(out / PAGE_FILE, render_page("unfinished", mark=kind).encode())
+        files.write_whole(out / PAGE_FILE, render_page("unfinished", mark=kind).encode())
 
 
 def _is_marked(page: Path, mark: str) -> bool:
     try:
-        with open_regular(page, MOST_PICTURE) as file:
+        with gate.open_regular(page, gate.MOST_PICTURE) as file:
             return mark.encode() in file.read(HEAD_BYTES)
     except OSError:
         return False

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from natsort import natsort_keygen, ns
 
-from dataset.errors import UserError
-from dataset.gate import MOST_TABLE, open_regular
+from dataset import errors, gate
 from dataset.pictures.formats import (
     HEAD,
     PICTURES,
@@ -87,13 +86,13 @@ def plan_tasks(
     """
     found = list(_once(each for path in given for each in _find(Path(path), naming, recursive)))
     if not found:
-        raise UserError("Nothing to restore: name a picture, a video or a folder of them.")
+        raise errors.UserError("Nothing to restore: name a picture, a video or a folder of them.")
     tasks = [_plan(each, naming, len(found) > 1) for each in found]
     if naming.skip_existing:
         tasks = [task for task in tasks if not os.path.lexists(task.target)]
     tasks = [replace(task, fault=_fault_of(task.target)) for task in tasks]
     if len(tasks) == 1 and tasks[0].fault:
-        raise UserError(tasks[0].fault)
+        raise errors.UserError(tasks[0].fault)
     _check_outputs([task for task in tasks if not task.fault], naming.overwrite)
     return tasks
 
@@ -119,7 +118,7 @@ def output_path(
     if out is None:
         return source.with_name(name)
     if several and out.suffix.lower() in PICTURES + VIDEOS and not os.path.isdir(out):
-        raise UserError(f"-o {out} is a file, and there are several inputs. Name a folder.")
+        raise errors.UserError(f"-o {out} is a file, and there are several inputs. Name a folder.")
     return out / below / name
 
 
@@ -129,15 +128,15 @@ def _find(path: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
         yield from _in_folder(path, naming, recursive)
     elif os.path.lexists(path) or not glob.has_magic(str(path)):
         if not os.path.exists(path):
-            raise UserError(f"No such file: {path}. Check the name.")
+            raise errors.UserError(f"No such file: {path}. Check the name.")
         if not os.path.isfile(path):
-            raise UserError(f"{path} is not a file. Name a picture, a video or a folder.")
+            raise errors.UserError(f"{path} is not a file. Name a picture, a video or a folder.")
         yield _Found(path)
     else:
         matches = (Path(name) for name in glob.glob(str(path), recursive=True))
         wanted = _wanted((match for match in matches if match.is_file()), naming)
         if not wanted:
-            raise UserError(f"{path} matches no picture and no video. Check the pattern.")
+            raise errors.UserError(f"{path} matches no picture and no video. Check the pattern.")
         yield from (_Found(match) for match in wanted)
 
 
@@ -147,7 +146,7 @@ def _in_folder(folder: Path, naming: Naming, recursive: bool) -> Iterator[_Found
     if not wanted:
         below = "" if recursive else " Say --recursive to look in its folders too."
         kinds = " ".join(PICTURES + VIDEOS)
-        raise UserError(f"{folder} holds nothing to restore ({kinds}).{below}")
+        raise errors.UserError(f"{folder} holds nothing to restore ({kinds}).{below}")
     yield from (_Found(path, path.parent.relative_to(folder)) for path in wanted)
 
 
@@ -155,7 +154,7 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
     """Files of a folder but for hidden ones."""
 
     def refuse(error: OSError) -> None:
-        raise UserError(f"Cannot read {error.filename}: {error.strerror}.") from error
+        raise errors.UserError(f"Cannot read {error.filename}: {error.strerror}.") from error
 
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
@@ -204,10 +203,14 @@ def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
     """The file of -o, if it is one that this input can become."""
     known = tuple(WRITTEN_VIDEOS) if is_video(source) else PICTURES
     if out.suffix.lower() not in known:
-        raise UserError(f"{out} is no name for what becomes of {source}. Use {' '.join(known)}.")
+        raise errors.UserError(
+            f"{out} is no name for what becomes of {source}. Use {' '.join(known)}."
+        )
     asked = None if naming.ext == "auto" or is_video(source) else format_for(f".{naming.ext}")
     if asked not in (None, format_for(out.suffix)):
-        raise UserError(f"-o {out} and --ext {naming.ext} contradict each other. Leave one out.")
+        raise errors.UserError(
+            f"-o {out} and --ext {naming.ext} contradict each other. Leave one out."
+        )
     return out
 
 
@@ -224,7 +227,7 @@ def _extension(source: Path, ext: str) -> str:
 def _format_in(source: Path) -> str | None:
     """The format by content, if it is one that is written."""
     try:
-        with open_regular(source, MOST_TABLE) as file:
+        with gate.open_regular(source, gate.MOST_TABLE) as file:
             found = format_of(file.read(HEAD))
     except OSError:  # told when its turn comes
         return None
@@ -237,13 +240,13 @@ def _check_outputs(tasks: Sequence[RestoreTask], overwrite: bool) -> None:
     writers: dict[str, Path] = {}
     for source, target in ((task.source, task.target) for task in tasks):
         if os.path.realpath(target) in sources:
-            raise UserError(
+            raise errors.UserError(
                 f"{target}, where {source} would go, is an input, and inputs are never replaced. "
                 "Leave it out, or choose another -o."
             )
         other = writers.setdefault(os.path.normcase(os.path.abspath(target)), source)
         if other is not source:
-            raise UserError(
+            raise errors.UserError(
                 f"{other} and {source} would both be written to {target}. Restore them one by "
                 "one, or say --recursive with the folder that holds both."
             )
@@ -265,7 +268,7 @@ def _fault_of(target: Path) -> str:
 def _check_existing(existing: Sequence[Path], overwrite: bool) -> None:
     if existing and not overwrite:
         more = f" and {len(existing) - 1} more exist" if len(existing) > 1 else " exists"
-        raise UserError(
+        raise errors.UserError(
             f"{existing[0]}{more}. Say --overwrite to replace, --skip-existing to restore only "
             "what has no result yet, or choose another -o."
         )
@@ -275,6 +278,6 @@ def _check_folder(folder: Path) -> None:
     """A folder that is there, or that can be made."""
     there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
     if not there.is_dir():
-        raise UserError(f"{there} is not a folder. Choose another -o.")
+        raise errors.UserError(f"{there} is not a folder. Choose another -o.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"Cannot write in {there}. Choose another folder with -o.")
+        raise errors.UserError(f"Cannot write in {there}. Choose another folder with -o.")

@@ -6,7 +6,6 @@ torch is asked for, so that a machine with onnxruntime alone can restore.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,9 +14,7 @@ from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from model.exposure import Exposure, parse_exposure
 from model.options import RestoreOptions
-from model.restoring.baselines import BASELINES, THRESHOLD_METHODS
-from model.restoring.guided import ScaledRestorer
-from model.restoring.onnx import open_onnx
+from model.restoring import baselines, guided, onnx
 
 NOTHING = 1 / 512  # of a correction: under half a step of 8 bits wherever it acts
 
@@ -69,34 +66,33 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
         No such run, file or device; a threshold for a method that has none.
     """
     for flag, value in (("--threshold", options.threshold), ("--strength", options.strength)):
-        if value is not None and not math.isfinite(value):
+        if value is not None and not np.isfinite(value):
             raise UserError(f"{flag} {value} is no number to compute with. Choose a finite one.")
-    if options.threshold is not None and options.method not in THRESHOLD_METHODS:
+    if options.threshold is not None and options.method not in baselines.THRESHOLD_METHODS:
         raise UserError(
-            f"--threshold belongs to --method {' or '.join(THRESHOLD_METHODS)}; the network has "
-            "none. Leave it out."
+            f"--threshold belongs to --method {' or '.join(baselines.THRESHOLD_METHODS)}; the "
+            "network has none. Leave it out."
         )
     if options.threshold is not None:
-        threshold, by_threshold = options.threshold, THRESHOLD_METHODS[options.method]
+        threshold, by_threshold = options.threshold, baselines.THRESHOLD_METHODS[options.method]
         return lambda pixels: by_threshold(pixels, threshold)
-    if options.method in BASELINES:
-        return BASELINES[options.method]
+    if options.method in baselines.BASELINES:
+        return baselines.BASELINES[options.method]
     if options.onnx is not None:
-        restorer = open_onnx(options.onnx, options.device)
+        restorer = onnx.open_onnx(options.onnx, options.device)
         exposure = parse_exposure(restorer.facts.get("exposure", ""), options.onnx)
         return with_strength(
-            ScaledRestorer(restorer, restorer.side, options.detail), exposure, options
+            guided.ScaledRestorer(restorer, restorer.side, options.detail), exposure, options
         )
     return _open_network(options, on_share)
 
 
 def _open_network(options: RestoreOptions, on_share: OnShare | None) -> Restore:
-    from model.devices import pick_device
+    from model import devices, weights
     from model.restoring.network import NetworkRestorer
-    from model.weights import load_network
 
-    network = load_network(options.runs, options.run, pick_device(options.device))
-    scaled = ScaledRestorer(
+    network = weights.load_network(options.runs, options.run, devices.pick_device(options.device))
+    scaled = guided.ScaledRestorer(
         NetworkRestorer(network.generator, on_share), network.side, options.detail
     )
     return with_strength(scaled, network.exposure, options)

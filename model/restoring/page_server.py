@@ -3,7 +3,7 @@
 It keeps no picture: the browser holds what was dropped and what came of it. ``POST /restore`` has a
 file as its plain body, because forms would be parsed by way of temporary files, and is answered
 with messages: a line of JSON each, and behind a line that states ``bytes``, as many bytes. One
-picture is restored at a time. Who may ask is decided in `local_page`.
+picture is restored at a time. Who may ask is decided in `local_server`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from dataset import local_page
+from dataset import local_server
 from dataset.errors import UserError
 from dataset.local_server import PageServer
 from dataset.pictures import formats, pixels
@@ -251,7 +251,7 @@ def fault_message(error: Exception) -> str:
 def make_restore_app(page: RestoringPage) -> flask.Flask:
     """The WSGI application, without its guard."""
     limits = page.limits
-    app = local_page.make_page("restore", RESTORE_PAGE, RESTORE_FILES, limits.upload_bytes)
+    app = local_server.make_page("restore", RESTORE_PAGE, RESTORE_FILES, limits.upload_bytes)
     app.register_error_handler(
         RequestEntityTooLarge, lambda _: (flask.jsonify(error=_oversize(limits)), 413)
     )
@@ -277,7 +277,7 @@ def _explain(error: HTTPException) -> Any:
 @contextmanager
 def bind_restorer(
     open_restorer: Callable[[OnShare], Restore], port: int = 0, limits: ServeLimits | None = None
-) -> Iterator[tuple[PageServer, local_page.PageGuard, RestoringPage]]:
+) -> Iterator[tuple[PageServer, local_server.PageGuard, RestoringPage]]:
     """A server that is bound but does not answer yet, the guard of its page, and the page.
 
     Raises
@@ -286,7 +286,7 @@ def bind_restorer(
         The port is taken.
     """
     page = RestoringPage(open_restorer, limits or ServeLimits())
-    with local_page.bind_page(make_restore_app(page), port, ANSWER_S) as (server, guard):
+    with local_server.bind_page(make_restore_app(page), port, ANSWER_S) as (server, guard):
         try:
             yield server, guard, page
         finally:
@@ -328,5 +328,5 @@ def serve_restorer(
     """
     with bind_restorer(open_restorer, port, limits) as (server, guard, page):
         on_ready(guard.address)
-        local_page.serve_page(server, guard, browser)
+        local_server.serve_page(server, guard, browser)
     return page.restored

@@ -14,15 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-from av.container import OutputContainer
 
-from dataset.errors import UserError
-from dataset.files import written_aside
-from dataset.pictures.formats import WRITTEN_VIDEOS
+from dataset import errors, files
+from dataset.pictures import formats, video_decoding, video_reading, video_writing
 from dataset.pictures.pixels import Pixels
-from dataset.pictures.video_decoding import describe
-from dataset.pictures.video_reading import Source
-from dataset.pictures.video_writing import Target
 
 FrameProgress = Callable[[int, int | None], None]  # frames done, frames to expect
 
@@ -56,8 +51,8 @@ def read_facts(path: Path) -> VideoFacts:
     UserError
         It cannot be read, has no video stream, is HDR or protected, or no frame can be decoded.
     """
-    recording = describe(path)
-    with Source(recording) as source:
+    recording = video_decoding.describe(path)
+    with video_reading.Source(recording) as source:
         rate, length_s = source.stream.average_rate, recording.length_s
         counted = round(length_s * rate) if rate and length_s else None
         frames = source.stream.frames or counted
@@ -90,14 +85,14 @@ def restore_video(
         As `read_facts`; or the frames change their size, the target exists or cannot be written,
         or PyAV has no encoder.
     """
-    container = WRITTEN_VIDEOS.get(target.suffix.lower())
+    container = formats.WRITTEN_VIDEOS.get(target.suffix.lower())
     if container is None:
-        kinds = " ".join(WRITTEN_VIDEOS)
-        raise UserError(f"{target}: videos are written as {kinds}. Use one of them.")
+        kinds = " ".join(formats.WRITTEN_VIDEOS)
+        raise errors.UserError(f"{target}: videos are written as {kinds}. Use one of them.")
     facts = read_facts(source)
-    with Source(describe(source)) as incoming:
+    with video_reading.Source(video_decoding.describe(source)) as incoming:
         with _written(target, container, replaces) as opened:
-            outgoing = Target(opened, incoming)
+            outgoing = video_writing.Target(opened, incoming)
             for frame in incoming.frames(outgoing.take):
                 outgoing.write(frame, restore(incoming.pixels_of(frame)))
                 if on_progress:
@@ -108,22 +103,24 @@ def restore_video(
 
 
 @contextmanager
-def _written(target: Path, container: str, replaces: bool) -> Iterator[OutputContainer]:
+def _written(
+    target: Path, container: str, replaces: bool
+) -> Iterator[av.container.OutputContainer]:
     """A video that takes its name when it is whole, and leaves nothing behind when it is not."""
     try:
         with (
-            written_aside(target, replaces) as file,
+            files.written_aside(target, replaces) as file,
             _ended(av.open(file, "w", format=container)) as opened,
         ):
             yield opened
     except FileExistsError as error:
-        raise UserError(f"{target} exists: something else wrote it meanwhile.", 1) from error
+        raise errors.UserError(f"{target} exists: something else wrote it meanwhile.", 1) from error
     except (av.error.FFmpegError, OSError) as error:
-        raise UserError(f"Cannot write {target}: {error.strerror}.", 1) from error
+        raise errors.UserError(f"Cannot write {target}: {error.strerror}.", 1) from error
 
 
 @contextmanager
-def _ended(opened: OutputContainer) -> Iterator[OutputContainer]:
+def _ended(opened: av.container.OutputContainer) -> Iterator[av.container.OutputContainer]:
     """Write the end of a video; that this fails after another failure is no news."""
     try:
         yield opened

@@ -17,8 +17,8 @@ from helpers.limited import fault_without_memory
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels, pad_reflected
 from model.networks import Generator, initialize
+from model.restoring import export
 from model.restoring import onnx as onnx_run
-from model.restoring import onnx_export
 from model.restoring.onnx import open_onnx
 
 pytestmark = pytest.mark.slow
@@ -46,14 +46,14 @@ def exported(
 ) -> tuple[Generator, Path]:
     network = make_generator(*request.param)
     path = tmp_path_factory.mktemp("복원") / "네트워크.onnx"
-    onnx_export.write_onnx(path, network, {"run": "night"})
+    export.write_onnx(path, network, {"run": "night"})
     return network, path
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("small") / "small.onnx"
-    onnx_export.write_onnx(path, make_generator())
+    export.write_onnx(path, make_generator())
     return path
 
 
@@ -106,7 +106,7 @@ def test_the_file_says_how_it_is_run_and_nothing_of_this_machine(
 def test_exporting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
     network = make_generator().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    onnx_export.write_onnx(tmp_path / "a.onnx", network)
+    export.write_onnx(tmp_path / "a.onnx", network)
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
@@ -146,16 +146,16 @@ def test_a_picture_too_large_for_memory_is_refused_before(
 
 def test_the_same_network_is_exported_to_the_same_bytes(tmp_path: Path) -> None:
     for name, facts in (("a", {"run": "n", "side": "1"}), ("b", {"side": "1", "run": "n"})):
-        onnx_export.write_onnx(tmp_path / f"{name}.onnx", make_generator(), facts)
+        export.write_onnx(tmp_path / f"{name}.onnx", make_generator(), facts)
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
 def test_existing_files_and_other_names_are_refused(small: Path, tmp_path: Path) -> None:
     before = small.read_bytes()
     with pytest.raises(UserError, match=r"small\.onnx exists"):
-        onnx_export.write_onnx(small, make_generator())
+        export.write_onnx(small, make_generator())
     with pytest.raises(UserError, match=r"Name it \.onnx"):
-        onnx_export.write_onnx(tmp_path / "a.pth", make_generator())
+        export.write_onnx(tmp_path / "a.pth", make_generator())
     assert small.read_bytes() == before
 
 
@@ -204,4 +204,4 @@ def test_missing_packages_say_what_to_install(
     with pytest.raises(UserError, match=r"need onnxruntime\. .*pip install 'unclip\[onnx\]'"):
         open_onnx(small)
     with pytest.raises(UserError, match=r"need onnx and onnxscript\. .*'unclip\[onnx\]'"):
-        onnx_export.write_onnx(tmp_path / "a.onnx", make_generator())
+        export.write_onnx(tmp_path / "a.onnx", make_generator())
