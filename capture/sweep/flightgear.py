@@ -1,8 +1,8 @@
 """FlightGear, driven through its telnet property server, for a sweep over its light.
 
-The exposure is the game's own: its shaders multiply the colour before they clamp it. Which scene a
-viewpoint shows is decided in ``flightgear_scenes.py``. Starting the game is the user's affair
-(``docs/flightgear.md``); how its window is read is the caller's: he gives a function.
+The exposure is the game's own: its shaders multiply the colour before they clamp it.
+``flightgear_scenes.py`` chooses the scene of each viewpoint. The user starts the game
+(``docs/flightgear.md``); the caller passes a function that reads its window.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, SceneSpec, scene
 from dataset.errors import UserError
+from dataset.pictures.images import Image
 
 START = (
     "fgfs --fg-aircraft=docs/flightgear/aircraft --aircraft=unclip --fdm=null --in-air "
@@ -28,16 +28,15 @@ START = (
 )
 FRAME, CRAFT = "/unclip/frame", "/unclip/aircraft"
 BRIGHTNESS = "/sim/rendering/als-filters/brightness"
-CHANGED, SAME = 0.7, 0.4  # mean difference of two pictures in 8-bit steps: more is new, less equal
-SUN_ERROR_DEG = 1.2  # the game's own sun may be so far from where it should be
-MEASURING = 0.5  # exposure at which nothing is clipped: the others follow from its picture
+CHANGED, SAME = 0.7, 0.4  # mean difference in 8-bit steps: above is new, below is equal
+SUN_ERROR_DEG = 1.2  # most distance of the game's own sun from where it should be
+MEASURING = 0.5  # exposure at which nothing is clipped, to measure the others
 UNBURNT = 0.002  # fraction of the picture, such as the sun's disc, that step 0 may clip
 WEAKEST, STRONGEST = 1.6, 8.0  # bounds of the last exposure as a multiple of the first
 FEET_PER_M = 1 / 0.3048
 MOST_ANSWER = 64 << 10  # bytes of one property
 EARTH_RADIUS_M = 6303363.7  # as the game has it in Environment/local-weather-rules.xml
 
-Picture = NDArray[np.uint8]
 Value = float | int | str
 Properties = dict[str, Value]
 
@@ -45,38 +44,38 @@ READY: Properties = {
     "/sim/freeze/master": "true",
     "/sim/freeze/clock": "true",
     "/sim/time/warp": 0,
-    "/sim/current-view/view-number": 1,  # the one that looks at the aircraft
+    "/sim/current-view/view-number": 1,  # looks at the aircraft
     "/sim/hud/visibility": "false",
     "/sim/menubar/visibility": "false",
     "/sim/rendering/shadow-volume": "false",
     "/sim/rendering/shaders/custom-settings": "true",
-    "/sim/rendering/shaders/skydome": "true",  # the shaders that know an exposure
+    "/sim/rendering/shaders/skydome": "true",  # the shaders that apply an exposure
     "/sim/rendering/shaders/model": 0,
     "/sim/rendering/als-filters/use-filtering": "true",
     "/sim/rendering/als-filters/gamma": 0,
     "/rendering/scene/scattering": 1,
     "/environment/ground-haze-thickness-m": 1200,
-    # Flat clouds take no part in the exposure: they would turn dark before a burnt sky.
+    # Flat clouds ignore the exposure: they would be dark before a burnt sky.
     **{f"/environment/clouds/layer[{layer}]/coverage": "clear" for layer in range(5)},
 }
 
 
 class NotDrawn(Exception):
-    """The game did not draw what was set. Skip this viewpoint and go on."""
+    """The game did not draw what was set: skip this viewpoint."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for the game. It draws a new scene in two or three stages."""
+    """How long to wait for the game, which draws a new scene in two or three stages."""
 
     scene_frames: int = 16  # counts of the game's frame counter after a new scene, at least
     scene_s: float = 0.9  # seconds after a new scene, at least
     light_frames: int = 4  # counts after a new exposure, at least
     apart_frames: int = 4  # counts between two pictures that must agree
-    give_up_s: float = 5.0  # of one try to get a new picture
-    tries: int = 3  # settings are sent so often before a viewpoint is given up
-    start_frames: int = 300  # a fresh game fades its first messages until then
-    silent_s: float = 90.0  # without one new frame the game counts as stopped
+    give_up_s: float = 5.0  # per try to get a new picture
+    tries: int = 3  # times that settings are sent before a viewpoint is given up
+    start_frames: int = 300  # until a new game has faded its first messages
+    silent_s: float = 90.0  # without a new frame: the game has stopped
 
 
 PATIENCE = Patience()
@@ -88,14 +87,14 @@ class PropertyServer:
     Raises
     ------
     UserError
-        Nobody listens there, or the game no longer answers.
+        Nothing listens there, or the game no longer answers.
     """
 
     def __init__(self, host: str, port: int, timeout_s: float = 20.0) -> None:
         self._place = f"{host}:{port}"
         try:
             self._socket = socket.create_connection((host, port), timeout=timeout_s)
-        except (OSError, UnicodeError, OverflowError) as error:  # no name of a host, no port
+        except (OSError, UnicodeError, OverflowError) as error:  # not a host name or a port
             raise UserError(
                 f"No FlightGear answers at {self._place} ({error}). Start it, in the folder of "
                 f"this project, with `{START.format(port=port)}` and wait until it shows the "
@@ -106,7 +105,7 @@ class PropertyServer:
         self._send("data")
 
     def get(self, path: str) -> str:
-        """The value as text; empty where there is no such property."""
+        """The value as text; empty if there is no such property."""
         self._send(f"get {path}")
         try:
             line = self._answers.readline(MOST_ANSWER)
@@ -117,7 +116,7 @@ class PropertyServer:
         return line.decode("utf-8", "replace").strip()
 
     def number(self, path: str) -> float:
-        """The value as a number; NaN where it is none, or has no end."""
+        """The value as a number; NaN if it is not a finite one."""
         try:
             value = float(self.get(path))
         except ValueError:
@@ -125,7 +124,7 @@ class PropertyServer:
         return value if math.isfinite(value) else math.nan
 
     def set(self, settings: Properties) -> None:
-        """Send values; the game takes them over when it next draws."""
+        """Send values; they take effect when the game next draws."""
         for path, value in settings.items():
             text = f"{value:.6f}" if isinstance(value, float) else value
             self._send(f"set {path} {text}")
@@ -142,7 +141,9 @@ class PropertyServer:
             raise self._gone(error) from error
 
     def _gone(self, why: object) -> UserError:
-        return UserError(f"FlightGear at {self._place} answers no more ({why}): start it again.", 1)
+        return UserError(
+            f"FlightGear at {self._place} no longer answers ({why}): start it again.", 1
+        )
 
 
 class FlightGear:
@@ -153,19 +154,19 @@ class FlightGear:
     host, port : str, int
         Its property server.
     steps : int
-        Exposures a viewpoint: step 0 clips nothing, the last one over-exposes.
+        Exposures per viewpoint: step 0 clips nothing, the last one over-exposes.
     grab : callable
-        Gives the game's window as it is now, uint8 (H, W, 3 or more); the order of the first three
-        channels does not matter.
+        Returns the game's window, uint8 (H, W, 3 or more), with its three colours first, in any
+        order.
     seed : int
-        Which viewpoints there are.
+        Random seed of the viewpoints.
     patience : Patience
         Waiting times.
 
     Raises
     ------
     UserError
-        Nobody answers, or the game was started without the aircraft ``unclip``.
+        Nothing answers, or the game was started without the aircraft ``unclip``.
     """
 
     def __init__(
@@ -173,13 +174,13 @@ class FlightGear:
         host: str,
         port: int,
         steps: int,
-        grab: Callable[[], Picture],
+        grab: Callable[[], Image],
         seed: int = 0,
         patience: Patience = PATIENCE,
     ) -> None:
         self._steps, self._grab, self._seed, self._patience = steps, grab, seed, patience
         self._scene: SceneSpec | None = None
-        self._before: Picture | None = None  # what was shown before a scene that is still to come
+        self._before: Image | None = None  # what was shown before a scene that is still to come
         self._weakest = self._range = self._brightness = 1.0
         self._game = PropertyServer(host, port)
         if not self._game.get(CRAFT):
@@ -196,19 +197,19 @@ class FlightGear:
         self.close()
 
     def prepare(self) -> None:
-        """Hold the simulation still, look at the aircraft, and hide what is no part of the scene.
+        """Freeze the simulation, look at the aircraft, and hide menus and messages.
 
         Raises
         ------
         UserError
             The game counts no frames.
         """
-        # The counter is Nasal of the user's, which is read only while simulation time runs.
+        # The counter is a Nasal script, which is loaded only while simulation time runs.
         self._game.set({"/sim/freeze/master": "false", "/sim/freeze/clock": "false"})
         self._game.set({"/sim/view-name-popup": "false"})
         self._wait_for_counter()
         self._game.set(READY)
-        # Any first scene is then a change, also one that the game shows already.
+        # Any first scene is then a change, even the one that the game shows already.
         self._game.set({BRIGHTNESS: 0.1})
         self._wait_frames(self._patience.scene_frames)
         self._scene = self._before = None
@@ -216,7 +217,7 @@ class FlightGear:
     def go(self, viewpoint: int) -> None:
         """Turn to a viewpoint: sun, place, aircraft, pose and camera.
 
-        All follow from the seed and the number. `light` waits until they are drawn.
+        They follow from seed and number. `light` waits until they are drawn.
         """
         if self._scene is not None and self._scene.number == viewpoint and self._before is None:
             return
@@ -225,14 +226,14 @@ class FlightGear:
         self._game.set(self._settings())
 
     def light(self, step: int) -> str:
-        """Set the exposure and wait until the picture that belongs to it is on the screen.
+        """Set the exposure and wait until its picture is on the screen.
 
         Parameters
         ----------
         step : int
-            0 = the game's own exposure (1), or the weaker one at which nothing is clipped;
-            ``steps - 1`` = so strong that a fraction of the picture, which belongs to the
-            viewpoint, is; geometric in between.
+            0: the game's own exposure (1), or a weaker one at which nothing is clipped;
+            ``steps - 1``: strong enough to clip the viewpoint's fraction of the picture;
+            geometric in between.
 
         Returns
         -------
@@ -242,7 +243,7 @@ class FlightGear:
         Raises
         ------
         NotDrawn
-            The picture did not change, or never came to rest.
+            The picture did not change, or did not stand still.
         """
         if self._before is not None:
             self._settle(self._before)
@@ -254,17 +255,17 @@ class FlightGear:
         return self._describe()
 
     def close(self) -> None:
-        """Put the exposure back and hang up; the game goes on. May be called twice."""
+        """Restore the exposure and hang up; the game goes on. May be called twice."""
         with suppress(UserError):  # the game went first, or this was called before
             self._game.set({BRIGHTNESS: 1.0})
         self._game.close()
 
     def _settings(self) -> Properties:
-        """The scene as properties of the game, at the exposure that is measured."""
+        """The scene as properties of the game, at the exposure for measuring."""
         here = self._here()
         height_of_sun = math.radians(here.sun.elevation)
         height, width = self._picture().shape[:2]
-        longer = max(height, width) / min(height, width)  # the game's angle is across that side
+        longer = max(height, width) / min(height, width)  # the game's angle spans the longer side
         fov = 2 * math.degrees(math.atan(math.tan(math.radians(here.fov_deg) / 2) * longer))
         return {
             "/sim/time/warp": 0,
@@ -278,8 +279,8 @@ class FlightGear:
             "/orientation/roll-deg": here.pose.roll,
             "/environment/visibility-m": here.visibility_m,
             "/environment/ground-visibility-m": here.visibility_m,
-            # The shaders' own sun and height: rules of the game fill them in, but not while it is
-            # frozen, and the light would stay that of the moment of freezing.
+            # The shaders' own sun and height: while the game is frozen its rules do not update
+            # them, and the light would stay as it was.
             "/environment/terminator-relative-position-m": height_of_sun * EARTH_RADIUS_M,
             "/sim/rendering/eye-altitude-m": here.altitude_m,
             # The game counts the camera's angles to the left and downwards.
@@ -290,7 +291,7 @@ class FlightGear:
             BRIGHTNESS: MEASURING,
         }
 
-    def _settle(self, before: Picture) -> None:
+    def _settle(self, before: Image) -> None:
         """Wait for the new scene, and measure its first and its last exposure."""
         waiting = self._patience
         shown = self._draw(self._settings(), before, waiting.scene_frames, waiting.scene_s)
@@ -302,21 +303,21 @@ class FlightGear:
         self._range = min(STRONGEST, max(WEAKEST, strongest / self._weakest))
         self._before, self._brightness = None, MEASURING
 
-    def _draw(self, settings: Properties, before: Picture, frames: int, least_s: float) -> Picture:
-        """The picture with these settings, which are sent again if it does not come."""
+    def _draw(self, settings: Properties, before: Image, frames: int, least_s: float) -> Image:
+        """The picture with these settings, which are sent again if it does not appear."""
         for _ in range(self._patience.tries):
             self._game.set(settings)
             shown = self._wait_for_change(before, frames, least_s)
             if shown is not None:
                 return shown
-        self._before = before  # whatever comes next starts with the whole scene
+        self._before = before  # the next call starts with the whole scene
         raise NotDrawn(
             f"The game did not draw viewpoint {self._here().number} within "
             f"{self._patience.tries * self._patience.give_up_s:.0f} seconds."
         )
 
-    def _wait_for_change(self, before: Picture, frames: int, least_s: float) -> Picture | None:
-        """The first picture that differs from ``before`` and stays; None if there is none."""
+    def _wait_for_change(self, before: Image, frames: int, least_s: float) -> Image | None:
+        """The first still picture that differs from ``before``, or None."""
         start, last = time.monotonic(), None
         self._wait_frames(frames)
         time.sleep(max(0.0, start + least_s - time.monotonic()))
@@ -330,7 +331,7 @@ class FlightGear:
         return None
 
     def _sun_is_right(self) -> bool:
-        """Whether the game has taken the time over: its sun stands where it should."""
+        """Whether the game has applied the time: its sun is where it should be."""
         zenith = math.degrees(self._game.number("/sim/time/sun-angle-rad"))
         return abs(90 - zenith - self._here().sun.elevation) < SUN_ERROR_DEG
 
@@ -338,11 +339,11 @@ class FlightGear:
         first, end = self._game.number(FRAME), time.monotonic() + self._patience.silent_s
         while self._game.number(FRAME) < first + count:
             if time.monotonic() > end:
-                raise UserError("FlightGear draws no more pictures: is its window minimised?", 1)
+                raise UserError("FlightGear no longer draws: is its window minimised?", 1)
             time.sleep(0.002)
 
     def _wait_for_counter(self) -> None:
-        """Until the game counts its frames and has faded what it says at the start."""
+        """Wait until the game counts its frames and has faded its first messages."""
         end = time.monotonic() + self._patience.silent_s
         while not self._game.get(FRAME):
             if time.monotonic() > end:
@@ -352,12 +353,12 @@ class FlightGear:
                     "(~/.fgfs, on Windows %APPDATA%\\flightgear.org) and start the game again."
                 )
             time.sleep(0.1)
-        # NaN where the counter holds a text.
+        # NaN if the counter holds a text.
         drawn = self._game.number(FRAME)
         waiting = self._patience.start_frames - (0 if math.isnan(drawn) else int(drawn))
         self._wait_frames(max(1, waiting))
 
-    def _picture(self) -> Picture:
+    def _picture(self) -> Image:
         """The window now, its colours only: uint8 (H, W, 3)."""
         return np.array(self._grab()[:, :, :3])
 
@@ -373,6 +374,6 @@ class FlightGear:
         )
 
 
-def _difference(one: Picture, other: Picture) -> float:
-    """Mean difference in 8-bit steps; a picture of another size is wholly different."""
+def _difference(one: Image, other: Image) -> float:
+    """Mean difference in 8-bit steps; 255 if the sizes differ."""
     return 255.0 if one.shape != other.shape else float(cv2.absdiff(one, other).mean())

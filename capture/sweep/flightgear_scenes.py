@@ -1,4 +1,4 @@
-"""What FlightGear shows at each viewpoint, light apart. Standard library only, no game needed.
+"""What FlightGear shows at each viewpoint, except for the light. Needs no game.
 
 A viewpoint is a number: place, time of day (and with it the sun), aircraft, pose and camera follow
 from (seed, number) alone. ``flightgear.py`` sets them in the game.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 SUN_LAG_S = 740.0
-"""The game's sun stands where an almanac has it this much earlier; measured, to about 0.3 deg."""
+"""The game's sun is where an almanac has it this much earlier; measured, to about 0.3 deg."""
 
 LOWEST_SUN_DEG, HIGHEST_SUN_DEG = 4.0, 45.0
 MIDDLE = (63.92, -22.45)  # latitude, longitude: the peninsula around Keflavik, part of the game
@@ -78,12 +78,12 @@ class Pose(NamedTuple):
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """One viewpoint: everything but the exposure."""
+    """One viewpoint: everything except the exposure."""
 
     number: int
     aircraft: int  # index into AIRCRAFT_MODELS
     unix_s: int  # the game's clock
-    sun: Direction  # where the game's sun then stands
+    sun: Direction  # where the game's sun is then
     look: Direction  # of the camera, whose middle is the aircraft's
     pose: Pose
     fov_deg: float  # across the picture's shorter side
@@ -96,7 +96,7 @@ class SceneSpec:
 
 
 def sun_direction(unix_s: float, latitude_deg: float, longitude_deg: float) -> Direction:
-    """Where the sun stands, seen from a place at a time; no refraction.
+    """Direction of the sun, seen from a place at a time, without refraction.
 
     Notes
     -----
@@ -130,7 +130,7 @@ def _seen_from(latitude: float, hour_angle: float, declination: float) -> Direct
 
 
 def game_sun(unix_s: float, latitude_deg: float, longitude_deg: float) -> Direction:
-    """Where the game's own sun stands when its clock says ``unix_s``."""
+    """Direction of the game's own sun when its clock says ``unix_s``."""
     return sun_direction(unix_s - SUN_LAG_S, latitude_deg, longitude_deg)
 
 
@@ -163,7 +163,7 @@ def scene(seed: int, number: int) -> SceneSpec:
 
 
 def _time_of_day(rng: random.Random, latitude: float, longitude: float) -> tuple[int, Direction]:
-    """A time at which the sun is up, but not so high that it never comes near the picture."""
+    """A time at which the sun is up, but low enough to come near the picture."""
     while True:
         unix_s = int(rng.choice(FIRST_DAYS_S) + rng.uniform(0, 86400))
         sun = game_sun(unix_s, latitude, longitude)
@@ -172,7 +172,7 @@ def _time_of_day(rng: random.Random, latitude: float, longitude: float) -> tuple
 
 
 def _look(rng: random.Random, sun: Direction) -> Direction:
-    """Half of the time against the sun, else past it or with it from behind."""
+    """Half of the time into the sun, else past it or with it behind the camera."""
     kind, aside = rng.random(), rng.choice((-1, 1))
     if kind < 0.5:
         turn, elevation = rng.gauss(0, 12), sun.elevation - rng.uniform(0, 16)
@@ -188,8 +188,8 @@ def _distance(
 ) -> float:
     """Metres at which the aircraft takes ``fill`` of the shorter side of the picture.
 
-    The aircraft counts as the ellipsoid in its box; half of its depth is added, because what is
-    nearer looks larger.
+    The aircraft counts as the ellipsoid in its bounding box; half of its depth is added, because
+    nearer parts look larger.
     """
     right, up, ahead = _camera_axes(look)
     axes = list(zip(_body_axes(pose), craft[1:], strict=True))

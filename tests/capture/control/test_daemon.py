@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -113,6 +114,23 @@ def test_a_recorder_in_the_background_obeys_clients_and_keys_at_once(window: Pai
 def test_a_background_recorder_that_cannot_start_says_why(display: str) -> None:
     said = cli("capture", "--background", "--window", "no such game", "--start", code=1)
     assert 'No visible window has "no such game"' in said
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_locked_screen_is_warned_of_once(
+    window: PaintedWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: bool
+) -> None:
+    script = tmp_path / "loginctl"
+    script.write_text("#!/bin/sh\necho LockedHint=yes\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_SESSION_ID", "3")
+    how = ["--background"] if background else []
+    said = cli("capture", "--start", *how, "--max-frames", "1", "--disk-floor", "0")
+    ended(next(Path("captures").glob("*/session.json")).parent)
+    assert said.count("the screen is locked") == 1
+    log = Path("captures/recorder.log").read_text()
+    assert log.count("WARNING lock: the screen is locked or blanked. Unlock it") == 1
 
 
 def test_unchanged_pictures_are_marked_or_skipped_but_always_counted(window: PaintedWindow) -> None:
