@@ -30,7 +30,7 @@ from model.options import TrainOptions
 from model.training.batches import to_pictures, to_range
 from model.training.frame_cache import load_frames
 
-MOST_PAIRS = 16  # true pairs that are measured, evenly spaced over the list
+SNAPSHOT_PAIRS = 16  # true pairs that are measured, evenly spaced over the list
 BATCH_PIXELS = 4 * 256 * 256  # per pass through a network: limits its memory
 SNAPSHOT_METRICS = ("psnr", "ssim", "edges")
 
@@ -81,7 +81,7 @@ class SnapshotFrames:
         side = options.load_size or options.size
         path = options.data / PAIRS_FILE
         try:
-            pairs = evenly_spaced(read_pairs(path), MOST_PAIRS) if path.exists() else []
+            pairs = evenly_spaced(read_pairs(path), SNAPSHOT_PAIRS) if path.exists() else []
         except UserError as error:
             # Training needs no pairs, so an empty or damaged list does not stop it.
             self.note, pairs = f"No quality on true pairs: {error}", []
