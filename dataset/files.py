@@ -1,8 +1,8 @@
-"""Writing, moving and deleting files: one way for each, used by everything.
+"""Writing, moving and deleting files: one way for each, used everywhere.
 
-A file's name only ever stands for the whole of it. Nothing is written or deleted through a link,
-and nothing takes the place of a file that it was not meant for. Whole folders are deleted by
-``parts``, locks are in ``locks``. What the files hold is not known here.
+A file appears under its name only when it is complete. Nothing is written or deleted through a
+link, and no file replaces one that it was not meant to replace. `parts` deletes whole folders,
+`locks` has the locks.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import IO, Any, BinaryIO
 from dataset.errors import UserError
 from dataset.gate import refuse_links
 
-PART = ".part"  # the last suffix of files and folders that are not whole yet
+PART = ".part"  # suffix of files and folders that are not complete yet
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NOREPLACE, EXCLUSIVE, HERE = 1, 4, -100  # renameat2(2), renamex_np(2), AT_FDCWD
 
 
 def part_of(path: Path) -> Path:
-    """Where a file or folder is made before it takes its name: beside it, hidden."""
+    """The hidden temporary path, in the same folder, at which a file or folder is made."""
     return path.with_name(f".{path.name}.{os.getpid()}{PART}")
 
 
@@ -35,18 +35,18 @@ def part_of(path: Path) -> Path:
 def written_aside(
     path: str | Path, replaces: bool = True, sync: bool = False, mode: int = 0o666
 ) -> Iterator[BinaryIO]:
-    """A file that takes its name when it is whole, and leaves nothing behind when it is not.
+    """A temporary file that gets its name on success and is removed on failure.
 
     Parameters
     ----------
     path : str or Path
-        Where a link stands, the link is replaced, not what it leads to.
+        A link here is replaced; what it leads to is not touched.
     replaces : bool
-        Whether it takes the place of a file that is there; else ``FileExistsError``.
+        Whether an existing file is replaced; otherwise ``FileExistsError``.
     sync : bool
-        Whether it is on the disk, so that it outlasts a loss of power, before it has its name.
+        Whether to flush it to disk before renaming, so that it survives a power loss.
     mode : int
-        Who may read and write it, less what the umask takes away; 0o600: this user alone.
+        Permission bits before the umask; 0o600: this user only.
 
     Yields
     ------
@@ -88,7 +88,7 @@ def write_whole(
     sync: bool = False,
     mode: int = 0o666,
 ) -> None:
-    """Write a file so that its name only ever stands for the whole of it.
+    """Write a file atomically: a reader sees all of it or none.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def write_whole(
 
 @contextmanager
 def writing_in(folder: Path) -> Iterator[None]:
-    """Say in words what cannot be written in a folder: ``UserError`` for any ``OSError``."""
+    """Turn any ``OSError`` into a ``UserError`` that names the folder."""
     try:
         yield
     except OSError as error:
@@ -122,12 +122,11 @@ def open_to_append(
     ----------
     path : str or Path
     new : bool
-        Whether it must not be there yet.
+        Whether it must not exist yet.
     raw : bool
-        Whether each write goes to the operating system by itself, and so stays in one piece where
-        others append to the file too.
+        Unbuffered: each write is one system call, so concurrent appends do not interleave.
     text : bool
-        UTF-8 with line ends as they are given, instead of bytes.
+        UTF-8 text with untranslated line ends, instead of bytes.
 
     Raises
     ------
@@ -151,9 +150,9 @@ def open_to_append(
 
 
 class WholeLines:
-    """A file of lines that are appended whole or not at all, by one writer. Not thread-safe.
+    """Appends lines whole or not at all, for a single writer. Not thread-safe.
 
-    What a full disk took of a line is cut off again, at once or before the next line.
+    What a full disk left of a line is cut off at once, or before the next line.
 
     Parameters
     ----------
@@ -162,7 +161,7 @@ class WholeLines:
     Raises
     ------
     OSError
-        As of `open_to_append`.
+        As for `open_to_append`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,7 +169,7 @@ class WholeLines:
         self._size = os.fstat(self._file.fileno()).st_size
 
     def append(self, lines: bytes) -> None:
-        """Hand all of it to the operating system; after an ``OSError`` nothing of it is there."""
+        """Write all of it; after an ``OSError`` none of it remains."""
         self._cut()
         try:
             left = memoryview(lines)
@@ -183,7 +182,7 @@ class WholeLines:
         self._size += len(lines)
 
     def sync(self) -> None:
-        """Bring it to the disk."""
+        """Flush to disk."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -195,7 +194,7 @@ class WholeLines:
 
 
 def ends_with_line(path: str | Path) -> bool:
-    """Whether the last byte of a file is a line's end; an empty file has nothing cut off."""
+    """Whether a file ends with a complete line; an empty file does."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 1, 0))
@@ -203,18 +202,18 @@ def ends_with_line(path: str | Path) -> bool:
 
 
 def cut_file(path: str | Path, size: int) -> None:
-    """Shorten a file to so many bytes, if it is a regular file and no link; else ``OSError``."""
+    """Truncate a regular file to ``size`` bytes; ``OSError`` for a link."""
     with open_to_append(path) as file:
         file.truncate(size)
 
 
 def move_over(source: Path, target: Path) -> None:
-    """Give a file of ours its name, in place of an older one of ours; ``OSError``."""
+    """Rename a file of ours, replacing an older one of ours; ``OSError``."""
     os.replace(source, target)
 
 
 def move_new(source: Path, target: Path) -> None:
-    """Rename a file or folder, but never onto something that is there.
+    """Rename a file or folder without ever replacing anything.
 
     Raises
     ------
@@ -235,7 +234,7 @@ def move_new(source: Path, target: Path) -> None:
 
 
 def _rename_exclusively(source: Path, target: Path) -> bool:
-    """Whether the system could; `FileExistsError` and the like where it could and refused."""
+    """Rename by the system's no-replace call; False where it has none. ``OSError``."""
     library = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(source), os.fsencode(target)
     if sys.platform == "darwin":
@@ -253,7 +252,7 @@ def _rename_exclusively(source: Path, target: Path) -> bool:
 
 
 def move_aside(source: Path, folder: Path, name: str | None = None) -> Path:
-    """Put a file into a folder under its name, with a number where that is taken; its new place."""
+    """Move a file into a folder, numbered if its name is taken; returns its new path."""
     folder.mkdir(exist_ok=True)
     refuse_links(folder, "where damaged files are set aside")
     stem, suffix = Path(name or source.name).stem, Path(name or source.name).suffix
@@ -268,19 +267,19 @@ def move_aside(source: Path, folder: Path, name: str | None = None) -> Path:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file of ours, or a link in its place; nothing where it is gone. ``OSError``."""
+    """Remove a file of ours, or a link in its place, if it exists. ``OSError``."""
     with suppress(FileNotFoundError):
         os.unlink(path)
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder if nothing is in it."""
+    """Remove a folder if it is empty."""
     with suppress(OSError):  # missing, a link, or holds something
         os.rmdir(folder)
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring renamings to the disk, so that they outlast a loss of power. Nothing on Windows."""
+    """Flush renames to disk, so that they survive a power loss. No-op on Windows."""
     if os.name == "posix":
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,9 +1,9 @@
-"""The gate: whatever comes from outside this process is checked here, before anything believes it.
+"""The gate: all input from outside this process is checked here before it is used.
 
 Files of sessions, data sets and runs may come from a friend, a crash or an editor. They are read
-only where they are regular files of a sensible size, and become typed values or a ``ValueError``
-in words. What the values mean, and what to tell the user, is up to the callers; paths that files
-name are checked in `dataset.paths`. Imports nothing of ours but errors.
+only if they are regular files of a sensible size, and become typed values or a readable
+``ValueError``. Callers decide what the values mean and what to tell the user; `dataset.paths`
+checks paths named in files. Imports only `errors`.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PATH)]
 
-# What a terminal acts on, or what makes text read backwards.
+# Characters that a terminal acts on, or that make text read backwards.
 CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def open_regular(path: str | Path, most: int) -> io.BufferedReader:
-    """Open a file for reading, if it is a regular file of at most so many bytes.
+    """Open a file for reading if it is a regular file of at most ``most`` bytes.
 
     A pipe or a device would be waited for, or read, without end. Links are followed.
 
@@ -79,7 +79,7 @@ def open_regular(path: str | Path, most: int) -> io.BufferedReader:
 
 
 def read_regular(path: str | Path, most: int) -> bytes:
-    """The bytes of a regular file of at most so many bytes; errors as of `open_regular`."""
+    """The bytes of a regular file of at most ``most`` bytes; errors as for `open_regular`."""
     with open_regular(path, most) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(size + 1)
@@ -91,7 +91,7 @@ def read_regular(path: str | Path, most: int) -> bytes:
 
 
 def is_regular(path: str | Path) -> bool:
-    """Whether it is a file that can be read to its end; False for whatever cannot be asked."""
+    """Whether it is a regular file; False if that cannot be found out."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
@@ -127,7 +127,7 @@ def parse_json(data: bytes | str, kind: type[_T] = object) -> _T:  # type: ignor
 
 
 def read_json(path: str | Path, kind: type[_T] = object, most: int = MOST_SETTINGS) -> _T:  # type: ignore[assignment]
-    """A file of JSON as typed values; errors as of `read_regular` and `parse_json`."""
+    """A file of JSON as typed values; errors as for `read_regular` and `parse_json`."""
     return parse_json(read_regular(path, most), kind)
 
 
@@ -146,7 +146,7 @@ def to_typed(values: Any, kind: type[_T]) -> _T:
 
 
 def settings_from(values: Any, kind: type[_T], exact: tuple[type, ...] = ()) -> _T:
-    """A dataclass of settings, rebuilt from the plain values that JSON has of it.
+    """A dataclass of settings, rebuilt from its plain values in JSON.
 
     Fields that are not given have their defaults; paths may be texts.
 
@@ -232,7 +232,7 @@ def lines_of(path: str | Path, most: int = MOST_TABLE) -> Iterator[bytes]:
     Raises
     ------
     OSError
-        As of `open_regular`; EFBIG where a line has more than `MOST_LINE` bytes.
+        As for `open_regular`; EFBIG if a line has more than `MOST_LINE` bytes.
     """
     with open_regular(path, most) as file:
         while line := file.readline(MOST_LINE + 1):
@@ -242,7 +242,7 @@ def lines_of(path: str | Path, most: int = MOST_TABLE) -> Iterator[bytes]:
 
 
 def blocks_of(path: str | Path, size: int, most: int = MOST_TABLE) -> Iterator[bytes]:
-    """The lines of a file, many at once, for what reads very many; errors as of `lines_of`.
+    """Blocks of lines, for files of millions of lines; errors as for `lines_of`.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def read_table(
     Raises
     ------
     OSError
-        As of `open_regular`.
+        As for `open_regular`.
     ValueError
         It is no such table: another encoding, a column that is missing, a line that is too short,
         or a field that never ends; "line 3 is damaged: it is too short".
@@ -313,7 +313,7 @@ def _place(head: Sequence[str], name: str) -> int:
 
 
 def plain(text: object) -> str:
-    """Text as it may be shown on a terminal: what would act on it is written as an escape.
+    """Text that is safe to show on a terminal: control characters become escapes.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def plain(text: object) -> str:
 
 
 def refuse_links(path: Path, what: str) -> None:
-    """``UserError`` where something of ours is a link: what is behind it is somebody else's."""
+    """``UserError`` if something of ours is a link, which may lead to somebody else's files."""
     if path.is_symlink():
         raise UserError(
             f"{path}, {what}, is a link to another place, which is not touched. Put a real one in "

@@ -1,6 +1,6 @@
-"""Locks: one process at a time, in a folder that may not be there yet.
+"""Locks: one process at a time, even in a folder that does not exist yet.
 
-The system lets go of a lock when its process ends in whatever way.
+The system releases a lock however its process ends.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from dataset.errors import UserError
 from dataset.files import open_to_append, remove_empty, remove_file
 from dataset.gate import refuse_links
 
-LOCK_MODE = 0o600  # who could read the file of a lock could hold it
+LOCK_MODE = 0o600  # whoever can read a lock file can hold the lock
 
 
 @contextmanager
 def hold_lock(path: Path, busy: str, patience_s: float = 0.5) -> Iterator[None]:
-    """Hold a lock, which the system lets go of when this process ends in whatever way.
+    """Hold a lock; the system releases it however this process ends.
 
     Parameters
     ----------
     path : Path
         The lock's file; its folder must be there.
     busy : str
-        What to say where somebody else holds it: who that may be, and what to do.
+        Error message if it is taken: who may hold it, and what to do.
     patience_s : float
-        How long to wait for somebody else.
+        How long to wait for it.
 
     Raises
     ------
     UserError
-        Somebody else holds it, it is a link, or the folder cannot be written in.
+        It is taken, it is a link, or the folder is not writable.
     """
     lock = _lock_of(path, patience_s)
     try:
@@ -51,7 +51,7 @@ def hold_lock(path: Path, busy: str, patience_s: float = 0.5) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody else holds a lock; False where nobody can be asked."""
+    """Whether another process holds a lock; False if that cannot be found out."""
     if not path.exists() or path.is_symlink():
         return False
     try:
@@ -72,9 +72,9 @@ def _lock_of(path: Path, patience_s: float) -> FileLock:
 
 @contextmanager
 def hold_folder(folder: Path, lock: str, busy: str) -> Iterator[None]:
-    """Hold a lock in a folder, which is made where it is missing.
+    """Hold a lock in a folder, creating the folder if needed.
 
-    Where the folder was made and nothing but the lock came into it, both go again.
+    A folder that was created here and holds nothing but the lock is removed again.
 
     Parameters
     ----------
@@ -82,19 +82,19 @@ def hold_folder(folder: Path, lock: str, busy: str) -> Iterator[None]:
     lock : str
         Name of the lock's file.
     busy : str
-        What to say where somebody else holds it.
+        Error message if it is taken.
 
     Raises
     ------
     UserError
-        As of `hold_lock`; or the folder cannot be made.
+        As for `hold_lock`; or the folder cannot be created.
     """
     path = folder / lock
     made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     try:
         number = _make(folder, path)
         with hold_lock(path, busy):
-            # Whoever held it before may have removed it, and another have made a new one.
+            # Its last holder may have removed the file, and another process made a new one.
             if not path.exists() or path.stat().st_ino != number:
                 raise UserError(busy, 1)
             try:
@@ -109,7 +109,7 @@ def hold_folder(folder: Path, lock: str, busy: str) -> Iterator[None]:
 
 
 def _make(folder: Path, path: Path) -> int:
-    """Make the folder and the lock's file, where they are missing; the number of the file."""
+    """Create the folder and the lock file if missing; returns the file's inode number."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(path):

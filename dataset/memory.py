@@ -1,4 +1,4 @@
-"""How much memory a picture may take on this machine, measured when it is asked for. No torch."""
+"""Memory that is free for restoring a picture, measured on each call. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import psutil
 from dataset.errors import UserError
 
 CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, which the machine's figure ignores
-USABLE = 0.9  # of what is free: others take some meanwhile
-# In what torch and onnxruntime raise; oneDNN only says that it could not make what it needs.
+USABLE = 0.9  # of free memory: other programs take some meanwhile
+# In messages of torch and onnxruntime; oneDNN only says what it could not create.
 SIGNS = re.compile(
     "allocate memory|out of memory|could not (create|execute) a primitive(?! desc)"
     "|could not create a memory"
@@ -22,20 +22,20 @@ ADVICE = "Close other programs, make it smaller, or say --detail guided."
 
 
 def free_memory() -> int:
-    """Memory that is free now, bytes; a container's limit counts."""
+    """Free memory in bytes, within a container's limit."""
     return min(int(psutil.virtual_memory().available), _free_in_container())
 
 
 @contextmanager
 def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
-    """Within it a picture is restored; too little memory, before or meanwhile, is a ``UserError``.
+    """Restore a picture in this context: running out of memory becomes a ``UserError``.
 
     Parameters
     ----------
     width, height : int
         Of the picture, pixels.
     needed, free : int
-        Bytes that it takes at least, and that there are.
+        Bytes that it needs at least, and that are free.
     """
     check_room(width, height, needed, free)
     try:
@@ -49,7 +49,7 @@ def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
 
 
 def check_room(width: int, height: int, needed: int, free: int) -> None:
-    """``UserError`` where a picture takes more memory than there is; as for `room_for`."""
+    """``UserError`` if a picture needs more memory than is free; as for `room_for`."""
     if needed > USABLE * free:
         raise UserError(
             f"A picture of {width}x{height} takes {needed / 2**30:.1f} GiB, and "
@@ -59,7 +59,7 @@ def check_room(width: int, height: int, needed: int, free: int) -> None:
 
 
 def ran_out(error: Exception | str) -> bool:
-    """Whether torch or onnxruntime failed for want of memory, which both raise in several ways."""
+    """Whether an error of torch or onnxruntime means that memory ran out."""
     return SIGNS.search(str(error)) is not None
 
 

@@ -1,6 +1,6 @@
-"""What is not whole yet: folders that are being made, and what killed processes left of them.
+"""Unfinished files and folders, and cleaning up after killed processes.
 
-A folder is deleted only where this program left its mark in it.
+A folder is deleted only if it holds this program's marker.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.files import PART, move_new, part_of, remove_empty, remove_file, write_whole
 
-OWN_MARKER = ".made-by-unclip"  # in a folder that may be deleted with all that is in it
+OWN_MARKER = ".made-by-unclip"  # in folders that may be deleted with all they hold
 PART_NAME = re.compile(r"\..+\.[0-9]+\.part", re.DOTALL)  # as `part_of` names them
 
 
 def remove_parts(folder: Path, name: str = "", alive: bool = True) -> int:
-    """Remove what killed processes were still writing in a folder; how many files.
+    """Remove the temporary files of killed processes from a folder; returns their number.
 
     Only regular files called ``.NAME.NUMBER.part`` count, as `part_of` names them.
 
@@ -27,10 +27,10 @@ def remove_parts(folder: Path, name: str = "", alive: bool = True) -> int:
     ----------
     folder : Path
     name : str
-        How NAME begins.
+        Prefix of NAME.
     alive : bool
-        Whether those of processes that are alive stay. Where a lock is held that every writer
-        holds, a process of that number is another one.
+        Whether files of running processes are kept. False under a lock that every writer holds:
+        a running process of that number is another program.
     """
     removed = 0
     for each in folder.iterdir():
@@ -43,7 +43,7 @@ def remove_parts(folder: Path, name: str = "", alive: bool = True) -> int:
 
 
 def is_being_written(path: Path) -> bool:
-    """Whether another process that is alive is making this file aside, as `written_aside` does."""
+    """Whether another running process is writing this file with `written_aside`."""
     start, own = f".{path.name}.", part_of(path).name
     try:
         names = [each for each in os.listdir(path.parent) if each.startswith(start)]
@@ -54,7 +54,7 @@ def is_being_written(path: Path) -> bool:
 
 
 def _is_alive(part: Path) -> bool:
-    """Whether the process that writes it may still be at work."""
+    """Whether the writing process may still be running."""
     number = part.name.removesuffix(PART).rpartition(".")[2]
     if int(number) == os.getpid() or os.name != "posix":
         return int(number) == os.getpid()
@@ -68,13 +68,13 @@ def _is_alive(part: Path) -> bool:
 
 
 def make_marked(folder: Path, note: str) -> None:
-    """Make a new folder that `remove_marked` may delete; ``OSError`` where it exists.
+    """Make a new folder that `remove_marked` may delete; ``OSError`` if it exists.
 
     Parameters
     ----------
     folder : Path
     note : str
-        What it is, for somebody who finds it.
+        Explains the folder to whoever finds it.
     """
     folder.mkdir(parents=True)
     try:
@@ -85,23 +85,23 @@ def make_marked(folder: Path, note: str) -> None:
 
 
 def remove_marked(folder: Path) -> None:
-    """Delete a folder with all that is in it, if it is one that `make_marked` made.
+    """Delete a folder made by `make_marked`, with everything in it.
 
-    Links in it are removed, and what they lead to stays.
+    Links are removed, not followed.
 
     Raises
     ------
     UserError
-        It is a link or bears no mark; nothing was touched.
+        It is a link or has no marker; nothing was touched.
     OSError
-        A part of it cannot be deleted.
+        Something in it cannot be deleted.
     """
     if not os.path.lexists(folder):
         return
     mark = folder / OWN_MARKER
     if folder.is_symlink() or not folder.is_dir() or mark.is_symlink() or not mark.is_file():
         raise UserError(f"{folder} was not made by this program, and was left as it is.")
-    # The mark goes last: what is interrupted can be taken up again.
+    # The marker goes last, so that an interrupted deletion can be resumed.
     with os.scandir(folder) as entries:
         others = [each for each in entries if each.name != OWN_MARKER]
     for each in others:
@@ -114,16 +114,15 @@ def remove_marked(folder: Path) -> None:
 
 
 def move_finished(folder: Path, target: Path) -> None:
-    """Give a folder of `make_marked` its name, and take the mark off; errors as of `move_new`."""
+    """Rename a folder made by `make_marked` and remove its marker; errors as for `move_new`."""
     move_new(folder, target)
     os.unlink(target / OWN_MARKER)
 
 
 def remove_part_folders(folder: Path) -> int:
-    """Remove folders that killed processes were still filling; how many.
+    """Remove the unfinished folders of killed processes; returns their number.
 
-    Only those called as `part_of` names them that bear the mark of `make_marked` count, and none
-    of a process that is alive.
+    Only folders named by `part_of` that hold the marker of `make_marked` count.
     """
     removed = 0
     for each in folder.glob(f".*{PART}"):

@@ -67,12 +67,12 @@ def inside(root: str | Path, name: str) -> Path:
     root : str or Path
         The folder.
     name : str
-        As of `check_path`. The file need not be there.
+        As for `check_path`. The file need not be there.
 
     Raises
     ------
     ValueError
-        As of `check_path`, or a link leads out of the folder.
+        As for `check_path`, or a link leads out of the folder.
     """
     place = Path(root) / check_path(name)
     try:

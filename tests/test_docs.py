@@ -151,7 +151,7 @@ def test_calls_are_found_where_they_stand() -> None:
         ("losses", "model/losses.py", "def cycle_loss("),
         ("near-duplicate rule", "dataset/splitting/near_hashes.py", "def near_pairs("),
         ("hotkeys", "capture/control/hotkeys.py", "class Hotkeys"),
-        ("token", "dataset/local_page.py", "secrets.token_"),
+        ("token", "dataset/local_server.py", "secrets.token_"),
     ],
 )
 def test_a_stranger_finds_it_by_the_tree_in_one_step(

@@ -58,8 +58,8 @@ EXCEPTIONS = {
         "dataset/labelling/statistics.py",
         "csv.reader",
     ): "a line that the gate has read, without its file",
-    ("dataset/local_page.py", ".read_bytes"): "files of the page, from our own package",
-    ("dataset/local_page.py", "tempfile.mkdtemp"): "for one page, at a place that a browser sees",
+    ("dataset/local_server.py", ".read_bytes"): "files of the page, from our own package",
+    ("dataset/local_server.py", "tempfile.mkdtemp"): "for one page, at a place that a browser sees",
     (
         "capture/screens/virtual_display.py",
         "tempfile.mkdtemp",

@@ -1,6 +1,6 @@
-"""Proposes the shares for X and Y from what was measured, and draws why: ``calibration.png``.
+"""Proposes thresholds for X and Y from the statistics, and plots them: ``calibration.png``.
 
-Nothing here changes a threshold: the proposal is printed as the command that would use it.
+Changes no threshold: the proposal is printed as the command that would apply it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from dataset.terminal import ProgressCallback
 
 PLOT_FILE = "calibration.png"
 VALLEY_DEPTHS = (0.1, 0.25, 0.6)  # of the lower peak beside it; the deepest that exists counts
-VALLEY_SIDE = 0.05  # of all frames, that must lie on either side of a valley
+VALLEY_SIDE = 0.05  # of all frames: minimum on either side of a valley
 WANTED_PRECISION = 0.95  # of X and of Y, among the frames labelled by hand
 FEWEST_BY_HAND = 5  # of X and of Y, for a calibration by hand labels
 
 
 @dataclass(frozen=True)
 class Score:
-    """How thresholds agree with the hand labels of one domain."""
+    """Agreement of thresholds with the hand labels of one domain."""
 
-    precision: float | None  # of the frames the statistic calls so; None where it calls none so
-    recall: float  # of the frames a person calls so
+    precision: float | None  # of the frames that the statistic calls so; None if there are none
+    recall: float  # of the frames that a person calls so
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ def calibrate_captures(
 ) -> Calibration:
     """Label as `label_captures` does, then propose thresholds and draw the histogram.
 
-    With hand labels enough, by `thresholds_by_hand`; else by `widest_valley`.
+    By `thresholds_by_hand` if there are enough hand labels, else by `widest_valley`.
 
     Raises
     ------
     UserError
-        As of `label_captures`; no frame was measured.
+        As for `label_captures`; or no frame could be measured.
     """
     label_captures(options, on_progress)
     rows = [row for row in read_labels(options.source) if row.statistics is not None]
@@ -127,12 +127,12 @@ def _edge(number: int) -> float:
 
 
 def kernel_density(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Frames a bin as a kernel density estimate has them: few frames leave gaps that mean nothing.
+    """Kernel density estimate of a histogram, in frames per bin: closes the gaps of few frames.
 
     Parameters
     ----------
     counts : int array, (BINS,)
-        As of `histogram`.
+        From `histogram`.
 
     Returns
     -------
@@ -156,21 +156,21 @@ def kernel_density(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def widest_valley(counts: NDArray[np.int64]) -> tuple[float, float] | None:
-    """The shares between which hardly any frame lies.
+    """The widest range of shares with hardly any frames.
 
     A valley is a run of bins of the smoothed histogram, each with at most 10 % (else 25 %, else
-    60 %) of the lower one of the highest bins on its two sides; more than 5 % of all frames lie on
-    each side. The widest, and of equally wide ones the emptiest, counts.
+    60 %) of the lower one of the highest bins on its two sides; more than 5 % of all frames are on
+    each side. Of equally wide valleys the emptiest counts.
 
     Parameters
     ----------
     counts : int array, (BINS,)
-        As of `histogram`.
+        From `histogram`.
 
     Returns
     -------
     (x_fraction, y_fraction) or None
-        The edges of the valley; None where there is none.
+        The edges of the valley; None if there is none.
 
     Examples
     --------
@@ -196,11 +196,11 @@ def widest_valley(counts: NDArray[np.int64]) -> tuple[float, float] | None:
 def thresholds_by_hand(
     hand: Sequence[LabelRow], options: LabelOptions
 ) -> tuple[float, float] | None:
-    """The thresholds that leave fewest unsure at a precision of 95 % among hand labels.
+    """The thresholds that leave fewest frames unsure at 95 % precision among hand labels.
 
     `x_fraction` is the largest share up to which 95 % of the frames are X by hand, `y_fraction` the
-    smallest from which 95 % (of those with a blob of `y_blob` too) are Y. Where the two cross,
-    they change places, so that the frames between them are looked at.
+    smallest from which 95 % (of those with a blob of `y_blob` too) are Y. If the two cross,
+    they are swapped, so that the frames between them stay unsure.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def thresholds_by_hand(
     Returns
     -------
     (x_fraction, y_fraction) or None
-        None where no threshold is so precise.
+        None if no threshold is that precise.
     """
     x_side = sorted((_share(row), row.label == "X") for row in hand)
     y_side = sorted(

@@ -21,13 +21,13 @@ Mask = NDArray[np.bool_]
 
 Places = NDArray[np.int64]
 
-NOISE = 16  # more than one change in so many pixels along the rows
+NOISE = 16  # noise: more than one change per 16 pixels along the rows
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)  # weights of R', G', B' in luma
 
 
 @dataclass(frozen=True)
 class ClippingStatistics:
-    """What the highlights of one frame look like, in numbers. Ignored pixels count nowhere."""
+    """Highlight statistics of one frame. Ignored pixels are left out."""
 
     clipped_fraction: float  # clipped pixels / all pixels, 0..1
     largest_blob: float  # largest 8-connected clipped area / all pixels, 0..clipped_fraction
@@ -146,8 +146,8 @@ def over_exposure_level(image: Image) -> Image:
 def colourless_luma(image: Image) -> Image:
     """Luma less chroma in YCbCr: Y' - max(|Cb - 128|, |Cr - 128|), not under 0.
 
-    Our own counterpart of `over_exposure` without its exponentials: a bright pixel counts the less
-    the more colour it has kept.
+    Our own counterpart of `over_exposure` without its exponentials: the more colour a bright pixel
+    has kept, the less it counts.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def _count_up_to(level: Image, value: int) -> int:
 
 
 def _percentile99(level: Image, low: int, high: int) -> int:
-    """The smallest value that 99 % of the levels do not exceed, known to lie in [low, high].
+    """The smallest value that 99 % of the levels do not exceed, known to be in [low, high].
 
     Found by halving: a few counts are quicker than a histogram, and exact at any size.
     """

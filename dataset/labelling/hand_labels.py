@@ -1,8 +1,8 @@
-"""Labels given in a review, each as it was given: ``captures/review.jsonl``.
+"""Reads the journal of labels given in a review: ``captures/review.jsonl``.
 
-For what a person said in a review the journal is the truth, and ``labels.csv`` follows it whoever
-writes that. The last line about a frame counts; a label of null was taken back. Only a running
-review appends lines (`review_store.py`), and nothing here writes.
+The journal is the source of truth for these labels; whoever writes ``labels.csv`` follows it. The
+last line of a frame counts; null takes its label back. Only a running review appends lines
+(`review.store`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class _Given:
 
 
 def read_journal(captures: str | Path) -> Hand:
-    """The last label of each frame in the journal; empty when there is none.
+    """The last label of each frame in the journal; empty if there is no journal.
 
-    A last line without an end is passed over: it is just being written, or a crash cut it off.
+    An incomplete last line is skipped: it is being written, or a crash cut it off.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def label_by_hand(key: FrameKey, row: LabelRow | None, label: str) -> LabelRow:
 
 
 def apply_hand_labels(known: Mapping[FrameKey, LabelRow], hand: Hand) -> dict[FrameKey, LabelRow]:
-    """The table as the journal has it: its labels set, rows that rest on one taken back left out.
+    """The table with the journal applied; rows whose review label was taken back are dropped.
 
     Examples
     --------
@@ -79,10 +79,10 @@ def apply_hand_labels(known: Mapping[FrameKey, LabelRow], hand: Hand) -> dict[Fr
     {('s', 'b'): LabelRow(session='s', file='b', label='X', source='review', \
 clipped_fraction=None, largest_blob=None, p99=None, method='', threshold='')}
     """
-    told = dict(known)
+    labelled = dict(known)
     for key, label in hand.items():
         if label is not None:
-            told[key] = label_by_hand(key, told.get(key), label)
-        elif key in told and told[key].source == "review":
-            del told[key]
-    return told
+            labelled[key] = label_by_hand(key, labelled.get(key), label)
+        elif key in labelled and labelled[key].source == "review":
+            del labelled[key]
+    return labelled

@@ -47,21 +47,19 @@ from dataset.terminal import ProgressCallback
 LABELS_FILE = "labels.csv"
 TABLE_LOCK = ".labels.lock"
 LABEL_COLUMNS = tuple(each.name for each in fields(LabelRow))
-TABLE_WAIT_S = (
-    60.0  # for somebody else who writes the table, which takes seconds for a million rows
-)
+TABLE_WAIT_S = 60.0  # for another writer of the table: a million rows take seconds
 
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What `label_captures` did."""
+    """The result of `label_captures`."""
 
     counts: dict[str, int]  # frames per label: X, Y, unsure, drop
     sources: dict[str, int]  # frames per source
     measured: int  # frames whose pixels were read this time
     broken: list[str]  # session/file of each frame that could not be read
     path: Path  # the labels.csv written
-    reasons: dict[str, int] = field(default_factory=dict)  # why so many of them could not
+    reasons: dict[str, int] = field(default_factory=dict)  # reason -> number of broken frames
 
     @property
     def total(self) -> int:
@@ -79,7 +77,7 @@ class LabelSummary:
 
 
 def session_name(folder: Path) -> str:
-    """The name a session goes by in tables, also where the folder was given as ``.``."""
+    """A session's name in tables, even if its folder was given as ``.``."""
     return folder.name or folder.resolve().name
 
 
@@ -138,7 +136,7 @@ def _number(text: str, most: float) -> float | None:
 
 
 def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
-    """Write ``captures/labels.csv``, renamed into place; returns its path."""
+    """Write ``captures/labels.csv`` atomically; returns its path."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(LABEL_COLUMNS)
@@ -150,12 +148,12 @@ def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
 
 @contextmanager
 def hold_table(captures: str | Path) -> Iterator[None]:
-    """Keep everybody else from writing ``labels.csv``, from reading it to writing it again.
+    """Lock ``labels.csv`` between reading it and writing it again.
 
     Raises
     ------
     UserError
-        Somebody holds it for a minute, or the folder cannot be written in.
+        It stays locked for a minute, or the folder is not writable.
     """
     busy = (
         f"Another program has been writing {Path(captures) / LABELS_FILE} for a minute. End it "
@@ -188,11 +186,11 @@ def label_captures(
 ) -> LabelSummary:
     """Label every frame of every session and write ``labels.csv``.
 
-    Labels set by hand come first (in the review's journal, in the table, in the manifest), the
-    light second, the statistic third. Journal and table are read again when the table is written,
-    for a review may be at work meanwhile. Frames that repeat an earlier one, or cannot be read,
-    become ``drop``. Each measurement is kept at once: stopped half-way, also by a crash, it goes on
-    from there. Pixels that are white in a session's ``hud_mask.png`` count nowhere.
+    Hand labels come first (review journal, table, manifest), then the light, then the statistic.
+    Journal and table are read again before the table is written, since a review may be running.
+    Frames that repeat an earlier one or cannot be read become ``drop``. Measurements are saved as
+    they are made, so an interrupted run continues where it stopped. White pixels of a session's
+    ``hud_mask.png`` are ignored.
 
     Parameters
     ----------
@@ -203,7 +201,7 @@ def label_captures(
     Raises
     ------
     UserError
-        Thresholds that contradict each other, an unknown method, no sessions, a damaged manifest,
+        Contradictory thresholds, an unknown method, no sessions, a damaged manifest,
         table, journal or HUD mask, no answer from the scheduler.
     """
     if fault := fault_of(options):
@@ -287,7 +285,7 @@ def _label(
     unfit: dict[tuple[str, str], str],
     options: LabelOptions,
 ) -> list[LabelRow]:
-    """The rows of the frames of which anything is known."""
+    """Rows of the frames that have a label."""
     rows = []
     for item in items:
         statistics = kept.get(item.key, item.method)
@@ -300,7 +298,7 @@ def _label(
 
 
 def _known(source: Path) -> dict[tuple[str, str], LabelRow]:
-    """What table and journal say now."""
+    """The table with the journal applied, as they are now."""
     return apply_hand_labels({row.key: row for row in read_labels(source)}, read_journal(source))
 
 
@@ -315,6 +313,6 @@ def _write(
         known = _known(options.source)
         rows = _label(items, known, kept, unfit, options)
         present = {row.key for row in rows}
-        # A session folder may only be elsewhere today: what a person said about it is kept.
+        # The session folder may just be elsewhere today: its hand labels are kept.
         absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
         return rows, write_labels(options.source, [*rows, *absent])

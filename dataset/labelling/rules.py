@@ -1,6 +1,6 @@
-"""What makes a label: a person's word first, then the light's name, then thresholds on a statistic.
+"""The labelling rules: hand labels first, then the light's name, then thresholds on a statistic.
 
-Pure functions of one frame's facts. Nothing here reads or writes a file.
+Pure functions of one frame; nothing here reads or writes a file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LabelRow:
 
 
 def method_name(limit: int, method: str = "max_rgb", hud: str = "") -> str:
-    """What the method column says; frames with another name are measured anew.
+    """The method column; frames with another value are measured again.
 
     Examples
     --------
@@ -64,8 +64,8 @@ def method_name(limit: int, method: str = "max_rgb", hud: str = "") -> str:
 def label_by_thresholds(statistics: ClippingStatistics, options: LabelOptions) -> str:
     """X, Y or unsure by thresholds.
 
-    Scattered highlights (glints, a white HUD) can clip as many pixels as an over-exposed fuselage;
-    they lack one large area, and are left to a person.
+    Scattered highlights (glints, a white HUD) can clip as many pixels as an over-exposed fuselage,
+    but have no large clipped area; such frames are left to a person.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def label_by_thresholds(statistics: ClippingStatistics, options: LabelOptions) -
 
 
 def label_by_light(light: str | None, options: LabelOptions) -> str:
-    """X or Y by the name of the light; empty where it says nothing, or both.
+    """X or Y by the name of the light; empty if it matches neither or both.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def label_by_light(light: str | None, options: LabelOptions) -> str:
 
 
 def thresholds_text(options: LabelOptions) -> str:
-    """What the threshold column says: all that `options_used` needs to label alike.
+    """The threshold column: all that `options_used` needs to label the same way.
 
     Examples
     --------
@@ -111,8 +111,7 @@ def thresholds_text(options: LabelOptions) -> str:
 def options_used(rows: Sequence[LabelRow], source: Path) -> LabelOptions:
     """The method, limit, thresholds and lights that labelled these rows; else the defaults.
 
-    Frames that come later are labelled as the earlier ones were. Rows whose words make no sense
-    are passed over.
+    So that new frames are labelled like earlier ones. Rows that cannot be parsed are skipped.
     """
     for row in rows:
         method = re.fullmatch(r"(\w+)>=(\d{1,3})(?: hud:\w+)?", row.method)
@@ -129,7 +128,7 @@ def options_used(rows: Sequence[LabelRow], source: Path) -> LabelOptions:
 
 
 def fault_of(options: LabelOptions) -> str:
-    """What is wrong with a method, a limit or thresholds, in a sentence; empty: nothing.
+    """What is wrong with the method, limit or thresholds, as a sentence; empty if nothing is.
 
     Examples
     --------
@@ -142,7 +141,7 @@ def fault_of(options: LabelOptions) -> str:
         return f"--limit {options.limit} is not between 1 and 255."
     if not 0 <= options.x_fraction < options.y_fraction <= 1:
         return (
-            f"The share for X ({options.x_fraction}) must lie under the share for Y "
+            f"The share for X ({options.x_fraction}) must be less than the share for Y "
             f"({options.y_fraction}), both between 0 and 1."
         )
     if not 0 <= options.y_blob <= 1:
@@ -166,10 +165,9 @@ def label_frame(
         Name of its session.
     frame : Frame
     known : LabelRow or None
-        What the table said so far.
+        Its row so far.
     method : str
-        A `method_name`; UNREADABLE where its file was looked at in vain; empty where it was not
-        looked at yet.
+        A `method_name`; UNREADABLE if its file cannot be read; empty if it was not read yet.
     statistics : ClippingStatistics or None
         Measured by that method.
     options : LabelOptions
@@ -177,7 +175,7 @@ def label_frame(
     Returns
     -------
     LabelRow or None
-        None while there is neither a measurement nor somebody's word.
+        None if it has neither a measurement nor a label by hand or light.
     """
     if frame.duplicate_of is not None:
         method = DUPLICATE
@@ -202,7 +200,7 @@ def _hand_label(frame: Frame, known: LabelRow | None) -> tuple[str, str]:
     """(label, source) that a person gave, or two empty strings."""
     if known is not None and known.source == "review":
         return known.label, "review"
-    # "drop" of a key label that fell to a broken file says nothing once the file is mended.
+    # A key label that became "drop" because of a broken file does not outlast the fault.
     if known is not None and known.source == "key" and known.method not in (DUPLICATE, UNREADABLE):
         return known.label, "key"
     return (frame.label, "key") if frame.label in ("X", "Y") else ("", "")

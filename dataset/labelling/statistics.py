@@ -1,8 +1,8 @@
-"""Measuring frames and keeping what was measured: ``captures/statistics.csv``.
+"""Measures frames and keeps the statistics: ``captures/statistics.csv``.
 
-Lines are appended while frames are measured, so a run that is killed loses only the frames in
-flight and those of the last fifth of a second. Lines of other methods, limits and HUD masks stay.
-Nothing here decides a label.
+Lines are appended while frames are measured, so a killed run loses only the frames in flight and
+those of the last 0.2 seconds. Lines of other methods, limits and HUD masks are kept. Nothing here
+decides a label.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ Found = ClippingStatistics | str  # a measurement, or why there is none
 
 @dataclass(frozen=True)
 class StatisticsTask:
-    """One frame to measure. Travels to other machines as it is."""
+    """One frame to measure. Sent to other machines as it is."""
 
     path: str  # of the picture
-    method: str  # one of dataset.clipping.CLIPPING_METHODS
+    method: str  # one of CLIPPING_METHODS
     limit: int  # 0..255
     hud: str = ""  # path of the session's HUD mask, or empty
     hud_digest: str = ""  # of the mask's bytes: another mask under the same name is another mask
 
 
 class StatisticsStore:
-    """What was measured before, of the methods wanted now; appends what is measured.
+    """Statistics by the given methods: reads earlier ones, appends new ones.
 
-    Not thread-safe. The file comes into being with its first line.
+    Not thread-safe. The file is created with its first line.
     """
 
     def __init__(self, captures: str | Path, methods: Iterable[str]) -> None:
@@ -95,7 +95,7 @@ class StatisticsStore:
         self._found.setdefault((key, method), found)
 
     def append(self, key: FrameKey, method: str, found: ClippingStatistics) -> None:
-        """Keep a measurement, and hand its line to the operating system within `FLUSH_S`."""
+        """Keep a measurement; its line is written within `FLUSH_S`."""
         self._found[key, method] = found
         row = (*key, method, found.clipped_fraction, found.largest_blob, found.p99)
         self._waiting.append(_line(row))
@@ -103,7 +103,7 @@ class StatisticsStore:
             self._flush()
 
     def _flush(self) -> None:
-        """Write whole lines at once, so that two who measure do not cut into each other's."""
+        """Write whole lines in one call, so that those of two processes do not interleave."""
         try:
             self._file = self._file or self._open()
             data = "".join(self._waiting).encode(errors="replace")
@@ -148,7 +148,7 @@ def _line(row: Iterable[object]) -> str:
 
 
 def _parse(line: str) -> tuple[FrameKey, str, ClippingStatistics]:
-    """A line by itself: a stray quote spoils no other. ``ValueError`` where it is none."""
+    """Parse one line by itself, so that a stray quote spoils no other; ``ValueError``."""
     (values,) = csv.reader([line])
     session, name, method, fraction, blob, p99 = values
     found = ClippingStatistics(float(fraction), float(blob), int(p99))
@@ -181,15 +181,15 @@ def hud_digest(session: Path) -> str:
 
 
 def why_unfit(data: bytes) -> str:
-    """Why a file's bytes are no frame: empty, huge, 16-bit, grey, alpha or truncated; or nothing.
+    """Why a file is no frame: empty, huge, 16-bit, grey, alpha, truncated; empty if it is one.
 
-    A recorder and an import write 8-bit RGB only, and so a data set is read alike by everybody.
-    PNG is judged by its header, anything else by decoding it.
+    Recordings and imports are 8-bit RGB only, so that every reader sees the same data set. PNG is
+    checked by its header, other formats by decoding.
 
     Raises
     ------
     TooLarge
-        The memory cannot hold it now, which is no fault of the frame's.
+        There is not enough memory now; the frame may be fine.
 
     Examples
     --------
@@ -230,12 +230,12 @@ def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
 
 
 def measure_file(job: StatisticsTask) -> Found:
-    """The statistics of one file, or why it has none, however broken it is.
+    """The statistics of a file, or why it has none. A broken file raises nothing.
 
     Raises
     ------
     TooLarge
-        The memory cannot hold it now, which is no fault of the frame's.
+        There is not enough memory now; the frame may be fine.
     """
     try:
         data = gate.read_regular(job.path, gate.MOST_PICTURE)
@@ -266,7 +266,7 @@ def measure_block(jobs: Sequence[StatisticsTask]) -> list[Found]:
 
 
 def measure_here(jobs: Sequence[StatisticsTask], workers: int = 0) -> Iterator[Found]:
-    """Measure on this machine's cores (threads: OpenCV lets go of the interpreter), in order."""
+    """Measure on this machine's cores, in order. Threads: OpenCV releases the GIL."""
     # One more than cores: one decodes while another waits for the interpreter.
     count = workers or (os.cpu_count() or 1) + 1
     # Blocks, because handing over costs as much as a percentile; smaller where frames are few.
@@ -284,7 +284,7 @@ def _in_order(
     size: int,
     workers: int,
 ) -> Iterator[Found]:
-    """What futures of blocks of jobs give, in order; a few ahead, never a million queued."""
+    """Results of blocks of jobs, in order; only a few blocks are queued ahead."""
     tasks = (submit(jobs[at : at + size]) for at in range(0, len(jobs), size))
     flying = deque(islice(tasks, 4 * workers))
     while flying:
@@ -295,7 +295,7 @@ def _in_order(
 
 @contextmanager
 def _opencv_on_one_thread() -> Iterator[None]:
-    """OpenCV's own threads wait busily for work, and here every core has a frame already."""
+    """Every core has a frame already, and OpenCV's own threads spin while idle."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

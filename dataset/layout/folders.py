@@ -1,9 +1,9 @@
-"""A planned data set on disk: folders of pictures, ``split.json``, tables, report, card.
+"""Writes a planned data set: folders of pictures, ``split.json``, tables, report, card.
 
-``split.json`` is also the journal: it names every file before the first is made and stays
-``"complete": false`` until the last is there, so that the next run can clear up after any stop.
-Nothing that it does not name is ever removed or replaced, and nothing behind a link. One process
-at a time works in the folder. What readers know of it is in ``data_set``.
+``split.json`` is also a journal: it lists every file before the first is made and stays
+``"complete": false`` until the last exists, so that the next run can clean up after any
+interruption. Only files that it lists are removed or replaced, and nothing behind a link. One
+process at a time works in the folder. `readers` reads it.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ DATA_SET_VERSION = 2
 
 @contextmanager
 def hold_out(out: Path) -> Iterator[None]:
-    """The folder of a data set for this process alone, from a look at what it holds.
+    """Hold the folder of a data set for this process alone, after checking what it holds.
 
     Raises
     ------
     UserError
-        As of `check_split_folder`; or another process makes a data set there.
+        As for `check_split_folder`; or another process is writing a data set there.
     """
     check_split_folder(out)
     with hold_folder(out, SPLIT_LOCK, f"Another `cli split` is at work in {out}. Wait for it."):
-        check_split_folder(out)  # it may have been another's meanwhile
+        check_split_folder(out)  # another process may have used it meanwhile
         for folder in (out, *(out / each for each in OUR_FOLDERS)):
             if folder.is_dir():
                 remove_parts(folder, alive=False)
@@ -63,7 +63,7 @@ def hold_out(out: Path) -> Iterator[None]:
 
 
 def check_split_folder(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier split of ours.
+    """Refuse a folder that holds anything other than an earlier split of ours.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def check_split_folder(out: Path) -> None:
 
 
 def _is_passing(name: str) -> bool:
-    """Whether a file says nothing about whose folder it is."""
+    """Whether a file does not show whose folder it is."""
     return name in (CACHE_FOLDER, SPLIT_LOCK) or (
         name.startswith(f".{SPLIT_FILE}.") and PART_NAME.fullmatch(name) is not None
     )
@@ -98,13 +98,13 @@ def write_data_set(
     on_progress: ProgressCallback | None = None,
     folders: Sequence[str] = DOMAIN_FOLDERS,
 ) -> int:
-    """Replace an earlier split of ours by this one; `hold_out` is held meanwhile.
+    """Write a split in place of an earlier one of ours; call it within `hold_out`.
 
     Parameters
     ----------
     out : Path
     files : mapping
-        Path relative to `out`, with forward slashes -> the frame that it stands for.
+        Path relative to `out`, with forward slashes -> the frame to link or copy.
     record : dict
         What ``split.json`` says; ``record["files"]`` lists the paths of `files`.
     texts : mapping
@@ -119,7 +119,7 @@ def write_data_set(
     Returns
     -------
     int
-        Files that had to be copied.
+        Number of files that were copied.
 
     Raises
     ------
@@ -165,14 +165,14 @@ def _write_texts(out: Path, texts: Mapping[str, str | bytes]) -> None:
 
 
 def _remove_empty(out: Path, folders: set[str]) -> None:
-    """Folders of another layout, if nothing is left in them."""
+    """Remove folders of another layout that are empty now."""
     parents = {folder.split("/")[0] for folder in folders if "/" in folder}
     for folder in (*folders, *parents):
         remove_empty(out / folder)
 
 
 def _own_record(out: Path) -> SplitRecord | None:
-    """The ``split.json`` of an earlier run; None where there is none of ours."""
+    """The ``split.json`` of an earlier run; None if there is none of ours."""
     try:
         return read_split(out)
     except UserError:
@@ -180,7 +180,7 @@ def _own_record(out: Path) -> SplitRecord | None:
 
 
 def _listed(out: Path) -> set[str]:
-    """Files that an earlier run made. Anything but pictures in the known folders is passed over."""
+    """Files that an earlier run made; only pictures in the known folders count."""
     record = _own_record(out) or SplitRecord()
     paths = {each.path for each in record.files} | {*record.extras}
     return {path for path in paths if path in EXTRAS or _is_picture(path)}
@@ -195,7 +195,7 @@ def _is_picture(path: str) -> bool:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    """One line for each group and file, so that two splits can be compared by eye."""
+    """Write one line per group and file, so that two splits can be compared by eye."""
     lists = {key: values[key] for key in ("groups", "files") if key in values}
     rest = {key: value for key, value in values.items() if key not in lists}
     text = json.dumps(rest, indent=1, ensure_ascii=False)[:-2]

@@ -1,4 +1,4 @@
-"""Ways in which one file stands for another: hard link, reflink, symbolic link, copy."""
+"""Ways to put a frame into a data set: hard link, reflink, symbolic link, copy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FICLONE = 0x40049409  # Linux, ioctl_ficlone(2): _IOW(0x94, 9, int)
 
 
 def place_file(source: Path, target: Path, way: str) -> bool:
-    """Make `target` stand for `source`, by copying where the file system has no such link.
+    """Link `target` to `source`; copy it where the file system has no such link.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _symlink(source: Path, target: Path) -> None:
 
 
 def _reflink(source: Path, target: Path) -> bool:
-    """Whether it worked; if not, there is no target."""
+    """Whether it worked; if not, the target does not exist."""
     if sys.platform == "darwin":
         # clonefile(2) of Apple's libSystem: 0 if it worked.
         clone = ctypes.CDLL(None, use_errno=True).clonefile

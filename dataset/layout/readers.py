@@ -39,13 +39,13 @@ _T = TypeVar("_T")
 
 
 class ListedFile(msgspec.Struct):
-    """A file that a split made."""
+    """A file of the data set."""
 
     path: Name  # below the data set, with forward slashes
 
 
 class SplitRecord(msgspec.Struct):
-    """What of ``split.json`` is read again."""
+    """The part of ``split.json`` that is read back."""
 
     tool: str = ""
     complete: bool = True
@@ -54,12 +54,12 @@ class SplitRecord(msgspec.Struct):
 
 
 def read_split(data: Path) -> SplitRecord | None:
-    """The ``split.json`` of a data set; None where there is none, or one of another program.
+    """The ``split.json`` of a data set; None if there is none, or it is another program's.
 
     Raises
     ------
     UserError
-        It cannot be read, is damaged, or names a file outside.
+        It cannot be read, is damaged, or names a file outside the folder.
     """
     path = data / SPLIT_FILE
     if not os.path.lexists(path):
@@ -92,12 +92,12 @@ def _parse(text: bytes) -> SplitRecord | None:
 
 
 def check_data_set_complete(data: str | Path) -> None:
-    """Refuse a data set that `cli split` is still making, or did not finish, or that lost a frame.
+    """Refuse a data set that `cli split` is still writing or did not finish, or that lost a frame.
 
     Raises
     ------
     UserError
-        Also where its ``split.json`` cannot be read.
+        Also if its ``split.json`` cannot be read.
     """
     root = Path(data)
     if is_held(root / SPLIT_LOCK):
@@ -120,7 +120,7 @@ def check_data_set_complete(data: str | Path) -> None:
 
 
 def find_missing(root: Path, paths: list[str]) -> list[str]:
-    """Those paths below a folder where no file can be read; links are followed."""
+    """The paths below a folder that are no regular file; links are followed."""
     there: dict[str, set[str]] = {}
     missing = []
     for path in paths:

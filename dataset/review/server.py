@@ -1,7 +1,7 @@
 """The server of ``cli review``: what its page asks and what it is answered.
 
 A frame is asked for by its number, so no path ever comes from a client; what a manifest names
-outside its session's folder has no number. Who may ask is `local_page`'s matter, labels are
+outside its session's folder has no number. Who may ask is `local_server`'s matter, labels are
 `review_store`'s.
 """
 
@@ -21,8 +21,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.labelling.clipping import Mask
 from dataset.labelling.rules import DUPLICATE, LABELS, UNREADABLE, LabelRow
-from dataset.local_page import PageGuard, bind_page, make_page, serve_page
-from dataset.local_server import PageServer
+from dataset.local_server import PageGuard, PageServer, bind_page, make_page, serve_page
 from dataset.options import PAPER_COUNTS, ReviewOptions
 from dataset.paths import inside
 from dataset.pictures.images import Image, read_image

@@ -1,1 +1,1 @@
-"""Recorded frames and what is known of them; pictures and videos imported as such."""
+"""Sessions of recorded or imported frames, and their manifests."""

@@ -100,7 +100,7 @@ def read_columns(session: Path) -> SessionColumns:
     Raises
     ------
     UserError
-        As of `manifest.read_frames`; two lines have one index, or name one file.
+        As for `manifest.read_frames`; two lines have one index, or name one file.
     """
     try:
         if (session / SPOOL).is_dir():

@@ -1,4 +1,4 @@
-"""One picture of somebody's -> the PNG of a frame, and what a manifest says of it."""
+"""An imported picture -> the PNG of a frame, and its line of the manifest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RGB8 = b"\x08\x02"  # the bit depth and colour type of plain 8-bit RGB in a PNG 
 def import_picture(
     path: Path, target: Path, size: tuple[int, int] | None, in_flight: InFlight
 ) -> Frame:
-    """Write one picture as PNG; its frame, still without index and file.
+    """Write a picture as PNG; returns its frame, without index and file.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def import_picture(
     size : (int, int) or None
         Width and height to resize to.
     in_flight : InFlight
-        Of all pictures that are converted at once.
+        Bounds the memory of all conversions at a time.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def import_picture(
 
 
 def frame_of(image: Image, data: bytes, time_ns: int) -> Frame:
-    """What a manifest says of a picture and its PNG, still without index and file."""
+    """The frame of a picture and its PNG, without index and file."""
     height, width = image.shape[:2]
     return Frame(
         index=0,

@@ -1,7 +1,7 @@
-"""Sessions made from screenshots and recordings that are there already. Reads them, changes none.
+"""Makes sessions from existing screenshots and recordings, which stay unchanged.
 
-All pictures become one session; each recording becomes one of its own, so that its times stay the
-times of one clock. `recordings` decodes.
+All pictures become one session; each recording becomes its own, so that the times of a session
+come from one clock.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ImportedSession:
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What an import came to."""
+    """The result of an import."""
 
     sessions: tuple[ImportedSession, ...]
     skipped: tuple[str, ...] = ()  # what could not be used, or not all of it, each with the reason
@@ -62,7 +62,7 @@ class ImportSummary:
 
 @dataclass
 class _Taken:
-    """What one source of frames gave."""
+    """Frames of one source."""
 
     frames: list[Frame] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -76,13 +76,13 @@ class _Progress:
         self._report, self._total, self._before = report, total, 0
 
     def at(self, done: int) -> None:
-        """So many frames of the present source are done."""
+        """``done`` frames of the current source are finished."""
         done += self._before
         if self._report is not None:
             self._report(done, max(self._total, done))
 
     def over(self, done: int) -> None:
-        """The present source is done, and was so many frames."""
+        """The current source is finished and had ``done`` frames."""
         self.at(done)
         self._before += done
 
@@ -101,7 +101,7 @@ def import_files(
     Folders are searched to the bottom, in natural order (``shot2`` before ``shot10``). A PNG of
     8-bit RGB keeps its bytes, hard-linked where that can be done; anything else is decoded and
     written as PNG, without alpha and in 8 bits. Recordings are thinned to ``fps`` by their own
-    times. A session appears when it is complete.
+    times. A session appears only when it is complete.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _describe_all(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
 def _targets(
     out: Path, session: str | None, pictures: bool, films: Sequence[Recording], skipped: list[str]
 ) -> list[tuple[Path, Recording | None]]:
-    """The session of the pictures (None) and of each recording; none has a name of before.
+    """The session of the pictures (None) and of each recording, each with a new name.
 
     A recording whose own session is there already is skipped, so that a folder can be imported
     again when it has grown.
@@ -214,7 +214,7 @@ def _exists(target: Path) -> str:
 
 
 def _build(target: Path, label: str | None, take: Callable[[Path], _Taken]) -> _Taken:
-    """Make one session beside its place, and rename it there if it has frames."""
+    """Make one session under a temporary name; rename it if it has frames."""
     aside = part_of(target)
     try:
         remove_part_folders(target.parent)
@@ -325,7 +325,7 @@ def _begin_ns(film: Recording, duration_ns: int) -> tuple[int, str]:
 def _write_shots(
     shots: Iterable[Shot], source: Path, size: tuple[int, int] | None, session: Path
 ) -> Generator[Frame, None, None]:
-    """Encode frames on threads, a few at a time: an hour of them fits into no memory."""
+    """Encode frames on threads, a few at a time: a long recording does not fit in memory."""
 
     def write(index: int, shot: Shot) -> Frame:
         image = shot.image if size is None else resize_area(shot.image, size)

@@ -1,9 +1,9 @@
-"""The record of one capture session on disk: ``session.json`` and ``frames.jsonl``.
+"""The manifest of a capture session: ``session.json`` and ``frames.jsonl``.
 
-A session is a folder ``captures/<session>/``. Its frames lie in ``frames/NNNNNN.png``; each has
-one line in ``frames.jsonl``, appended after the file was renamed into place, so every line
-points to a whole file. What a player took back afterwards stands in ``amendments.jsonl``, and
-readers see it applied. Nothing here reads pixels, nothing here decides a label.
+A session is a folder ``captures/<session>/``. Its frames are ``frames/NNNNNN.png``; each has one
+line in ``frames.jsonl``, appended after the file was renamed into place, so every line points to
+a complete file. Labels that the player changed afterwards are in ``amendments.jsonl``; readers
+apply them. Nothing here reads pixels or decides a label.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataset.paths import check_path, regular_names
 FRAMES_FILE = "frames.jsonl"
 AMENDMENTS_FILE = "amendments.jsonl"
 SESSION_FILE = "session.json"
-HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics must not look
+HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics ignore pixels
 SPOOL = "spool"  # folder of a session whose frames are still to become PNG
 SPOOL_JOURNAL = "journal.jsonl"  # in it: a line for each of them
 
@@ -71,7 +71,7 @@ class Frame:
         ------
         ValueError
             It is no object with the required keys, a value is of another type or out of range, or
-            the file that it names lies outside of the session.
+            the file that it names is outside the session.
         """
         values = gate.parse_json(line, dict[str, Any])
         extra = {key: values.pop(key) for key in values.keys() - KNOWN_KEYS}
@@ -86,10 +86,9 @@ KNOWN_KEYS = frozenset(each.name for each in fields(Frame)) - {"extra"}
 
 
 class ManifestWriter:
-    """Writes the ``frames.jsonl`` of a session, one flushed line a frame. Not thread-safe.
+    """Writes the ``frames.jsonl`` of a session, one flushed line per frame. Not thread-safe.
 
-    A manifest belongs to one recording: ``FileExistsError`` where there is one already, unless
-    ``resume`` says to go on with it.
+    ``FileExistsError`` if the manifest exists, unless ``resume`` continues it.
     """
 
     def __init__(self, session: str | Path, name: str = FRAMES_FILE, resume: bool = False) -> None:
@@ -97,7 +96,7 @@ class ManifestWriter:
         self._file = open_to_append(self.path, new=not resume)
 
     def append(self, frame: Frame) -> None:
-        """Write one frame's line and hand it to the operating system at once."""
+        """Write and flush one frame's line."""
         # Half a character, as file names may have, is no UTF-8.
         self._file.write(frame.to_json().encode(errors="replace") + b"\n")
         self._file.flush()
@@ -120,7 +119,7 @@ class ManifestWriter:
 def read_frames(session: str | Path) -> Iterator[Frame]:
     """Yield the frames of a session in order, with amendments applied.
 
-    A cut-off last line (kill -9, full disk) is passed over: its frame was never recorded whole.
+    A cut-off last line (kill -9, full disk) is skipped: its frame was never fully recorded.
 
     Raises
     ------
@@ -144,7 +143,7 @@ def read_frames(session: str | Path) -> Iterator[Frame]:
 
 
 def read_lines(folder: str | Path, name: str = FRAMES_FILE) -> Iterator[Frame]:
-    """Yield the lines of a manifest as they stand there; errors as of `read_frames`."""
+    """Yield the lines of a manifest without amendments; errors as for `read_frames`."""
     path = Path(folder) / name
     try:
         for number, line in enumerate(gate.lines_of(path), start=1):
@@ -166,9 +165,9 @@ def _damaged(path: Path, number: int, error: ValueError) -> UserError:
 
 
 def files_exist(session: str | Path, names: Sequence[str]) -> list[bool]:
-    """Which files that a manifest names are there: regular ones, in the session's own folder.
+    """Whether each file of a manifest exists: a regular file in the session's own folder.
 
-    A folder is listed once: a million questions take long.
+    Each folder is listed once; asking for a million files one by one is slow.
     """
     listed: dict[str, set[str]] = {}
     found = []
@@ -181,7 +180,7 @@ def files_exist(session: str | Path, names: Sequence[str]) -> list[bool]:
 
 
 def cut_tail(folder: str | Path, name: str = FRAMES_FILE) -> int:
-    """Remove what stands behind the last whole line, so that lines can be appended; its bytes.
+    """Remove an incomplete last line, so that lines can be appended; returns its bytes.
 
     Raises
     ------
@@ -209,7 +208,7 @@ class _Amendment:
 
 
 def amend_labels(session: str | Path, first: int, end: int, label: str | None) -> None:
-    """Note that the frames with ``first <= index < end`` have this label after all."""
+    """Change the label of the frames with ``first <= index < end``."""
     line = json.dumps({"first": first, "end": end, "label": label})
     path = Path(session) / AMENDMENTS_FILE
     try:
@@ -238,13 +237,13 @@ def _read_amendments(session: Path) -> list[tuple[int, int, str | None]]:
 
 
 def write_session(session: str | Path, settings: dict[str, Any]) -> None:
-    """Write ``session.json``, renamed into place; ``UserError`` where that cannot be done."""
+    """Write ``session.json`` atomically; ``UserError`` if that fails."""
     text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
     write_whole(Path(session) / SESSION_FILE, text.encode(errors="replace"))
 
 
 def read_session(session: str | Path) -> dict[str, Any]:
-    """The settings in ``session.json``; empty when there are none.
+    """The settings in ``session.json``; empty if there are none.
 
     Raises
     ------

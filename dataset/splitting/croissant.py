@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 
 from dataset.pictures.formats import format_for, media_type
+from dataset.splitting.plan import SIDES
 
 CONTEXT = {
     "@language": "en",
@@ -48,7 +49,6 @@ CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-SIDES = ("training X", "training Y", "test X", "test Y")
 
 
 def croissant(folders: Sequence[str], suffixes: Sequence[str], counts: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """The frames that a split may use: manifests and ``labels.csv`` joined, as columns.
 
-Looks whether files are there, a folder at a time; opens none of them.
+Checks that files exist, a folder at a time; opens none of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Table:
-    """Frames labelled X or Y that may be used, in order of (session, index)."""
+    """Usable frames labelled X or Y, in order of (session, index)."""
 
     keys: Columns
     file: list[str]  # path relative to the session folder
@@ -89,7 +89,7 @@ def gather_frames(
     check_files: bool = True,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> tuple[Table, dict[str, int]]:
-    """Frames that may be used, and why the others may not.
+    """The usable frames, and why the others are left out.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def gather_frames(
     on_progress : callable, optional
         Called with (done, to do) while frames without a label are labelled.
     check_files : bool
-        Whether frames without a file are left out.
+        Whether to leave out frames whose file is missing.
     on_stage : callable
         Called with the name of each stage as it begins.
 
@@ -172,7 +172,7 @@ def _parse(table: Iterable[tuple[int, tuple[str, ...]]]) -> Labels:
 
 
 def _checked(numbers: array[float], most: float, blank: int) -> NDArray[np.float32]:
-    """An array of numbers from 0 to the most, of which so many are NaN; else ``ValueError``."""
+    """As an array; ``ValueError`` if a number is not blank and not in 0..most."""
     values = np.frombuffer(numbers, np.float32)
     if int(((values >= 0) & (values <= most)).sum()) + blank < len(values):
         raise ValueError(f"a number is not between 0 and {most:g}")
@@ -188,7 +188,7 @@ def _cover(labels: Labels, names: list[str], sessions: list[SessionColumns]) -> 
 
 
 def _present(folders: list[Path], sessions: list[SessionColumns]) -> Bools:
-    """Which frames have a file, in their own session's folder."""
+    """Which frames have a file in their session's folder."""
     pairs = zip(folders, sessions, strict=True)
     return np.array(
         [there for folder, each in pairs for there in files_exist(folder, each.file)], np.bool_
@@ -248,7 +248,7 @@ def _has_times(folder: Path, session: SessionColumns) -> bool:
 def _usable(
     table: Table, label: NDArray[np.int8], whole: Bools, options: SplitOptions
 ) -> tuple[Table, dict[str, int]]:
-    """What is left of the table, and how many frames were left out for which reason."""
+    """The usable part of the table, and how many frames were left out for each reason."""
     left_out = Counter(
         {LABELS[at]: int((label == at).sum()) for at in (UNSURE, DROP) if (label == at).any()}
     )
@@ -266,7 +266,7 @@ def _usable(
 
 
 def repeated_bytes(table: Table) -> Bools:
-    """Frames with the very bytes of an earlier frame of their domain."""
+    """Frames whose bytes equal those of an earlier frame of their domain."""
     known = np.flatnonzero(table.keys.sha256 != b"")
     order = known[np.lexsort((table.domain[known], table.keys.sha256[known]))]
     first = starts_of_runs(table.keys.sha256[order], table.domain[order])
@@ -279,8 +279,8 @@ def repeated_bytes(table: Table) -> Bools:
 def repeated_looks(table: Table, bits: int) -> Bools:
     """Frames that look like an earlier, kept frame of their domain in another session.
 
-    Within a session likeness is what viewpoints, bursts and the guard deal with: frames of one
-    scene under different lights hash alike and are not repeats.
+    Within a session, viewpoints, bursts and the guard handle similarity: frames of one scene under
+    different lights hash alike and are no repeats.
     """
     repeats = np.zeros(len(table), np.bool_)
     for domain in (X, Y) if bits >= 0 else ():

@@ -6,8 +6,8 @@ never be divided, so it is cut into stretches of bounded length; `Neighbours` th
 frames around a cut are too near to the other side to be used. Consecutive viewpoints are not
 neighbours in this sense: the camera has moved in between.
 
-Times of imported screenshots often say nothing (copying gives hundreds of files one time). There
-a run of files close in time is cut after a number of frames, in natural order, with no guard.
+Times of imported screenshots are often meaningless (copying gives hundreds of files one time).
+There a run of files close in time is cut after a number of frames, in natural order, with no guard.
 
 Identical files and near-identical perceptual hashes join groups across viewpoints, sessions and
 domains. Inside one recording they do so only beyond the guard: neighbours always look alike, and
@@ -52,7 +52,7 @@ def group_frames(frames: Columns, options: SplitOptions) -> Ints:
     edges = [_with_equal_bytes(ordered, piece)]
     guard_ns = round(options.guard_s * 1e9)
     looks = _Looks(ordered, strand, piece, guard_ns)
-    # Frames alike are many where many bits may differ; the pieces they lie in are few.
+    # Many frames are alike if many bits may differ; their pieces are few.
     edges += map(_distinct, looks.edges(options.phash_bits))
     groups = np.empty(len(frames), np.int64)
     groups[order] = _by_appearance(_components(edges, piece)[piece])
@@ -62,7 +62,7 @@ def group_frames(frames: Columns, options: SplitOptions) -> Ints:
 class Neighbours:
     """Distances in time between the two sides of a split.
 
-    Only within a session and where times say something; two frames with viewpoints are no
+    Only within a session and where times are meaningful; two frames with viewpoints are no
     neighbours, however near in time.
     """
 
@@ -83,12 +83,12 @@ class Neighbours:
         Returns
         -------
         float64 array, (frames,)
-            Infinity where there is no neighbour.
+            Infinity if there is no neighbour.
         """
         return self.nearest(other)[0]
 
     def nearest(self, other: Bools) -> tuple[NDArray[np.float64], Ints]:
-        """`seconds_to`, and the position of the nearest of the others, -1 where there is none."""
+        """`seconds_to`, and the position of the nearest of the others, or -1."""
         seconds, place = np.full(len(self._times), np.inf), np.full(len(self._times), -1)
         for inside in self._sessions:
             others = inside[other[inside]]
@@ -113,7 +113,7 @@ def _nearest(times: Ints, others: Ints) -> Ints:
 
 
 def _cut(frames: Columns, options: SplitOptions) -> tuple[Ints, Ints]:
-    """Number of the strand and of the piece (stretch or viewpoint) that each frame lies in."""
+    """Number of the strand and of the piece (stretch or viewpoint) of each frame."""
     free = np.flatnonzero(frames.viewpoint < 0)
     runs = _runs(frames, free, round(options.burst_gap_s * 1e9))
     timed = frames.timed[free]
@@ -234,7 +234,7 @@ def _distinct(edges: Edges) -> Edges:
 
 
 def _components(edges: list[Edges], piece: Ints) -> Ints:
-    """Number of the connected part that each piece lies in."""
+    """Number of the connected component of each piece."""
     size = int(piece.max(initial=-1)) + 1
     one, two = (np.concatenate([each[at] for each in edges]) for at in (0, 1))
     graph = coo_array((np.ones(len(one), np.bool_), (one, two)), shape=(size, size))

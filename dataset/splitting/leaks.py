@@ -1,4 +1,4 @@
-"""What of the test could be known from training: for each test frame the nearest training frame.
+"""How much of the test could be known from training: each test frame's nearest training frame.
 
 Measured on the finished choice, not on the plan: in time within one recording, and in bits of the
 perceptual hash. One scene under two lights differs in 2 to 8 bits, more than grouping joins by
@@ -19,9 +19,9 @@ from dataset.splitting.groups import Neighbours
 
 MOST_PAIRS = 2_500_000_000  # hashes of 50,000 test and 50,000 training frames: some ten seconds
 LEAK_BLOCK_PAIRS = 4_000_000  # compared at a time: 32 MB
-REPORTED_BITS = (0, 1, 2, 4, 8)  # counts of test frames at so many bits or fewer
+REPORTED_BITS = (0, 1, 2, 4, 8)  # test frames are counted up to each of these
 NEAR_BITS = REPORTED_BITS[-1]  # up to here a training frame may show the scene of a test frame
-REPORTED_SECONDS = (1, 2, 5, 10, 30, 60)  # counts of test frames nearer than this
+REPORTED_SECONDS = (1, 2, 5, 10, 30, 60)  # test frames are counted below each of these
 WORST = 12
 
 
@@ -86,7 +86,7 @@ def measure_leaks(
     train, test : sequences of int
         Positions of the chosen frames.
     seed : int
-        Of the sample, where there are too many frames to compare each with each.
+        Of the sample, if there are too many frames to compare all pairs.
     """
     one, two = np.array(train, np.int64), np.array(test, np.int64)
     in_train = np.zeros(len(frames), np.bool_)
@@ -125,7 +125,7 @@ def _looks(
     seconds: NDArray[np.float64],
     seed: int,
 ) -> tuple[dict[str, Any], list[Near]]:
-    """Distances of hashes; those of flat pictures say nothing and are passed over."""
+    """Distances of hashes; those of flat pictures are meaningless and left out."""
     telling = frames.has_informative_hash
     known = train[telling[train]]
     asked = np.flatnonzero(telling[test])
@@ -162,12 +162,12 @@ def _looks(
 
 
 def describe_near(leaks: dict[str, Any]) -> str:
-    """Sentences on test frames that may show a scene of the training; empty where none is near.
+    """Sentences on test frames that may show a training scene; empty if none is near.
 
     Parameters
     ----------
     leaks : dict
-        As of `measure_leaks`.
+        From `measure_leaks`.
     """
     looks = leaks.get("hash_bits", {})
     if not looks.get("near"):
@@ -182,7 +182,7 @@ def describe_near(leaks: dict[str, Any]) -> str:
 
 
 def _summary(values: NDArray[Any]) -> dict[str, float | None]:
-    """Minimum, percentiles and median; None where there is no value."""
+    """Minimum, percentiles and median; None if there are no values."""
     names = {"min": 0, "p1": 1, "p5": 5, "p25": 25, "median": 50}
     return {
         name: float(np.percentile(values, rank)) if len(values) else None

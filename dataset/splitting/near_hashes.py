@@ -1,4 +1,4 @@
-"""Perceptual hashes that differ in few bits, among millions. Numbers only."""
+"""Finds perceptual hashes that differ in few bits, among millions. Numbers only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.sessions.columns import Ints
+
 Hashes = NDArray[np.uint64]
-Ints = NDArray[np.int64]
 
 HASH_BLOCK_PAIRS = 1_000_000  # compared at a time: some 10 MB
 LOOKUP_COST = 66  # comparisons that take as long as looking one flipped hash up
@@ -25,7 +26,7 @@ def near_pairs(known: Hashes, bits: int) -> Iterator[tuple[Ints, Ints]]:
         Sorted, each once.
     bits : int
         0 or less: no pair. Either bits are flipped and the result is looked up: time grows with
-        64 over `bits`, and linearly with N, however many hashes lie close together. Or, for two
+        64 over `bits`, and linearly with N, however many hashes are close together. Or, for two
         bits and more, where that is quicker, each is compared with each.
 
     Yields

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from dataset.options import SplitOptions
 from dataset.splitting.groups import Neighbours
 
-SideCounts = tuple[int, int, int, int]  # training X, Y, test X, Y
+SIDES = ("training X", "training Y", "test X", "test Y")
+SideCounts = tuple[int, int, int, int]  # in this order
 
 # The choice of groups is a greedy guess at a knapsack: a few seeded guesses and the first that
 # fits cost little; more hardly ever find what these did not.
@@ -39,12 +40,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class Plan:
-    """Chosen frames as positions in the pool, in order; or what was missing."""
+    """Chosen frames as positions in the pool, in order; and what is missing."""
 
     train: list[int]
     test: list[int]
     counts: SideCounts  # training X, Y, test X, Y that this plan holds
-    missing: SideCounts  # wanted less held; all zero for a plan that can be carried out
+    missing: SideCounts  # wanted minus held; all zero for a complete plan
     too_near: int  # frames set aside because of the guard
 
     @property
@@ -82,7 +83,7 @@ def plan_split(pool: Pool, counts: SideCounts, options: SplitOptions) -> Plan:
 
 
 def plan_largest(pool: Pool, counts: SideCounts, options: SplitOptions) -> Plan | None:
-    """The largest plan in the proportions of `counts`, not over them; None if even 1 each fails."""
+    """The largest plan in the proportions of `counts`, at most those; None if even 1 each fails."""
     most, best = max(counts), None
     low, high = 0, most
     while low < high:
@@ -132,7 +133,7 @@ def _count(pool: Pool, chosen: list[int]) -> tuple[int, int]:
 def _choose_groups(
     pool: Pool, counts: SideCounts, random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """(groups,): those that the test is taken from, reaching its counts where possible."""
+    """(groups,): the groups of the test, which reach its counts if possible."""
     groups = int(pool.group.max()) + 1
     sizes = np.bincount(2 * pool.group + pool.domain, minlength=2 * groups).reshape(groups, 2)
     order = random.permutation(len(sizes))
@@ -164,7 +165,7 @@ def _thin_test(
     counts: tuple[int, int],
     random: np.random.Generator,
 ) -> list[int]:
-    """Exactly the wanted numbers where there are enough, frames that form true pairs first."""
+    """Exactly the wanted counts if there are enough frames, those of true pairs first."""
     paired = np.flatnonzero(in_test & (pool.reference >= 0))
     # One frame of each viewpoint before the second of any: pairs of many scenes say more.
     ranked: list[tuple[int, int]] = []

@@ -48,7 +48,7 @@ def data_card(
     seed: int,
     folders: Sequence[str] = DOMAIN_FOLDERS,
 ) -> str:
-    """The README.md of a data set: what lies where, how many, who labelled, what was kept apart.
+    """The README.md of a data set: its folders, counts, labels, and what was kept apart.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ X: not over-exposed. Y: over-exposed. Two domains without order between them: `{
 {table1(counts)}
 {less}
 - Labels: {labelled}.
-- Frames of one viewpoint, one stretch of a recording, or alike to the eye of a perceptual hash
-  lie all in training or all in the test; frames next to a cut were left out.{distance}
+- Frames of one viewpoint, of one stretch of a recording, or with near-equal perceptual hashes
+  are all in training or all in the test; frames next to a cut were left out.{distance}
 {_looks(leaks)}- `split.json` names the session, frame, label and group of every file. Seed {seed}.
 - `pairs.csv`: over-exposed test frames with the frame that shows the same viewpoint without.
 - `croissant.json`: the same for programs, as Croissant metadata.
@@ -107,7 +107,7 @@ to the recordings: change a copy, not the file.
 
 
 def _looks(leaks: dict[str, Any]) -> str:
-    """The lines on how much the test looks like training; nothing where it was not measured."""
+    """How much the test looks like training, in lines; empty if it was not measured."""
     looks = leaks.get("hash_bits", {})
     if not looks.get("frames"):
         return ""

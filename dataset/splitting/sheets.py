@@ -54,7 +54,7 @@ def contact_sheet(images: Sequence[Image], columns: int, cell: tuple[int, int]) 
 
 
 def sheet_of(paths: Sequence[Path], columns: int = 8) -> Image:
-    """Contact sheet of picture files; one that cannot be read is grey."""
+    """Contact sheet of picture files; unreadable ones are grey."""
     return contact_sheet([_read(path) for path in paths], columns, CELL_SIZE)
 
 

@@ -28,20 +28,19 @@ from dataset.splitting.gather import Table, gather_frames
 from dataset.splitting.groups import Neighbours, group_frames
 from dataset.splitting.leaks import Near, describe_near, measure_leaks
 from dataset.splitting.near_hashes import starts_of_runs
-from dataset.splitting.plan import Plan, Pool, SideCounts, plan_largest, plan_split
+from dataset.splitting.plan import SIDES, Plan, Pool, SideCounts, plan_largest, plan_split
 from dataset.splitting.report import data_card, table1
 from dataset.splitting.sheets import clipped_histogram, leak_sheet, sheet_of
 from dataset.splitting.split_json import metadata_csv, name_files, record_split
 from dataset.terminal import ProgressCallback
 
-SIDES = ("training X", "training Y", "test X", "test Y")
 RECORD_MORE = "Record more with `cli capture --hotkey`"
 SHEET_FRAMES = 64  # frames on a contact sheet
 
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """What `split_captures` made."""
+    """The result of `split_captures`."""
 
     counts: SideCounts  # training X, Y, test X, Y
     wanted: SideCounts  # as asked for; larger than `counts` only with --fit
@@ -76,7 +75,7 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Planned:
-    """A split that can be carried out; nothing of it is on disk yet."""
+    """A split that is planned but not written yet."""
 
     table: Table
     pool: Pool
@@ -97,7 +96,7 @@ class Planned:
         return [(at, int(clear[at])) for at in self.plan.test if int(clear[at]) in test]
 
     def summary(self, copied: int) -> SplitSummary:
-        """What is said of it."""
+        """The summary to print."""
         return SplitSummary(
             self.plan.counts,
             self.options.counts,
@@ -141,7 +140,7 @@ def split_captures(
 def _write(
     planned: Planned, options: SplitOptions, on_progress: ProgressCallback | None
 ) -> SplitSummary:
-    """Carry a plan out."""
+    """Write a planned split."""
     table, plan, used = planned.table, planned.plan, planned.options
     folders = LAYOUTS[options.layout]
     paths = name_files(table, plan, folders)
@@ -209,7 +208,7 @@ def _check(options: SplitOptions) -> None:
 
 
 def _references(table: Table) -> Ints:
-    """For each Y frame of a viewpoint the X frame that shows the same without over-exposure; -1.
+    """For each Y frame of a viewpoint, its X frame without over-exposure; -1 if it has none.
 
     That is one whose light is called the reference, else the brightest; the first of equals.
     """
@@ -262,7 +261,7 @@ def _plan(
 def _describe(
     domain: NDArray[np.int64], options: SplitOptions, left_out: dict[str, int]
 ) -> tuple[str, list[str]]:
-    """What there is, in words, and the domains that are wanted and empty."""
+    """What there is, as text, and the domains that have no frame."""
     x, y = np.bincount(domain, minlength=2).tolist()
     unsure = left_out.get("unsure", 0)
     more = f" ({unsure:,} more are unsure)" if unsure else ""
@@ -271,7 +270,7 @@ def _describe(
 
 
 def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions) -> str:
-    """What is missing and how to go on."""
+    """The error message: what is missing, and what to do."""
     x, y = (len(np.unique(pool.group[pool.domain == at])) for at in (0, 1))
     groups = f"{x:,} groups with X and {y:,} with Y (viewpoints or stretches of a recording)"
     joined = " A smaller --phash-bits joins fewer of them." if options.phash_bits > 1 else ""
@@ -286,7 +285,7 @@ def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions) ->
     enough = not any(lacks)
     counted = zip(plan.missing, SIDES, strict=True) if enough else zip(lacks, "XY", strict=True)
     missing = " and ".join(f"{count:,} {name}" for count, name in counted if count)
-    why = f" Enough in number, they lie in {groups}, which stay whole.{joined}" if enough else ""
+    why = f" There are enough, but only in {groups}, which stay whole.{joined}" if enough else ""
     largest = plan_largest(pool, options.counts, options)
     fits = "" if largest is None else f" (here {' / '.join(f'{n:,}' for n in largest.counts)})"
     return (

@@ -1,4 +1,4 @@
-"""What a data set says of its files: their names, ``split.json`` and ``metadata.csv``."""
+"""The names of a data set's files, and their tables: ``split.json`` and ``metadata.csv``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def record_split(
     leaks: dict[str, Any],
     nearest: Sequence[Near],
 ) -> dict[str, Any]:
-    """What ``split.json`` says of this split.
+    """The contents of ``split.json``.
 
     The original of a file is `file` in the folder that `sessions` gives for its `session`, which
     is relative to the data set where both are on one drive, and absolute where they are not.

@@ -177,7 +177,7 @@ def test_a_damaged_table_is_named_with_its_line(tmp_path: Path, line: str) -> No
 
 
 def test_contradicting_thresholds_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="must lie under"):
+    with pytest.raises(UserError, match="must be less than"):
         label_captures(LabelOptions(tmp_path, x_fraction=0.3))
 
 

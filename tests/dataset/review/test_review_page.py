@@ -19,7 +19,7 @@ from dataset.labelling.clipping import ClippingStatistics
 from dataset.labelling.hand_labels import REVIEW_JOURNAL
 from dataset.labelling.labels import label_captures, read_labels
 from dataset.labelling.rules import DUPLICATE, LABELS, UNREADABLE, label_by_thresholds
-from dataset.local_page import OPENING
+from dataset.local_server import OPENING
 from dataset.options import LabelOptions, ReviewOptions
 from dataset.review.server import serve_review
 from dataset.review.store import open_review

@@ -161,7 +161,7 @@ def test_too_few_frames_say_what_is_missing_and_how_to_go_on(tmp_path: Path) -> 
 
 def test_enough_frames_in_too_few_groups_say_so(tmp_path: Path) -> None:
     make_sweep(tmp_path / "captures", "sweep", 2, [0] * 10 + [0.5] * 10)
-    with pytest.raises(UserError, match="Enough in number, they lie in 2 groups with X"):
+    with pytest.raises(UserError, match="There are enough, but only in 2 groups with X"):
         split_captures(options(tmp_path, counts=(15, 15, 5, 5)))
 
 

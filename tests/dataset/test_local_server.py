@@ -24,9 +24,8 @@ from helpers import ROOT
 from helpers.other_user import as_other_user, needs_other_user
 from helpers.reviews import Client, make_captures
 
-from dataset import local_page
-from dataset.local_page import OPENING, PageGuard, bind_page, make_page
-from dataset.local_server import HOST, PageServer
+from dataset import local_server
+from dataset.local_server import HOST, OPENING, PageGuard, PageServer, bind_page, make_page
 from dataset.review.server import PAGE, PAGE_FILES
 
 pytestmark = pytest.mark.slow
@@ -174,14 +173,14 @@ def test_a_browser_that_sees_little_of_the_disk_finds_the_file_at_home(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    monkeypatch.setattr(local_page, "SNAPS", tmp_path)
-    folder = local_page._private_folder()
+    monkeypatch.setattr(local_server, "SNAPS", tmp_path)
+    folder = local_server._private_folder()
     assert folder.parent == tmp_path
     assert not folder.name.startswith(".")
     folder.rmdir()
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "none"))
-    folder = local_page._private_folder()
+    folder = local_server._private_folder()
     assert folder.parent != tmp_path / "none"
     folder.rmdir()
 
