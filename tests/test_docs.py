@@ -229,6 +229,7 @@ def said_by_the_code() -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.slow
 def test_the_transcript_says_what_the_program_says() -> None:
     """Its longer phrases; what stands between them is numbers and names."""
     transcript = re.findall(r"^```text\n(\$ cli.*?)^```", README, re.S | re.M)[0]

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -91,8 +92,13 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in SOURCES}
 
 
-def imported(text: str) -> Iterator[str]:
+@lru_cache
+def imported(text: str) -> tuple[str, ...]:
     """Every module that a file imports anywhere, also inside functions."""
+    return tuple(_imported(text))
+
+
+def _imported(text: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -103,7 +109,7 @@ def imported(text: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imported_by(path: Path) -> Iterator[str]:
+def imported_by(path: Path) -> tuple[str, ...]:
     return imported(path.read_text(encoding="utf-8"))
 
 
@@ -170,6 +176,13 @@ def test_an_arrow_between_rooms_shows_where_it_is_broken(room: str, name: str) -
 
 def test_every_wing_has_its_fence() -> None:
     assert {wing_of(path) for path in SOURCES} - {"cli"} == set(WINGS)
+
+
+def test_tests_stand_in_folders_that_mirror_the_wings() -> None:
+    tests = {path.parent for room in ROOMS for path in (ROOT / "tests" / room).rglob("test_*.py")}
+    wings = {".".join(folder.relative_to(ROOT / "tests").parts) for folder in tests}
+    assert wings <= set(WINGS)
+    assert set(WINGS) - wings <= set(ROOMS)
 
 
 def test_there_is_no_circle() -> None:

@@ -102,6 +102,7 @@ def test_settings_that_do_not_fit_are_a_value_error(values: Any) -> None:
         gate.settings_from(values, Options, exact=(Shape,))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_whatever_is_no_json_is_a_value_error(data: bytes) -> None:
     said = ""

@@ -242,6 +242,7 @@ def test_a_disk_that_fills_up_ends_it_with_a_message_and_nothing_lost(
     check_account(small_disk / "s")
 
 
+@pytest.mark.slow
 def test_a_dead_display_ends_it_whole_and_a_new_one_can_be_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -258,6 +259,7 @@ def test_a_dead_display_ends_it_whole_and_a_new_one_can_be_recorded(
     assert len(check_whole(Path("captures/again"))) == 3
 
 
+@pytest.mark.slow
 def test_a_changed_resolution_goes_on_with_the_new_size() -> None:
     with own_server():
         process = start("--fps", "20", "--dedupe", "off")

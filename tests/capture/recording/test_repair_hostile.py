@@ -499,6 +499,7 @@ def test_a_frame_of_terabytes_is_set_aside_unread(session: Path) -> None:
     assert repair_session(session).damaged == ("frames/000006.png",)
 
 
+@pytest.mark.slow
 def test_two_repairs_at_once_leave_what_one_would(session: Path) -> None:
     (session / "frames/000003.png").write_bytes(b"spoilt")
     (session / "frames/000009.png").write_bytes(PICTURES[9])

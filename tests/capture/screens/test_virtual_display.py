@@ -19,7 +19,10 @@ from helpers.other_user import as_other_user, needs_other_user
 
 from capture.screens.virtual_display import virtual_display
 
-pytestmark = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb"),
+    pytest.mark.slow,
+]
 
 # Asks for a connection as X's clients do, without a cookie; the first byte answered is 1 for yes.
 KNOCK = r"""

@@ -411,6 +411,7 @@ def test_size_and_rate_are_checked(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_split_goes_by_the_times_of_a_recording(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from helpers import ROOT
 from helpers.made_sessions import frame, make_session
-from helpers.reviews import AS_JUDGED, Client, in_table, make_captures, serving
+from helpers.reviews import AS_JUDGED, Client, in_table
 
 import cli
 from dataset.labelling.hand_labels import REVIEW_JOURNAL
@@ -26,17 +25,6 @@ from dataset.options import ReviewOptions
 from dataset.pictures.images import write_png
 from dataset.review.server import serve_review
 from dataset.review.thumbnails import Kept
-
-
-@pytest.fixture
-def captures(tmp_path: Path) -> Path:
-    return make_captures(tmp_path / "captures")
-
-
-@pytest.fixture
-def client(captures: Path) -> Iterator[Client]:
-    with serving(captures) as speaker:
-        yield speaker
 
 
 def test_it_listens_on_the_loopback_interface_only(captures: Path) -> None:

@@ -6,14 +6,14 @@ import json
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.made_sessions import frame, make_session
-from helpers.reviews import Client, in_table, make_captures, serving
+from helpers.reviews import Client, in_table, serving
 
 from dataset.labelling.clipping import ClippingStatistics
 from dataset.labelling.hand_labels import REVIEW_JOURNAL
@@ -23,17 +23,6 @@ from dataset.local_server import OPENING
 from dataset.options import LabelOptions, ReviewOptions
 from dataset.review.server import serve_review
 from dataset.review.store import open_review
-
-
-@pytest.fixture
-def captures(tmp_path: Path) -> Path:
-    return make_captures(tmp_path / "captures")
-
-
-@pytest.fixture
-def client(captures: Path) -> Iterator[Client]:
-    with serving(captures) as speaker:
-        yield speaker
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.data_sets import all_bytes, record
 from helpers.made_sessions import frame, make_session, make_sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,17 +42,6 @@ def split(captures: Path, **values: Any) -> Path:
     plain = SplitOptions(captures, captures.parent / "data", COUNTS)
     split_captures(replace(plain, **values))
     return captures.parent / "data"
-
-
-def record(data: Path) -> dict[str, Any]:
-    values = json.loads((data / "split.json").read_text(encoding="utf-8"))
-    assert isinstance(values, dict)
-    return values
-
-
-def all_bytes(data: Path) -> dict[str, bytes]:
-    files = (each for each in data.rglob("*") if each.is_file())
-    return {each.relative_to(data).as_posix(): each.read_bytes() for each in files}
 
 
 def test_torchvision_reads_the_image_folder(captures: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.data_sets import all_bytes, record
 from helpers.made_sessions import frame, make_session, make_sweep, picture
 from helpers.members import Member, columns_of
 from hypothesis import given, settings
@@ -38,17 +39,6 @@ def options(tmp_path: Path, **values: Any) -> SplitOptions:
 
 def held(data: Path) -> tuple[int, ...]:
     return tuple(len(list((data / folder).iterdir())) for folder in FOLDERS)
-
-
-def record(data: Path) -> dict[str, Any]:
-    values = json.loads((data / "split.json").read_text(encoding="utf-8"))
-    assert isinstance(values, dict)
-    return values
-
-
-def all_bytes(data: Path) -> dict[str, bytes]:
-    files = (each for each in data.rglob("*") if each.is_file())
-    return {each.relative_to(data).as_posix(): each.read_bytes() for each in files}
 
 
 def make_recordings(captures: Path, sessions: int, seconds: int, fps: int) -> None:

@@ -50,6 +50,7 @@ def equal(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> boo
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @given(x=any_frames, y=any_frames, seed=seeds, at=steps, flip=some.booleans())
 def test_batches_are_alike_wherever_frames_lie(
