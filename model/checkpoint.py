@@ -263,7 +263,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Restore a ``random_state``; of GPUs, as many as there are here."""
+    """Restore a ``random_state``; of GPUs, only those that are there."""
     torch.set_rng_state(state["torch"].cpu())
     if torch.cuda.is_available():
         for number, each in enumerate(state["cuda"][: torch.cuda.device_count()]):
