@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+LOG = logging.getLogger("unclip.capture")  # what recorders do
 
 
 @dataclass(frozen=True)

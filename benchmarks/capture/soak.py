@@ -182,19 +182,19 @@ class Clients:
         ("toggle", None), ("status", None), ("toggle", None), ("pause", None), ("start", None),
     )  # fmt: skip
 
-    def __init__(self, place: Endpoint) -> None:
-        self._place, self._turns = place, itertools.cycle(self.TURNS)
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint, self._turns = endpoint, itertools.cycle(self.TURNS)
         self.told: Counter[str] = Counter()
 
     def send_command(self) -> None:
         """The next one."""
         name, value = next(self._turns)
-        send_command(self._place, name, value)
+        send_command(self._endpoint, name, value)
         self.told[name] += 1
 
     def run(self) -> None:
         """One in a process of its own."""
-        command = [*CLI, "capture", "status", "--json", "--out", self._place.out]
+        command = [*CLI, "capture", "status", "--json", "--out", self._endpoint.out]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
         self.told["cli capture status"] += 1
 
@@ -215,16 +215,16 @@ def wait_for(out: Path, process: subprocess.Popen[Any]) -> Endpoint:
     """Where the recorder can be reached, once it can."""
     end = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < end:
-        place = read_endpoint(out)
-        if place is not None and any(out.glob("*/frames.jsonl")):
-            return place
+        endpoint = read_endpoint(out)
+        if endpoint is not None and any(out.glob("*/frames.jsonl")):
+            return endpoint
         time.sleep(0.1)
     raise SystemExit("The recorder did not start.")
 
 
-def watch(place: Endpoint, minutes: float) -> tuple[Samples, Clients]:
+def watch(endpoint: Endpoint, minutes: float) -> tuple[Samples, Clients]:
     """Sample and tell until the time is up."""
-    samples, clients = Samples(), Clients(place)
+    samples, clients = Samples(), Clients(endpoint)
     begin = time.monotonic()
     due = dict.fromkeys((SAMPLE_S, CLIENT_S, LINE_S), begin)
     while (now := time.monotonic()) < begin + 60 * minutes:
@@ -233,19 +233,19 @@ def watch(place: Endpoint, minutes: float) -> tuple[Samples, Clients]:
                 continue
             due[every] += every
             if every == SAMPLE_S:
-                samples.take(place.pid, (now - begin) / 60)
+                samples.take(endpoint.pid, (now - begin) / 60)
             elif every == CLIENT_S:
                 clients.send_command()
             else:
                 clients.run()
-                report(samples, place)
+                report(samples, endpoint)
         time.sleep(0.1)
     return samples, clients
 
 
-def report(samples: Samples, place: Endpoint) -> None:
+def report(samples: Samples, endpoint: Endpoint) -> None:
     """A line on how it goes."""
-    status = send_command(place, "status")["status"]
+    status = send_command(endpoint, "status")["status"]
     print(
         f"{samples.minutes[-1]:5.1f} min: {samples.rss_kb[-1] / 1024:7.1f} MB, "
         f"{samples.files[-1]} files, {samples.threads[-1]} threads, {status['frames']} frames, "

@@ -42,7 +42,7 @@ LINE_BYTES = 4096  # longest request
 ANSWER_BYTES = 1 << 20  # longest answer
 CLIENTS = 8  # served at once; more are turned away
 SILENCE_S = 5.0  # a client that is silent for this long is disconnected
-ANSWER_S = 10.0  # longest wait for the recorder
+REPLY_S = 10.0  # longest wait for the recorder
 
 UNIX = hasattr(socket, "AF_UNIX") and os.name == "posix"
 
@@ -137,9 +137,9 @@ class _Clients(socketserver.StreamRequestHandler):
             return {"ok": False, "error": str(error)}
         self.server.commands.put(command)
         try:
-            return reply.result(ANSWER_S)
+            return reply.result(REPLY_S)
         except NoAnswer:
-            return {"ok": False, "error": f"the recorder gave no answer in {ANSWER_S:g} s"}
+            return {"ok": False, "error": f"the recorder gave no answer in {REPLY_S:g} s"}
 
     def _check_token(self, shown: Any) -> None:
         wanted = self.server.token
@@ -257,7 +257,7 @@ def _connect(endpoint: Endpoint) -> socket.socket:
     else:
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         address = ("127.0.0.1", endpoint.port)
-    connection.settimeout(ANSWER_S + SILENCE_S)
+    connection.settimeout(REPLY_S + SILENCE_S)
     try:
         connection.connect(address)
     except OSError:

@@ -32,13 +32,12 @@ from capture.recording.session import check_texts
 from capture.recording.spool_to_png import SpoolToPng
 from capture.screens.mss import open_screen
 from capture.signals import signals_into
-from capture.status import Status, Summary, while_heard
+from capture.status import LOG, Status, Summary, while_heard
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import open_to_append
 from dataset.sessions.manifest import SPOOL
 
-LOG = logging.getLogger("unclip.capture")
 RECORDER_LOG = "recorder.log"  # in the folder of sessions
 LOG_BYTES, LOG_FILES = 1 << 20, 3  # size of a log, and how many older ones are kept
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}

@@ -6,9 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from capture.game.noise import ranked, softened, spectral_noise
-
-Array = np.ndarray
+from capture.game.noise import Array, ranked, softened, spectral_noise
 
 PANORAMA_SIZE = (1024, 256)  # width = full compass, height = PANORAMA_RANGE of elevation
 PANORAMA_RANGE = (-6.0, 42.0)  # degrees

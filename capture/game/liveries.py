@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from capture.game.mesh import ATLAS, PATCHES
+from capture.game.noise import Array
 
-Array = np.ndarray
 Colour = tuple[int, int, int]
 
-SIZE = 1024
+LIVERY_PX = 1024
 SATURATED: tuple[Colour, ...] = (
     (188, 34, 38),
     (22, 66, 138),
@@ -28,7 +28,7 @@ SATURATED: tuple[Colour, ...] = (
     (128, 24, 44),
     (34, 40, 52),
 )
-PALE: tuple[Colour, ...] = (
+PALE_PAINTS: tuple[Colour, ...] = (
     (212, 212, 208),
     (196, 202, 208),
     (216, 204, 176),
@@ -47,11 +47,9 @@ class Painter:
     """Draws on one region of the atlas in the region's own coordinates, (0, 0) its lower left."""
 
     def __init__(self, atlas: Array, region: str) -> None:
-        u0, v0, u1, v1 = ATLAS[region]
-        self.canvas = np.ascontiguousarray(
-            atlas[int(v0 * SIZE) : int(v1 * SIZE), int(u0 * SIZE) : int(u1 * SIZE)]
-        )
-        self.target = atlas[int(v0 * SIZE) : int(v1 * SIZE), int(u0 * SIZE) : int(u1 * SIZE)]
+        left, top, right, bottom = (int(each * LIVERY_PX) for each in ATLAS[region])
+        self.target = atlas[top:bottom, left:right]
+        self.canvas = np.ascontiguousarray(self.target)
         self.height, self.width = self.canvas.shape[:2]
 
     def done(self) -> None:
@@ -135,10 +133,10 @@ class Scheme:
             name in ("delta", "twin_boom", "helicopter", "biplane") and rng.random() < 0.45
         )
         self.accent, self.second = rng.sample(SATURATED, 2)
-        self.base: Colour = rng.choice(PALE)
+        self.base: Colour = rng.choice(PALE_PAINTS)
         if not self.military and name != "airliner" and rng.random() < 0.4:
             self.base = rng.choice(SATURATED)
-            self.accent = rng.choice(PALE)
+            self.accent = rng.choice(PALE_PAINTS)
         self.blotch: Colour | None = None
         if self.military:
             self.base, self.blotch = rng.choice(MILITARY)
@@ -154,7 +152,7 @@ def _camouflage(atlas: Array, scheme: Scheme) -> None:
     if scheme.blotch is None:
         return
     noise = np.random.default_rng(scheme.rng.randrange(1 << 30)).random((14, 14)).astype(np.float32)
-    cover = cv2.resize(noise, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) > 0.52
+    cover = cv2.resize(noise, (LIVERY_PX, LIVERY_PX), interpolation=cv2.INTER_CUBIC) > 0.52
     atlas[cover, :3] = scheme.blotch
 
 
@@ -374,7 +372,7 @@ def _paint_patches(atlas: Array, s: Scheme) -> None:
 def livery(name: str, cabin: str, seed: int) -> Array:
     """The atlas of one aircraft: uint8 (1024, 1024, 4), row 0 = bottom; RGB in sRGB, A = gloss."""
     s = Scheme(seed, name)
-    atlas = np.empty((SIZE, SIZE, 4), np.uint8)
+    atlas = np.empty((LIVERY_PX, LIVERY_PX, 4), np.uint8)
     atlas[:] = (*s.base, 200)
     _camouflage(atlas, s)
     _paint_body(atlas, s, cabin)

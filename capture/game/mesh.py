@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Array = np.ndarray
+from capture.game.noise import Array
 
 ATLAS = {  # region -> (u0, v0, u1, v1), v upwards
     "body": (0.0, 0.56, 1.0, 1.0),

@@ -34,12 +34,11 @@ from capture.game.clouds import cumulus_panorama, layer_noise
 from capture.game.engine import make_shader
 from capture.game.liveries import livery
 from capture.game.mesh import Mesh
+from capture.game.noise import Array
 from capture.game.options import Light
 from capture.game.pipeline import Pipeline
 from capture.game.textures import make_node, make_texture
 from capture.game.viewpoints import Viewpoint
-
-Array = np.ndarray
 
 WEATHER = {  # billow cover, wisp cover, cumulus amount, overcast of the sky behind
     "clear": (0.0, 0.12, 0.0, 0.0),

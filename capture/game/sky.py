@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Array = np.ndarray
+from capture.game.noise import Array
 
 MAP_SIZE = (128, 64)  # width (compass), height (elevation) of the sky map
 DIRECT_TO_SKY = 0.85  # weak sun: direct luminous irradiance over the sky's, surface facing each

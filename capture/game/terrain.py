@@ -12,9 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from capture.game.noise import cells, ranked, smoothstep, softened, spectral_noise, warped
-
-Array = np.ndarray
+from capture.game.noise import Array, cells, ranked, smoothstep, softened, spectral_noise, warped
 
 TILE_M = 22_000.0
 SIZE = 512  # pixels of a tile

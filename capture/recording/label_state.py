@@ -22,9 +22,7 @@ class LabelState:
     def __init__(self, label: str | None = None) -> None:
         self.label = label
         self.light: str | None = None
-        self._before: list[
-            tuple[int, str | None]
-        ] = []  # first frame, label before
+        self._before: list[tuple[int, str | None]] = []  # first frame, label before
 
     def mark(self, label: str, next_index: int) -> None:
         """Frames from ``next_index`` on are X or Y; the same label again takes it away."""

@@ -5,7 +5,6 @@ What happens at a deadline is up to ``recorder.py``; where commands come from, t
 
 from __future__ import annotations
 
-import logging
 import math
 import queue
 import time
@@ -13,11 +12,10 @@ from collections.abc import Callable
 
 from capture.commands import Command, CommandQueue, Reply
 from capture.recording.recorder import IDLE_S, Recorder
-from capture.status import Status, while_heard
+from capture.status import LOG, Status, while_heard
 from dataset.errors import UserError
 
 STATUS_S = 0.25  # between two reports of the status
-LOG = logging.getLogger("unclip.capture")
 
 
 def record(

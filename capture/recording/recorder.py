@@ -6,7 +6,6 @@ pixels, ``encoders.py`` or ``spool.py`` writes files, ``loop.py`` waits for dead
 
 from __future__ import annotations
 
-import logging
 import shutil
 import time
 from contextlib import ExitStack
@@ -27,7 +26,7 @@ from capture.recording.store import open_store, written_lines
 from capture.recording.workers import GrabbedFrame
 from capture.screens.source import BgrxImage, FrameSource
 from capture.screens.target import NotVisible
-from capture.status import Status, Summary
+from capture.status import LOG, Status, Summary
 from dataset.errors import UserError
 from dataset.files import writing_in
 from dataset.labelling.clipping import clipped_mask
@@ -35,7 +34,6 @@ from dataset.pictures.images import rgb_of
 from dataset.sessions.manifest import Frame, amend_labels
 
 IDLE_S = 0.1  # until the next look, if no deadline is near
-LOG = logging.getLogger("unclip.capture")
 
 
 class Recorder:
@@ -71,9 +69,7 @@ class Recorder:
         self._runs_ns: list[int] = []  # start of each run, and of its grid of deadlines
         self._newest_ns = 0  # when the newest frame was grabbed
         self._newest: BgrxImage | None = None
-        self._kept: tuple[int, Thumbnail] | None = (
-            None  # the next are compared with it
-        )
+        self._kept: tuple[int, Thumbnail] | None = None  # the next are compared with it
         self._clipped: float | None = None
         about = screen.describe()
         with ExitStack() as own:

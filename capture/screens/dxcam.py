@@ -62,6 +62,7 @@ class DxcamScreen(Screen):
             raise
 
     def grab(self) -> BgrxImage:
+        """As of `Screen`."""
         wanted = self.rectangle()
         self._aim(wanted)
         picture = self._picture()
@@ -76,6 +77,7 @@ class DxcamScreen(Screen):
         return np.array(picture[y - top : y - top + height, x - left : x - left + width])
 
     def describe(self) -> dict[str, Any]:
+        """As of `Screen`, with the monitor that the camera sees."""
         return super().describe() | {"monitor": self._number}
 
     def _describe_backend(self) -> dict[str, Any]:

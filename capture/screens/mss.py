@@ -58,6 +58,7 @@ class MssScreen(Screen):
             raise
 
     def grab(self) -> BgrxImage:
+        """As of `Screen`."""
         try:
             return self._grab()
         except FAILURES:

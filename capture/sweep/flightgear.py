@@ -37,8 +37,8 @@ FEET_PER_M = 1 / 0.3048
 MOST_ANSWER = 64 << 10  # bytes of one property
 EARTH_RADIUS_M = 6303363.7  # as the game has it in Environment/local-weather-rules.xml
 
-Value = float | int | str
-Properties = dict[str, Value]
+PropertyValue = float | int | str
+Properties = dict[str, PropertyValue]
 
 READY: Properties = {
     "/sim/freeze/master": "true",

@@ -6,7 +6,6 @@ viewpoint share its id in the manifest, so they become nearly aligned pairs of X
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -24,12 +23,11 @@ from capture.recording.session import check_texts
 from capture.screens.mss import open_screen
 from capture.screens.source import FrameSource
 from capture.screens.target import NotVisible, Window
-from capture.status import Summary, while_heard
+from capture.status import LOG, Summary, while_heard
 from capture.sweep.flightgear import FlightGear, NotDrawn
 from capture.sweep.key_presser import KeyPresser
 from dataset.errors import UserError
 
-LOG = logging.getLogger("unclip.capture")
 LATE = 4  # times the settling time: the limit for a change, and for the picture to come to rest
 PICTURE_CHECK_S = 0.05  # between two looks at the picture
 RETRIES, COVERED_RETRY_S = 20, 0.25  # for a window that is covered for a moment
@@ -207,19 +205,15 @@ def run_sweep(
         if presser is not None:
             driver = KeyDriver(sweep, screen, screen.window, presser, check)
         else:
-            look = partial(_patiently, screen.grab, lambda: None)
-            driver = stack.enter_context(
-                FlightGear(sweep.host, sweep.port, sweep.steps, look, sweep.seed)
-            )
+            driver = stack.enter_context(_connect(sweep, screen))
             driver.prepare()
         # There is time enough for PNG; a video would only have to be converted afterwards.
         recorder = stack.enter_context(Recorder(replace(capture, codec="png"), screen))
         recorder.note(sweep=asdict(sweep))
         try:
             if presser is not None:
-                _wait_for_game(
-                    sweep.delay_s, screen.window, lambda: _handle_commands(recorder, commands)
-                )
+                handle = partial(_handle_commands, recorder, commands)
+                _wait_for_game(sweep.delay_s, screen.window, handle)
                 presser.forget()  # keys that brought the game to the front
             _sweep(recorder, driver, sweep, check, on_progress)
             recorder.end(f"{sweep.viewpoints} viewpoints")
@@ -229,6 +223,11 @@ def run_sweep(
             recorder.end(str(error))
             raise
         return recorder.close()
+
+
+def _connect(options: SweepOptions, screen: FrameSource) -> FlightGear:
+    look = partial(_patiently, screen.grab, lambda: None)
+    return FlightGear(options.host, options.port, options.steps, look, options.seed)
 
 
 def _sweep(
