@@ -205,6 +205,9 @@ def test_names_that_recipes_give_a_file_are_in_it() -> None:
     assert len(named) >= 4
     for name, path in named:
         assert re.search(rf"\b{name}\b", text_of(ROOT / path)), f"{name} in {path}"
+    tests = "".join(text_of(path) for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert f"def {name}(" in tests
 
 
 @pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
