@@ -1,1 +1,1 @@
-"""The page on which frames are looked through and labelled."""
+"""The page of `cli review`: look through frames and label them."""

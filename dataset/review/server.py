@@ -1,8 +1,7 @@
-"""The server of ``cli review``: what its page asks and what it is answered.
+"""The server of ``cli review``: the requests of its page and their answers.
 
-A frame is asked for by its number, so no path ever comes from a client; what a manifest names
-outside its session's folder has no number. Who may ask is `local_server`'s matter, labels are
-`review_store`'s.
+Frames are requested by number, so a client never sends a path, and files outside their session's
+folder have no number. `local_server` controls access, `store` keeps the labels.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from dataset.paths import inside
 from dataset.pictures.images import Image, read_image
 from dataset.review.store import Change, Reviewed, ReviewStore, ReviewSummary, open_review
 from dataset.review.thumbnails import (
-    Kept,
+    PictureCache,
     find_clipped,
     make_overlay,
     make_thumbnail,
@@ -60,15 +59,15 @@ class Thresholds(msgspec.Struct):
 
 
 class Review:
-    """What the addresses of the page answer."""
+    """Answers the requests of the page."""
 
     def __init__(self, store: ReviewStore, options: ReviewOptions) -> None:
         self.store, self.options = store, options
         self.mark = secrets.token_hex(4)  # in the addresses of pictures: numbers mean this run's
-        self._thumbnails = Kept(options.cache_bytes)
+        self._thumbnails = PictureCache(options.cache_bytes)
 
     def frames(self) -> Response:
-        """Everything but pixels, a list for each column."""
+        """Everything except pixels, one list per column."""
         frames, rows = self.store.frames, self.store.rows()
         names = sorted({each.session for each in frames})
         place = {name: at for at, name in enumerate(names)}
@@ -101,7 +100,7 @@ class Review:
         )
 
     def apply(self) -> Response:
-        """Judge anew by other thresholds: ``{"thresholds": [x_fraction, y_fraction, y_blob]}``."""
+        """Label again by other thresholds: ``{"thresholds": [x_fraction, y_fraction, y_blob]}``."""
         self.store.apply_thresholds(*_asked(Thresholds).thresholds)
         return jsonify(**self._label_columns())
 
@@ -139,7 +138,7 @@ class Review:
 
 
 def _codes(row: LabelRow | None) -> tuple[int, int]:
-    """Label and source as their places in LABELS and LABEL_SOURCES, from 1; 0: none."""
+    """Label and source as positions in LABELS and LABEL_SOURCES, from 1; 0: none."""
     if row is None:
         return 0, 0
     source = LABEL_SOURCES.index(row.source) + 1 if row.source in LABEL_SOURCES else 0
@@ -147,7 +146,7 @@ def _codes(row: LabelRow | None) -> tuple[int, int]:
 
 
 def _asked(kind: type[Kind]) -> Kind:
-    """What a request holds, as typed values; 400 in words where it holds something else."""
+    """The body of a request as typed values; 400 with a message for anything else."""
     try:
         return gate.parse_json(request.get_data(cache=False), kind)
     except ValueError as error:
@@ -155,7 +154,7 @@ def _asked(kind: type[Kind]) -> Kind:
 
 
 def _place(shown: Reviewed) -> Path:
-    """Where a frame lies now; 404 where a link leads out of its session since the review began."""
+    """The path of a frame; 404 if a link has since been made to lead out of its session."""
     try:
         return inside(shown.folder, shown.frame.file)
     except ValueError as error:
@@ -198,13 +197,13 @@ def serve_review(options: ReviewOptions) -> Iterator[tuple[PageServer, PageGuard
 
 
 def run_review(options: ReviewOptions, say: Callable[[str], Any]) -> ReviewSummary:
-    """Serve the page until Ctrl-C; what was labelled then.
+    """Serve the page until Ctrl-C; returns what was labelled.
 
     Parameters
     ----------
     options : ReviewOptions
     say : callable
-        Called with the address of the page, once it can be opened.
+        Called with the page's address once it can be opened.
     """
     ended = threading.Event()
     with serve_review(options) as (server, guard, store):

@@ -1,10 +1,9 @@
-"""What a review knows and remembers: frames by number, labels by hand, the journal of them.
+"""The state of a review: frames by number, hand labels, and their journal.
 
-Every change is appended to ``captures/review.jsonl`` and flushed before it counts as made, and is
-folded into ``labels.csv`` now and then, at the end, and when the next review starts: a process
-that is killed loses nothing. The table is read again for each folding, because `cli label` may
-have written it meanwhile, and is held until it is written. The journal is never shortened.
-Nothing here serves or draws anything.
+Every change is appended to ``captures/review.jsonl`` and flushed before it takes effect. It is
+folded into ``labels.csv`` from time to time, at the end, and when the next review starts, so a
+killed process loses nothing. The table is read again before each fold, because `cli label` may have
+written it, and locked until it is written. The journal is never shortened.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class Reviewed:
 
 @dataclass(frozen=True)
 class ReviewSummary:
-    """How the labels stand at the end of a review."""
+    """The labels at the end of a review."""
 
     counts: dict[str, int]  # frames per label
     by_hand: int  # labels that were set in a review, this one or an earlier one
@@ -97,12 +96,12 @@ class ReviewStore:
         return self._options
 
     def rows(self) -> list[LabelRow | None]:
-        """The row of each frame by number; None where nobody and nothing labelled it yet."""
+        """The row of each frame by number; None for frames without a label."""
         with self._changes:
             return [self._row(each.key) for each in self.frames]
 
     def set_labels(self, changes: Sequence[Change]) -> list[LabelRow | None]:
-        """Note labels by hand in the journal, then let them count; the rows that result.
+        """Write hand labels to the journal, then apply them; returns the resulting rows.
 
         Raises
         ------
@@ -124,7 +123,7 @@ class ReviewStore:
             return [self._row(key) for key in keys]
 
     def apply_thresholds(self, x_fraction: float, y_fraction: float, y_blob: float) -> None:
-        """Judge all frames anew that nobody labelled; ``UserError`` for impossible thresholds."""
+        """Label again all frames without a hand label; ``UserError`` for impossible thresholds."""
         self.fold()
         with self._table:
             options = replace(
@@ -137,7 +136,7 @@ class ReviewStore:
         self.fold()
 
     def fold(self) -> None:
-        """Bring ``labels.csv`` up to the journal; it is read anew, and left alone if it is so."""
+        """Bring ``labels.csv`` up to date with the journal; does nothing if it is already."""
         with self._table, hold_table(self.source):
             known = {row.key: row for row in read_labels(self.source)}
             options = options_used(list(known.values()), self.source)
@@ -161,14 +160,14 @@ class ReviewStore:
         )
 
     def close(self) -> None:
-        """Fold for the last time."""
+        """Fold a last time."""
         try:
             self.fold()
         finally:
             self._journal.close()
 
     def _append(self, lines: Iterator[dict[str, Any]]) -> None:
-        """Write all of the lines, or none of them: what was refused never counts later."""
+        """Write all of the lines, or none: a refused change never takes effect later."""
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         try:
             self._journal.append(text.encode())
@@ -178,7 +177,7 @@ class ReviewStore:
             ) from error
 
     def _folded(self, known: dict[FrameKey, LabelRow]) -> dict[FrameKey, LabelRow]:
-        """The table with the labels by hand in it, in its own order, new rows last."""
+        """The table with the hand labels applied, in its own order, new rows last."""
         folded = dict(known)
         for key in self._hand:
             after = self._row(key)
@@ -189,7 +188,7 @@ class ReviewStore:
         return folded
 
     def _row(self, key: FrameKey) -> LabelRow | None:
-        """The row of a frame with its label by hand, or with that taken back."""
+        """The row of a frame with its hand label, or with that removed."""
         row = self._rows.get(key)
         if key not in self._hand:
             return row
@@ -199,7 +198,7 @@ class ReviewStore:
         return self._judged(key, row) if row is not None and row.source == "review" else row
 
     def _judged(self, key: FrameKey, row: LabelRow) -> LabelRow | None:
-        """What a row would be without its label by hand; None where nothing else speaks."""
+        """What a row would be without its hand label; None if nothing else labels it."""
         frame = self._by_key.get(key)
         if frame is None:  # its session is elsewhere
             return None
@@ -213,7 +212,7 @@ def open_review(source: Path) -> Iterator[ReviewStore]:
     Raises
     ------
     UserError
-        Another review is at work on it, there are no sessions, or a file of theirs is damaged.
+        Another review is open on it, there are no sessions, or one of their files is damaged.
     """
     find_sessions(source)  # says so where there are none, before a lock is left there
     busy = f"Another review of {source} is running. End it with Ctrl-C in its terminal first."
@@ -234,7 +233,7 @@ def _open_journal(source: Path) -> WholeLines:
 
 
 def _find_frames(source: Path) -> Iterator[Reviewed]:
-    """All frames in the order of their sessions, without those that lead out of their folder."""
+    """All frames in the order of their sessions, without paths that leave the session's folder."""
     for folder in find_sessions(source):
         root, frames = folder.resolve(), list(read_frames(folder))
         there = files_exist(folder, [frame.file for frame in frames])
@@ -245,7 +244,7 @@ def _find_frames(source: Path) -> Iterator[Reviewed]:
 
 
 def _mend_journal(source: Path) -> dict[FrameKey, str | None]:
-    """What the journal says; a line cut off by a crash is removed, so that lines can follow."""
+    """The journal's labels; removes a line cut off by a crash, so that lines can be appended."""
     if os.path.lexists(source / REVIEW_JOURNAL):
         cut_tail(source, REVIEW_JOURNAL)
     return read_journal(source)

@@ -1,6 +1,6 @@
-"""The pictures that a review shows: thumbnails, whole frames, masks of what is clipped.
+"""The pictures that a review shows: thumbnails, whole frames, masks of clipped pixels.
 
-Array in, bytes of an encoded picture out. Which file may be shown is decided elsewhere.
+Arrays in, encoded pictures out. `store` decides which files may be shown.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ JPEG_START = b"\xff\xd8\xff"
 JPEG_QUALITY = 82
 
 
-class Kept:
-    """The newest pictures, up to a number of bytes. Thread-safe."""
+class PictureCache:
+    """The newest pictures, up to a number of bytes in total. Thread-safe."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit, self._size = limit_bytes, 0
@@ -51,21 +51,21 @@ class Kept:
 
 
 def find_clipped(image: Image, folder: Path, options: LabelOptions) -> Mask:
-    """What the statistics count as clipped, bool (H, W): by their method, without the HUD.
+    """Clipped pixels as the statistics count them, bool (H, W): by their method, without HUD.
 
     Parameters
     ----------
     image : uint8 array, (H, W, 3)
         A frame, RGB.
     folder : Path
-        Of its session, which may hold a mask of the HUD.
+        Its session's, which may hold a HUD mask.
     options : LabelOptions
         Limit and method.
 
     Raises
     ------
     UserError
-        The mask of the HUD is no picture, or a link out of the session.
+        The HUD mask is not a picture, or a link out of the session.
     """
     ignore = None
     if os.path.lexists(folder / HUD_MASK):
@@ -83,7 +83,7 @@ def _read_hud(folder: Path) -> Image:
 
 
 def make_thumbnail(image: Image, longer_px: int, clipped: Mask | None = None) -> bytes:
-    """A JPEG of RGB uint8 (H, W, 3), its longer side at most so long; a mask is painted over."""
+    """A JPEG of RGB uint8 (H, W, 3), scaled down to ``longer_px``, with a mask painted over it."""
     if clipped is not None:
         image = image.copy()
         image[clipped] = CLIPPED
@@ -105,7 +105,7 @@ def make_overlay(clipped: Mask) -> bytes:
 def whole_picture(path: Path) -> tuple[bytes, str]:
     """A frame as a browser can show it, and its media type.
 
-    PNG and JPEG go out as they are, once they were decoded: what is no picture stays here.
+    PNG and JPEG are sent unchanged after a trial decoding, so only pictures are sent.
 
     Raises
     ------

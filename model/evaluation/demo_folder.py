@@ -1,8 +1,8 @@
-"""The folder of a demo: what a demo wrote there, and how room is made for the next one.
+"""The folder of a demo: what a demo wrote there, and removing it for the next one.
 
-A marker in it lists the files that a whole demo wrote. Only those are removed, and of a demo that
-was stopped those that have names that a demo gives; where anything else lies among them, nothing
-is. No link is followed.
+A marker lists the files of a complete demo. Only those are removed; of a demo that was stopped, the
+files with names that a demo gives. If there is anything else, nothing is removed. Links are never
+followed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import msgspec
 from dataset import errors, files, gate, locks
 
 MARKER, DEMO_LOCK = ".unclip-demo.json", ".unclip-demo.lock"
-MARKER_PART = re.compile(rf"\.{re.escape(MARKER)}\.\d+\.part")  # of a demo killed as it began
+MARKER_PART = re.compile(rf"\.{re.escape(MARKER)}\.\d+\.part")  # of a killed demo
 HASH = "[0-9a-f]{16}"
-DEMO_FILES = re.compile(  # that the steps of a demo write
+DEMO_FILES = re.compile(  # written by the steps of a demo
     "|".join(
         (
             r"(\w+\.png|result\.json|index\.html)",
@@ -49,30 +49,30 @@ DEMO_FOLDERS = re.compile(
 
 
 class Marker(msgspec.Struct):
-    """What a demo says of its folder."""
+    """The contents of the marker."""
 
     tool: str
-    complete: bool  # whether the demo came to its end
+    complete: bool  # whether the demo was finished
     files: list[gate.Name]  # below the folder, with forward slashes
 
 
 @contextmanager
 def hold_demo(out: Path) -> Iterator[Callable[[], None]]:
-    """A folder for a new demo: what one of before wrote there is removed, and nothing else.
+    """A folder for a new demo; an earlier demo in it is removed, and nothing else.
 
     Yields
     ------
     callable
-        To be called when the demo is whole: it notes what was written.
+        To be called when the demo is complete: records what was written.
 
     Raises
     ------
     UserError
-        The folder is a link, or holds something that no demo wrote; nothing was touched. Or another
-        demo is at work in it.
+        The folder is a link, or holds something that no demo wrote (nothing is changed then), or
+        another demo is using it.
     """
     find_old(out)
-    with locks.hold_folder(out, DEMO_LOCK, f"Another `cli demo` is at work in {out}. Wait for it."):
+    with locks.hold_folder(out, DEMO_LOCK, f"Another `cli demo` is running in {out}. Wait for it."):
         old, folders = find_old(out)
         _write(out, Marker("unclip", False, []))
         with files.writing_in(out):
@@ -84,9 +84,11 @@ def hold_demo(out: Path) -> Iterator[Callable[[], None]]:
 
 
 def find_old(out: Path) -> tuple[list[str], list[str]]:
-    """Files and folders of an earlier demo; ``UserError`` where the folder holds anything else."""
+    """Files and folders of an earlier demo; ``UserError`` if the folder holds anything else."""
     if out.is_symlink():
-        raise errors.UserError(f"{out} is a link, and a demo follows none. Choose another --out.")
+        raise errors.UserError(
+            f"{out} is a link, which a demo does not follow. Choose another --out."
+        )
     if not os.path.lexists(out):
         return [], []
     if not out.is_dir():
@@ -97,8 +99,8 @@ def find_old(out: Path) -> tuple[list[str], list[str]]:
     marker = _read(out)
     if marker is None:
         raise errors.UserError(
-            f"{out} holds something else than a demo of this version. Nothing was touched: remove "
-            "it yourself if you can do without it, or choose another --out."
+            f"{out} holds something other than a demo of this version. Nothing was changed: remove "
+            "it yourself if you do not need it, or choose another --out."
         )
     listed = set(marker.files)
     for file in found:
@@ -113,13 +115,13 @@ def find_old(out: Path) -> tuple[list[str], list[str]]:
 
 def _foreign(path: Path) -> errors.UserError:
     return errors.UserError(
-        f"{path} was not written by the demo, so nothing was touched. Move it away, or choose "
+        f"{path} was not written by the demo, so nothing was changed. Move it away, or choose "
         "another --out."
     )
 
 
 def _walk(out: Path) -> tuple[list[str], list[str]]:
-    """Everything below a folder but marker and lock: files, where links are such, and folders."""
+    """Everything below a folder except marker and lock: files (links included), and folders."""
     found: list[str] = []
     folders: list[str] = []
     for place, below, names in os.walk(out, onerror=_refuse):
@@ -135,13 +137,13 @@ def _refuse(error: OSError) -> None:
 
 
 def _ours_in(out: Path) -> set[str]:
-    """Files of the names that a demo gives; links are none of them."""
+    """Files with names that a demo gives, without links."""
     found, _ = _walk(out)
     return {file for file in found if DEMO_FILES.fullmatch(file) and not (out / file).is_symlink()}
 
 
 def _read(out: Path) -> Marker | None:
-    """The marker; None where there is none of ours."""
+    """The marker; None if there is none of ours."""
     if (out / MARKER).is_symlink():
         return None
     try:

@@ -1,7 +1,6 @@
-"""What ``cli evaluate`` does: which methods are compared on which pictures, and what is told of it.
+"""What ``cli evaluate`` does: chooses methods and pictures, measures, and reports.
 
-Measuring is in ``evaluate``, ``unpaired`` and ``thresholds``, opening a network in ``methods``, the
-page in ``evaluation_page``.
+``paired``, ``unpaired`` and ``threshold_sweep`` measure, ``page`` writes the page.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ NETWORK_METHOD = "network"
 TOLD = {"psnr": "PSNR dB", "ssim": "SSIM", "edges": "edges", "delta_e": "dE2000"}
 TOLD_UNPAIRED = {
     "clipped_after": "still clipped",
-    "change_median": "moved dE",
+    "change_median": "changed dE",
     "identity_median": "F(x)-x dE",
 }
 
@@ -56,7 +55,7 @@ Item = TypeVar("Item")
 
 @dataclass
 class EvaluationReport:
-    """All that one evaluation found."""
+    """The results of one evaluation."""
 
     paired: Evaluation | None = None
     unpaired: Unpaired | None = None
@@ -66,7 +65,7 @@ class EvaluationReport:
 
     @property
     def skipped(self) -> list[str]:
-        """A sentence for each pair and frame that was set aside."""
+        """One sentence per pair or frame that was set aside."""
         return [line for part in (self.paired, self.unpaired) if part for line in part.skipped]
 
     def summary(self) -> dict[str, Any]:
@@ -93,7 +92,7 @@ class EvaluationReport:
             lines.append(f"set aside: {len(self.skipped)}. {self.skipped[0]}")
         lines += self.notes
         lines += [f"open {self.page}"] if self.page else []
-        return "\n".join(map(plain, lines))  # a name may hold a line's end
+        return "\n".join(map(plain, lines))  # a name may contain a line break
 
 
 def evaluate_run(
@@ -105,13 +104,13 @@ def evaluate_run(
     ----------
     options : EvaluateOptions
     on_progress : callable, optional
-        Called with (pictures done, pictures in all).
+        Called with (pictures done, pictures in total).
 
     Raises
     ------
     UserError
-        An unknown method; no run; neither pairs nor frames; nothing that could be read; a folder
-        for the page that holds another. What only KID lacks stands in the notes instead.
+        An unknown method; no run; neither pairs nor frames; nothing readable; a page folder that
+        holds another page. If only KID cannot be measured, the notes say why.
     """
     pairs, y, x = find_pictures(options)
     if options.out:
@@ -136,7 +135,7 @@ def evaluate_run(
 
 
 def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
-    """The methods by name, in the order of the options; the network is loaded if it is named."""
+    """The methods by name, in the order of the options; loads the network if it is among them."""
     known = (NETWORK_METHOD, *BASELINES)
     for name in options.methods:
         if name not in known:
@@ -156,12 +155,12 @@ def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
 
 
 def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], list[Path]]:
-    """True pairs, frames of Y and frames of X: folders where they are named or there are no pairs.
+    """True pairs, frames of Y, frames of X; frames only if asked for or if there are no pairs.
 
     Raises
     ------
     UserError
-        There is nothing at all, or what was named is not there.
+        There is nothing to evaluate, or something that was named does not exist.
     """
     listed = options.pairs or options.data / PAIRS_FILE
     named = options.over_exposed or options.well_exposed
@@ -188,7 +187,7 @@ def write_page(
     methods: dict[str, Restore],
     swept: Sequence[Pair],
 ) -> None:
-    """The page of a report, with best, median and worst pair by the first method's PSNR."""
+    """Write the page: the report, and the best, median and worst pair by the first method."""
     assert options.out is not None
     plot, frames = None, {}
     if report.paired:
@@ -217,7 +216,7 @@ def show_frames(found: Evaluation, methods: dict[str, Restore]) -> dict[str, dic
 
 
 def _features(options: EvaluateOptions, notes: list[str]) -> Features | None:
-    """Inception's features, or a note why there is no KID."""
+    """Inception features, or a note on why there is no KID."""
     try:
         return open_features(options.inception_weights, pick_device(options.device))
     except UserError as error:
@@ -226,7 +225,7 @@ def _features(options: EvaluateOptions, notes: list[str]) -> Features | None:
 
 
 def _frames(named: Path | None, data: Path, folder: str) -> list[Path]:
-    """Pictures of the folder that was named, or those of the data set, which may have none."""
+    """Pictures of the folder that was named, or of the data set, where there may be none."""
     if named:
         return list_pictures(named)
     try:
@@ -259,7 +258,7 @@ def _numbers(sweep: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(found: Evaluation | Unpaired, columns: dict[str, str]) -> list[str]:
-    """Means with their intervals, a line for each method."""
+    """Means with their intervals, one line per method."""
     methods = found.found if isinstance(found, Evaluation) else found.over_exposed
     lines = [f"{'':14}" + "".join(f"{heading:>24}" for heading in columns.values())]
     for name in methods:

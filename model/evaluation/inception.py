@@ -1,8 +1,7 @@
-"""Features of a picture for KID: the Inception network of torch-fidelity, and where it comes from.
+"""Features of a picture for KID, from the Inception network of torch-fidelity.
 
-The only import of torch-fidelity, which is the extra ``metrics``. Its weights are a file, or are
-downloaded once; either is read without running what a file could contain. The distance itself is
-``measures.kernel_distance``.
+torch-fidelity is the extra ``metrics``. Its weights are a file, or are downloaded once; reading
+them cannot run code. The distance itself is ``metrics.kernel_distance``.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ def open_features(
     ----------
     weights : Path, optional
         torch-fidelity's ``weights-inception-2015-12-05-6726825d.pth``. Downloaded into torch's
-        cache (91 MB) when left out and not there yet.
+        cache (91 MB) if left out and not there yet.
     device : torch.device, optional
-        Where it works; the CPU when left out.
+        Where it runs; the CPU if left out.
 
     Returns
     -------
@@ -47,7 +46,7 @@ def open_features(
     Raises
     ------
     UserError
-        The extra is not installed, or the weights cannot be had or read.
+        The extra is not installed, or the weights cannot be downloaded or read.
     """
     try:
         from torch_fidelity import feature_extractor_inceptionv3 as inception
@@ -77,7 +76,7 @@ def open_features(
 def _read(path: Path) -> Any:
     try:
         return load_tensors(path, STATE_LIMITS, torch.device("cpu"))
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+    except Exception as error:  # torch raises many kinds of errors for a damaged or foreign file
         raise UserError(f"Cannot read Inception's weights from {path}. {REMEDY}") from error
 
 

@@ -1,9 +1,7 @@
-"""How well restoring methods do, side by side, against the true references of ``pairs.csv``.
+"""Compares restoring methods against the true references of ``pairs.csv``.
 
-Methods come as functions, numbers come out. One pair is in memory at a time, and one that is broken
-is set aside and named. What can be said without references is in ``unpaired``, the measures
-themselves in ``measures``; which methods are compared is chosen in ``verdict``, and no torch is
-needed before that.
+Methods are passed in as functions. One pair is in memory at a time; a broken pair is set aside and
+reported. ``unpaired`` measures without references, ``metrics`` defines the metrics. No torch.
 """
 
 from __future__ import annotations
@@ -26,49 +24,49 @@ from model.restoring.methods import Restore
 
 INPUT_METHOD = "input"  # the method that does nothing
 PAIRED_METRICS = tuple(each.name for each in fields(Comparison))
-SPREAD = ("psnr", "ssim", "edges")  # those whose means stand at the top of a summary
+SPREAD = ("psnr", "ssim", "edges")  # their means are at the top of a summary
 
-Oracle = Callable[[Pixels, Pixels], Pixels]  # may look at the reference, its second argument
+Oracle = Callable[[Pixels, Pixels], Pixels]  # its second argument is the reference
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What every method made of every pair, in the order of the pairs.
+    """The results of every method on every pair, in the order of the pairs.
 
-    ``found`` has a method's name -> its measures; ``input`` stands first, and what stands behind
-    it is called restored in summaries.
+    ``found`` maps a method's name to its results. ``input`` comes first; the method after it is
+    called restored in summaries.
     """
 
     pairs: list[Pair]
     found: dict[str, list[Comparison]]
-    skipped: list[str] = field(default_factory=list)  # a sentence for each pair set aside
+    skipped: list[str] = field(default_factory=list)  # one sentence per pair set aside
 
     @property
     def restored(self) -> str:
-        """The method that the summary is about: the first behind the input."""
+        """The method that is judged: the first after the input."""
         return next((name for name in self.found if name != INPUT_METHOD), INPUT_METHOD)
 
     def mean(self, method: str, measure: str) -> float:
-        """Mean of a measure over the frames that have it; NaN where none has."""
+        """Mean of a metric over the pairs that have it; NaN if none has."""
         return self.interval(method, measure).mean
 
     def values(self, method: str, measure: str) -> Values:
-        """A measure of every pair, (N,); NaN where it does not exist."""
+        """A metric of every pair, (N,); NaN where it does not exist."""
         return np.array([getattr(found, measure) for found in self.found[method]])
 
     def interval(self, method: str, measure: str) -> Interval:
-        """Mean of a measure and its 95 % bootstrap interval."""
+        """Mean of a metric and its 95 % bootstrap interval."""
         return mean_interval(self.values(method, measure))
 
     def gain(self, method: str) -> Interval:
-        """Mean gain in PSNR over the input of the same frame, dB, and its interval."""
+        """Mean gain in PSNR over the input of the same pair, dB, and its interval."""
         return mean_interval(self.values(method, "psnr") - self.values(INPUT_METHOD, "psnr"))
 
     def summary(self) -> dict[str, Any]:
-        """Counts, means and the spread of the gain, as they stand in reports.
+        """Counts, means and the spread of the gain, as JSON values.
 
-        ``methods`` has, for each method, every measure as mean, low, high (95 %) and count.
-        What does not exist is None, so that it is JSON.
+        ``methods`` has every metric of each method as mean, low, high (95 %) and count. None where
+        something does not exist.
         """
         gain = self.values(self.restored, "psnr") - self.values(INPUT_METHOD, "psnr")
         means = {
@@ -115,29 +113,29 @@ def evaluate_pairs(
     oracles: Mapping[str, Oracle] | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Evaluation:
-    """Restore the over-exposed picture of every pair by every method, and measure it.
+    """Restore the over-exposed picture of every pair with every method, and measure the result.
 
     Parameters
     ----------
     pairs : sequence of Pair
     methods : mapping
-        Name -> what takes float32 (H, W, 3) in 0..1 and gives the same back. What they give is
-        rounded to 8 bits before it is measured, as it would be in a file.
+        Name -> function from float32 (H, W, 3) in 0..1 to the same. Results are rounded to 8 bits
+        before they are measured, as in a file.
     oracles : mapping, optional
-        Name -> the same, with the reference for its second argument.
+        Name -> the same, with the reference as its second argument.
     on_progress : callable, optional
-        Called with (pairs done, pairs in all).
+        Called with (pairs done, pairs in total).
 
     Returns
     -------
     Evaluation
-        The input first, then methods, then oracles. A pair with a picture that is unreadable, or
-        whose two differ in size, is set aside and named.
+        The input first, then methods, then oracles. A pair whose pictures cannot be read or
+        differ in size is set aside.
 
     Raises
     ------
     UserError
-        No pair is left.
+        No pair could be compared.
     """
     tried = {INPUT_METHOD: unchanged, **methods}
     kept: list[Pair] = []
@@ -172,12 +170,12 @@ def restore_all(
 
 
 def apply(method: Restore, source: Image) -> Image:
-    """Run a method on RGB uint8 (H, W, 3) and round its answer to the same."""
+    """Run a method on RGB uint8 (H, W, 3) and round its result to the same."""
     return to_image(method(to_pixels(source)))
 
 
 def read_pair(pair: Pair) -> tuple[Image, Image]:
-    """Both pictures of a pair; ``UserError`` where one cannot be read or they differ in size."""
+    """Both pictures of a pair; ``UserError`` if one cannot be read or they differ in size."""
     source, reference = read_image(pair.over_exposed), read_image(pair.reference)
     if source.shape != reference.shape:
         raise UserError(f"{pair.over_exposed} and {pair.reference} differ in size.")
@@ -185,7 +183,7 @@ def read_pair(pair: Pair) -> tuple[Image, Image]:
 
 
 def as_number(value: float, digits: int = 4) -> float | None:
-    """Rounded for a report; None for NaN, which JSON does not know."""
+    """Rounded for a report; None for NaN, which JSON lacks."""
     return round(value, digits) if np.isfinite(value) else None
 
 

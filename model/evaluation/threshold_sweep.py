@@ -1,7 +1,7 @@
-"""How much the threshold methods depend on their threshold, beside a method that has none.
+"""How much the threshold methods depend on their threshold, next to a method that has none.
 
-The paper's argument against them, measured: mean quality on true pairs over a range of thresholds,
-and the plot of it. The methods are in ``baselines``.
+Tests the paper's argument against them: mean quality on true pairs over a range of thresholds, and
+its plot. The methods are in ``baselines``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SWEEP_METRICS = {"psnr": "PSNR, dB", "delta_e_inside": "CIEDE2000, clipped pixel
 
 @dataclass(frozen=True)
 class Range:
-    """What thresholds of a method are tried, in which unit."""
+    """The thresholds to try for a method, and their unit."""
 
     unit: str
     default: float
@@ -45,10 +45,10 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Sweep:
-    """Mean measures of one method at each of its thresholds."""
+    """Mean metrics of one method at each of its thresholds."""
 
     method: str
-    pairs: int  # how many were restored at each
+    pairs: int  # restored at each threshold
     thresholds: list[float]
     psnr: list[float] = field(default_factory=list)  # dB
     delta_e_inside: list[float] = field(default_factory=list)  # CIEDE2000, where the input clipped
@@ -57,19 +57,19 @@ class Sweep:
 def sweep_thresholds(
     pairs: Sequence[Pair], on_progress: ProgressCallback | None = None
 ) -> list[Sweep]:
-    """Restore pairs by both threshold methods at all thresholds of `RANGES`.
+    """Restore pairs with both threshold methods at all thresholds of `RANGES`.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        Those that an ``Evaluation`` has kept, so that all can be read.
+        The readable ones, as of ``Evaluation.pairs``.
     on_progress : callable, optional
-        Called with (pairs done, pairs in all).
+        Called with (pairs done, pairs in total).
 
     Returns
     -------
     list of Sweep
-        Means over the pairs; NaN for clipped pixels where no input has any.
+        Means over the pairs; NaN for clipped pixels if no input has any.
     """
     found: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in RANGES}
     for done, pair in enumerate(pairs, start=1):
@@ -82,7 +82,7 @@ def sweep_thresholds(
 
 
 def levels(found: Evaluation, pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
-    """What the input and the method that is judged reach on just these pairs: name -> measure."""
+    """Mean metrics of the input and the judged method on just these pairs, by name."""
     chosen = np.array([pair in pairs for pair in found.pairs])
     names = dict.fromkeys((INPUT_METHOD, found.restored))
     return {
@@ -93,7 +93,7 @@ def levels(found: Evaluation, pairs: Sequence[Pair]) -> dict[str, dict[str, floa
 
 
 def plot_thresholds(sweeps: Sequence[Sweep], across: Mapping[str, Mapping[str, float]]) -> Image:
-    """Each method's measures over its threshold; level lines for what has none.
+    """Each method's metrics over its threshold; horizontal lines for methods without one.
 
     Parameters
     ----------

@@ -1,9 +1,8 @@
-"""What can be said of restoring methods without any reference: frames of Y, and frames of X.
+"""Measures restoring methods without references, on frames of Y and of X.
 
-Of an over-exposed frame: how much is still clipped, and whether what was well exposed stayed as it
-was. Of a frame that is not: F(x) near x. Of all together: KID, where features are to be had. One
-frame is in memory at a time, and one that is broken is set aside and named. Comparison with true
-references is in ``evaluate``.
+Frames of Y: how much is still clipped, and how much well-exposed pixels changed. Frames of X: how
+close F(x) is to x. All frames: KID, if features are available. One frame is in memory at a time; a
+broken one is set aside and reported. ``paired`` compares with true references.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ Features = Callable[[Image], Values]  # uint8 (H, W, 3) -> (D,)
 
 @dataclass(frozen=True)
 class OverExposed:
-    """What a method made of one frame of Y."""
+    """Results of a method on one frame of Y."""
 
     clipped_before: float  # share of clipped pixels, 0..1
     clipped_after: float
-    change_median: float  # CIEDE2000 to the input, of pixels that it had not clipped; NaN: none
+    change_median: float  # CIEDE2000 to the input, of its unclipped pixels; NaN if there are none
     change_p95: float  # the same, 95th percentile
 
 
 @dataclass(frozen=True)
 class WellExposed:
-    """What a method made of one frame of X, which it should leave alone: F(x) near x."""
+    """Results of a method on one frame of X, which it should not change."""
 
     identity_median: float  # median CIEDE2000 to the input
     identity_abs: float  # mean |F(x) - x|, 0..1
@@ -57,21 +56,21 @@ UNPAIRED_METRICS = tuple(each.name for kind in (OverExposed, WellExposed) for ea
 
 @dataclass
 class Unpaired:
-    """What every method made of frames that have no reference; the input stands first."""
+    """The results of every method on frames without references; the input comes first."""
 
     over_exposed: dict[str, list[OverExposed]]  # by method, in the order of the frames
     well_exposed: dict[str, list[WellExposed]]
-    kid: dict[str, float] = field(default_factory=dict)  # method -> its results against X
-    skipped: list[str] = field(default_factory=list)  # a sentence for each frame set aside
+    kid: dict[str, float] = field(default_factory=dict)  # method -> its distance to X
+    skipped: list[str] = field(default_factory=list)  # one sentence per frame set aside
 
     def interval(self, method: str, measure: str) -> Interval:
-        """Mean of one of `MEASURES` over its frames, and its 95 % bootstrap interval."""
+        """Mean of one of `UNPAIRED_METRICS` over its frames, and its 95 % bootstrap interval."""
         of_y = measure in {each.name for each in fields(OverExposed)}
         results: Sequence[Any] = (self.over_exposed if of_y else self.well_exposed)[method]
         return mean_interval(np.array([getattr(each, measure) for each in results], np.float64))
 
     def summary(self) -> dict[str, Any]:
-        """Counts, and for each method every measure as mean, low, high (95 %) and count."""
+        """Counts, and every metric of each method as mean, low, high (95 %) and count."""
         return {
             "over_exposed": len(self.over_exposed[INPUT_METHOD]),
             "well_exposed": len(self.well_exposed[INPUT_METHOD]),
@@ -93,18 +92,18 @@ def evaluate_unpaired(
     features: Features | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Unpaired:
-    """Restore frames of both domains by every method, and measure what needs no reference.
+    """Restore frames of both domains with every method, and measure without references.
 
     Parameters
     ----------
     over_exposed, well_exposed : sequences of Path
         Frames of Y and of X; there may be none of X.
     methods : mapping
-        As for ``evaluate_pairs``. The input is measured, too.
+        As for ``evaluate_pairs``. The input is measured as well.
     features : callable, optional
-        Features of a picture, for KID between what was made of Y and X as it is.
+        Features of a picture, for KID between restored Y and X.
     on_progress : callable, optional
-        Called with (frames done, frames in all).
+        Called with (frames done, frames in total).
 
     Raises
     ------
@@ -141,7 +140,7 @@ def evaluate_unpaired(
 
 
 def measure_over_exposed(restored: Image, source: Image) -> OverExposed:
-    """Measures of what was made of a frame of Y, both RGB uint8 (H, W, 3)."""
+    """Compare a restored frame of Y with its input, both RGB uint8 (H, W, 3)."""
     change = well_exposed_change(restored, source)
     middle, most = np.percentile(change, [50, 95]) if change.size else (math.nan, math.nan)
     before, after = (float(clipped_mask(each).mean()) for each in (source, restored))
@@ -149,13 +148,13 @@ def measure_over_exposed(restored: Image, source: Image) -> OverExposed:
 
 
 def measure_well_exposed(restored: Image, source: Image) -> WellExposed:
-    """Measures of F(x) against x, both RGB uint8 (H, W, 3)."""
+    """Compare F(x) with x, both RGB uint8 (H, W, 3)."""
     apart = float(np.abs(restored.astype(np.float32) - source).mean()) / 255
     return WellExposed(float(np.median(colour_difference(restored, source))), apart)
 
 
 def distances(made: Mapping[str, list[Values]], real: list[Values]) -> dict[str, float]:
-    """KID of every method's features to the real ones; empty under two frames of either."""
+    """KID of every method to the real frames; empty with fewer than two frames of either."""
     if len(real) < 2 or any(len(each) < 2 for each in made.values()):
         return {}
     truth = np.stack(real)

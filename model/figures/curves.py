@@ -1,8 +1,7 @@
 """The curves of a run: lines of its log in, one picture out. No files here.
 
-Drawn with Matplotlib's Agg canvas on figures of our own, without ``pyplot``: no window, no state
-that is left behind. Nothing of the user's is written into a picture, because the font has Latin
-letters only.
+Drawn on Matplotlib's Agg canvas without ``pyplot``, so there is no window and no global state. User
+text is never drawn, because the font has Latin letters only.
 """
 
 from __future__ import annotations
@@ -15,26 +14,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from dataset.pictures.images import Image
 
-# Okabe and Ito's palette, which stays apart for the colour-blind. Blue is X and what makes X.
+# Okabe and Ito's palette, safe for colour blindness. Blue is X and what produces X.
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#8a8a8a", "#222222"
 DPI = 110
 PANEL = (7.2, 3.0)  # inches
-BLIND = {  # loss of a discriminator that cannot tell, by `gan` of the settings
-    "log": (2 * np.log(2), r"cannot tell: $2 \log 2$"),
-    "least-squares": (0.25, "cannot tell: 1/4"),
+BLIND = {  # loss of a discriminator that guesses, by the setting `gan`
+    "log": (2 * np.log(2), r"guessing: $2 \log 2$"),
+    "least-squares": (0.25, "guessing: 1/4"),
 }
 
-Values = NDArray[np.float64]
+Values = np.ndarray  # float64
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One value of the log in a panel."""
+    """One value of the log, drawn in a panel."""
 
     key: str
     label: str
@@ -45,7 +42,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Values that belong on one axis."""
+    """Curves that share an axis."""
 
     title: str
     unit: str
@@ -105,25 +102,25 @@ PANELS = (
         ),
     ),
 )
-LOOKED = "clipped_before"  # stands in lines on fixed frames only, which also hold `identity`
+LOOKED = "clipped_before"  # only in lines about fixed frames, which also have `identity`
 
 
 def plot_curves(lines: Sequence[Mapping[str, Any]], gan: str = "log") -> Image:
-    """All that the log has curves of, a panel each: faint as logged, thick as it tends.
+    """Draw all values of the log, in panels: faint as logged, thick as a moving average.
 
     Parameters
     ----------
     lines : sequence of mapping
-        As of ``read_log``: ``epoch``, ``step`` and values; None where a value was no number.
+        As of ``read_log``: ``epoch``, ``step`` and values; None for a value that was not finite.
     gan : str
-        ``log`` or ``least-squares``: where the line of a blind discriminator stands.
+        ``log`` or ``least-squares``: sets the level of a discriminator that guesses.
 
     Returns
     -------
     uint8 array, (H, W, 3)
         RGB.
     """
-    per_epoch = steps_an_epoch(lines)
+    per_epoch = steps_per_epoch(lines)
     several = max(int(line["epoch"]) for line in lines) > 1
     panels = [panel for panel in PANELS if any(len(_series(lines, c)[0]) for c in panel.curves)]
     rows = max(1, -(-len(panels) // 2))
@@ -141,29 +138,29 @@ def plot_curves(lines: Sequence[Mapping[str, Any]], gan: str = "log") -> Image:
     return render(figure)
 
 
-def steps_an_epoch(lines: Sequence[Mapping[str, Any]]) -> float:
-    """Steps of one epoch: exact as soon as an epoch has been finished.
+def steps_per_epoch(lines: Sequence[Mapping[str, Any]]) -> float:
+    """Steps per epoch: exact once an epoch has finished.
 
     Examples
     --------
-    >>> steps_an_epoch([{"epoch": 1, "step": 46}, {"epoch": 2, "step": 66}])
+    >>> steps_per_epoch([{"epoch": 1, "step": 46}, {"epoch": 2, "step": 66}])
     46.0
     """
     return max(1.0, max(float(line["step"]) / max(1, int(line["epoch"])) for line in lines))
 
 
 def smoothing_width(count: int) -> int:
-    """Odd width of the average over so many values; 1 for few, which would only be bent by it."""
+    """Odd width of the moving average for a number of values; 1 (none) for few."""
     return 2 * round(np.sqrt(count) / 2) + 1 if count >= 40 else 1
 
 
 def moving_average(values: Values, width: int) -> Values:
-    """Centred moving average over ``width`` values, odd; fewer at the ends and beside gaps.
+    """Centred moving average over ``width`` (odd) values; fewer at the ends and next to gaps.
 
     Parameters
     ----------
     values : float array, (N,)
-        NaN is a gap and stays one.
+        NaN marks a gap and is kept.
 
     Examples
     --------
@@ -181,7 +178,7 @@ def moving_average(values: Values, width: int) -> Values:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A white figure of so many inches, drawn by Agg."""
+    """A white figure, size in inches, drawn by Agg."""
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -196,7 +193,7 @@ def render(figure: Figure) -> Image:
 
 
 def _series(lines: Sequence[Mapping[str, Any]], curve: Curve) -> tuple[Values, Values]:
-    """(steps, values) of a curve, empty where it has no number at all."""
+    """(steps, values) of a curve; empty if it has no finite value."""
     found = [
         (line["step"], np.nan if line[curve.key] is None else line[curve.key] * curve.scale)
         for line in lines
@@ -231,13 +228,13 @@ def _style(axes: Axes, panel: Panel) -> None:
     axes.tick_params(labelsize=9, color=GREY)
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    axes.locator_params("x", nbins=9, integer=True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
 
 def _limit(axes: Axes, values: Values) -> None:
-    """Let a few spikes leave the panel, so that the rest of the curves can be read."""
+    """Clip a few spikes, so that the rest of the curves is readable."""
     low, high = np.percentile(values, [0, 99])
     if values.max() > 1.5 * high > 0:
         axes.set_ylim(min(0.0, low), 1.2 * high)
@@ -248,7 +245,7 @@ def _draw_level(axes: Axes, level: float, meaning: str) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """Above the panel, where it hides nothing, beside the title."""
+    """Place the legend above the panel, next to the title."""
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.01, 0.985),

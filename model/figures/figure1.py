@@ -1,6 +1,6 @@
 """Figure 1: from the game to the two domains, and the training cycle with its loss terms.
 
-Drawn around pictures of the user's own data set. Pictures in, one picture out; no files here.
+Shows pictures of the user's own data set. Pictures in, one picture out; no files here.
 G: X -> Y and F: Y -> X. D_Y judges G(x) beside real y, D_X judges F(y) beside real x. The numbers
 of the equations are the paper's.
 """
@@ -21,7 +21,7 @@ FIGURE_WIDTH, FIGURE_HEIGHT = (
     1710,
     1120,
 )  # pixels; all points below count from the upper left
-SIDE, SMALL = 190, 110  # of a picture of the cycle, and of a real one beside D
+SIDE, SMALL = 190, 110  # of a picture of the cycle, and of a real one next to D
 COLUMNS = (770, 1125, 1480)  # left edges: x, G(x), F(G(x)) over y, F(y), G(F(y))
 TOP, BOTTOM = 140, 760  # upper edges of the two rows
 JUDGES = (410, 570)  # of D_Y and D_X between them
@@ -49,7 +49,7 @@ EQUATION_4 = (
 
 @dataclass(frozen=True)
 class Cycle:
-    """A frame, what its generator makes of it, and the way back: RGB uint8 (H, W, 3) each."""
+    """A frame, its translation, and the translation back: RGB uint8 (H, W, 3) each."""
 
     start: Image
     made: Image
@@ -68,7 +68,7 @@ def figure1(
     Parameters
     ----------
     x_frames, y_frames : sequence of (H, W, 3) uint8
-        A few frames of either domain, one at least; three are shown.
+        Frames of each domain, at least one; three are shown.
     x_cycle : Cycle
         x, G(x), F(G(x)).
     y_cycle : Cycle
@@ -99,13 +99,13 @@ def figure1(
 
 
 class Canvas:
-    """What the diagram is drawn with: pictures, words, boxes and arrows at pixels."""
+    """Draws pictures, text, boxes and arrows at pixel coordinates."""
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
 
     def picture(self, image: Image, left: float, top: float, side: int, colour: str) -> None:
-        """The centred square of a picture in a frame."""
+        """The centre square of a picture, framed."""
         square = resize_area(middle_square(image), (side, side))
         extent = (left, left + side, top + side, top)
         self.axes.imshow(square, extent=extent, interpolation="antialiased", zorder=2)
@@ -118,7 +118,7 @@ class Canvas:
     def text(
         self, words: str, place: Point, size: float, colour: str = INK, align: str = "center"
     ) -> None:
-        """Words around a place, or from it to the right."""
+        """Text centred on a point, or to the right of it."""
         self.axes.text(
             *place,
             words,
@@ -149,7 +149,7 @@ class Canvas:
     def arrow(
         self, start: Point, end: Point, colour: str = INK, bend: float = 0.0, style: str = "-|>"
     ) -> None:
-        """An arrow, bent to one side for ``bend`` other than 0; dashed where it has two heads."""
+        """An arrow, curved unless ``bend`` is 0; dashed if it has two heads."""
         self.axes.add_patch(
             FancyArrowPatch(
                 start,
@@ -168,7 +168,7 @@ class Canvas:
 
 
 def _draw_capture(canvas: Canvas, weak: Image, strong: Image) -> None:
-    """The game, a frame of it under either light, and the way into the two domains."""
+    """The game, a frame under each light, and the arrows to the two domains."""
     canvas.box(36, 355, 316, 380, GREY)
     canvas.text("Game with a movable light", (194, 388), 13)
     _draw_sun(canvas, (194, 462))
@@ -232,7 +232,7 @@ def _draw_cycle(
 def _draw_generator(
     canvas: Canvas, left: float, right: float, middle: float, letter: str, colour: str
 ) -> None:
-    """A generator between two pictures, in the colour of the domain it makes."""
+    """A generator between two pictures, in the colour of its target domain."""
     centre = (left + right) / 2
     canvas.box(centre - 38, middle - 34, 76, 68, colour)
     canvas.text(f"${letter}$", (centre, middle), 22, colour)
@@ -243,7 +243,7 @@ def _draw_generator(
 def _draw_judge(
     canvas: Canvas, top: float, domain: str, real: Image, equation: Sequence[str]
 ) -> None:
-    """A discriminator, the real frame beside it, what it judges, and its equation."""
+    """A discriminator, a real frame next to it, what it judges, and its equation."""
     colour, letter = (ORANGE, "y") if domain == "Y" else (BLUE, "x")
     centre, middle = COLUMNS[1] + SIDE / 2, top + SMALL / 2
     canvas.picture(real, COLUMNS[0] + SIDE - SMALL, top, SMALL, colour)

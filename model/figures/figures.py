@@ -221,9 +221,12 @@ class RunFigures:
         return figure2(inputs, [restore_image(f, image) for image in inputs], references)
 
     def draw_figure3(self, shown: Path | None = None) -> Image:
-        """One input by F of the kept epochs, then of the newest checkpoint if it is later."""
+        """One input by F of the kept epochs, then of the newest checkpoint if it is later.
+
+        For a picture of the caller's choice, the newest is enough.
+        """
         epochs = shown_epochs(saved_epochs(self.run), self._settings.keep_epochs)
-        if not epochs:
+        if not epochs and shown is None:
             raise UserError(
                 f"No epoch is kept in {self.run / 'checkpoints'} yet: `cli train` keeps F of some "
                 "epochs, starting with the first. Let it finish an epoch."
@@ -234,7 +237,8 @@ class RunFigures:
             for epoch in epochs
         ]
         newest = restore_image(load_generator(self.run, self.device), source)
-        if not np.array_equal(newest, outputs[-1][1]):  # a finished run keeps its last epoch
+        # A finished run keeps its last epoch.
+        if not outputs or not np.array_equal(newest, outputs[-1][1]):
             outputs.append(("newest", newest))
         return figure3(source, outputs, CELL)
 

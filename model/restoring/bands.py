@@ -1,12 +1,11 @@
-"""A generator on a picture of any size, a band of rows at a time, as if it were done at once.
+"""Runs a generator on a picture of any size in bands of rows, with the result of a single pass.
 
-Instance norm needs the mean and variance of whole feature maps. So each normed layer is run over
-all bands first to measure it, and what follows uses these. Only the features between the two
-halvings and the two doublings, a sixteenth of the picture's pixels, are kept; layers at higher
-resolution are run again for each band that needs them, which costs about a tenth on top. Memory
-therefore hardly depends on how many channels the first layer has.
+Instance norm needs the mean and variance of whole feature maps. So each normed layer first runs
+over all bands to measure them. Only the features at a quarter of the picture's height and width are
+kept; layers at higher resolution are recomputed for each band that needs them, which costs about a
+tenth more time. Memory therefore hardly depends on the number of channels of the first layer.
 
-Nothing here reads a file or knows what a picture shows. ``networks`` says what is computed.
+No files here. ``networks`` defines what is computed.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from torch.nn import functional
 from model.networks import Generator, ResidualBlock, correct
 
 HEAD_LAYERS = 10  # layers before the residual blocks
-# Of the picture, in one band: a band also computes rows above and below, which are thrown away.
+# Of the picture, per band: a band also computes rows above and below it, which are discarded.
 LEAST_ROWS = 24
 
 Report = Callable[[float], None]  # called with the share that is done, 0..1
 
 
 class Rows(Protocol):
-    """Something that gives any of its rows when asked."""
+    """A feature map whose rows are computed on demand."""
 
     height: int
 
@@ -40,14 +39,14 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a picture may take."""
+    """How much memory a picture may take."""
 
-    band_pixels: int  # of the picture, in one band; all of them: no bands are needed
-    kept_bytes: int  # for the features that are kept; in half precision where fp32 takes more
+    band_pixels: int  # pixels of the picture per band; at least all of them: a single pass
+    kept_bytes: int  # of kept features; stored in half precision if fp32 takes more
 
 
 class FeatureBuffer:
-    """Features in memory, of the precision that they were allocated with."""
+    """Features in memory, in the precision they were allocated with."""
 
     def __init__(self, values: Tensor) -> None:
         self.values, self.height = values, values.shape[2]
@@ -124,7 +123,7 @@ class Doubled:
 
 
 class Normed:
-    """Instance norm by statistics of the whole, then ReLU where it is asked for."""
+    """Instance norm with the statistics of the whole feature map, then an optional ReLU."""
 
     def __init__(self, source: Rows, moments: Moments, relu: bool = True) -> None:
         self.source, self.height, self.relu = source, source.height, relu
@@ -136,7 +135,7 @@ class Normed:
 
 
 class Moments:
-    """Mean and variance of features that come band by band, each channel for itself.
+    """Mean and variance per channel, accumulated band by band.
 
     References
     ----------
@@ -168,14 +167,14 @@ class Moments:
 
 
 class BandedGenerator:
-    """A generator that takes its picture in bands of rows.
+    """A generator that processes its picture in bands of rows.
 
     Parameters
     ----------
     network : Generator
-        Its weights are used where they lie.
+        Its weights are used in place.
     budget : Budget
-        Bounds the memory.
+        Limits the memory.
     on_progress : callable, optional
         Called with the share that is done.
     """
@@ -192,7 +191,7 @@ class BandedGenerator:
         picture : Tensor
         write : callable
             Called with the first row of a band and its pixels, (1, 3, rows, W) in [-1, 1], from
-            the top to the bottom. It may write them over those of ``picture``.
+            top to bottom. It may overwrite those rows of ``picture``.
         """
         if picture.shape[2] * picture.shape[3] <= self.budget.band_pixels:
             write(0, self.network(picture))
@@ -208,7 +207,7 @@ class BandedGenerator:
         self._double(features, layers[HEAD_LAYERS + len(blocks) :], picture, write)
 
     def _halve(self, picture: Rows, layers: list[nn.Module]) -> FeatureBuffer:
-        """The layers before the residual blocks; their output, which is kept."""
+        """The layers before the residual blocks; returns their output."""
         first = Convolved(Mirrored(picture, 3), _conv(layers[1]))
         second = Convolved(Normed(first, self._measure(first)), _conv(layers[4]))
         third = Convolved(Normed(second, self._measure(second)), _conv(layers[7]))
@@ -217,7 +216,7 @@ class BandedGenerator:
         return raw
 
     def _refine(self, features: FeatureBuffer, block: ResidualBlock) -> None:
-        """One residual block, written over what it reads."""
+        """One residual block, in place."""
         layers = list(block.conv_block)
         between, moments = self._keep(Convolved(Mirrored(features, 1), _conv(layers[1])))
         second = Convolved(Mirrored(Normed(between, moments), 1), _conv(layers[5]))
@@ -232,7 +231,7 @@ class BandedGenerator:
         self, features: FeatureBuffer, layers: list[nn.Module], picture: Tensor,
         write: Callable[[int, Tensor], None],
     ) -> None:  # fmt: skip
-        """The layers after the residual blocks, and what a residual generator does with them."""
+        """The layers after the residual blocks, and the correction of a residual generator."""
         first = _doubled(features, layers[0])
         second = _doubled(Normed(first, self._measure(first)), layers[3])
         last = Convolved(Mirrored(Normed(second, self._measure(second)), 3), _conv(layers[7]))
@@ -252,7 +251,7 @@ class BandedGenerator:
         return moments
 
     def _keep(self, source: Rows) -> tuple[FeatureBuffer, Moments]:
-        """All rows of a source in memory, and their moments."""
+        """All rows of a source, computed and kept, and their moments."""
         kept, moments = None, Moments()
         for first, end in self._bands(source.height):
             rows = source.rows(first, end)
@@ -264,7 +263,7 @@ class BandedGenerator:
         return kept, moments
 
     def _over(self, source: Rows, kept: FeatureBuffer, moments: Moments | None) -> None:
-        """Write a source over the features that it reads, a band behind its reading."""
+        """Overwrite the features that a source reads with its rows, one band behind the reading."""
         waiting: tuple[int, Tensor] | None = None
         for first, end in self._bands(source.height):
             rows = source.rows(first, end)
@@ -278,13 +277,13 @@ class BandedGenerator:
 
     def _allocate(self, rows: Tensor, height: int) -> FeatureBuffer:
         _, channels, _, width = rows.shape
-        both = 2 * 4 * channels * height * width  # features, and those within a residual block
+        both = 2 * 4 * channels * height * width  # the features, and those inside a residual block
         kind = torch.float32 if both <= self.budget.kept_bytes else torch.float16
         shape = (1, channels, height, width)
         return FeatureBuffer(torch.empty(shape, dtype=kind, device=rows.device))
 
     def _bands(self, height: int) -> Iterator[tuple[int, int]]:
-        """First and end of bands that together are all rows, at a layer of this height."""
+        """(first, end) of the bands of a layer of this height; together they cover all rows."""
         whole = -(-self.height * self.width // self.budget.band_pixels)
         count = max(1, min(whole, self.height // LEAST_ROWS, height // 4))
         for number in range(count):
@@ -301,7 +300,7 @@ def _conv(layer: nn.Module) -> nn.Conv2d:
 
 
 def _doubled(source: Rows, layer: nn.Module) -> Rows:
-    """What doubles height and width: a transposed convolution, or upsampling and a convolution."""
+    """Doubles height and width: a transposed convolution, or upsampling and a convolution."""
     if isinstance(layer, nn.ConvTranspose2d):
         return Transposed(source, layer)
     assert isinstance(layer, nn.Sequential)

@@ -1,12 +1,12 @@
-"""What came before the network: over-exposure found by a threshold, then lightness, then colour.
+"""Earlier methods: find over-exposure by a threshold, then recover lightness, then colour.
 
-The paper's rivals, for comparison and for ``cli restore --method``, beside a plain gamma and the
-two rivals that may look at the reference. Pure functions of arrays: no file, no network, no torch.
-How good they are is measured in ``measures``.
+The methods that the paper compares with, for evaluation and for ``cli restore --method``, a plain
+gamma, and two oracles that may look at the reference. Pure functions of arrays: no files, no torch.
+``metrics`` measures how good they are.
 
 Both threshold methods take the three steps that the paper names: find the over-exposed region,
-recover its lightness, correct its colour. What was lost is filled in from pixels that were not,
-along neighbours of like lightness (`fill_in`); the threshold alone decides what counts as lost.
+recover its lightness, correct its colour. Lost pixels are filled in from pixels that were not lost,
+along neighbours of similar lightness (`fill_in`). The threshold alone decides what counts as lost.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def cielab(pixels: Pixels, threshold: float = CIELAB_THRESHOLD) -> Pixels:
     Of [1]_: the map (equation 1, with its numbers, as in
     ``dataset.labelling.clipping.over_exposure``); that lightness is recovered by that likelihood
     and colour spreads from neighbours by confidence in the original colour, separately
-    (abstract). The rest of its text was not at hand. Ours: that
+    (abstract). The full text was not available. Ours: that
     the region begins where the map exceeds its value for a colourless pixel at the threshold, with
     a soft rim; the energy of `fill_in`; that what is nearer to white says more of what was lost;
     and that well-exposed pixels stay as they are, where the original compresses their range a
@@ -97,7 +97,7 @@ def ycbcr(pixels: Pixels, threshold: float = YCBCR_THRESHOLD) -> Pixels:
     Notes
     -----
     The paper cites a method in YCbCr without saying more of it than its colour space and the three
-    steps, and the list of its references was not at hand. So this stands for the kind: the region
+    steps, and its list of references was not available. So this stands for the kind: the region
     by luma, chroma spread from the surroundings as in [1]_ and by weights from the recovered
     lightness as in [2]_ (both by their abstracts). The default is nominal white, because there is
     no published value that we could check. How the rest is filled in is ours, as for `cielab`.
@@ -117,7 +117,7 @@ def ycbcr(pixels: Pixels, threshold: float = YCBCR_THRESHOLD) -> Pixels:
 
 
 def gamma(pixels: Pixels, exponent: float | None = None) -> Pixels:
-    """Raise every channel to one exponent: the plainest way to darken; what is clipped stays white.
+    """Raise every channel to one exponent: the simplest way to darken. Clipped pixels stay white.
 
     Parameters
     ----------
@@ -147,12 +147,12 @@ def gamma(pixels: Pixels, exponent: float | None = None) -> Pixels:
 
 
 def best_gamma(pixels: Pixels, reference: Pixels) -> Pixels:
-    """The gamma, of 40 from 0.5 to 6, nearest to the reference: no gamma does better."""
+    """The gamma closest to the reference, of 40 from 0.5 to 6: an upper bound for gammas."""
     return _nearest(reference, [gamma(pixels, float(each)) for each in EXPONENTS])
 
 
 def best_factor(pixels: Pixels, reference: Pixels) -> Pixels:
-    """The brightness factor, of 40 from 0.1 to 1.5, nearest to the reference, on encoded values."""
+    """The brightness factor closest to the reference, of 40 from 0.1 to 1.5, on encoded values."""
     tried = [np.clip(pixels * np.float32(each), 0, 1) for each in FACTORS]
     return _nearest(reference, tried)
 
@@ -162,20 +162,20 @@ BASELINES: dict[str, Callable[[Pixels], Pixels]] = {
     "ycbcr": ycbcr,
     "gamma": gamma,
 }
-"""Name -> what restores without having learned anything, with its default setting."""
+"""Name -> a method that learned nothing, with its default setting."""
 
 THRESHOLD_METHODS: dict[str, Callable[[Pixels, float], Pixels]] = {"cielab": cielab, "ycbcr": ycbcr}
-"""Name -> what restores by a threshold."""
+"""Name -> a method with a threshold."""
 
 ORACLES: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
     "best_factor": best_factor,
     "best_gamma": best_gamma,
 }
-"""Name -> what may look at the reference: a bound for its kind, no rival."""
+"""Name -> a method that may look at the reference: an upper bound, not a competitor."""
 
 
 def over_exposure_map(pixels: Pixels, threshold: float = CIELAB_THRESHOLD) -> Floats:
-    """The soft map of Guo et al., equation 1, with the threshold of lightness free.
+    """The soft map of Guo et al., equation 1, with an adjustable lightness threshold.
 
     M = (tanh(((L - threshold) + (40 - C)) / 60) + 1) / 2, with C the length of (a, b).
 
@@ -194,7 +194,7 @@ def over_exposure_map(pixels: Pixels, threshold: float = CIELAB_THRESHOLD) -> Fl
 
 
 def fill_in(values: Floats, trust: Floats, guide: Floats) -> Floats:
-    """Values where they are trusted, and a smooth continuation of them where they are not.
+    """Keep values where they are trusted, and continue them smoothly where they are not.
 
     Minimizes, over u, the sum over pixels of t (u - v)^2 and over neighbours of
     0.1 s exp(-(g - g')^2 / (2 0.1^2)) (u - u')^2: t is the trust, v the values, g the guide, and s
@@ -207,12 +207,12 @@ def fill_in(values: Floats, trust: Floats, guide: Floats) -> Floats:
     trust : float32 array, (H, W)
         0 (lost) to 1.
     guide : float32 array, (H, W)
-        Lightness, 0..1: neighbours of like lightness share their values.
+        Lightness, 0..1: neighbours of similar lightness share their values.
 
     Returns
     -------
     float32 array, (H, W, C)
-        The values themselves where nothing is trusted at all.
+        The values unchanged if nothing is trusted.
     """
     across, down = _ties(guide, trust)
     own = (trust + np.float32(DOUBT))[..., None]
@@ -224,7 +224,7 @@ def fill_in(values: Floats, trust: Floats, guide: Floats) -> Floats:
 
 
 def _from_coarse(values: Floats, trust: Floats, guide: Floats) -> Floats:
-    """The answer for the picture at half its size, enlarged: a start for the full one."""
+    """The solution at half the size, enlarged: a starting point."""
     height, width = trust.shape
     if max(height, width) <= COARSEST_PX:
         return values
@@ -250,7 +250,7 @@ def _ties(guide: Floats, trust: Floats) -> tuple[Floats, Floats]:
 
 
 def _tie(apart: Floats, trust: Floats) -> Floats:
-    """Weights of neighbours from how far apart their guides are and the lesser trust of the two."""
+    """Weights of neighbours, by the distance of their guides and the lower trust of the two."""
     like = np.exp(-(apart**2) / np.float32(2 * LIKENESS**2)) + np.float32(LEAST_LIKE)
     return np.asarray(np.float32(COUPLING) * like * (1 - trust), np.float32)[..., None]
 
@@ -266,7 +266,7 @@ def _from_neighbours(values: Floats, across: Floats, down: Floats) -> Floats:
 
 
 def _evidence(lightness: Floats, lost: Floats) -> Floats:
-    """How much a pixel says of what was lost: the bright sky more than the thing before it."""
+    """How much a pixel tells about lost ones: the bright sky more than an object in front of it."""
     near = np.exp(-((1 - lightness) ** 2) / np.float32(2 * NEAR_WHITE**2)) + np.float32(LEAST_SAID)
     return np.asarray((1 - lost) * np.minimum(near, 1), np.float32)
 
@@ -276,7 +276,7 @@ def _convert(planes: Floats, code: int) -> Floats:
 
 
 def _recover(planes: Floats, lost: Floats) -> Floats:
-    """Lightness first, then both planes of colour along it. Lightness is plane 0, 0..1."""
+    """Lightness (plane 0, 0..1) first, then both colour planes guided by it."""
     if not lost.any():
         return planes
     lightness = np.ascontiguousarray(planes[..., :1])
@@ -292,7 +292,7 @@ def _mix(own: Floats, filled: Floats, lost: Floats) -> Floats:
 
 
 def _put(pixels: Pixels, lost: Floats, restored: Pixels) -> Pixels:
-    """Restored pixels where something was lost; all others without the rounding of two spaces."""
+    """Restored pixels where something was lost; the input elsewhere, free of rounding errors."""
     return np.where(lost[..., None] > 0, np.clip(restored, 0, 1), pixels).astype(np.float32)
 
 
@@ -301,7 +301,7 @@ def _soft_step(value: Floats | float) -> Floats:
 
 
 def _ramp(value: Floats, width: float) -> Floats:
-    """0 up to 0, 1 from ``width`` on, straight between."""
+    """0 below 0, 1 above ``width``, linear in between."""
     return np.clip(value / np.float32(width), 0, 1)
 
 

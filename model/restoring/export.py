@@ -37,38 +37,38 @@ from model.runs import saved_steps
 from model.state_files import bare_state
 from model.weights import generator_options, load_run_network
 
-OPSET = 18  # what torch's exporter writes by itself, without conversion
-EXAMPLE = (32, 48)  # height and width that the exporter runs; none of them stays in the file
+OPSET = 18  # what torch's exporter writes without conversion
+EXAMPLE = (32, 48)  # height and width of the exporter's trial run; the file does not fix them
 EXPORT_SUFFIXES = (".safetensors", ".onnx")
 
 
 @dataclass(frozen=True)
 class Release:
-    """What was written to give away."""
+    """A network file that was written."""
 
     path: Path
     network: str  # F restores, G adds over-exposure
     run: str
-    averaged: bool  # the average of the weights, rather than those of the last step
-    steps: int | None  # trained; None where the run does not say
+    averaged: bool  # the EMA of the weights instead of those of the last step
+    steps: int | None  # of training; None if the run does not say
 
     def __str__(self) -> str:
-        what = f"the average of {self.network}" if self.averaged else self.network
+        what = f"the EMA of {self.network}" if self.averaged else self.network
         after = "" if self.steps is None else f" after {self.steps} steps"
         return f"{what} of run {self.run}{after} -> {self.path}"
 
 
 def save_release(run: Path, out: Path | None = None, network: str = "F") -> Release:
-    """Write a generator of a run as one file, in the format of its name.
+    """Write a generator of a run as one file, in the format of its suffix.
 
     Parameters
     ----------
     run : Path
         The run's folder.
     out : Path, optional
-        The file; ``<run>_F.safetensors`` in the working folder when left out.
+        The file; ``<run>_F.safetensors`` in the working folder if left out.
     network : str
-        F (restores) or G (adds over-exposure); its average where there is one.
+        F (restores) or G (adds over-exposure); its EMA if there is one.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
 
 
 def _write(out: Path, generator: Generator, facts: dict[str, str]) -> None:
-    with suppress(OSError):  # of a process that was killed
+    with suppress(OSError):  # leftovers of a killed process
         remove_parts(out.parent, f"{out.name}.")
     if out.suffix == ".onnx":
         write_onnx(out, generator, facts)
@@ -111,9 +111,9 @@ def _write(out: Path, generator: Generator, facts: dict[str, str]) -> None:
 
 
 def pack(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
-    """A safetensors file of fp32 tensors on the CPU and of text; the same of both, the same bytes.
+    """A safetensors file of fp32 CPU tensors and metadata; the same input gives the same bytes.
 
-    The package safetensors writes the text in an order that changes from run to run.
+    The package safetensors writes the metadata in an order that changes from run to run.
     """
     header: dict[str, Any] = {"__metadata__": dict(sorted(facts.items()))}
     blocks, end = [], 0
@@ -131,25 +131,25 @@ def pack(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
 def write_onnx(out: Path, network: Generator, facts: Mapping[str, str] | None = None) -> None:
     """Write a generator as an ONNX file: (1, 3, H, W) fp32 in [-1, 1] -> the same.
 
-    H and W are multiples of 4. The file's ``metadata_props`` say by whom it was written, how the
-    network is built, and stride, range and colour of its pictures.
+    H and W are multiples of 4. The file's ``metadata_props`` state what wrote it, how the
+    network is built, and the stride, range and colour space of its pictures.
 
     Parameters
     ----------
     out : Path
-        The file, called ``.onnx``.
+        The file; its suffix is ``.onnx``.
     network : Generator
-        On whatever device; it is left as it is.
+        On any device; it is not changed.
     facts : mapping, optional
-        More to say in ``metadata_props``: run, network, steps.
+        Further ``metadata_props``: run, network, steps.
 
     Raises
     ------
     UserError
-        The file exists or is not called ``.onnx``, or the packages that write it are missing.
+        The file exists or has another suffix, or the packages that write ONNX are missing.
     """
     if out.suffix != ".onnx":
-        raise UserError(f"{out}: this network is written as ONNX. Name it .onnx.")
+        raise UserError(f"{out}: ONNX files end in .onnx. Choose such a name.")
     if os.path.lexists(out):
         raise UserError(f"{out} exists. Remove it, or choose another -o.")
     need_packages("onnx", "onnxscript")
@@ -160,7 +160,7 @@ def write_onnx(out: Path, network: Generator, facts: Mapping[str, str] | None = 
 
 
 def to_onnx(network: Generator) -> Any:
-    """The ``onnx.ModelProto`` of a generator, checked, without a word on where it was made."""
+    """The ``onnx.ModelProto`` of a generator, checked, without traces of the machine."""
     import onnx  # optional: pip install 'unclip[onnx]'
 
     plain = copy.deepcopy(network).cpu().float().eval()
@@ -180,21 +180,21 @@ def to_onnx(network: Generator) -> Any:
     model = program.model_proto
     for part in parts(model):
         part.doc_string = ""
-        del part.metadata_props[:]  # stack traces with paths of this machine
+        del part.metadata_props[:]  # stack traces with local paths
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep to itself what the exporter says of its own deprecated code and of its work."""
+    """Silence the exporter: its progress, and warnings about its own deprecated code."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 
 
 def parts(model: Any) -> Iterator[Any]:
-    """The model, its graph, and all in it that can carry a note."""
+    """The model, its graph, and everything in it that can have a doc string."""
     graph = model.graph
     yield from (model, graph)
     for items in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
@@ -202,7 +202,7 @@ def parts(model: Any) -> Iterator[Any]:
 
 
 def network_facts(network: Generator) -> dict[str, str]:
-    """What a reader has to know to build or to run a generator, as text."""
+    """What it takes to build or run a generator, as text."""
     return {
         "written_by": f"unclip {version('unclip')}",
         "options": json.dumps(asdict(generator_options(network.state_dict()))),

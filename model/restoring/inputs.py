@@ -1,7 +1,7 @@
-"""Which files `cli restore` means, and where each result goes. Reads 16 bytes of a file at most.
+"""Which files `cli restore` takes, and where each result goes. Reads at most 16 bytes of a file.
 
-Whatever would lose a file, or cannot be done, is refused here, before anything is restored. What
-is wrong inside a file is found when its turn comes, and stops no other.
+Anything that would lose a file, or cannot be done, is refused here, before any file is restored.
+Errors inside a file are found when its turn comes, and do not stop the others.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ natural_key = natsort_keygen(alg=ns.PATH | ns.IGNORECASE)  # numbers count by va
 
 @dataclass(frozen=True)
 class Naming:
-    """Where results go, and how they are called."""
+    """Where results go, and how they are named."""
 
     out: Path | None = None  # a file for one input, or a folder; None: beside each input
     suffix: str = "_restored"  # after the input's stem
     ext: str = "auto"  # of pictures, one of EXTENSIONS; auto: as the input
     overwrite: bool = False  # replace results that exist; an input is never replaced
-    skip_existing: bool = False  # leave out what has a result
+    skip_existing: bool = False  # leave out files that have a result
 
 
 @dataclass(frozen=True)
@@ -55,34 +55,34 @@ class RestoreTask:
     source: Path
     target: Path
     is_video: bool
-    fault: str = ""  # why it cannot be restored; empty: nothing is known against it
+    fault: str = ""  # why it cannot be restored; empty if nothing is known to be wrong
 
 
 @dataclass(frozen=True)
 class _Found:
     path: Path
-    below: Path = Path()  # its folder, seen from the one that was given
+    below: Path = Path()  # its folder, relative to the one that was given
 
 
 def plan_tasks(
     given: Sequence[str | Path], naming: Naming = Naming(), recursive: bool = False
 ) -> list[RestoreTask]:
-    """What is to be restored and where to, in the order given, folders in natural order.
+    """What to restore, and where to: in the order given, folders in natural order.
 
     Parameters
     ----------
     given : sequence of paths
         Files, folders (their pictures and videos, without results of earlier runs), and patterns
-        that the shell left alone.
+        that the shell did not expand.
     naming : Naming
     recursive : bool
-        Folders with all that lies in folders below; results keep these under ``naming.out``.
+        Include subfolders; results keep them under ``naming.out``.
 
     Raises
     ------
     UserError
-        Nothing is given or found, a path does not exist or is no file, a result exists, would
-        replace an input or another result, or cannot be written there.
+        Nothing was given or found; a path does not exist or is not a file; a result exists, would
+        replace an input or another result, or cannot be written.
     """
     found = list(_once(each for path in given for each in _find(Path(path), naming, recursive)))
     if not found:
@@ -123,7 +123,7 @@ def output_path(
 
 
 def _find(path: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
-    """The files that one argument means."""
+    """The files that one argument stands for."""
     if os.path.isdir(path):
         yield from _in_folder(path, naming, recursive)
     elif os.path.lexists(path) or not glob.has_magic(str(path)):
@@ -151,7 +151,7 @@ def _in_folder(folder: Path, naming: Naming, recursive: bool) -> Iterator[_Found
 
 
 def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Files of a folder but for hidden ones."""
+    """The files of a folder, except hidden ones."""
 
     def refuse(error: OSError) -> None:
         raise errors.UserError(f"Cannot read {error.filename}: {error.strerror}.") from error
@@ -163,7 +163,7 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
-    """In natural order, those that can be read and are no results of earlier runs."""
+    """The readable files that are not results of earlier runs, in natural order."""
     readable = [path for path in paths if is_readable(path)]
     sources = {path.with_suffix("") for path in readable}
 
@@ -176,7 +176,7 @@ def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
 
 
 def _is_under(path: Path, out: Path | None, folder: Path) -> bool:
-    """Whether a file is a result in a folder for results inside the folder of the inputs."""
+    """Whether a file is in a result folder that is inside the input folder."""
     if out is None:
         return False
     place = Path(os.path.realpath(out))
@@ -185,7 +185,7 @@ def _is_under(path: Path, out: Path | None, folder: Path) -> bool:
 
 
 def _once(found: Iterable[_Found]) -> Iterator[_Found]:
-    """Each file where it is named first."""
+    """Each file once, at its first position."""
     seen = set()
     for each in found:
         place = os.path.normcase(os.path.abspath(each.path))
@@ -200,12 +200,10 @@ def _plan(found: _Found, naming: Naming, several: bool) -> RestoreTask:
 
 
 def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
-    """The file of -o, if it is one that this input can become."""
+    """The file of -o, if its suffix fits this input."""
     known = tuple(WRITTEN_VIDEOS) if is_video(source) else PICTURES
     if out.suffix.lower() not in known:
-        raise errors.UserError(
-            f"{out} is no name for what becomes of {source}. Use {' '.join(known)}."
-        )
+        raise errors.UserError(f"{out} does not fit {source}. End it in one of: {' '.join(known)}.")
     asked = None if naming.ext == "auto" or is_video(source) else format_for(f".{naming.ext}")
     if asked not in (None, format_for(out.suffix)):
         raise errors.UserError(
@@ -215,7 +213,7 @@ def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
 
 
 def _extension(source: Path, ext: str) -> str:
-    """The suffix of the result; that of a file named wrongly is mended."""
+    """The suffix of the result; a wrong suffix of the input is corrected."""
     if is_video(source):
         return source.suffix if source.suffix.lower() in WRITTEN_VIDEOS else ".mp4"
     if ext != "auto":
@@ -225,11 +223,11 @@ def _extension(source: Path, ext: str) -> str:
 
 
 def _format_in(source: Path) -> str | None:
-    """The format by content, if it is one that is written."""
+    """The format by content, if it can be written."""
     try:
         with gate.open_regular(source, gate.MOST_TABLE) as file:
             found = format_of(file.read(HEAD))
-    except OSError:  # told when its turn comes
+    except OSError:  # reported when its turn comes
         return None
     return found if found in SUFFIXES else None
 
@@ -256,7 +254,7 @@ def _check_outputs(tasks: Sequence[RestoreTask], overwrite: bool) -> None:
 
 
 def _fault_of(target: Path) -> str:
-    """Why a file cannot have this name, in a sentence; no other file is concerned."""
+    """Why a file cannot have this name, as a sentence; empty if it can."""
     *folders, name = (len(os.fsencode(part)) for part in target.parts)
     if name > LONGEST_RESULT_NAME or max(folders, default=0) > LONGEST_PART:
         return f"{target} is too long for a file. Choose a shorter name with -o."
@@ -275,7 +273,7 @@ def _check_existing(existing: Sequence[Path], overwrite: bool) -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    """A folder that is there, or that can be made."""
+    """Refuse a folder that does not exist and cannot be made."""
     there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
     if not there.is_dir():
         raise errors.UserError(f"{there} is not a folder. Choose another -o.")

@@ -1,7 +1,6 @@
-"""The ways to restore a picture, by name: the network, or what came before it.
+"""The methods by name: the network, or the earlier ones. Each is a function from pixels to pixels.
 
-Each becomes a function from pixels to restored pixels. Torch is loaded only where a network of
-torch is asked for, so that a machine with onnxruntime alone can restore.
+Torch is loaded only for a torch network, so a machine with only onnxruntime can restore.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from model.exposure import Exposure, parse_exposure
 from model.options import RestoreOptions
 from model.restoring import baselines, guided, onnx
 
-NOTHING = 1 / 512  # of a correction: under half a step of 8 bits wherever it acts
+NOTHING = 1 / 512  # share of a correction that changes 8-bit values by less than half a level
 
-Restore = Callable[[Pixels], Pixels]  # a way to restore: any size in, the same size out
+Restore = Callable[[Pixels], Pixels]  # any size in, the same size out
 OnShare = Callable[[float], None]  # called with the share of a picture that is done, 0 to 1
 
 
 class AdaptiveStrength:
-    """Restores as much as a picture needs, by how over-exposed it looks.
+    """Applies as much of a correction as a picture needs, by how over-exposed it looks.
 
     Parameters
     ----------
     run : callable
-        Restores in full.
+        Applies the full correction.
     strength : callable or float
         The share of the correction: of each picture, or of all.
     """
@@ -53,7 +52,7 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
     ----------
     options : RestoreOptions
     on_share : callable, optional
-        Called by the network with the share of the present picture that is done, 0 to 1.
+        Called by the network with the share of the current picture that is done, 0 to 1.
 
     Returns
     -------
@@ -67,7 +66,7 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
     """
     for flag, value in (("--threshold", options.threshold), ("--strength", options.strength)):
         if value is not None and not np.isfinite(value):
-            raise UserError(f"{flag} {value} is no number to compute with. Choose a finite one.")
+            raise UserError(f"{flag} {value} is not a finite number. Choose one.")
     if options.threshold is not None and options.method not in baselines.THRESHOLD_METHODS:
         raise UserError(
             f"--threshold belongs to --method {' or '.join(baselines.THRESHOLD_METHODS)}; the "
@@ -89,17 +88,16 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
 
 def _open_network(options: RestoreOptions, on_share: OnShare | None) -> Restore:
     from model import devices, weights
-    from model.restoring.network import NetworkRestorer
+    from model.restoring import network
 
-    network = weights.load_network(options.runs, options.run, devices.pick_device(options.device))
-    scaled = guided.ScaledRestorer(
-        NetworkRestorer(network.generator, on_share), network.side, options.detail
-    )
-    return with_strength(scaled, network.exposure, options)
+    loaded = weights.load_network(options.runs, options.run, devices.pick_device(options.device))
+    restorer = network.NetworkRestorer(loaded.generator, on_share)
+    scaled = guided.ScaledRestorer(restorer, loaded.side, options.detail)
+    return with_strength(scaled, loaded.exposure, options)
 
 
 def with_strength(restore: Restore, exposure: Exposure | None, options: RestoreOptions) -> Restore:
-    """As much of a correction as was asked for, or as a picture needs, where that was learned."""
+    """Limit a correction to the strength asked for, or to what each picture needs if learned."""
     if options.strength is not None:
         return AdaptiveStrength(restore, options.strength)
     return restore if exposure is None else AdaptiveStrength(restore, exposure)

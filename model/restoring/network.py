@@ -1,7 +1,7 @@
 """F -> a function from pixels to restored pixels, for pictures of any size.
 
-Chooses how much of a picture goes through the network at once. Files are the affair of ``restore``,
-how bands become one picture, of ``bands``, and at which scale a network sees it, of ``detail``.
+Decides how much of a picture goes through the network at once. ``bands`` runs the parts, ``guided``
+decides at which scale the network sees a picture, and ``restore`` handles files.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from model.devices import free_device_bytes
 from model.networks import STRIDE, Generator
 from model.restoring.bands import BandedGenerator, Budget, Report
 
-BAND_BYTES = {"cpu": 16 << 20}  # of one full-size layer's features in a band
-WHOLE_BYTES = 16  # a pixel and filter, measured: the peak of a plain pass, which is a tenth quicker
-MOST_WHOLE = 2 << 30  # bytes of a plain pass on a CPU, about 1920x1080 of the paper's generator
-KEPT_BYTES = 9 << 28  # 2.25 GiB of kept features: what is larger is kept in half precision
+BAND_BYTES = {"cpu": 16 << 20}  # features of one full-size layer in a band
+WHOLE_BYTES = 16  # per pixel and filter, measured: peak of a single pass, a tenth faster
+MOST_WHOLE = 2 << 30  # bytes of a single pass on a CPU: about 1920x1080 with the paper's generator
+KEPT_BYTES = 9 << 28  # 2.25 GiB of kept features; more are kept in half precision
 
 
 class NetworkRestorer:
-    """A network, ready for pictures of any size, each as it is.
+    """A network for pictures of any size, each restored at its own size.
 
     Parameters
     ----------
     network : Generator
         F.
     on_progress : callable, optional
-        Called with the share of the present picture that is done.
+        Called with the share of the current picture that is done.
     """
 
     def __init__(self, network: Generator, on_progress: Report | None = None) -> None:
@@ -52,7 +52,7 @@ class NetworkRestorer:
         Raises
         ------
         UserError
-            There is not enough memory, or what comes out are no finite numbers.
+            There is not enough memory, or the output is not finite.
         """
         height, width = pixels.shape[:2]
         device = next(self.network.parameters()).device
@@ -67,7 +67,7 @@ class NetworkRestorer:
         picture = torch.from_numpy(values).permute(2, 0, 1)[None].to(device)
 
         def write(first: int, rows: Tensor) -> None:
-            # Over the input, of which only these rows were still needed.
+            # Over the input, whose rows are no longer needed.
             picture[:, :, first : first + rows.shape[2]] = rows
 
         with torch.inference_mode():
@@ -78,12 +78,12 @@ class NetworkRestorer:
 
 
 def least_bytes(network: Generator, height: int, width: int) -> int:
-    """What a picture takes in bands: two maps of 4 filters, a quarter of each side, fp16."""
+    """Memory for bands: two fp16 maps of 4 times the filters at a quarter of each side."""
     return _filters(network) * height * width
 
 
 def plan(network: Generator, height: int, width: int, device: torch.device, free: int) -> Budget:
-    """How a picture is divided where so many bytes are free."""
+    """How a picture is divided into bands, given the free memory in bytes."""
     filters = _filters(network)
     whole = WHOLE_BYTES * filters * height * width
     if whole <= (min(free // 2, MOST_WHOLE) if device.type == "cpu" else free // 2):
@@ -93,7 +93,7 @@ def plan(network: Generator, height: int, width: int, device: torch.device, free
 
 
 def restore_image(network: Generator, image: Image) -> Image:
-    """Run F on one picture as it is: RGB uint8 (H, W, 3) of any size -> the same."""
+    """Run F on one picture at its own size: RGB uint8 (H, W, 3) of any size -> the same."""
     return to_image(NetworkRestorer(network)(to_pixels(image)))
 
 

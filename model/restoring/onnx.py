@@ -1,6 +1,6 @@
 """An ONNX file and a picture of any size -> the restored picture, without torch.
 
-Reads what `onnx_export` wrote and runs it with onnxruntime. A file is first checked to be a plain
+Reads what `export` wrote and runs it with onnxruntime. A file is first checked to be a plain
 chain of known operators: a network of ours has no loops, no functions and no data in other files.
 Nothing here may import torch, not even by way of another module: a machine that only restores needs
 none.
@@ -33,11 +33,11 @@ PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
     "directml": ("DmlExecutionProvider",),
     "cpu": ("CPUExecutionProvider",),
 }
-ONNX_PIXEL_BYTES = 30  # a pixel and filter, measured: the peak of onnxruntime on a CPU
-MOST_ONNX_BYTES = 1 << 31  # bytes: ONNX files cannot have more
-ONNX_STOP_S = 5.0  # how long to wait for onnxruntime to stop
+ONNX_PIXEL_BYTES = 30  # per pixel and filter, measured: peak of onnxruntime on a CPU
+MOST_ONNX_BYTES = 1 << 31  # ONNX files cannot be larger
+ONNX_STOP_S = 5.0  # how long to wait for onnxruntime to stop after Ctrl-C
 
-OPERATORS = {  # of what torch's exporters make of our networks, whichever version
+OPERATORS = {  # that torch's exporters use for our networks, in any version
     *("Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose"),
     *("Div", "Exp", "Flatten", "Gather", "GroupNormalization", "Identity"),
     *("InstanceNormalization", "Max", "Min", "Mul", "Neg", "Pad", "Pow", "Reciprocal"),
@@ -54,7 +54,7 @@ TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 5, 6, 10, 11  # of an attribute
 EXTERNAL = (13, 14)  # of a tensor: where its data are, and that they are elsewhere
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
-Field = tuple[int, memoryview]  # its number and content; empty where it is a number
+Field = tuple[int, memoryview]  # its number and content; empty for a number
 
 Result = TypeVar("Result")
 
@@ -69,19 +69,19 @@ class OnnxRestorer:
     facts : dict
         The file's ``metadata_props``.
     path : Path
-        What to call it in errors.
+        Its name in error messages.
 
     Attributes
     ----------
     provider : str
-        What onnxruntime computes on: ``CPUExecutionProvider`` and the like.
+        onnxruntime's execution provider, such as ``CPUExecutionProvider``.
     side : int
-        Shorter side of the frames that it learned on, pixels; 0: any.
+        Shorter side of the training frames, pixels; 0: any.
 
     Raises
     ------
     UserError
-        The facts are not those of a network of ours.
+        The facts do not describe a network of ours.
     """
 
     def __init__(self, session: Any, facts: dict[str, str], path: Path) -> None:
@@ -94,20 +94,21 @@ class OnnxRestorer:
             self.side = parse_side(facts.get("side", "0"))
         except ValueError as error:
             raise UserError(
-                f"{path} does not say properly how it is run ({gate.plain(error)}). Export it anew."
+                f"{path} does not say correctly how to run it ({gate.plain(error)}). "
+                "Export it again."
             ) from error
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """Restore one picture, (H, W, 3) float32 in [0, 1], of any size; the same comes back.
+        """Restore one picture, (H, W, 3) float32 in [0, 1], of any size -> the same shape.
 
         Raises
         ------
         UserError
-            There is not enough memory, or what comes out is no picture of this size.
+            There is not enough memory, or the output is not a picture of the same size.
         """
         height, width = pixels.shape[:2]
         needed, free = 0, 0
-        if self.provider == "CPUExecutionProvider":  # what other devices have left is not told
+        if self.provider == "CPUExecutionProvider":  # other devices do not report free memory
             needed, free = ONNX_PIXEL_BYTES * self._filters * height * width, free_memory()
         with room_for(width, height, needed, free):
             return self._run(pixels)
@@ -137,11 +138,11 @@ class OnnxRestorer:
             if ran_out(error):
                 raise
             raise UserError(
-                f"{self.path} cannot be run on a picture ({_short(error)}). Export it anew.", 1
+                f"{self.path} cannot be run on a picture ({_short(error)}). Export it again.", 1
             ) from error
 
     def _checked(self, found: Any, shape: tuple[int, ...]) -> Any:
-        """What came out, if it is a picture of the size of what went in."""
+        """The output, if it is a picture of the input's size."""
         if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.shape != shape:
             sides = "x".join(map(str, getattr(found, "shape", ()))) or "a single value"
             wanted = "x".join(map(str, shape))
@@ -163,12 +164,12 @@ def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestore
     device : str
         auto (the quickest that this onnxruntime has), cpu, cuda or directml.
     threads : int
-        Threads of the CPU for one operation; 0: as many as cores.
+        CPU threads per operation; 0: one per core.
 
     Returns
     -------
     OnnxRestorer
-        Called with pixels (H, W, 3) float32 in [0, 1], gives as many back.
+        Pixels (H, W, 3) float32 in [0, 1] -> the same shape.
 
     Raises
     ------
@@ -193,7 +194,7 @@ def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestore
 
 
 def _check_ends(session: Any, path: Path) -> None:
-    """Refuse a network whose input and output are not one picture each."""
+    """Refuse a network that does not map one picture to one picture."""
     inputs = [(each.name, each.type) for each in session.get_inputs()]
     outputs = [(each.name, each.type) for each in session.get_outputs()]
     if inputs != [(ONNX_INPUT, "tensor(float)")] or outputs != [(ONNX_OUTPUT, "tensor(float)")]:
@@ -204,12 +205,12 @@ def _check_ends(session: Any, path: Path) -> None:
 
 
 def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
-    """An onnxruntime session; ``UserError`` where the file is missing, damaged, or no chain."""
+    """An onnxruntime session; ``UserError`` if the file is missing, damaged or no plain chain."""
     import onnxruntime  # optional: pip install 'unclip[onnx]'
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # none: its errors are raised too, where they can be told
+    options.log_severity_level = 4  # silent: its errors are raised as well
     if "DmlExecutionProvider" in providers:  # DirectML runs in order and shares no memory plan
         options.enable_mem_pattern = False
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -232,16 +233,16 @@ def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
 
 
 def interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Result:
-    """Do something in another thread, so that Ctrl-C ends the waiting for it.
+    """Run something in another thread, so that Ctrl-C interrupts the wait.
 
-    While onnxruntime computes, Python cannot act on a signal.
+    Python cannot handle a signal while onnxruntime computes.
 
     Parameters
     ----------
     work : callable
         What to do.
     stop : callable
-        Called on Ctrl-C; the work then has a few seconds to end.
+        Called on Ctrl-C; the work then has a few seconds to finish.
     """
     done: list[Result] = []
     failed: list[BaseException] = []
@@ -250,7 +251,7 @@ def interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Resul
     def attempt() -> None:
         try:
             done.append(work())
-        except BaseException as error:  # raised where it is waited for
+        except BaseException as error:  # raised in the waiting thread
             failed.append(error)
         finally:
             ended.set()
@@ -269,7 +270,7 @@ def interruptible(work: Callable[[], Result], stop: Callable[[], None]) -> Resul
 
 
 def _faults(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """All that onnxruntime raises, and others."""
+    """Everything that onnxruntime raises, and others."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     found: list[type[Exception]] = [RuntimeError, *others]
@@ -284,7 +285,7 @@ def _short(error: Exception) -> str:
 
 
 def pick_providers(device: str) -> list[str]:
-    """onnxruntime's providers for ``--device``; the CPU stands behind each, for what it lacks."""
+    """onnxruntime's providers for ``--device``; the CPU is the fallback for what others lack."""
     import onnxruntime
 
     there = onnxruntime.get_available_providers()
@@ -308,12 +309,12 @@ def need_packages(*names: str) -> None:
 
 
 def check_graph(data: bytes) -> None:
-    """Refuse a file that holds more than a plain chain of the operators above.
+    """Refuse a file that holds anything but a plain chain of `OPERATORS`.
 
     Raises
     ------
     ValueError
-        It does, or is no ONNX file; in words.
+        It does, or it is not an ONNX file; the message says what is wrong.
     """
     nodes = 0
     for number, model in _fields(memoryview(data)):
@@ -353,7 +354,7 @@ def _check_tensor(tensor: memoryview) -> None:
 
 
 def _fields(message: memoryview) -> Iterator[Field]:
-    """The fields of a message, in order; those that a field is made of are read by another call."""
+    """The fields of a message, in order; nested messages are read by another call."""
     at, nothing = 0, message[:0]
     while at < len(message):
         tag, at = _varint(message, at)
@@ -372,7 +373,7 @@ def _fields(message: memoryview) -> Iterator[Field]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, the lowest first, and where it ends."""
+    """A number in groups of 7 bits per byte, lowest first, and the position after it."""
     value = 0
     for place in range(at, min(at + 10, len(message))):
         value |= (message[place] & 0x7F) << 7 * (place - at)

@@ -1,9 +1,9 @@
 """The server of ``cli restore --serve``: takes a picture in and streams it back restored.
 
-It keeps no picture: the browser holds what was dropped and what came of it. ``POST /restore`` has a
-file as its plain body, because forms would be parsed by way of temporary files, and is answered
-with messages: a line of JSON each, and behind a line that states ``bytes``, as many bytes. One
-picture is restored at a time. Who may ask is decided in `local_server`.
+It keeps no pictures: the browser holds originals and results. The body of ``POST /restore`` is the
+file itself, because forms would be parsed through temporary files. The answer is a stream of JSON
+lines; a line with ``bytes`` is followed by that many bytes. One picture is restored at a time.
+Access is controlled by `local_server`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ RESTORE_FILES = {"/": "index.html"} | {
 }
 THUMBNAIL_PX = 160  # longer side, pixels
 LONGEST_UPLOAD_NAME = 120  # characters
-BEAT_S = 0.5  # between signs of life, by which a browser that has gone is noticed
-ANSWER_S = 24 * 3600.0  # for a picture: its time is the network's
-SERVE_END_S = 10.0  # how long the end waits for the picture that is being restored
+BEAT_S = 0.5  # between keep-alive messages, which reveal that a browser has left
+ANSWER_S = 24 * 3600.0  # longest answer: a large picture on a slow machine
+SERVE_END_S = 10.0  # how long shutting down waits for the current picture
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ class ServeLimits:
 
 
 class Cancelled(Exception):
-    """Nobody waits for this picture any more."""
+    """Nobody is waiting for this picture any more."""
 
 
 @dataclass
 class Upload:
-    """A picture while it is restored, and what its browser has yet to be sent."""
+    """A picture being restored, and the messages still to be sent to its browser."""
 
     name: str  # without folders, safe to show and to download
     data: bytes  # the file
-    outgoing: SimpleQueue[bytes] = field(default_factory=SimpleQueue)  # ends with an empty one
+    outgoing: SimpleQueue[bytes] = field(default_factory=SimpleQueue)  # an empty one ends it
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def tell(self, **message: Any) -> None:
@@ -75,7 +75,7 @@ class Upload:
 
 
 class RestoringPage:
-    """What the addresses of the page answer.
+    """Answers the requests of the page.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class RestoringPage:
     def __init__(self, open_restorer: Callable[[OnShare], Restore], limits: ServeLimits) -> None:
         self.limits, self.restored = limits, 0
         self._restore = open_restorer(self._report)
-        self._turn = threading.Lock()  # held while a picture is decoded, restored and encoded
+        self._turn = threading.Lock()  # held while a picture is decoded, restored, encoded
         self._present: Upload | None = None
         self._places = threading.BoundedSemaphore(limits.uploads)
         self._closed = False
@@ -105,8 +105,8 @@ class RestoringPage:
         )
 
     def restore(self) -> flask.Response:
-        """Restore the body of a request, which is called as its address says: ``?name=x.png``."""
-        if flask.request.content_length is None:  # werkzeug would cut it off at the limit
+        """Restore the file in the request's body; its name is in the address: ``?name=x.png``."""
+        if flask.request.content_length is None:  # werkzeug would truncate it at the limit
             flask.abort(411, "The request does not say how long it is.")
         if not self._places.acquire(blocking=False):
             flask.abort(429, "Too many pictures are waiting. Send this one again later.")
@@ -116,14 +116,14 @@ class RestoringPage:
         except BaseException:
             self._places.release()
             raise
-        # A daemon, because a large picture would hold the end of the command up for minutes.
+        # A daemon thread: a large picture would delay the end of the command by minutes.
         threading.Thread(target=self._work, args=(upload,), daemon=True).start()
         answer = flask.Response(self._messages(upload), mimetype="application/octet-stream")
         answer.call_on_close(upload.cancelled.set)
         return answer
 
     def close(self) -> None:
-        """Restore no more; wait a moment for the present picture."""
+        """Stop restoring; wait a moment for the current picture."""
         self._closed = True
         self._turn.acquire(timeout=SERVE_END_S)
 
@@ -139,7 +139,7 @@ class RestoringPage:
             yield message
 
     def _work(self, upload: Upload) -> None:
-        """Restore an upload when its turn comes, and send what came of it."""
+        """Restore an upload when its turn comes, and send the result."""
         with self._turn:
             self._present = upload
             try:
@@ -150,7 +150,7 @@ class RestoringPage:
                 pass
             except UserError as error:
                 upload.tell(state="failed", message=str(error))
-            except Exception as error:  # a fault of ours ends this picture, and not the page
+            except Exception as error:  # a bug ends this picture, not the page
                 traceback.print_exc()
                 upload.tell(state="failed", message=fault_message(error))
             upload.outgoing.put(b"")
@@ -185,7 +185,7 @@ class RestoringPage:
 
 
 def check_upload(upload: Upload, limits: ServeLimits) -> None:
-    """Refuse by its header what is no picture, or too large a one."""
+    """Refuse a file that is not a picture, or too large a one, by its header."""
     path = Path(upload.name)
     width, height = read_size(upload.data, path)
     if width * height > limits.pixels:
@@ -196,7 +196,7 @@ def check_upload(upload: Upload, limits: ServeLimits) -> None:
 
 
 def send_before(upload: Upload, picture: Picture) -> None:
-    """The picture as it came; without bytes where every browser shows the file itself alike."""
+    """Send the original, unless every browser shows the file itself in the same way."""
     turned = picture.format != "JPEG" and picture.exif is not None  # not everywhere upright
     if picture.format == "TIFF" or turned:
         upload.send("before", encode_picture(picture, ".png"), "PNG")
@@ -205,7 +205,7 @@ def send_before(upload: Upload, picture: Picture) -> None:
 
 
 def send_result(upload: Upload, restored: Picture) -> tuple[str, ...]:
-    """The restored file and how to show it; returns what its format could not keep."""
+    """Send the restored file and how to show it; returns what its format could not keep."""
     suffix = suffix_for(upload.name, restored.format)
     name = f"{Path(upload.name).stem}_restored{suffix}"
     upload.send("result", encode_picture(restored, suffix), restored.format, name=name)
@@ -242,7 +242,7 @@ def thumbnail(picture: Picture) -> bytes:
 
 
 def fault_message(error: Exception) -> str:
-    """What the page says of a fault that is not the user's."""
+    """What the page says about an error that is not the user's."""
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "There is not enough memory to restore a picture of this size. Make it smaller."
     return f"Restoring failed ({type(error).__name__}). The terminal shows where."

@@ -1,8 +1,8 @@
 """Files in, restored files out: pictures and videos, one after the other.
 
-Which files are meant and how results are called is decided in ``inputs``, what a file holds beside
-pixels is kept by ``picture`` and ``video``, and what restoring is, by ``methods``. A file that
-cannot be restored is told and stops no other. No torch here: ``--onnx`` needs none.
+``inputs`` decides which files are meant and how results are named, ``picture`` and ``video`` keep
+what a file holds besides pixels, and ``methods`` restores. A file that cannot be restored is
+reported and does not stop the others. Loads no torch: ``--onnx`` needs none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
 from model.restoring.methods import Restore, open_method
 from model.restoring.video import restore_video
 
-# Called with files done (a part of one counts as its share), files in all, and the present one.
+# Called with files done (a file in progress counts by its share), files in total, and its name.
 RestoreProgress = Callable[[float, int, str], None]
 
 
@@ -39,8 +39,8 @@ class Outcome:
     size: tuple[int, int] = (0, 0)  # width and height, pixels
     frames: int = 1  # of a video
     seconds: float = 0.0
-    notes: tuple[str, ...] = ()  # what the owner should know
-    fault: str = ""  # why nothing was written; empty: all is well
+    notes: tuple[str, ...] = ()  # for the user: what could not be kept
+    fault: str = ""  # why nothing was written; empty on success
 
     def __str__(self) -> str:
         if self.fault:
@@ -58,19 +58,19 @@ def restore_files(
     options: RestoreOptions,
     on_progress: RestoreProgress | None = None,
 ) -> Iterator[Outcome]:
-    """Restore files one by one, yielding each when its result is written, or cannot be.
+    """Restore files one by one; yields each when its result is written or has failed.
 
     Raises
     ------
     UserError
-        No input, no run, or an output that exists or would replace an input. All of these are
-        found before the first file is restored.
+        No input, no run, or an output that exists or would replace an input; raised before the
+        first file is restored.
     """
     naming = Naming(
         options.out, options.suffix, options.ext, options.overwrite, options.skip_existing
     )
     tasks = plan_tasks(inputs, naming, options.recursive)
-    if not tasks:  # all of them have been restored before
+    if not tasks:  # all were restored earlier
         return
     check_compared(tasks, options)
     report = _Progress(on_progress, len(tasks))
@@ -84,7 +84,7 @@ def restore_files(
 def attempt(
     task: RestoreTask, method: Restore, options: RestoreOptions, report: _Progress
 ) -> Outcome:
-    """Restore one file; what is wrong with it becomes its outcome's fault."""
+    """Restore one file; an error becomes the `fault` of its outcome."""
     begin = time.perf_counter()
     if task.fault:
         return Outcome(task.source, task.target, fault=task.fault)
@@ -106,7 +106,7 @@ def attempt(
 
 
 def _claim(target: Path) -> None:
-    """Remove what a killed process left of a result; refuse one that another is writing."""
+    """Remove what a killed process left of a result; refuse a result that is being written."""
     remove_parts(target.parent, f"{target.name}.")
     if is_being_written(target):
         raise UserError(f"{target} is being written by another process. Wait for it.", 1)
@@ -134,7 +134,7 @@ def _restore_video(
 
 
 def panels(picture: Picture, restored: Picture, reference: Path | None) -> list[tuple[str, Image]]:
-    """Labelled pictures to put side by side."""
+    """Labelled pictures for the comparison."""
     found = [("input", to_image(picture.pixels)), ("restored", to_image(restored.pixels))]
     if reference is not None:
         found.append(("reference", to_image(read_picture(reference).pixels)))
@@ -147,7 +147,7 @@ def compared_path(target: Path) -> Path:
 
 
 def check_compared(tasks: Sequence[RestoreTask], options: RestoreOptions) -> None:
-    """Refuse what ``--compare`` cannot do, or would write over."""
+    """Refuse what ``--compare`` cannot do, or would overwrite."""
     if options.reference is not None and len(tasks) > 1:
         raise UserError("--reference belongs to one picture, and there are several inputs.")
     if options.reference is not None and not options.reference.is_file():
@@ -162,7 +162,7 @@ def check_compared(tasks: Sequence[RestoreTask], options: RestoreOptions) -> Non
 
 
 class _Progress:
-    """Shares of files for a progress bar; the parts of one file are told by whoever does them."""
+    """Progress over all files, for one bar; each file reports its own share."""
 
     def __init__(self, told: RestoreProgress | None, files: int) -> None:
         self.told, self.files, self.done = told, files, 0
@@ -173,7 +173,7 @@ class _Progress:
         self._tell(0.0)
 
     def share(self, share: float) -> None:
-        """Of a picture; frames of a video are told by ``frames``."""
+        """Progress within a picture; a video reports `frames` instead."""
         if not self.is_video:
             self._tell(share)
 

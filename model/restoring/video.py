@@ -1,9 +1,8 @@
-"""A video -> the same video with every frame restored. Still pictures are in ``picture.py``.
+"""A video -> the same video with every frame restored.
 
-Frames are decoded, turned upright, restored and encoded one after the other, each at its own time;
-memory holds what decoder and encoder need, however long the video is. Sound, subtitles and
-chapters are copied. What a recording says of itself, and how its colours become RGB, is in
-``dataset/pictures/recordings.py``.
+Frames are decoded, turned upright, restored and encoded one by one, each with its own timestamp, so
+memory does not grow with the length of the video. Sound, subtitles and chapters are copied.
+Decoding and encoding are in ``dataset.pictures``.
 """
 
 from __future__ import annotations
@@ -19,32 +18,32 @@ from dataset import errors, files
 from dataset.pictures import formats, video_decoding, video_reading, video_writing
 from dataset.pictures.pixels import Pixels
 
-FrameProgress = Callable[[int, int | None], None]  # frames done, frames to expect
+FrameProgress = Callable[[int, int | None], None]  # frames done, frames expected
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video is before it is restored."""
+    """What is known about a video before it is restored."""
 
     width: int  # pixels, upright
     height: int
     codec: str
-    length_s: float | None  # as it states
-    frames: int | None  # to expect; None: it does not say
+    length_s: float | None  # as stated by the file
+    frames: int | None  # expected number; None if unknown
 
 
 @dataclass(frozen=True)
 class RestoredVideo:
-    """What a video became."""
+    """A restored video."""
 
     frames: int
     width: int  # pixels
     height: int
-    notes: tuple[str, ...]  # what its owner should know
+    notes: tuple[str, ...]  # for the user: what could not be kept
 
 
 def read_facts(path: Path) -> VideoFacts:
-    """What a video says of itself, and the size of its first frame.
+    """Read a video's header, and the size of its first frame.
 
     Raises
     ------
@@ -71,18 +70,18 @@ def restore_video(
     Parameters
     ----------
     source, target : Path
-        The target's name only ever stands for a whole video; its suffix is one of `WRITTEN_VIDEOS`.
+        The target appears under its name only when complete; its suffix is in `WRITTEN_VIDEOS`.
     restore : callable
         (H, W, 3) float32 in [0, 1], RGB, upright -> the same shape.
     on_progress : callable, optional
-        Told after each frame how many are done and how many to expect.
+        Called after each frame with the numbers of frames done and expected.
     replaces : bool
-        Whether it takes the place of a target that is there.
+        Whether to replace an existing target.
 
     Raises
     ------
     UserError
-        As `read_facts`; or the frames change their size, the target exists or cannot be written,
+        As for `read_facts`; or the frames change size, the target exists or cannot be written,
         or PyAV has no encoder.
     """
     container = formats.WRITTEN_VIDEOS.get(target.suffix.lower())
@@ -106,7 +105,7 @@ def restore_video(
 def _written(
     target: Path, container: str, replaces: bool
 ) -> Iterator[av.container.OutputContainer]:
-    """A video that takes its name when it is whole, and leaves nothing behind when it is not."""
+    """A video that gets its name when it is complete, and leaves nothing behind otherwise."""
     try:
         with (
             files.written_aside(target, replaces) as file,
@@ -121,7 +120,7 @@ def _written(
 
 @contextmanager
 def _ended(opened: av.container.OutputContainer) -> Iterator[av.container.OutputContainer]:
-    """Write the end of a video; that this fails after another failure is no news."""
+    """Finish a video; after another failure, a failure to finish is ignored."""
     try:
         yield opened
     except BaseException:

@@ -294,7 +294,7 @@ def test_a_release_says_what_it_is(tmp_path: Path) -> None:
         "steps": "12",
     }
     assert NetworkOptions(**json.loads(facts["options"])) == SHAPE
-    assert str(release) == f"the average of F of run mine after 12 steps -> {release.path}"
+    assert str(release) == f"the EMA of F of run mine after 12 steps -> {release.path}"
     assert load_file(release.path).keys() == build_generator(SHAPE).state_dict().keys()
 
 
@@ -354,7 +354,7 @@ def test_cli_export_writes_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     shown = CliRunner().invoke(cli.main, ["export"])
     assert shown.exit_code == 0
-    assert "the average of F of run mine after 12 steps -> mine_F.safetensors" in shown.output
+    assert "the EMA of F of run mine after 12 steps -> mine_F.safetensors" in shown.output
     assert isinstance(load_release(Path("mine_F.safetensors"), CPU).generator, Generator)
     again = CliRunner().invoke(cli.main, ["export"])
     assert again.exit_code == 2

@@ -24,7 +24,7 @@ from dataset.labelling.labels import read_labels
 from dataset.options import ReviewOptions
 from dataset.pictures.images import write_png
 from dataset.review.server import serve_review
-from dataset.review.thumbnails import Kept
+from dataset.review.thumbnails import PictureCache
 
 
 def test_it_listens_on_the_loopback_interface_only(captures: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_mask_of_the_hud_from_elsewhere_is_refused(
 
 
 def test_the_cache_forgets_the_oldest() -> None:
-    kept = Kept(10)
+    kept = PictureCache(10)
     for key in (1, 2, 1, 3):
         kept.put(key, b"12345")
     assert [kept.get(key) for key in (1, 2, 3)] == [b"12345", None, b"12345"]

@@ -86,7 +86,7 @@ def test_without_a_marker_of_ours_nothing_is_touched(
     if marker is not None:
         (tmp_path / MARKER).write_text(marker)
     before = everything(tmp_path)
-    with pytest.raises(UserError, match="something else than a demo"), hold_demo(tmp_path):
+    with pytest.raises(UserError, match="something other than a demo"), hold_demo(tmp_path):
         pytest.fail("it was cleared")
     assert everything(tmp_path) == before
 
