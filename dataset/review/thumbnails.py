@@ -25,7 +25,7 @@ from dataset.sessions.manifest import HUD_MASK
 
 CLIPPED = (255, 0, 200)  # RGB of what is clipped: no sky, sun or aircraft looks like it
 JPEG_START = b"\xff\xd8\xff"
-JPEG_QUALITY = 82
+REVIEW_JPEG_QUALITY = 82
 
 
 class PictureCache:
@@ -91,7 +91,7 @@ def make_thumbnail(image: Image, longer_px: int, clipped: Mask | None = None) ->
     scale = min(1.0, longer_px / max(height, width))
     small = resize_area(image, (max(1, round(width * scale)), max(1, round(height * scale))))
     bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, REVIEW_JPEG_QUALITY])[1].tobytes()
 
 
 def make_overlay(clipped: Mask) -> bytes:

@@ -26,7 +26,7 @@ BLIND = {  # loss of a discriminator that guesses, by the setting `gan`
     "least-squares": (0.25, "guessing: 1/4"),
 }
 
-Values = np.ndarray  # float64
+Series = np.ndarray  # float64
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def plot_curves(lines: Sequence[Mapping[str, Any]], gan: str = "log") -> Image:
     uint8 array, (H, W, 3)
         RGB.
     """
-    per_epoch = steps_per_epoch(lines)
+    per_epoch = logged_steps_per_epoch(lines)
     several = max(int(line["epoch"]) for line in lines) > 1
     panels = [panel for panel in PANELS if any(len(_series(lines, c)[0]) for c in panel.curves)]
     rows = max(1, -(-len(panels) // 2))
@@ -138,12 +138,12 @@ def plot_curves(lines: Sequence[Mapping[str, Any]], gan: str = "log") -> Image:
     return render(figure)
 
 
-def steps_per_epoch(lines: Sequence[Mapping[str, Any]]) -> float:
+def logged_steps_per_epoch(lines: Sequence[Mapping[str, Any]]) -> float:
     """Steps per epoch: exact once an epoch has finished.
 
     Examples
     --------
-    >>> steps_per_epoch([{"epoch": 1, "step": 46}, {"epoch": 2, "step": 66}])
+    >>> logged_steps_per_epoch([{"epoch": 1, "step": 46}, {"epoch": 2, "step": 66}])
     46.0
     """
     return max(1.0, max(float(line["step"]) / max(1, int(line["epoch"])) for line in lines))
@@ -154,7 +154,7 @@ def smoothing_width(count: int) -> int:
     return 2 * round(np.sqrt(count) / 2) + 1 if count >= 40 else 1
 
 
-def moving_average(values: Values, width: int) -> Values:
+def moving_average(values: Series, width: int) -> Series:
     """Centred moving average over ``width`` (odd) values; fewer at the ends and next to gaps.
 
     Parameters
@@ -192,7 +192,7 @@ def render(figure: Figure) -> Image:
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3])
 
 
-def _series(lines: Sequence[Mapping[str, Any]], curve: Curve) -> tuple[Values, Values]:
+def _series(lines: Sequence[Mapping[str, Any]], curve: Curve) -> tuple[Series, Series]:
     """(steps, values) of a curve; empty if it has no finite value."""
     found = [
         (line["step"], np.nan if line[curve.key] is None else line[curve.key] * curve.scale)
@@ -233,7 +233,7 @@ def _style(axes: Axes, panel: Panel) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _limit(axes: Axes, values: Values) -> None:
+def _limit(axes: Axes, values: Series) -> None:
     """Clip a few spikes, so that the rest of the curves is readable."""
     low, high = np.percentile(values, [0, 99])
     if values.max() > 1.5 * high > 0:

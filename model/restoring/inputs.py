@@ -27,7 +27,6 @@ from dataset.pictures.formats import (
     is_video,
 )
 
-EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
 LONGEST_PART = 255  # bytes of one name
 COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
 LONGEST_RESULT_NAME = (
@@ -43,7 +42,7 @@ class Naming:
 
     out: Path | None = None  # a file for one input, or a folder; None: beside each input
     suffix: str = "_restored"  # after the input's stem
-    ext: str = "auto"  # of pictures, one of EXTENSIONS; auto: as the input
+    ext: str = "auto"  # of pictures, one of `model.options.EXTENSIONS`; auto: as the input
     overwrite: bool = False  # replace results that exist; an input is never replaced
     skip_existing: bool = False  # leave out files that have a result
 

@@ -24,10 +24,10 @@ from dataset.pictures.images import read_image, write_png
 from dataset.splitting.report import table1
 from model.figures.curves import (
     BLIND,
+    logged_steps_per_epoch,
     moving_average,
     plot_curves,
     smoothing_width,
-    steps_per_epoch,
 )
 from model.figures.figure1 import Cycle, figure1
 from model.figures.figures import (
@@ -287,8 +287,8 @@ def test_smoothing_keeps_a_constant_and_the_gaps() -> None:
 
 def test_steps_of_an_epoch_are_exact_once_one_is_done() -> None:
     lines = [{"epoch": 1 + (n - 1) // 46, "step": n} for n in (20, 40, 46, 66, 86, 92, 112)]
-    assert steps_per_epoch(lines) == 46
-    assert steps_per_epoch(lines[:2]) == 40
+    assert logged_steps_per_epoch(lines) == 46
+    assert logged_steps_per_epoch(lines[:2]) == 40
 
 
 def test_table_1_counts_what_is_there(tmp_path: Path) -> None:
