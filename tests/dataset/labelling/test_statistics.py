@@ -175,7 +175,7 @@ def test_two_workers_of_a_scheduler_measure_what_one_machine_does(tmp_path: Path
     (tmp_path / "long/frames/000007.png").unlink()
     (tmp_path / "long/frames/000007.png").write_bytes(b"")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         summary = label_captures(LabelOptions(tmp_path, scheduler=cluster.scheduler_address))
     assert (summary.measured, summary.reasons) == (80, {"empty": 1})

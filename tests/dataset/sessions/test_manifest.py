@@ -22,7 +22,9 @@ numbers = st.integers(0, 2**53)
 frames = st.builds(
     Frame,
     index=numbers,
-    file=st.text(string.ascii_letters + ".한", min_size=1).map("frames/".__add__),
+    file=st.text(string.ascii_letters + ".한", min_size=1)
+    .filter(lambda name: name not in (".", ".."))  # which lead out of the folder
+    .map("frames/".__add__),
     width=numbers,
     height=numbers,
     wall_ns=numbers,
