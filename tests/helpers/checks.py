@@ -178,7 +178,7 @@ def _changed(expected: Expected, root: Path) -> list[str]:
 
 
 def _litter(root: Path, when: str, before: Path | None = None) -> list[str]:
-    """Parts of files that are not whole, but for those that were there before."""
+    """Parts of files that are not whole, except those that were there before."""
     parts = [path.relative_to(root) for path in root.rglob("*.part")]
     new = [path.as_posix() for path in parts if before is None or not (before / path).exists()]
     return [f"{when}: {', '.join(new[:3])}"] if new else []

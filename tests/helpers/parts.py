@@ -15,7 +15,7 @@ GIVEN = [(0, "Y"), (1, "drop"), (0, None), (3, "Y")]  # labels of a review, one 
 
 
 def review(arguments: list[str]) -> None:
-    """A review in which one label after the other is given; each is told once it counts."""
+    """A review in which one label after the other is given; each is reported once it counts."""
     from dataset.review.store import open_review
 
     with _words(), open_review(Path(arguments[0])) as store:
@@ -61,7 +61,7 @@ def record(arguments: list[str]) -> None:
 
 
 def begin_demo(arguments: list[str]) -> None:
-    """What `cli demo` does with the folder of a demo of before, and a file of a new one."""
+    """What `cli demo` does with the folder of an earlier demo, and a file of a new one."""
     from dataset.files import write_whole
     from model.evaluation.demo_folder import hold_demo
 
