@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no fault of the code: laws are tested without a clock.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A background job ignores Ctrl-C, and what nohup started a closed terminal; children inherit that,
+# unless there is a handler here, which becomes the default in them.
+for _number in {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGHUP")}:
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 # What takes long to begin, or is not there on every machine.
 SLOW_FIXTURES = {"browser", "display", "servers", "small_disk", "trained"}
