@@ -1,7 +1,7 @@
 """Endpoints: how clients reach the running recorders of this user.
 
 A recorder writes its endpoint to a note in a folder that only this user can enter. Whether that
-recorder still runs is told by its lock (`capture.locks`), not by the note.
+recorder still runs shows in its lock (`capture.locks`), not in the note.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def make_demo(
     seed : int
         Of the split and the training.
     record : callable
-        Records two frames of each viewpoint to a folder, in so many minutes, and reports progress
+        Records two frames of each viewpoint to a folder, within these minutes, and reports progress
         to its third argument; returns the number of frames.
 
     Returns

@@ -58,7 +58,7 @@ export class Viewer {
     this.lay();
   }
 
-  // Where the picture lies on the stage, in CSS pixels.
+  // The picture's place on the stage, in CSS pixels.
   box() {
     const { clientWidth: wide, clientHeight: high } = this.stage;
     const picture = this.before.naturalWidth ? this.before : this.after;
