@@ -154,7 +154,7 @@ def test_existing_files_and_other_names_are_refused(small: Path, tmp_path: Path)
     before = small.read_bytes()
     with pytest.raises(UserError, match=r"small\.onnx exists"):
         export.write_onnx(small, make_generator())
-    with pytest.raises(UserError, match=r"Name it \.onnx"):
+    with pytest.raises(UserError, match=r"ONNX files end in \.onnx"):
         export.write_onnx(tmp_path / "a.pth", make_generator())
     assert small.read_bytes() == before
 
