@@ -20,6 +20,8 @@ from click.testing import CliRunner
 from cli import main
 from dataset.pictures.images import read_image
 
+pytestmark = pytest.mark.slow
+
 ARCHIVES = sorted((Path(__file__).parent / "fixtures").glob("made_by_*.tar.xz"))
 CPU = ("--device", "cpu")
 
@@ -161,7 +163,6 @@ def check_pixels(new: Path, expected: Path) -> None:
     assert difference.max() <= 1
 
 
-@pytest.mark.slow
 def test_an_old_run_goes_on(old: Path) -> None:
     said = cli("train", "--run", "tiny", "--resume", "--steps", "6")
     assert "resuming" in said
@@ -171,7 +172,6 @@ def test_an_old_run_goes_on(old: Path) -> None:
     assert (steps[0], steps[-1]) == (3, 6)
 
 
-@pytest.mark.slow
 def test_a_new_run_starts_from_the_networks_of_an_old_one(old: Path) -> None:
     cli("train", "--init", "runs/tiny/checkpoints", "--run", "new", "--preset", "cpu", "--steps",
         "1", "--batch-size", "2", "--size", "32", "--load-size", "40", "--filters", "2", "--blocks",
@@ -179,7 +179,6 @@ def test_a_new_run_starts_from_the_networks_of_an_old_one(old: Path) -> None:
     assert Path("runs/new/checkpoints/latest_net_G_B.pth").exists()
 
 
-@pytest.mark.slow
 def test_an_evaluation_of_old_pairs_finds_what_it_found(old: Path) -> None:
     before = numbers(json.loads(Path("verdict/evaluation.json").read_text("utf-8"))["methods"])
     words = ("--methods", "network,cielab", *CPU, "--out", "verdict", "--swept", "1")
@@ -199,7 +198,6 @@ def numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-@pytest.mark.slow
 def test_figures_of_an_old_run_are_drawn_over_the_old_page(old: Path) -> None:
     cli("figures", "--run", "tiny", *CPU)
     assert Path("runs/tiny/figures/index.html").stat().st_size > 100_000

@@ -47,17 +47,17 @@ def draw_histogram(
     # Deferred: loading Matplotlib takes longer than labelling a hundred frames.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
-    figure = Figure((9.6, 4.8), dpi=100, layout="constrained")
-    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    figure = Figure((9.6, 4.8), dpi=100)
+    canvas, axes = FigureCanvasAgg(figure), figure.add_axes((0.08, 0.12, 0.88, 0.84))
     edges = np.geomspace(LEAST_SHARE, 1, BINS + 1)
     below = np.zeros(BINS)
     for name, shares in layers.items():
         counts = histogram(shares)
         colour, label = COLOURS.get(name[:1], "#8a8a8a"), f"{name}: {len(shares):,}"
-        axes.bar(edges[:-1], counts, np.diff(edges), below, align="edge", color=colour, label=label)
-        below += counts
+        axes.stairs(below + counts, edges, baseline=below, fill=True, color=colour, label=label)
+        below = below + counts
     for name, share in (thresholds or {}).items():
         label = f"{name} {'<=' if name == 'X' else '>='} {share:.3g}"
         axes.axvline(max(share, LEAST_SHARE), color=COLOURS[name], linestyle="--", label=label)
@@ -66,8 +66,10 @@ def draw_histogram(
     axes.set_yscale("function", functions=(np.sqrt, np.square))
     axes.set(xlabel="clipped share of the frame", ylabel="frames (square root)")
     axes.xaxis.set_major_formatter(_percent)
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
+    # Between the peaks of X and Y. The best place takes Matplotlib long, and it warns of that.
+    axes.legend(loc="upper center")
     canvas.draw()
     return np.array(canvas.buffer_rgba(), np.uint8)[..., :3].copy()
 

@@ -49,6 +49,8 @@ from model.runs import STATE_FILE, read_options, read_run_facts, write_options
 from model.state_files import bare_state, is_whole
 from model.weights import load_network, load_release, read_network
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SHAPE = {"generator_filters": 4, "generator_blocks": 1, "residual": True}
 STATE = bare_state(Generator(4, 1, residual=True).state_dict())
@@ -135,7 +137,6 @@ def test_old_files_that_name_too_much_are_not_unpickled(tmp_path: Path) -> None:
     assert "names more" in refusal(lambda: read_network(path, CPU), "old.pth")
 
 
-@pytest.mark.slow
 @settings(max_examples=150)
 @given(some.data())
 def test_damage_anywhere_breaks_nothing(
@@ -374,7 +375,6 @@ def test_inception_is_read_with_the_same_care(tmp_path: Path) -> None:
     refusal(lambda: open_features(path), "inception.pth")
 
 
-@pytest.mark.slow
 def test_a_release_has_the_bytes_of_its_network_and_facts_alone(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     code = (

@@ -42,7 +42,7 @@ from dataset.errors import UserError
 Channel = tuple[Endpoint, list[Command]]
 
 
-pytestmark = pytest.mark.usefixtures("own_runtime")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_runtime")]
 
 
 @contextmanager
@@ -145,7 +145,6 @@ def test_a_line_of_ten_megabytes_is_cut_off_and_harms_nobody(channel: Channel) -
     assert send_command(endpoint, "status")["ok"]
 
 
-@pytest.mark.slow
 def test_clients_that_say_nothing_are_counted_and_others_turned_away(channel: Channel) -> None:
     endpoint, _ = channel
     silent = [connect(endpoint) for _ in range(CLIENTS)]

@@ -35,6 +35,8 @@ from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image, write_png
 from dataset.sessions.manifest import read_frames, read_session
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def options(tmp_path: Path) -> CaptureOptions:

@@ -41,6 +41,8 @@ from dataset.sessions.manifest import (
     write_session,
 )
 
+pytestmark = pytest.mark.slow
+
 SIZE = (24, 16)  # width, height
 PICTURES = [encode_png(noise(seed, SIZE)) for seed in range(12)]
 
@@ -372,7 +374,6 @@ def damage(session: Path, data: some.DataObject) -> None:
             path.write_bytes(path.read_bytes()[:-30])
 
 
-@pytest.mark.slow
 @settings(max_examples=60)
 @given(some.data())
 def test_no_picture_is_lost_whatever_lines_are_gone(data: some.DataObject) -> None:
@@ -499,7 +500,6 @@ def test_a_frame_of_terabytes_is_set_aside_unread(session: Path) -> None:
     assert repair_session(session).damaged == ("frames/000006.png",)
 
 
-@pytest.mark.slow
 def test_two_repairs_at_once_leave_what_one_would(session: Path) -> None:
     (session / "frames/000003.png").write_bytes(b"spoilt")
     (session / "frames/000009.png").write_bytes(PICTURES[9])

@@ -22,6 +22,8 @@ from capture.sweep.flightgear import BRIGHTNESS, CRAFT, FRAME, START, FlightGear
 from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, game_sun, scene, sun_direction
 from dataset.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[3] / "docs"
 CLOCK, ANGLE = "/sim/time/cur-time-override", "/sim/time/sun-angle-rad"
 HASTE = Patience(

@@ -33,6 +33,8 @@ from model.figures.figures import make_figures
 from model.options import EvaluateOptions
 from model.training.frame_cache import open_frames
 
+pytestmark = pytest.mark.slow
+
 COUNTS = (9, 9, 4, 4)
 HOSTILE_SPLITS = {
     "cut off": '{"tool": "unclip", "complete": true, "fil',
@@ -177,7 +179,6 @@ def test_nobody_reads_or_makes_what_another_process_makes(data: Path) -> None:
     check_data_set_complete(data)
 
 
-@pytest.mark.slow
 def test_of_two_splits_at_once_one_leaves_a_whole_data_set(tmp_path: Path) -> None:
     make_sweep(tmp_path / "captures", "sweep", 40, [0, 0.5])
     command = [sys.executable, str(ROOT / "cli.py"), "split", "--counts", "20,20,8,8", "--seed"]

@@ -34,6 +34,8 @@ from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from model.restoring.video import read_facts, restore_video
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 @pytest.mark.parametrize("times", [EVEN, UNEVEN], ids=["even", "uneven"])
@@ -285,7 +287,6 @@ def test_names_may_hold_anything(tmp_path: Path) -> None:
         restore_video(source, tmp_path / "b.avi", unchanged)
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     code = """
 import resource, sys

@@ -26,6 +26,8 @@ from dataset.pictures.images import write_png
 from dataset.review.server import serve_review
 from dataset.review.thumbnails import PictureCache
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_listens_on_the_loopback_interface_only(captures: Path) -> None:
     with serve_review(ReviewOptions(captures)) as (server, _, _):
@@ -232,7 +234,6 @@ def start_server(captures: Path) -> tuple[subprocess.Popen[str], Client]:
     return process, Client(process.stdout.readline().split()[-1])
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 and Ctrl-C as POSIX has them")
 def test_killed_in_the_middle_no_label_is_lost(captures: Path) -> None:
     process, client = start_server(captures)

@@ -21,6 +21,8 @@ from dataset.options import LabelOptions
 from dataset.review import store as review_store
 from dataset.review.store import open_review
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def captures(tmp_path: Path) -> Path:

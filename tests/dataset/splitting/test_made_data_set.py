@@ -27,6 +27,8 @@ from dataset.splitting.leaks import nearest_hashes
 from dataset.splitting.near_hashes import near_pairs
 from dataset.splitting.split import plan_captures, split_captures
 
+pytestmark = pytest.mark.slow
+
 COUNTS = (12, 11, 5, 4)
 SCENE = 0x0F1E2D3C4B5A6978  # 32 of 64 bits set
 
@@ -55,7 +57,6 @@ def test_torchvision_reads_the_image_folder(captures: Path) -> None:
         assert (image.size, target) == ((20, 20), 0)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves metadata.csv open
 def test_hugging_face_reads_the_image_folder(
     captures: Path, monkeypatch: pytest.MonkeyPatch
@@ -84,7 +85,6 @@ def test_the_cyclegan_folders_hold_pictures_and_nothing_else(captures: Path) -> 
     assert {each.suffix for folder in found for each in folder} == {".png"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["cyclegan", "imagefolder"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # within mlcroissant's own packages
 def test_croissant_metadata_is_valid_and_leads_to_the_files(captures: Path, layout: str) -> None:
@@ -111,7 +111,6 @@ def test_origins_lead_to_the_recorded_files(captures: Path, layout: str) -> None
         assert original.read_bytes() == (data / each["path"]).read_bytes()
 
 
-@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=4, max_size=12),
     st.integers(0, 9),
@@ -196,7 +195,6 @@ def test_a_plan_writes_nothing(captures: Path) -> None:
     assert not (captures.parent / "other").exists()
 
 
-@pytest.mark.slow
 def test_leaks_are_those_that_a_full_comparison_finds(captures: Path) -> None:
     make_session(
         captures,

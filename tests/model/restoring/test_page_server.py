@@ -43,6 +43,8 @@ from dataset.pictures.pixels import Pixels
 from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import BEAT_S, ServeLimits, bind_restorer, clean_name
 
+pytestmark = pytest.mark.slow
+
 ARTIST = 315  # of EXIF
 SMALL = ServeLimits(upload_bytes=100_000, pixels=1_000_000)
 
@@ -275,7 +277,6 @@ def test_names_are_without_folders_and_do_no_harm(guest: Guest, name: str, clean
     assert "Set-Cookie" not in guest.ask(f"/restore?name={quote(name)}", b"")[2]
 
 
-@pytest.mark.slow
 @given(some.text(max_size=300))
 def test_cleaned_names_stay_clean(name: str) -> None:
     cleaned = clean_name(name)
@@ -445,7 +446,6 @@ print(
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C as POSIX has it")
 def test_it_serves_until_ctrl_c_and_says_how_many_it_restored() -> None:
     command = [sys.executable, "-c", SERVE]
