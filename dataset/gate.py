@@ -273,11 +273,14 @@ def blocks_of(path: str | Path, size: int, most: int = MOST_TABLE) -> Iterator[b
 
 
 def read_table(
-    path: str | Path, columns: Sequence[str], most: int = MOST_TABLE
+    path: str | Path,
+    columns: Sequence[str],
+    most: int = MOST_TABLE,
+    optional: str = "",
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The rows of a table (CSV, UTF-8): number of the line, and the fields of these columns.
 
-    At least two columns.
+    At least two columns. With an optional one, its field comes last: "" if there is no such column.
 
     Columns may stand in any order beside others; lines without a field are passed over.
 
@@ -294,10 +297,12 @@ def read_table(
         reader = csv.reader(file, strict=False)
         try:
             head = next(reader, [])
-            fields = itemgetter(*(_place(head, name) for name in columns))
+            found = (*columns, optional) if optional in head else columns
+            fields = itemgetter(*(_place(head, name) for name in found))
+            missing = ("",) if optional and optional not in head else ()
             for values in reader:
                 if values:
-                    yield reader.line_num, fields(values)
+                    yield reader.line_num, fields(values) + missing
         except IndexError as error:
             raise ValueError(f"line {reader.line_num} is damaged: it is too short") from error
         except csv.Error as error:

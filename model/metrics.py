@@ -1,9 +1,10 @@
 """Metrics of restored pictures: pure functions of arrays.
 
 With a reference: PSNR, SSIM, edges and CIEDE2000, in total and separately for the pixels that the
-input had clipped and the others. Without one: what is still clipped, and how far well-exposed
-pixels were changed. And the confidence interval of a mean over frames. Which pictures are compared,
-and what is reported, is decided in ``evaluation``; nothing here reads a file or loads torch.
+input had clipped and the others; FLIP; structure apart from tone, and the error of the tone.
+Without one: what is still clipped, and how far well-exposed pixels were changed. And the confidence
+interval of a mean over frames. Which pictures are compared, and what is reported, is decided in
+``evaluation``; nothing here reads a file or loads torch.
 Pictures are RGB uint8 (H, W, 3).
 """
 
@@ -22,16 +23,22 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from dataset.labelling.clipping import Mask, clipped_mask
 from dataset.pictures.images import Image
+from model.gain import LEAST_REGION, best_factor, gain_error, measure_gain
+
+try:
+    import flip_evaluator
+except ImportError:  # it has no wheels for some machines, and is not needed for the rest
+    flip_evaluator = None
 
 Values = NDArray[np.float64]
 
 EQUAL_PSNR = 100.0  # dB, of equal pictures, whose PSNR has no bound
-LEAST_REGION = 0.001  # share of all pixels: a few sparks must not decide a mean over frames
 SSIM_WINDOW = 7  # pixels, scikit-image's
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 BATCH_VALUES = 1 << 20  # values resampled at once
 KERNEL_DEGREE = 3  # of KID
+HAS_FLIP = flip_evaluator is not None
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,9 @@ class Comparison(Quality):
     change_median: float  # CIEDE2000 to the input, of its unclipped pixels
     change_p95: float  # the same, 95th percentile
     clipped: float  # share of clipped pixels in the restored picture, 0..1
+    flip: float  # mean LDR-FLIP to the reference, 0 to 1: 0 is no difference; NaN without FLIP
+    psnr_best_factor: float  # dB, after the best factor: structure apart from tone
+    log_k_error: float  # |log k' - log k|: tone; NaN if the gain of the pair is not known
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,9 @@ def measure_quality(picture: Image, reference: Image) -> Quality:
     return Quality(psnr, ssim, edge_correlation(picture, reference))
 
 
-def compute_metrics(restored: Image, reference: Image, source: Image) -> Comparison:
+def compute_metrics(
+    restored: Image, reference: Image, source: Image, gain: float | None = None
+) -> Comparison:
     """All metrics of one restored picture.
 
     Parameters
@@ -98,6 +110,8 @@ def compute_metrics(restored: Image, reference: Image, source: Image) -> Compari
     restored, reference, source : uint8 arrays, (H, W, 3)
         RGB: the output of a method, the ground truth, and the over-exposed input, whose clipped
         pixels are the inside.
+    gain : float, optional
+        The true gain k of the input over the reference; measured (`measure_gain`) if left out.
     """
     quality = measure_quality(restored, reference)
     inside, outside = regions(source)
@@ -115,6 +129,11 @@ def compute_metrics(restored: Image, reference: Image, source: Image) -> Compari
         change_median=_percentile(change, 50),
         change_p95=_percentile(change, 95),
         clipped=float(clipped_mask(restored).mean()),
+        flip=flip_error(restored, reference),
+        psnr_best_factor=psnr_best_factor(restored, reference),
+        log_k_error=gain_error(
+            restored, source, measure_gain(source, reference) if gain is None else gain
+        ),
     )
 
 
@@ -161,6 +180,41 @@ def masked_psnr(picture: Image, reference: Image, mask: Mask) -> float:
     difference = picture[mask].astype(np.float64) - reference[mask]
     error = float(np.mean(difference**2))
     return 10 * math.log10(255**2 / error) if error else EQUAL_PSNR
+
+
+def flip_error(picture: Image, reference: Image) -> float:
+    """Mean LDR-FLIP between two pictures, 0 (no difference) to 1; NaN without flip-evaluator.
+
+    FLIP estimates the difference that a viewer sees when the two alternate on a screen, here at its
+    default viewing condition: 67 pixels per degree, 0.7 m from a screen 0.7 m and 3840 pixels wide.
+
+    References
+    ----------
+    P. Andersson, J. Nilsson, T. Akenine-Möller, M. Oskarsson, K. Åström, M. D. Fairchild: FLIP: A
+    difference evaluator for alternating images. Proc. ACM Computer Graphics and Interactive
+    Techniques 3(2), 2020. doi:10.1145/3406183. Its authors' implementation, flip-evaluator.
+    """
+    if flip_evaluator is None:
+        return math.nan
+    first, second = (each.astype(np.float32) / np.float32(255) for each in (reference, picture))
+    return float(flip_evaluator.evaluate(first, second, "LDR", applyMagma=False)[1])
+
+
+def psnr_best_factor(picture: Image, reference: Image) -> float:
+    """PSNR after the best single factor on encoded values, dB: structure apart from tone.
+
+    The factor is that of the least squared error (``gain.best_factor``); then values are clipped,
+    but not rounded.
+
+    Examples
+    --------
+    >>> grey = np.full((2, 2, 3), 100, np.uint8)
+    >>> psnr_best_factor(grey, 2 * grey)  # equal but for a factor
+    100.0
+    """
+    scaled = np.clip(picture * best_factor(picture, reference), 0, 255)
+    error = float(np.mean((scaled - reference) ** 2))
+    return min(10 * math.log10(255**2 / error), EQUAL_PSNR) if error else EQUAL_PSNR
 
 
 def well_exposed_change(restored: Image, source: Image) -> Values:

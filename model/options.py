@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dataset.setting import setting
 
-METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma")
+METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma", "reconstruct")
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
 DETAIL_MODES = ("auto", "native", "guided", "mixed")
 OLD_DETAIL_MODES = {"carried": "guided"}
@@ -191,7 +191,7 @@ class EvaluateOptions:
 
     data: Path = setting(Path("data"), "Data set: pairs.csv, testA (X), testB (Y).", folder=True)
     pairs: Path | None = setting(
-        None, "CSV with columns over_exposed,reference.", shown="DATA/pairs.csv"
+        None, "CSV with columns over_exposed,reference[,gain].", shown="DATA/pairs.csv"
     )
     over_exposed: Path | None = setting(
         None, "Over-exposed pictures (Y).", shown="testB if there are no pairs", folder=True
@@ -203,7 +203,7 @@ class EvaluateOptions:
         folder=True,
     )
     methods: tuple[str, ...] = setting(METHOD_NAMES, "Methods to compare; the first one is judged.")
-    oracles: bool = setting(True, "Also the best factor and the best gamma, given the reference.")
+    oracles: bool = setting(True, "Also bounds that know the reference: best factor, true k.")
     runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
     run: str = setting("", "Run name or weights file.", shown="the newest run")
     device: str = setting("auto", "auto, cpu, cuda, mps.")

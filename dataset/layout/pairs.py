@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from dataset.gate import is_regular, read_table
 
 PAIRS_FILE = "pairs.csv"
 PAIR_COLUMNS = ("over_exposed", "reference")
+GAIN_COLUMN = "gain"  # optional
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Pair:
 
     over_exposed: Path
     reference: Path
+    gain: float | None = None  # the true k of y = min(k x, 1) on encoded values, if it is known
 
 
 def pairs_csv(pairs: Iterable[tuple[str, str]]) -> str:
@@ -39,10 +42,12 @@ def pairs_csv(pairs: Iterable[tuple[str, str]]) -> str:
 def list_pairs(path: str | Path) -> list[Pair]:
     """Read a ``pairs.csv``; relative paths count from its folder.
 
+    A third column, ``gain``, may say how many times brighter the over-exposed frame is.
+
     Raises
     ------
     UserError
-        The list is missing, has other columns, or holds no pair.
+        The list is missing, has other columns, holds no pair, or a gain that is no number over 0.
     """
     path = Path(path)
     if not is_regular(path):
@@ -52,14 +57,17 @@ def list_pairs(path: str | Path) -> list[Pair]:
         )
     try:
         pairs = [
-            Pair(path.parent / over_exposed, path.parent / reference)
-            for _, (over_exposed, reference) in read_table(path, PAIR_COLUMNS)
+            Pair(path.parent / over_exposed, path.parent / reference, _gain(gain, number))
+            for number, (over_exposed, reference, gain) in read_table(
+                path, PAIR_COLUMNS, optional=GAIN_COLUMN
+            )
         ]
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
     except ValueError as error:
         raise UserError(
-            f"{path} is no list of pairs ({error}): it needs the columns {','.join(PAIR_COLUMNS)}."
+            f"{path} is no list of pairs ({error}): it needs the columns {','.join(PAIR_COLUMNS)}, "
+            f"and may have {GAIN_COLUMN}, a number over 0 or nothing."
         ) from error
     if not pairs:
         raise UserError(f"{path} lists no pair. Record viewpoints under two lights first.")
@@ -74,3 +82,16 @@ def read_pairs(path: str | Path) -> list[Pair]:
             if not is_regular(picture):
                 raise UserError(f"{path} names {picture}, which cannot be read.")
     return pairs
+
+
+def _gain(text: str, number: int) -> float | None:
+    """A gain as it was written; None for an empty field."""
+    if not text.strip():
+        return None
+    try:
+        gain = float(text)
+    except ValueError:
+        gain = math.nan
+    if not 0 < gain < math.inf:
+        raise ValueError(f"line {number} is damaged: its gain is no number over 0")
+    return gain

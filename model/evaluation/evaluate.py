@@ -38,12 +38,19 @@ from model.evaluation.paired import (
 from model.evaluation.threshold_sweep import Sweep, levels, plot_thresholds, sweep_thresholds
 from model.evaluation.unpaired import Features, Unpaired, evaluate_unpaired
 from model.figures.page_folder import PAGE_FILE
+from model.metrics import HAS_FLIP
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, open_method
 
 NETWORK_METHOD = "network"
 TOLD = {"psnr": "PSNR dB", "ssim": "SSIM", "edges": "edges", "delta_e": "dE2000"}
+TOLD_APART = {
+    "flip": "FLIP",
+    "psnr_best_factor": "PSNR dB, best factor",
+    "log_k_error": "log k, error",
+}
+NO_FLIP = "No FLIP: it needs the package flip-evaluator, pip install flip-evaluator."
 TOLD_UNPAIRED = {
     "clipped_after": "still clipped",
     "change_median": "changed dE",
@@ -81,6 +88,7 @@ class EvaluationReport:
         lines = []
         if self.paired:
             lines += [f"{len(self.paired.pairs)} pairs", *_table(self.paired, TOLD)]
+            lines += _table(self.paired, TOLD_APART, 3)
         if self.unpaired:
             of_y, of_x = (
                 self.unpaired.over_exposed[INPUT_METHOD],
@@ -122,6 +130,7 @@ def evaluate_run(
     if pairs:
         oracles = ORACLES if options.oracles else {}
         report.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
+        report.notes += [] if HAS_FLIP else [NO_FLIP]
     if y:
         features = _features(options, report.notes) if len(y) > 1 and len(x) > 1 else None
         update = _from(len(pairs), total, on_progress)
@@ -257,15 +266,17 @@ def _numbers(sweep: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(found: Evaluation | Unpaired, columns: dict[str, str]) -> list[str]:
+def _table(found: Evaluation | Unpaired, columns: dict[str, str], digits: int = 2) -> list[str]:
     """Means with their intervals, one line per method."""
     methods = found.found if isinstance(found, Evaluation) else found.over_exposed
-    lines = [f"{'':14}" + "".join(f"{heading:>24}" for heading in columns.values())]
+    first = max(14, *(len(name) + 1 for name in methods))
+    lines = [" " * first + "".join(f"{heading:>24}" for heading in columns.values())]
     for name in methods:
         cells = []
         for measure in columns:
             value = found.interval(name, measure)
-            bounds = f" ({value.low:.2f} to {value.high:.2f})" if value.count > 1 else ""
-            cells.append(f"{value.mean:.2f}{bounds}")
-        lines.append(f"{name:14}" + "".join(f"{cell:>24}" for cell in cells))
+            low, high = (f"{bound:.{digits}f}" for bound in (value.low, value.high))
+            bounds = f" ({low} to {high})" if value.count > 1 else ""
+            cells.append(f"{value.mean:.{digits}f}{bounds}")
+        lines.append(f"{name:{first}}" + "".join(f"{cell:>24}" for cell in cells))
     return lines

@@ -26,8 +26,11 @@ METHOD_TITLES = {
     "cielab": "CIELAB",
     "ycbcr": "YCbCr",
     "gamma": "gamma",
+    "reconstruct": "reconstruction",
     "best_factor": "best factor*",
     "best_gamma": "best gamma*",
+    "true_k": "true k*",
+    "true_k_mean_colours": "true k, mean colours*",
     "reference": "reference",
 }
 PAIRED_COLUMNS = {  # metric -> heading, digits, scale
@@ -43,6 +46,9 @@ PAIRED_COLUMNS = {  # metric -> heading, digits, scale
     "change_median": ("changed, median", 1, 1),
     "change_p95": ("changed, 95 %", 1, 1),
     "clipped": ("still clipped, %", 1, 100),
+    "flip": ("FLIP", 3, 1),
+    "psnr_best_factor": ("PSNR, best factor", 2, 1),
+    "log_k_error": ("log k, error", 3, 1),
 }
 UNPAIRED_COLUMNS = {
     "clipped_before": ("clipped before, %", 1, 100),

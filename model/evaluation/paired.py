@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,6 +20,7 @@ from dataset.layout.pairs import Pair
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from dataset.terminal import ProgressCallback
+from model.gain import measure_gain
 from model.metrics import Comparison, Interval, Values, compute_metrics, mean_interval
 from model.restoring.methods import Restore
 
@@ -26,7 +28,7 @@ INPUT_METHOD = "input"  # the method that does nothing
 PAIRED_METRICS = tuple(each.name for each in fields(Comparison))
 SPREAD = ("psnr", "ssim", "edges")  # their means are at the top of a summary
 
-Oracle = Callable[[Pixels, Pixels], Pixels]  # its second argument is the reference
+Oracle = Callable[[Pixels, Pixels, float], Pixels]  # the picture, its reference, its gain or NaN
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def evaluate_pairs(
         Name -> function from float32 (H, W, 3) in 0..1 to the same. Results are rounded to 8 bits
         before they are measured, as in a file.
     oracles : mapping, optional
-        Name -> the same, with the reference as its second argument.
+        Name -> the same, with the reference and the gain k as further arguments: that of the list,
+        or else measured, or else NaN.
     on_progress : callable, optional
         Called with (pairs done, pairs in total).
 
@@ -148,8 +151,10 @@ def evaluate_pairs(
             skipped.append(str(error))
         else:
             kept.append(pair)
-            for name, restored in restore_all(source, reference, tried, oracles or {}).items():
-                found[name].append(compute_metrics(restored, reference, source))
+            gain = pair.gain or measure_gain(source, reference)
+            pictures = restore_all(source, reference, tried, oracles or {}, gain)
+            for name, restored in pictures.items():
+                found[name].append(compute_metrics(restored, reference, source, gain))
         if on_progress:
             on_progress(done, len(pairs))
     if not kept:
@@ -162,11 +167,13 @@ def restore_all(
     reference: Image,
     methods: Mapping[str, Restore],
     oracles: Mapping[str, Oracle],
+    gain: float = math.nan,
 ) -> dict[str, Image]:
     """What every method makes of one picture: name -> RGB uint8 (H, W, 3)."""
     pixels, truth = to_pixels(source), to_pixels(reference)
     restored = {name: to_image(method(pixels)) for name, method in methods.items()}
-    return restored | {name: to_image(oracle(pixels, truth)) for name, oracle in oracles.items()}
+    bounds = {name: to_image(oracle(pixels, truth, gain)) for name, oracle in oracles.items()}
+    return restored | bounds
 
 
 def apply(method: Restore, source: Image) -> Image:

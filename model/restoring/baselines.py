@@ -1,12 +1,13 @@
 """Earlier methods: find over-exposure by a threshold, then recover lightness, then colour.
 
 The methods that the paper compares with, for evaluation and for ``cli restore --method``, a plain
-gamma, and two oracles that may look at the reference. Pure functions of arrays: no files, no torch.
-``metrics`` measures how good they are.
+gamma, the table of all methods that learned nothing (``reconstruction`` is one), and oracles that
+may look at the reference. Pure functions of arrays: no files, no torch. ``metrics`` measures how
+good they are.
 
 Both threshold methods take the three steps that the paper names: find the over-exposed region,
 recover its lightness, correct its colour. Lost pixels are filled in from pixels that were not lost,
-along neighbours of similar lightness (`fill_in`). The threshold alone decides what counts as lost.
+along neighbours of similar lightness (``filling``). The threshold alone decides what is lost.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from dataset.pictures.pixels import Pixels
-
-Floats = NDArray[np.float32]
+from model.restoring.filling import Floats, evidence, fill_in
+from model.restoring.reconstruction import CLIPPED, reconstruct
 
 CIELAB_THRESHOLD = 80.0  # L*, 0..100: equation 1 of Guo et al.
 YCBCR_THRESHOLD = 235.0  # Y', 0..255: nominal white of Rec. 601
@@ -29,15 +29,6 @@ FACTORS = np.geomspace(0.1, 1.5, 40)
 EXPONENTS = np.geomspace(0.5, 6.0, 40)
 
 RIM = 0.02  # of the map: from trusted to lost, because a step would show as a seam
-COUPLING = 0.1  # between lost neighbours, against 1 of a trusted pixel to its own value
-LIKENESS = 0.1  # lightness 0..1: neighbours further apart than this hardly share anything
-LEAST_LIKE = 1e-3  # so that every lost pixel is reached at last
-NEAR_WHITE = 0.2  # lightness 0..1: pixels darker than white by this say less of what was lost
-LEAST_SAID = 0.01  # so that dark pixels count where there is nothing else
-DOUBT = 1e-6  # weight of a lost pixel's own value: decides where nothing else is known
-SWEEPS = 30
-FEW_SWEEPS, MANY_PIXELS = 4, 2**18  # large pictures: the coarse ones have done the work
-COARSEST_PX = 8  # pixels, the longer side of the coarsest picture
 
 
 def cielab(pixels: Pixels, threshold: float = CIELAB_THRESHOLD) -> Pixels:
@@ -157,21 +148,58 @@ def best_factor(pixels: Pixels, reference: Pixels) -> Pixels:
     return _nearest(reference, tried)
 
 
+def true_k(pixels: Pixels, gain: float) -> Pixels:
+    """The picture over its true gain: what it was, wherever a channel was not clipped.
+
+    Parameters
+    ----------
+    pixels : float32 array, (H, W, 3)
+        RGB, encoded, 0..1.
+    gain : float
+        k of y = min(k x, 1) on encoded values; NaN, unknown, changes nothing.
+
+    Examples
+    --------
+    >>> true_k(np.array([[[1, 0.5, 0]]], np.float32), 2.0)
+    array([[[0.5 , 0.25, 0.  ]]], dtype=float32)
+    """
+    return np.clip(pixels / np.float32(gain), 0, 1) if np.isfinite(gain) else pixels
+
+
+def true_k_mean_colours(pixels: Pixels, reference: Pixels, gain: float) -> Pixels:
+    """`true_k`, and a mean colour where a channel was clipped: what tone alone leaves open.
+
+    A clipped channel value (250 of 255 or more) becomes the mean of the reference over the pixels
+    where that channel was clipped, but never less than 1 / k, which it had at least.
+    """
+    restored, clipped = true_k(pixels, gain).copy(), pixels >= CLIPPED
+    least = 1 / gain if np.isfinite(gain) else 0.0
+    for channel in range(3):
+        lost = clipped[..., channel]
+        if lost.any():
+            mean = float(reference[..., channel][lost].mean())
+            restored[..., channel][lost] = min(1.0, max(mean, least))
+    return restored
+
+
 BASELINES: dict[str, Callable[[Pixels], Pixels]] = {
     "cielab": cielab,
     "ycbcr": ycbcr,
     "gamma": gamma,
+    "reconstruct": reconstruct,
 }
 """Name -> a method that learned nothing, with its default setting."""
 
 THRESHOLD_METHODS: dict[str, Callable[[Pixels, float], Pixels]] = {"cielab": cielab, "ycbcr": ycbcr}
 """Name -> a method with a threshold."""
 
-ORACLES: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
-    "best_factor": best_factor,
-    "best_gamma": best_gamma,
+ORACLES: dict[str, Callable[[Pixels, Pixels, float], Pixels]] = {
+    "best_factor": lambda pixels, reference, _: best_factor(pixels, reference),
+    "best_gamma": lambda pixels, reference, _: best_gamma(pixels, reference),
+    "true_k": lambda pixels, _, gain: true_k(pixels, gain),
+    "true_k_mean_colours": true_k_mean_colours,
 }
-"""Name -> a method that may look at the reference: an upper bound, not a competitor."""
+"""Name -> a method that may look at the reference and its gain: a bound, not a competitor."""
 
 
 def over_exposure_map(pixels: Pixels, threshold: float = CIELAB_THRESHOLD) -> Floats:
@@ -193,84 +221,6 @@ def over_exposure_map(pixels: Pixels, threshold: float = CIELAB_THRESHOLD) -> Fl
     return _soft_step(lightness - np.float32(threshold) + 40 - np.hypot(a, b))
 
 
-def fill_in(values: Floats, trust: Floats, guide: Floats) -> Floats:
-    """Keep values where they are trusted, and continue them smoothly where they are not.
-
-    Minimizes, over u, the sum over pixels of t (u - v)^2 and over neighbours of
-    0.1 s exp(-(g - g')^2 / (2 0.1^2)) (u - u')^2: t is the trust, v the values, g the guide, and s
-    the larger mistrust of the two, so that trusted pixels among themselves stay as they are. The
-    minimum is approached by Jacobi steps from a coarse picture to the full one.
-
-    Parameters
-    ----------
-    values : float32 array, (H, W, C)
-    trust : float32 array, (H, W)
-        0 (lost) to 1.
-    guide : float32 array, (H, W)
-        Lightness, 0..1: neighbours of similar lightness share their values.
-
-    Returns
-    -------
-    float32 array, (H, W, C)
-        The values unchanged if nothing is trusted.
-    """
-    across, down = _ties(guide, trust)
-    own = (trust + np.float32(DOUBT))[..., None]
-    weights = own + _from_neighbours(np.ones_like(own), across, down)
-    found = np.where(trust[..., None] >= 1, values, _from_coarse(values, trust, guide))
-    for _ in range(SWEEPS if trust.size <= MANY_PIXELS else FEW_SWEEPS):
-        found = (own * values + _from_neighbours(found, across, down)) / weights
-    return np.asarray(found, np.float32)
-
-
-def _from_coarse(values: Floats, trust: Floats, guide: Floats) -> Floats:
-    """The solution at half the size, enlarged: a starting point."""
-    height, width = trust.shape
-    if max(height, width) <= COARSEST_PX:
-        return values
-    own = (trust + np.float32(DOUBT))[..., None]
-    small = _halved(values * own) / _halved(own)
-    found = fill_in(small, _halved(trust[..., None])[..., 0], _halved(guide[..., None])[..., 0])
-    large = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large, np.float32).reshape(values.shape)
-
-
-def _halved(planes: Floats) -> Floats:
-    """(H, W, C) at half the size, area-averaged."""
-    height, width = ((side + 1) // 2 for side in planes.shape[:2])
-    small = cv2.resize(planes, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).reshape(height, width, -1)
-
-
-def _ties(guide: Floats, trust: Floats) -> tuple[Floats, Floats]:
-    """Weights between neighbours in a row, (H, W - 1, 1), and in a column, (H - 1, W, 1)."""
-    across = _tie(np.diff(guide, axis=1), np.minimum(trust[:, :-1], trust[:, 1:]))
-    down = _tie(np.diff(guide, axis=0), np.minimum(trust[:-1], trust[1:]))
-    return across, down
-
-
-def _tie(apart: Floats, trust: Floats) -> Floats:
-    """Weights of neighbours, by the distance of their guides and the lower trust of the two."""
-    like = np.exp(-(apart**2) / np.float32(2 * LIKENESS**2)) + np.float32(LEAST_LIKE)
-    return np.asarray(np.float32(COUPLING) * like * (1 - trust), np.float32)[..., None]
-
-
-def _from_neighbours(values: Floats, across: Floats, down: Floats) -> Floats:
-    """The weighted sum of the four neighbours of every pixel."""
-    total = np.zeros_like(values)
-    total[:, :-1] += across * values[:, 1:]
-    total[:, 1:] += across * values[:, :-1]
-    total[:-1] += down * values[1:]
-    total[1:] += down * values[:-1]
-    return total
-
-
-def _evidence(lightness: Floats, lost: Floats) -> Floats:
-    """How much a pixel tells about lost ones: the bright sky more than an object in front of it."""
-    near = np.exp(-((1 - lightness) ** 2) / np.float32(2 * NEAR_WHITE**2)) + np.float32(LEAST_SAID)
-    return np.asarray((1 - lost) * np.minimum(near, 1), np.float32)
-
-
 def _convert(planes: Floats, code: int) -> Floats:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(planes, np.float32), code), np.float32)
 
@@ -280,7 +230,7 @@ def _recover(planes: Floats, lost: Floats) -> Floats:
     if not lost.any():
         return planes
     lightness = np.ascontiguousarray(planes[..., :1])
-    trust = _evidence(lightness[..., 0], lost)
+    trust = evidence(lightness[..., 0], lost)
     lightness = _mix(lightness, fill_in(lightness, trust, lightness[..., 0]), lost)
     colours = np.ascontiguousarray(planes[..., 1:])
     colours = _mix(colours, fill_in(colours, trust, lightness[..., 0]), lost)

@@ -17,10 +17,12 @@ from model.metrics import (
     compute_metrics,
     deltaE_ciede2000,
     edge_correlation,
+    flip_error,
     kernel_distance,
     masked_psnr,
     mean_interval,
     measure_quality,
+    psnr_best_factor,
     well_exposed_change,
 )
 
@@ -80,6 +82,63 @@ def test_the_difference_of_greys_follows_from_their_lightness_alone() -> None:
     found = colour_difference(grey(120), grey(180))
     assert found.shape == (4, 4)
     assert found == pytest.approx(expected, abs=2e-3)
+
+
+# FLIP of two uniform pictures follows from its publication by hand: no edges, so it is the colour
+# difference alone. HyAB in Hunt-adjusted CIELAB, of greys the difference of L*, to the power 0.7.
+# Its maximum, between green and blue, is 203.3^0.7 = 41.27; 0.4 of that is mapped to 0.95 linearly,
+# the rest to the last 0.05.
+FLIP_MOST = 41.27
+
+
+def test_flip_of_white_and_black_is_the_published_mapping() -> None:
+    expected = 0.95 + 0.05 * (100**0.7 - 0.4 * FLIP_MOST) / (0.6 * FLIP_MOST)
+    assert flip_error(grey(255, (40, 40)), grey(0, (40, 40))) == pytest.approx(expected, abs=1e-3)
+
+
+def test_flip_of_greys_follows_from_their_lightness_alone() -> None:
+    expected = 0.95 * (lightness(180) - lightness(120)) ** 0.7 / (0.4 * FLIP_MOST)
+    assert flip_error(grey(120, (40, 40)), grey(180, (40, 40))) == pytest.approx(expected, abs=2e-3)
+
+
+def test_flip_of_equal_pictures_is_nothing_at_any_size() -> None:
+    assert flip_error(noise(5), noise(5)) == 0
+    assert 0 < flip_error(grey(9, (1, 1)), grey(200, (1, 1))) <= 1
+
+
+def test_without_its_package_flip_is_not_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.metrics.flip_evaluator", None)
+    assert math.isnan(compute_metrics(grey(9), grey(7), grey(200)).flip)
+
+
+def test_structure_does_not_change_with_brightness() -> None:
+    reference = noise(3, 100)
+    found = [psnr_best_factor((reference * k).astype(np.uint8), reference) for k in (1, 2)]
+    assert found == [100.0, 100.0]
+
+
+def test_structure_is_measured_after_clipping() -> None:
+    # The factor (200*100 + 100*250) / (200^2 + 100^2) is 0.9: errors of 80, 160 and 0, of which
+    # nothing is clipped; and of 255 and 1 against 255 and 0 nothing that matters.
+    picture = np.array([[[200, 100, 0]]], np.uint8)
+    reference = np.array([[[100, 250, 0]]], np.uint8)
+    expected = 10 * np.log10(255**2 / ((80**2 + 160**2) / 3))
+    assert psnr_best_factor(picture, reference) == pytest.approx(expected)
+    # (200*255 + 100*60) / (200^2 + 100^2) is 1.14, but with 255 for 250: 228 and 114.
+    brighter = np.array([[[250, 10, 0]]], np.uint8), np.array([[[255, 200, 0]]], np.uint8)
+    factor = (250 * 255 + 10 * 200) / (250**2 + 10**2)
+    assert 250 * factor > 255
+    expected = 10 * np.log10(255**2 / ((200 - 10 * factor) ** 2 / 3))  # the first becomes 255
+    assert psnr_best_factor(*brighter) == pytest.approx(expected)
+
+
+def test_the_error_of_the_tone_is_that_of_the_gain_taken_back() -> None:
+    source, reference = grey(180), grey(90)
+    assert compute_metrics(source, reference, source).log_k_error == pytest.approx(math.log(2))
+    assert compute_metrics(reference, reference, source).log_k_error == 0
+    found = compute_metrics(reference, reference, source, gain=3.0)  # known better than measured
+    assert found.log_k_error == pytest.approx(math.log(1.5))
+    assert math.isnan(compute_metrics(reference, reference, grey(255)).log_k_error)
 
 
 def test_psnr_inside_and_outside_make_up_the_whole() -> None:

@@ -45,7 +45,8 @@ def halve(pixels: Pixels) -> Pixels:
     return pixels * np.float32(0.5)
 
 
-def know(_: Pixels, reference: Pixels) -> Pixels:
+def know(_: Pixels, reference: Pixels, gain: float) -> Pixels:
+    assert gain > 0
     return reference
 
 
@@ -230,6 +231,8 @@ def test_the_page_stands_alone_with_its_numbers(page: Path, open_page: Callable[
     rows = opened.locator("table").first.locator("tr").all_inner_texts()
     assert [row.split("\t")[0] for row in rows] == ["method", "input", "CIELAB", "gamma"]
     assert opened.locator("table").count() == 2
+    for heading in ("FLIP", "PSNR, best factor", "log k, error"):
+        assert heading in rows[0].split("\t")
     assert "Set aside: 1" in opened.inner_text("body")
     assert "http" not in (page / PAGE_FILE).read_text(encoding="utf-8")
 
@@ -271,6 +274,68 @@ def test_pixels_and_images_are_the_same_numbers() -> None:
     image = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
     assert np.array_equal(to_image(to_pixels(image)), image)
     assert to_image(np.array([[[-0.1, 0.5, 1.2]]], np.float32)).tolist() == [[[0, 128, 255]]]
+
+
+def made_pairs(folder: Path, gains: str) -> list[Pair]:
+    """A reference, and the same 1.5 times as bright; the list says what ``gains`` does."""
+    reference = np.random.default_rng(0).integers(20, 250, (24, 32, 3), dtype=np.uint8)
+    write_png(folder / "x.png", reference)
+    write_png(folder / "y.png", to_image(1.5 * to_pixels(reference)))
+    (folder / "pairs.csv").write_text(f"over_exposed,reference{gains}\n", encoding="utf-8")
+    return list_pairs(folder / "pairs.csv")
+
+
+def test_the_gain_of_a_pair_is_measured_where_the_list_does_not_say_it(tmp_path: Path) -> None:
+    found = evaluate_pairs(made_pairs(tmp_path, "\ny.png,x.png"), {"half": halve}, ORACLES)
+    assert found.values(INPUT_METHOD, "log_k_error") == pytest.approx([math.log(1.5)], abs=0.01)
+    assert found.values("half", "log_k_error") == pytest.approx([math.log(2 / 1.5)], abs=0.01)
+    assert found.values("true_k", "log_k_error") == pytest.approx([0], abs=0.01)
+    assert found.mean("true_k", "psnr_outside") > 45  # rounding alone
+    assert found.mean("true_k_mean_colours", "psnr") > found.mean("true_k", "psnr")
+    assert found.mean("true_k", "flip") < found.mean("half", "flip")
+    assert found.mean("true_k", "psnr_best_factor") >= found.mean("true_k", "psnr")
+
+
+def test_the_gain_that_a_list_says_is_believed(tmp_path: Path) -> None:
+    found = evaluate_pairs(made_pairs(tmp_path, ",gain\ny.png,x.png,3"), {"half": halve}, ORACLES)
+    assert found.values(INPUT_METHOD, "log_k_error") == pytest.approx([math.log(3)])
+    assert found.values("half", "log_k_error") == pytest.approx([math.log(1.5)], abs=0.02)
+    assert found.values("true_k", "log_k_error") == pytest.approx([0], abs=0.02)
+
+
+def test_where_nothing_is_left_there_is_no_gain(tmp_path: Path) -> None:
+    (pair,) = made_pairs(tmp_path, "\ny.png,x.png")
+    write_png(pair.over_exposed, np.full((24, 32, 3), 255, np.uint8))
+    found = evaluate_pairs([pair], {"half": halve}, ORACLES)
+    assert np.isnan(found.values("half", "log_k_error")).all()
+    assert found.summary()["methods"]["half"]["log_k_error"]["mean"] is None
+    assert found.to_csv().splitlines()[1].endswith(",")
+
+
+def test_without_flip_a_note_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_pairs(tmp_path, "\ny.png,x.png")
+    options = EvaluateOptions(data=tmp_path, pairs=tmp_path / "pairs.csv", **QUICK)
+    assert evaluate_run(options).notes == []
+    monkeypatch.setattr("model.evaluation.evaluate.HAS_FLIP", False)
+    monkeypatch.setattr("model.metrics.flip_evaluator", None)
+    found = evaluate_run(options)
+    assert "pip install flip-evaluator" in str(found)
+    assert found.summary()["methods"]["gamma"]["flip"]["mean"] is None
+
+
+def test_the_printed_table_has_all_that_judges(tmp_path: Path) -> None:
+    made_pairs(tmp_path, "\ny.png,x.png")
+    options = EvaluateOptions(
+        data=tmp_path, pairs=tmp_path / "pairs.csv", methods=("reconstruct", "gamma")
+    )
+    lines = str(evaluate_run(options)).splitlines()
+    for heading in ("PSNR dB", "dE2000", "FLIP", "PSNR dB, best factor", "log k, error"):
+        assert any(heading in line for line in lines)
+    names = [line.split()[0] for line in lines if not line.startswith(" ")][1:]
+    assert names == [INPUT_METHOD, "reconstruct", "gamma", *ORACLES] * 2
+    assert max(map(len, lines)) <= 120
 
 
 def test_an_evaluation_of_one_pair_has_no_interval(data: Path) -> None:

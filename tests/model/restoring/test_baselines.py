@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from dataset.labelling.clipping import over_exposure
+from dataset.pictures.pixels import Pixels
 from model.restoring.baselines import (
     BASELINES,
     CIELAB_THRESHOLD,
@@ -18,15 +20,15 @@ from model.restoring.baselines import (
     ORACLES,
     THRESHOLD_METHODS,
     YCBCR_THRESHOLD,
-    Floats,
-    Pixels,
     best_factor,
     cielab,
-    fill_in,
     gamma,
     over_exposure_map,
+    true_k,
+    true_k_mean_colours,
     ycbcr,
 )
+from model.restoring.filling import Floats
 
 DEFAULTS = {"cielab": CIELAB_THRESHOLD, "ycbcr": YCBCR_THRESHOLD}
 SIDE = 64  # pixels
@@ -150,7 +152,7 @@ def test_the_map_is_that_of_the_clipping_statistic() -> None:
 def test_no_picture_breaks_a_method(name: str, picture: np.ndarray) -> None:
     pixels = picture.astype(np.float32)
     kept = pixels.copy()
-    method = BASELINES.get(name) or (lambda source: ORACLES[name](source, source))
+    method = BASELINES.get(name) or (lambda source: ORACLES[name](source, source, 1.5))
     restored = method(pixels)
     assert restored.shape == pixels.shape
     assert restored.dtype == np.float32
@@ -188,22 +190,23 @@ def test_the_best_factor_finds_a_factor(factor: float) -> None:
     assert found == pytest.approx(picture * factor, abs=0.05 * factor)  # half a step of the grid
 
 
-@given(some.integers(0, 1000))
-@settings(max_examples=20)
-def test_what_is_filled_in_lies_between_what_is_trusted(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    values = random.uniform(0, 1, (17, 23, 2)).astype(np.float32)
-    trust = (random.uniform(0, 1, (17, 23)) > 0.6).astype(np.float32)
-    values[trust == 0] = 5.0  # what was lost says nothing
-    filled = fill_in(values, trust, values[..., 0] * trust)
-    assert filled.min() >= -1e-4
-    assert filled.max() <= 1.01
+def test_a_true_gain_gives_back_what_was_not_clipped() -> None:
+    truth = random_picture(7, 0.2, 0.9)
+    bright = np.clip(truth * np.float32(1.6), 0, 1)
+    restored = true_k(bright, 1.6)
+    assert restored[bright < 1] == pytest.approx(truth[bright < 1], abs=1e-6)
+    assert restored[bright == 1] == pytest.approx(1 / 1.6)  # which it was at least
+    assert np.array_equal(true_k(bright, math.nan), bright)
 
 
-def test_a_gap_in_a_ramp_is_bridged_by_a_ramp() -> None:
-    ramp = np.linspace(0, 1, 33, dtype=np.float32)[None, :, None].repeat(20, axis=0)
-    trust = np.ones((20, 33), np.float32)
-    trust[:, 8:25] = 0
-    holed = np.where(trust[..., None] > 0, ramp, np.float32(1))
-    filled = fill_in(holed, trust, np.full((20, 33), 0.5, np.float32))
-    assert filled == pytest.approx(ramp, abs=0.06)
+def test_mean_colours_are_those_of_each_channel_where_it_was_clipped() -> None:
+    truth = np.array([[[0.6, 0.9, 0.1], [0.8, 0.3, 0.2], [0.7, 0.4, 0.3]]], np.float32)
+    bright = np.clip(truth * 2, 0, 1)  # clipped: red in all three, green in the first
+    restored = true_k_mean_colours(bright, truth, 2.0)
+    expected = [[[0.7, 0.9, 0.1], [0.7, 0.3, 0.2], [0.7, 0.4, 0.3]]]
+    assert restored == pytest.approx(np.array(expected), abs=1e-6)
+    darker = true_k_mean_colours(bright, truth / 2, 2.0)  # a mean of 0.35 is too little
+    assert darker[..., 0] == pytest.approx(0.5)
+    unknown = true_k_mean_colours(bright, truth, math.nan)
+    assert unknown[0, :, 0] == pytest.approx(0.7)
+    assert np.array_equal(unknown[..., 2], bright[..., 2])
