@@ -44,17 +44,22 @@ from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, open_method
 
 NETWORK_METHOD = "network"
-TOLD = {"psnr": "PSNR dB", "ssim": "SSIM", "edges": "edges", "delta_e": "dE2000"}
+TOLD = {  # metric -> heading, digits
+    "psnr": ("PSNR dB", 2),
+    "ssim": ("SSIM", 2),
+    "edges": ("edges", 2),
+    "delta_e": ("dE2000", 2),
+}
 TOLD_APART = {
-    "flip": "FLIP",
-    "psnr_best_factor": "PSNR dB, best factor",
-    "log_k_error": "log k, error",
+    "flip": ("FLIP", 3),
+    "psnr_best_factor": ("PSNR dB, best factor", 2),
+    "log_k_error": ("log k, error", 3),
 }
 NO_FLIP = "No FLIP: it needs the package flip-evaluator, pip install flip-evaluator."
 TOLD_UNPAIRED = {
-    "clipped_after": "still clipped",
-    "change_median": "changed dE",
-    "identity_median": "F(x)-x dE",
+    "clipped_after": ("still clipped", 2),
+    "change_median": ("changed dE", 2),
+    "identity_median": ("F(x)-x dE", 2),
 }
 
 Item = TypeVar("Item")
@@ -88,7 +93,7 @@ class EvaluationReport:
         lines = []
         if self.paired:
             lines += [f"{len(self.paired.pairs)} pairs", *_table(self.paired, TOLD)]
-            lines += _table(self.paired, TOLD_APART, 3)
+            lines += _table(self.paired, TOLD_APART)
         if self.unpaired:
             of_y, of_x = (
                 self.unpaired.over_exposed[INPUT_METHOD],
@@ -266,17 +271,17 @@ def _numbers(sweep: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(found: Evaluation | Unpaired, columns: dict[str, str], digits: int = 2) -> list[str]:
+def _table(found: Evaluation | Unpaired, columns: dict[str, tuple[str, int]]) -> list[str]:
     """Means with their intervals, one line per method."""
     methods = found.found if isinstance(found, Evaluation) else found.over_exposed
     first = max(14, *(len(name) + 1 for name in methods))
-    lines = [" " * first + "".join(f"{heading:>24}" for heading in columns.values())]
+    lines = [" " * first + "".join(f" {heading:>23}" for heading, _ in columns.values())]
     for name in methods:
         cells = []
-        for measure in columns:
+        for measure, (_, digits) in columns.items():
             value = found.interval(name, measure)
             low, high = (f"{bound:.{digits}f}" for bound in (value.low, value.high))
             bounds = f" ({low} to {high})" if value.count > 1 else ""
             cells.append(f"{value.mean:.{digits}f}{bounds}")
-        lines.append(f"{name:{first}}" + "".join(f"{cell:>24}" for cell in cells))
+        lines.append(f"{name:{first}}" + "".join(f" {cell:>23}" for cell in cells))
     return lines

@@ -338,6 +338,12 @@ def test_the_printed_table_has_all_that_judges(tmp_path: Path) -> None:
     assert max(map(len, lines)) <= 120
 
 
+def test_cells_of_the_printed_table_never_touch(data: Path) -> None:
+    options = EvaluateOptions(data=data, pairs=data / "pairs.csv", **QUICK)
+    for line in str(evaluate_run(options)).splitlines():
+        assert ")" not in line.replace(") ", "").rstrip(")")
+
+
 def test_an_evaluation_of_one_pair_has_no_interval(data: Path) -> None:
     found: Evaluation = evaluate_pairs(read_pairs(data / "pairs.csv")[:1], {"half": halve})
     assert found.summary()["methods"]["half"]["psnr"]["low"] is None
