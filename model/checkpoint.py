@@ -29,7 +29,9 @@ from torch import nn
 
 from dataset import errors, files, gate, parts
 from model import runs, state_files
-from model.networks import CycleGANNetworks, Generator, build_generator
+from model.networks import Generator, GeneratorPair, build_generator
+from model.options import NetworkOptions
+from model.physical_networks import ExposureSimulator, PhysicalRestorer, build_restorer
 
 MISFITS = (  # raised by values of other kinds or sizes
     *(ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError),
@@ -44,7 +46,7 @@ class Trainable(Protocol):
     """What a checkpoint asks of the model."""
 
     @property
-    def networks(self) -> CycleGANNetworks: ...
+    def networks(self) -> GeneratorPair: ...
 
     def train_state(self) -> dict[str, Any]:
         """Networks, EMA, optimizers and pools: tensors and plain values."""
@@ -108,9 +110,9 @@ def _folder_of(run: Path) -> Path:
     return folder
 
 
-def _save_networks(folder: Path, nets: CycleGANNetworks, steps: int) -> None:
-    for name, file in runs.NETWORK_FILES.items():
-        _write_network(folder / f"latest_{file}", getattr(nets, name))
+def _save_networks(folder: Path, nets: GeneratorPair, steps: int) -> None:
+    for name in nets.names:
+        _write_network(folder / f"latest_{runs.NETWORK_FILES[name]}", getattr(nets, name))
     for name, ema in (("G", nets.ema_or_G), ("F", nets.ema_or_F)):
         path = folder / f"latest_ema_{runs.NETWORK_FILES[name]}"
         if nets.ema:
@@ -209,7 +211,7 @@ def _newest_state(folder: Path, on_message: Callable[[str], None]) -> Path:
 
 def load_generator(
     run: Path, device: torch.device, epoch: int | None = None, network: str = "F"
-) -> Generator:
+) -> Generator | PhysicalRestorer | ExposureSimulator:
     """G or F of a run, in evaluation mode; its EMA if there is one.
 
     Parameters
@@ -229,9 +231,18 @@ def load_generator(
         The checkpoint is missing, damaged, not ours, or of another shape.
     """
     with torch.device("meta"):  # memory is allocated for what the file holds, not for its claims
-        generator = build_generator(runs.read_options(run).network)
+        generator = build_either(runs.read_options(run).network, network)
     fill_network(generator, runs.generator_path(run, network, epoch))
     return generator.to(device).eval()
+
+
+def build_either(
+    options: NetworkOptions, network: str = "F"
+) -> Generator | PhysicalRestorer | ExposureSimulator:
+    """G or F of these options, of either kind."""
+    if not options.physical:
+        return build_generator(options)
+    return build_restorer(options) if network == "F" else ExposureSimulator(options.linear)
 
 
 def fill_network(network: nn.Module, path: Path) -> None:

@@ -7,7 +7,7 @@ No loop and no files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -32,8 +32,10 @@ class Optimizers:
     """Adam for the generators, and Adam for the discriminators."""
 
     def __init__(self, networks: CycleGANNetworks, options: TrainOptions) -> None:
-        self.generators = _adam(options, 1.0, networks.G, networks.F)
-        self.discriminators = _adam(options, options.discriminator_rate, networks.D_X, networks.D_Y)
+        self.generators = make_adam(options, 1.0, networks.G, networks.F)
+        self.discriminators = make_adam(
+            options, options.discriminator_rate, networks.D_X, networks.D_Y
+        )
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the generators' rate, and the discriminators' share of it."""
@@ -45,7 +47,8 @@ class Optimizers:
                     group["lr"] = rate * group["share"]
 
 
-def _adam(options: TrainOptions, share: float, *networks: nn.Module) -> torch.optim.Adam:
+def make_adam(options: TrainOptions, share: float, *networks: nn.Module) -> torch.optim.Adam:
+    """Adam for the weights of networks, at a share of the run's learning rate."""
     values = [value for network in networks for value in network.parameters()]
     device, rate = values[0].device, options.learning_rate * share
     on_cuda = device.type == "cuda"
@@ -62,8 +65,8 @@ def _adam(options: TrainOptions, share: float, *networks: nn.Module) -> torch.op
 class LossMeter:
     """Means of what steps report, kept on the device: reading each report would wait for it."""
 
-    def __init__(self) -> None:
-        self.unread: list[Tensor] = []
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names, self.unread = names, list[Tensor]()
 
     def add(self, report: Tensor) -> None:
         """Keep the report of a step."""
@@ -76,7 +79,7 @@ class LossMeter:
         means = group.mean(torch.stack(self.unread).mean(0)).tolist()
         if forget:
             self.unread.clear()
-        return dict(zip(LOSS_NAMES, means, strict=True))
+        return dict(zip(self.names, means, strict=True))
 
 
 class CycleGAN:
@@ -117,7 +120,7 @@ class CycleGAN:
         self.networks = CycleGANNetworks(options.network, seed, options.ema, device, self.format)
         self.optimizers = Optimizers(self.networks, options)
         self.pools = ImagePools(options.pool_size, options.seed)
-        self.meter = LossMeter()
+        self.meter = LossMeter(LOSS_NAMES)
         self.steps = 0
         self.judged = torch.zeros(4, device=device)  # D's last report, for steps without one
 
@@ -233,15 +236,15 @@ class CycleGAN:
         for ema, values in zip(nets.ema, state["averages"], strict=True):
             ema.load_state_dict(values)
         nets.ema_steps.copy_(state["averaged_steps"])
-        _load_optimizer(self.optimizers.generators, state["generator_optimizer"])
-        _load_optimizer(self.optimizers.discriminators, state["discriminator_optimizer"])
+        load_optimizer(self.optimizers.generators, state["generator_optimizer"])
+        load_optimizer(self.optimizers.discriminators, state["discriminator_optimizer"])
         self.pools.X.load_state_dict(state["pool_X"])
         self.pools.Y.load_state_dict(state["pool_Y"])
         self.steps, self.judged = int(state["steps"]), state["judged"].to(self.device)
         self.meter.unread = [report.to(self.device) for report in state["unread"]]
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     """Restore an optimizer's state but keep its rate and what depends on this device."""
     own = optimizer.param_groups[0]
     kept = {key: own[key] for key in ("lr", "fused", "capturable", "foreach")}

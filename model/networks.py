@@ -134,15 +134,12 @@ class Discriminator(nn.Module):
         return self.model(picture)
 
 
-class CycleGANNetworks(nn.Module):
-    """The four networks of a training, and what is derived from their weights.
+class GeneratorPair(nn.Module):
+    """G and F of a training, and the EMA of both; subclasses add what else is trained.
 
     Parameters
     ----------
-    options : NetworkOptions
-        Size and kind of the networks.
-    seed : int, optional
-        Random seed of the initial weights. None: no initialization, for counting only.
+    networks : (G, F)
     ema_decay : float
         Decay per step of the EMA of G and F; 0: none is kept.
     device : torch.device
@@ -150,33 +147,30 @@ class CycleGANNetworks(nn.Module):
 
     Attributes
     ----------
-    frozen : dict
-        ``D_X`` and ``D_Y`` for the generators' step: twins that share the weights and want no
-        gradients of them. A generator's step needs the gradient through a discriminator, not that
-        of its weights, and with twins nothing is ever switched on or off, which a compiled network
-        would not notice.
+    names : tuple
+        The networks that a checkpoint holds.
     ema : list
         The EMA of G and that of F, or nothing.
     ema_steps : Tensor
         Updates of the EMA so far; on the device, so that a captured step counts.
     """
 
+    names: tuple[str, ...] = ("G", "F")
+
     def __init__(
         self,
-        options: NetworkOptions,
-        seed: int | None,
+        networks: tuple[nn.Module, nn.Module],
         ema_decay: float,
         device: torch.device,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         super().__init__()
-        self.G, self.F, self.D_X, self.D_Y = build_networks(options, seed)
+        self.G, self.F = networks
         self.to(device)
         self.to(memory_format=memory_format)
         self.ema_decay = ema_decay
         self.ema = [ema_copy(network) for network in (self.G, self.F)] if ema_decay else []
         self.ema_steps = torch.zeros((), device=device)
-        self.frozen = {"D_X": frozen_twin(self.D_X), "D_Y": frozen_twin(self.D_Y)}
 
     @property
     def ema_or_G(self) -> nn.Module:
@@ -200,6 +194,45 @@ class CycleGANNetworks(nn.Module):
                 held.lerp_(value, share)
 
 
+class CycleGANNetworks(GeneratorPair):
+    """The four networks of a training, and what is derived from their weights.
+
+    Parameters
+    ----------
+    options : NetworkOptions
+        Size and kind of the networks.
+    seed : int, optional
+        Random seed of the initial weights. None: no initialization, for counting only.
+    ema_decay, device, memory_format
+        As of `GeneratorPair`.
+
+    Attributes
+    ----------
+    frozen : dict
+        ``D_X`` and ``D_Y`` for the generators' step: twins that share the weights and want no
+        gradients of them. A generator's step needs the gradient through a discriminator, not that
+        of its weights, and with twins nothing is ever switched on or off, which a compiled network
+        would not notice.
+    """
+
+    names = NETWORKS
+
+    def __init__(
+        self,
+        options: NetworkOptions,
+        seed: int | None,
+        ema_decay: float,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        g, f, d_x, d_y = build_networks(options, seed)
+        super().__init__((g, f), ema_decay, device, memory_format)
+        self.D_X, self.D_Y = (
+            each.to(device).to(memory_format=memory_format) for each in (d_x, d_y)
+        )
+        self.frozen = {"D_X": frozen_twin(self.D_X), "D_Y": frozen_twin(self.D_Y)}
+
+
 def build_networks(
     options: NetworkOptions, seed: int | None = 0
 ) -> tuple[Generator, Generator, Discriminator, Discriminator]:
@@ -219,7 +252,7 @@ def build_networks(
 
 
 def build_generator(options: NetworkOptions) -> Generator:
-    """One generator of this size and kind."""
+    """One of CycleGAN's generators, of this size and kind."""
     return Generator(
         options.generator_filters, options.generator_blocks, options.residual, options.resize
     )

@@ -37,6 +37,12 @@ class NetworkOptions:
     resize: bool = setting(
         False, "Upsample and convolve instead of transposed convolutions: no checkerboard."
     )
+    physical: bool = setting(False)  # F inverts the formation of ``formation``; no discriminators
+    linear: bool = setting(
+        True,
+        "For preset physical: more light multiplies linear light, as a sun or a camera's exposure "
+        "does; --no-linear: encoded values, as a brightness filter does.",
+    )
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,30 @@ def best_preset() -> TrainOptions:
     )
 
 
-PRESETS = {"paper": paper_preset, "cpu": cpu_preset, "best": best_preset}
+def physical_preset() -> TrainOptions:
+    """No discriminators: F learns to invert the formation of over-exposed frames (docs/LOG.md)."""
+    return replace(
+        TrainOptions(),
+        batch_size=16,
+        size=224,
+        learning_rate=1e-3,
+        beta1=0.9,
+        beta2=0.99,
+        constant_share=0.25,
+        ema=0.998,
+        pool_size=0,
+        compile="off",
+        graphs="off",
+        network=NetworkOptions(generator_filters=32, generator_blocks=0, physical=True),
+    )
+
+
+PRESETS = {
+    "paper": paper_preset,
+    "cpu": cpu_preset,
+    "best": best_preset,
+    "physical": physical_preset,
+}
 
 
 @dataclass(frozen=True)

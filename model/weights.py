@@ -23,7 +23,7 @@ from typing import Annotated
 import msgspec
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataset import errors, gate
 from model import checkpoint, facts, state_files
@@ -52,7 +52,7 @@ class Entry(msgspec.Struct):
 class LoadedNetwork:
     """A generator and what is known about it."""
 
-    generator: Generator  # in evaluation mode
+    generator: nn.Module  # in evaluation mode
     path: Path  # the file of its weights
     options: NetworkOptions
     side: int  # shorter side of its training frames, pixels; 0: any
@@ -106,7 +106,7 @@ def load_run_network(run: Path, device: torch.device, network: str = "F") -> Loa
         generator_path(run, network),
         options.network,
         options.load_size,
-        read_exposure(run),
+        None if options.network.physical else read_exposure(run),
     )
 
 

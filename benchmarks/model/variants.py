@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from made_pairs import make_pairs
+from torch import nn
 from torch.nn import functional
 
 from dataset.layout.pairs import read_pairs
@@ -73,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def ways(arguments: argparse.Namespace, root: Path) -> dict[str, Callable[[], Generator | None]]:
+def ways(arguments: argparse.Namespace, root: Path) -> dict[str, Callable[[], nn.Module | None]]:
     """Name of each row -> what trains it and gives back its F."""
     small = cpu_preset().network
     drawn = replace(small, residual=False, resize=False)
@@ -98,7 +99,7 @@ def ways(arguments: argparse.Namespace, root: Path) -> dict[str, Callable[[], Ge
             paper, network=small, ema=0.98, identity_weight=2.0
         ),
     }
-    found: dict[str, Callable[[], Generator | None]] = {"input": lambda: None}
+    found: dict[str, Callable[[], nn.Module | None]] = {"input": lambda: None}
     found["supervised, redrawn"] = lambda: supervise(paper)
     found["supervised, both (base's networks)"] = lambda: supervise(base)
     for number, (name, options) in enumerate(unpaired.items()):
@@ -127,7 +128,7 @@ def settings(arguments: argparse.Namespace, root: Path, network: NetworkOptions)
     )
 
 
-def learn(options: TrainOptions) -> Generator:
+def learn(options: TrainOptions) -> nn.Module:
     """Train without pairs; F, or its running average."""
     return load_generator(train(options).run, CPU)
 
@@ -166,7 +167,7 @@ def square(pairs: list[np.ndarray], size: int, random: np.random.Generator) -> n
     return cut[:, ::-1] if random.random() < 0.5 else cut
 
 
-def judge(restorer: Generator | None, data: Path) -> dict[str, float]:
+def judge(restorer: nn.Module | None, data: Path) -> dict[str, float]:
     """Mean quality of what a network makes of the held-out frames; None: of these themselves."""
     found = []
     for pair in read_pairs(data / "pairs.csv"):

@@ -32,7 +32,7 @@ from model.evaluation.paired import Evaluation, evaluate_pairs
 from model.figures.figures import ROW_PICTURES, RunFigures
 from model.figures.page_folder import PAGE_FILE, render_page, table_rows
 from model.options import PRESETS, TrainOptions
-from model.restoring.network import NetworkRestorer
+from model.restoring.network import restorer_of
 from model.runs import read_run_facts
 from model.training.train import train
 
@@ -160,7 +160,7 @@ def write_demo_page(
     """
     out.mkdir(parents=True, exist_ok=True)
     cpu = torch.device("cpu")
-    methods = {"network": NetworkRestorer(load_generator(run, cpu))}
+    methods = {"network": restorer_of(load_generator(run, cpu))}
     found = evaluate_pairs(read_pairs(data / PAIRS_FILE), methods, on_progress=on_progress)
     ranked, figures = ranked_pairs(found), RunFigures(data, run, cpu)
     best, median, worst = ranked[-1], ranked[len(ranked) // 2], ranked[0]

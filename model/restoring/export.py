@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataset.errors import UserError
 from dataset.files import write_whole
@@ -99,10 +99,15 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
     return Release(out, network, run.name, loaded.averaged, steps)
 
 
-def _write(out: Path, generator: Generator, facts: dict[str, str]) -> None:
+def _write(out: Path, generator: nn.Module, facts: dict[str, str]) -> None:
     with suppress(OSError):  # leftovers of a killed process
         remove_parts(out.parent, f"{out.name}.")
     if out.suffix == ".onnx":
+        if not isinstance(generator, Generator):
+            raise UserError(
+                f"{out}: networks of preset physical are not written as ONNX yet. Choose a name "
+                "that ends in .safetensors."
+            )
         write_onnx(out, generator, facts)
     else:
         write_whole(

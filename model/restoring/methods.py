@@ -91,8 +91,7 @@ def _open_network(options: RestoreOptions, on_share: OnShare | None) -> Restore:
     from model.restoring import network
 
     loaded = weights.load_network(options.runs, options.run, devices.pick_device(options.device))
-    restorer = network.NetworkRestorer(loaded.generator, on_share)
-    scaled = guided.ScaledRestorer(restorer, loaded.side, options.detail)
+    scaled = network.scaled_restorer_of(loaded.generator, loaded.side, options.detail, on_share)
     return with_strength(scaled, loaded.exposure, options)
 
 

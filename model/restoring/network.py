@@ -6,21 +6,28 @@ decides at which scale the network sees a picture, and ``restore`` handles files
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataset.memory import room_for
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels, check_finite, pad_reflected, to_image, to_pixels
 from model.devices import free_device_bytes
 from model.networks import STRIDE, Generator
+from model.physical_networks import PhysicalRestorer
 from model.restoring.bands import BandedGenerator, Budget, Report
+from model.restoring.guided import ScaledRestorer
+from model.restoring.physical import SmallCopyRestorer
 
 BAND_BYTES = {"cpu": 16 << 20}  # features of one full-size layer in a band
 WHOLE_BYTES = 16  # per pixel and filter, measured: peak of a single pass, a tenth faster
 MOST_WHOLE = 2 << 30  # bytes of a single pass on a CPU: about 1920x1080 with the paper's generator
 KEPT_BYTES = 9 << 28  # 2.25 GiB of kept features; more are kept in half precision
+
+Restorer = Callable[[Pixels], Pixels]  # any size in, the same size out
 
 
 class NetworkRestorer:
@@ -92,9 +99,42 @@ def plan(network: Generator, height: int, width: int, device: torch.device, free
     return Budget(max(1, band_bytes // (4 * filters)), min(KEPT_BYTES, free // 2))
 
 
-def restore_image(network: Generator, image: Image) -> Image:
+def restorer_of(network: nn.Module, on_progress: Report | None = None) -> Restorer:
+    """What restores pictures at their own size by a network of either kind."""
+    if isinstance(network, PhysicalRestorer):
+        return SmallCopyRestorer(network, on_progress)
+    if isinstance(network, Generator):
+        return NetworkRestorer(network, on_progress)
+    return ModuleRestorer(network)
+
+
+def scaled_restorer_of(
+    network: nn.Module, side: int, detail: str, on_progress: Report | None = None
+) -> Restorer:
+    """The same, at the scale of training where that matters; see ``guided.ScaledRestorer``."""
+    restorer = restorer_of(network, on_progress)
+    if isinstance(restorer, SmallCopyRestorer):  # it makes its own small copy
+        return restorer
+    return ScaledRestorer(restorer, side, detail)
+
+
+class ModuleRestorer:
+    """A network without banding, such as the formation itself: one pass over the whole picture."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """(H, W, 3) float32 in [0, 1] -> the same."""
+        picture = torch.from_numpy(pixels).permute(2, 0, 1)[None] * 2 - 1
+        with torch.inference_mode():
+            made = (self.network(picture) + 1) / 2
+        return made[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
+
+
+def restore_image(network: nn.Module, image: Image) -> Image:
     """Run F on one picture at its own size: RGB uint8 (H, W, 3) of any size -> the same."""
-    return to_image(NetworkRestorer(network)(to_pixels(image)))
+    return to_image(restorer_of(network)(to_pixels(image)))
 
 
 def _filters(network: Generator) -> int:

@@ -23,10 +23,12 @@ from dataset.memory import ran_out
 from model.cyclegan import CycleGAN
 from model.distributed import Group
 from model.options import TrainOptions
+from model.physical import Physical
 
 # Compilation takes minutes at first, so it is tried only if the run is long enough.
 WORTH_COMPILING_S = {"cpu": 1800.0, "cuda": 300.0}
 WORTH_DOUBLING_S = 0.03  # seconds of a matrix product that is too small to show the CPU's rate
+Trained = CycleGAN | Physical
 StepFunction = Callable[[Tensor, Tensor, tuple[Tensor, Tensor]], Tensor]
 
 
@@ -63,12 +65,18 @@ def apply_network(network: nn.Module, pictures: Tensor) -> Tensor:
 
 def build_model(
     options: TrainOptions, device: torch.device, config: StepConfig, group: Group | None = None
-) -> CycleGAN:
+) -> Trained:
     """The networks and optimizers of a run, in this configuration."""
     if config.compiled:
         keep_compiled_code_private()
     apply = torch.compile(apply_network) if config.compiled else apply_network
-    return CycleGAN(options, device, config.bf16, config.channels_last, apply, group)
+    kind = kind_of(options)
+    return kind(options, device, config.bf16, config.channels_last, apply, group)
+
+
+def kind_of(options: TrainOptions) -> type[CycleGAN] | type[Physical]:
+    """What a run trains: a CycleGAN, or the inverse of the formation."""
+    return Physical if options.network.physical else CycleGAN
 
 
 def keep_compiled_code_private() -> None:
@@ -81,9 +89,9 @@ def keep_compiled_code_private() -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(place))
 
 
-def build_step(model: CycleGAN, config: StepConfig) -> StepFunction:
+def build_step(model: Trained, config: StepConfig) -> StepFunction:
     """The function that trains one step: the model's own, or its captured graph."""
-    if not config.graphs:
+    if not config.graphs or isinstance(model, Physical):
         return model.train_step
     options = model.options
     shape = (options.batch_size, 3, options.size, options.size)
@@ -198,7 +206,7 @@ def candidates(options: TrainOptions, device: torch.device, compiled: bool) -> l
     }[options.memory_format]
     ways = {"auto": (False, True) if compiled else (False,), "on": (True,), "off": (False,)}
     graphs = {"auto": (False, True), "on": (True,), "off": (False,)}[options.graphs]
-    if not on_cuda or options.discriminator_every != 1:
+    if not on_cuda or options.discriminator_every != 1 or options.network.physical:
         graphs = (False,)
     return [
         StepConfig(*each) for each in product(precisions, formats, ways[options.compile], graphs)
@@ -288,7 +296,7 @@ def count_flops(options: TrainOptions) -> float:
     """Floating-point operations per step: convolutions and gradients, 2 per multiply-add."""
     small = replace(options, batch_size=1, pool_size=0, ema=0.0)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        model = CycleGAN(small, torch.device("meta"), initialized=False)
+        model = kind_of(options)(small, torch.device("meta"), initialized=False)
         pictures = torch.empty(1, 3, options.size, options.size)
         nothing = torch.empty(1, 2, dtype=torch.int64)
         model.train_step(pictures, pictures, (nothing, nothing))

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from dataset.errors import UserError
 from model.checkpoint import Position, keep_epoch, save_checkpoint
-from model.cyclegan import CycleGAN, decayed_rate
+from model.cyclegan import decayed_rate
 from model.options import TrainOptions
+from model.training.autotune import Trained
 from model.training.batches import Domains
 from model.training.log import Tracker
 from model.training.monitor import MonitorThresholds, TrainingMonitor, diverged
@@ -34,12 +35,16 @@ class TrainingProgress:
     done: int  # steps so far, of all epochs
     total: int  # steps planned in total
     pairs_per_s: float  # frame pairs per second since the last report
-    losses: dict[str, float]  # means since the last report, by ``cyclegan.LOSS_NAMES``
+    losses: dict[str, float]  # means since the last report, by the names of its losses
 
     def __str__(self) -> str:
         losses = self.losses
-        return (
-            f"epoch {self.epoch}/{self.epochs} {self.pairs_per_s:.1f} pairs/s "
+        where = f"epoch {self.epoch}/{self.epochs} {self.pairs_per_s:.1f} pairs/s "
+        if "gain" in losses:
+            return (
+                where + f"log k off by {losses['gain_error']:.3f} content {losses['content']:.3f}"
+            )
+        return where + (
             f"D {losses['D_X'] + losses['D_Y']:.2f} G {losses['G'] + losses['F']:.2f} "
             f"cycle {losses['cycle_X'] + losses['cycle_Y']:.3f}"
         )
@@ -56,7 +61,7 @@ class RunReporter:
         The run's folder.
     options : TrainOptions
         The settings.
-    model : CycleGAN
+    model : CycleGAN or Physical
         What is trained.
     domains : Domains
         Where its batches come from.
@@ -72,7 +77,7 @@ class RunReporter:
         self,
         run: Path,
         options: TrainOptions,
-        model: CycleGAN,
+        model: Trained,
         domains: Domains,
         at: Position,
         flops: float,

@@ -25,7 +25,7 @@ from dataset.layout.pairs import PAIRS_FILE, read_pairs
 from dataset.layout.readers import evenly_spaced, find_frames
 from dataset.pictures.images import Image, write_png
 from model.metrics import Quality, measure_quality
-from model.networks import CycleGANNetworks
+from model.networks import GeneratorPair
 from model.options import TrainOptions
 from model.training.batches import to_pictures, to_range
 from model.training.frame_cache import load_frames
@@ -93,7 +93,7 @@ class SnapshotFrames:
         )
 
     @torch.no_grad()
-    def take(self, networks: CycleGANNetworks, bf16: bool) -> Snapshot:
+    def take(self, networks: GeneratorPair, bf16: bool) -> Snapshot:
         """Run the fixed frames through G and F, or their EMA; the networks are left as they were.
 
         Returns

@@ -6,6 +6,7 @@ What a step does is in ``cyclegan``, how it is made fast in ``autotune``, what a
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -22,13 +23,15 @@ from torch import Tensor
 from dataset import errors, memory
 from dataset.layout.readers import find_frames
 from model import checkpoint, devices, distributed, exposure, runs, weights
-from model.cyclegan import CycleGAN, assert_learning, decayed_rate
-from model.networks import count_parameters
+from model.cyclegan import assert_learning, decayed_rate
+from model.networks import CycleGANNetworks, count_parameters
 from model.options import TrainOptions
+from model.physical import Physical
 from model.training import autotune, run_folder
 from model.training.autotune import StepConfig, StepTiming, count_flops, matmul_ceilings
 from model.training.batches import Domains, steps_per_epoch, to_range
 from model.training.frame_cache import open_frames
+from model.training.gain_range import matching_gain
 from model.training.reporter import RunReporter, TrainingProgress
 
 VOTE_EVERY = {"cuda": 10}  # steps between two votes on stopping; each waits for the device
@@ -90,7 +93,7 @@ def train(
     on_progress: Callable[[TrainingProgress], None] | None = None,
     on_message: Say = lambda message: None,
 ) -> TrainSummary:
-    """Train a CycleGAN on ``options.data``, new or resumed; alone, or as one of torchrun's group.
+    """Train on ``options.data``, new or resumed; alone, or as one of torchrun's group.
 
     Parameters
     ----------
@@ -170,9 +173,15 @@ def _train_in(
             run_folder.check_position(run, at, an_epoch)
             at = replace(at, epochs=options.epochs or at.epochs)
             on_message(f"resuming {run} at epoch {at.epoch}, step {at.step}")
-        elif options.init is not None:
+        elif options.init is not None and isinstance(model.networks, CycleGANNetworks):
             found = weights.fill_from_cyclegan(model.networks, options.init)
             on_message(f"starting from {', '.join(found)}")
+        if isinstance(model, Physical) and not options.resume:
+            gain = matching_gain(x, y, options.network.linear)
+            model.match_gains(gain)
+            on_message(
+                f"frames of Y look like frames of X under {math.exp(gain):.2f} times the light"
+            )
         if not options.resume and group.is_main:
             # First, so that every run with settings can be resumed; and a full disk shows at once.
             checkpoint.save_checkpoint(run, model, at)
@@ -180,7 +189,8 @@ def _train_in(
             facts = run_folder.describe_machine(device, timings, flops, ceilings)
             facts["frames"] = asdict(run_folder.fingerprint_of(sums))
             runs.write_options(run, options, facts)
-            exposure.write_exposure(run, exposure.learn_exposure(x, y))
+            if not options.network.physical:  # it knows by itself what needs no correction
+                exposure.write_exposure(run, exposure.learn_exposure(x, y))
         options = replace(options, epochs=at.epochs)
         # Even if no epoch is left: what is saved again has the rate of the last one.
         model.optimizers.set_learning_rate(decayed_rate(options, min(at.epoch, options.epochs)))
@@ -223,7 +233,9 @@ def _train_in(
         return TrainSummary(run, at.epoch, at.step, at.done, reporter.seconds, stopped)
 
 
-def draw(model: CycleGAN, options: TrainOptions, device: torch.device) -> tuple[Tensor, Tensor]:
+def draw(
+    model: autotune.Trained, options: TrainOptions, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """What the pools do in this step: nothing if the discriminators rest."""
     rests = model.steps % options.discriminator_every != 0
     for_y, for_x = model.pools.draw(0 if rests else options.batch_size)
@@ -282,11 +294,14 @@ def describe_plan(options: TrainOptions) -> str:
     config, seconds, flops = timings[0].config, timings[0].seconds, count_flops(options)
     options = run_folder.plan_epochs(options, an_epoch, seconds)
     steps = run_folder.planned_steps(options, an_epoch, seconds)
-    model = CycleGAN(options, torch.device("meta"), initialized=False)
+    model = autotune.kind_of(options)(options, torch.device("meta"), initialized=False)
     lines = [f"{field.name} = {getattr(options, field.name)}" for field in fields(options)]
     lines += [
-        f"parameters: G and F {count_parameters(model.networks.G):,} each, "
-        f"D_X and D_Y {count_parameters(model.networks.D_X):,} each",
+        "parameters: "
+        + ", ".join(
+            f"{name} {count_parameters(getattr(model.networks, name)):,}"
+            for name in model.networks.names
+        ),
         f"frames: {counts[0]} X, {counts[1]} Y",
         describe_rate(flops / seconds, config, matmul_ceilings(device)),
         f"estimate: {steps} steps of {seconds:.2f} s ({config} on {device}): "

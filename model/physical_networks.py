@@ -1,0 +1,256 @@
+"""The networks of `--preset physical`: they find only what a clipped picture leaves unknown.
+
+F finds the gain k and, for the clipped channels alone, their content; everything else comes from
+the input by the inverse of ``formation``. G is the formation itself. Both take and give pictures as
+CycleGAN's generators do, (B, 3, H, W) in [-1, 1]. No loss, no optimizer, no file.
+
+References
+----------
+Y. Hu, B. Wang, S. Lin, "FC4: Fully Convolutional Color Constancy with Confidence-weighted Pooling",
+CVPR 2017 (each place says what it thinks, and how sure it is).
+O. Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model import formation
+from model.networks import GeneratorPair
+from model.options import NetworkOptions
+
+SMALL_SIDE = 128  # pixels, shorter side of the copy on which content is drawn
+SMALL_STRIDE = 32  # its sides are multiples of this
+THUMBNAIL = 2  # times smaller is the copy on which the gain is found
+CHANNELS = 9  # of the small copy
+EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 0.997)
+LARGEST = 6.0  # of log k
+FIRST_GAIN = 0.5  # log k that an untrained head proposes
+DEPTH = 4  # times that the content network halves its input, after the first
+
+
+def small_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the small copy of a picture: multiples of 32, the shorter one 128.
+
+    Examples
+    --------
+    >>> small_size(1080, 1920)
+    (128, 224)
+    """
+    scale = SMALL_SIDE / min(height, width)
+    sides = (max(1, round(side * scale / SMALL_STRIDE)) * SMALL_STRIDE for side in (height, width))
+    first, second = sides
+    return first, second
+
+
+def small_copy(picture: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """A picture, area-averaged, beside what is clipped in it: clipping comes before averaging.
+
+    Parameters
+    ----------
+    picture : Tensor
+        (B, 3, H, W), encoded, 0..1, any size.
+    size : (h, w), optional
+        Of the copy; `small_size` if left out.
+
+    Returns
+    -------
+    Tensor
+        (B, 9, h, w): mean of each channel, share of it that is clipped, and the mean over all
+        pixels of what is not clipped, all 0..1.
+    """
+    clipped = formation.is_clipped(picture)
+    planes = torch.cat((picture, clipped, picture * (1 - clipped)), 1)
+    return functional.adaptive_avg_pool2d(planes, size or small_size(*picture.shape[2:]))
+
+
+class ExposureHead(nn.Module):
+    """The gain of a picture: (B, 9, h, w), a thumbnail of it -> log k, (B,), from 0.
+
+    Every neighbourhood proposes a gain and says how sure it is; the result is their weighted mean.
+    What the whole picture holds (its histogram, the shares that are clipped) goes to all of them.
+    No norm: absolute brightness is what tells the gain.
+    """
+
+    def __init__(self, filters: int) -> None:
+        super().__init__()
+        f = filters
+        self.local = nn.Sequential(
+            *_conv(CHANNELS, f, 2), *_conv(f, f), *_conv(f, 2 * f, 2), *_conv(2 * f, 2 * f),
+            *_conv(2 * f, 3 * f, 2), *_conv(3 * f, 3 * f),
+        )  # fmt: skip
+        self.whole = nn.Sequential(
+            nn.Linear(3 * len(EDGES) + 6 + 6 * f, 64), _activation(), nn.Linear(64, 3 * f)
+        )
+        self.proposal = nn.Sequential(
+            nn.Conv2d(3 * f, 3 * f, 1), _activation(), nn.Conv2d(3 * f, 2, 1)
+        )
+
+    def forward(self, thumbnail: Tensor) -> Tensor:
+        features = self.local(thumbnail)
+        facts = torch.cat(
+            (features.mean((2, 3)), features.amax((2, 3)), self._statistics(thumbnail)), 1
+        )
+        features = functional.leaky_relu(features + self.whole(facts)[:, :, None, None], 0.1)
+        gain, sureness = self.proposal(features).float().flatten(2).unbind(1)
+        found = (gain * sureness.softmax(1)).sum(1)
+        return found.clamp(0, LARGEST) if not self.training else found
+
+    def _statistics(self, thumbnail: Tensor) -> Tensor:
+        """Cumulative histograms of the three channels, and their clipped shares."""
+        values = thumbnail[:, :3].flatten(2)
+        below = torch.cat([(values < edge).to(values.dtype).mean(2) for edge in EDGES], 1)
+        clipped = thumbnail[:, 3:6].mean((2, 3))
+        return torch.cat((below, clipped, clipped.sqrt()), 1)
+
+
+class ContentNetwork(nn.Module):
+    """What clipped channels show: a U-Net without norms, (B, C, h, w) -> (B, 3, h, w)."""
+
+    def __init__(self, inputs: int, filters: int) -> None:
+        super().__init__()
+        widths = [filters * share // 2 for share in (2, 3, 4, 6, 6)]
+        self.first = nn.Sequential(*_conv(4 * inputs, widths[0]), *_conv(widths[0], widths[0]))
+        self.down = nn.ModuleList(
+            nn.Sequential(*_conv(widths[n], widths[n + 1], 2), *_conv(widths[n + 1], widths[n + 1]))
+            for n in range(DEPTH)
+        )
+        self.whole = nn.Linear(widths[-1], widths[-1])
+        self.up = nn.ModuleList(
+            nn.Sequential(
+                *_conv(widths[n] + widths[n + 1], widths[n]), *_conv(widths[n], widths[n])
+            )
+            for n in range(DEPTH)
+        )
+        self.last = nn.Conv2d(widths[0], 4 * 3, 3, padding=1)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        features = self.first(functional.pixel_unshuffle(planes, 2))
+        kept = []
+        for down in self.down:
+            kept.append(features)
+            features = down(features)
+        features = features + self.whole(features.mean((2, 3)))[:, :, None, None]
+        for up, skip in zip(reversed(self.up), reversed(kept), strict=True):
+            larger = functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = up(torch.cat((larger, skip), 1))
+        return functional.pixel_shuffle(self.last(features), 2)
+
+
+class PhysicalRestorer(nn.Module):
+    """F: the inverse of the formation, with a gain that is found and content that is drawn.
+
+    Parameters
+    ----------
+    filters : int
+        Channels of the first layers.
+    linear : bool
+        Whether gains act on linear light; see ``formation``.
+    """
+
+    def __init__(self, filters: int = 32, linear: bool = True) -> None:
+        super().__init__()
+        self.linear = linear
+        self.head = ExposureHead(filters)
+        self.content = ContentNetwork(CHANNELS + 4, filters)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> the same, fp32; any size."""
+        values = (picture.float() + 1) / 2
+        small = small_copy(values)
+        log_gain = self.find_gain(small)
+        return 2 * self.compose(values, log_gain, self.draw(small, log_gain)) - 1
+
+    def find_gain(self, small: Tensor) -> Tensor:
+        """log k by the small copy, (B,)."""
+        return self.head(functional.avg_pool2d(small, THUMBNAIL))
+
+    def draw(self, small: Tensor, log_gain: Tensor) -> Tensor:
+        """The content of clipped channels on the small copy, (B, 3, h, w), from the bound to 1."""
+        gain = log_gain[:, None, None, None]
+        known = formation.unexpose(small[:, :3], gain, self.linear)
+        level = gain.expand(-1, 1, *small.shape[2:])
+        drawn = self.content(torch.cat((small, known, level), 1)).float()
+        least = formation.unexpose(torch.ones_like(gain), gain, self.linear)
+        return least + (1 - least) * torch.sigmoid(drawn - 1)
+
+    def compose(self, values: Tensor, log_gain: Tensor, content: Tensor) -> Tensor:
+        """A picture restored by its gain and its content: (B, 3, H, W) in [0, 1]."""
+        known = formation.unexpose(values, log_gain[:, None, None, None], self.linear)
+        large = functional.interpolate(
+            content, size=values.shape[2:], mode="bilinear", align_corners=False
+        )
+        return torch.lerp(known, torch.maximum(large, known), formation.is_clipped(values)).clamp(
+            0, 1
+        )
+
+
+class ExposureSimulator(nn.Module):
+    """G: the formation with a gain of the run's range; in evaluation mode, with its median.
+
+    Attributes
+    ----------
+    gains : Tensor
+        (2,): the median and the largest log k that over-exposed frames have.
+    """
+
+    def __init__(self, linear: bool = True) -> None:
+        super().__init__()
+        self.linear = linear
+        self.gains: Tensor
+        self.register_buffer("gains", torch.tensor([0.5, 1.0]))
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> the same, fp32."""
+        values = (picture.float() + 1) / 2
+        return 2 * formation.clip(formation.expose(values, self.gains[0], self.linear)) - 1
+
+
+class PhysicalNetworks(GeneratorPair):
+    """G and F of a training; parameters and attributes are those of ``CycleGANNetworks``."""
+
+    G: ExposureSimulator
+    F: PhysicalRestorer
+
+    def __init__(
+        self,
+        options: NetworkOptions,
+        seed: int | None,
+        ema_decay: float,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        pair = ExposureSimulator(options.linear), build_restorer(options)
+        if seed is not None:
+            initialize(pair[1], torch.Generator().manual_seed(seed))
+        super().__init__(pair, ema_decay, device, memory_format)
+
+
+def build_restorer(options: NetworkOptions) -> PhysicalRestorer:
+    """F of this size and kind."""
+    return PhysicalRestorer(options.generator_filters, options.linear)
+
+
+def initialize(network: PhysicalRestorer, random: torch.Generator) -> None:
+    """Kaiming's normal weights, without biases; the last layers start small, near no opinion."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight, 0.1, nonlinearity="leaky_relu", generator=random)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    proposal = network.head.proposal[-1]
+    assert isinstance(proposal, nn.Conv2d)
+    assert proposal.bias is not None
+    for last in (proposal, network.content.last):
+        last.weight.data.mul_(0.1)
+    proposal.bias.data[0] = FIRST_GAIN
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1), _activation()
+
+
+def _activation() -> nn.Module:
+    return nn.LeakyReLU(0.1, inplace=True)

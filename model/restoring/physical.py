@@ -1,0 +1,127 @@
+"""The restorer of `--preset physical` on pictures of any size: found small, applied at full size.
+
+The network sees a small copy only. What it finds, one gain and the content of clipped channels, is
+applied to every pixel by the closed form of ``formation.unexpose``, a channel at a time, so that
+time and memory hardly exceed those of reading the picture. No files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dataset.memory import room_for
+from dataset.pictures.pixels import Pixels, check_finite
+from model.devices import free_device_bytes
+from model.formation import CLIPPED
+from model.physical_networks import PhysicalRestorer, small_size
+
+BYTES = 24  # per pixel, beside the picture itself: the result, and planes of one channel
+TOE = 0.04045  # encoded: below it sRGB is a straight line
+
+Plane = NDArray[np.float32]
+
+
+class SmallCopyRestorer:
+    """Restores pictures by what a network finds on a small copy of each.
+
+    Parameters
+    ----------
+    network : PhysicalRestorer
+        F.
+    on_progress : callable, optional
+        Called with the share of the current picture that is done.
+    """
+
+    def __init__(
+        self, network: PhysicalRestorer, on_progress: Callable[[float], None] | None = None
+    ) -> None:
+        self.network, self.on_progress = network, on_progress or (lambda share: None)
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore (H, W, 3) float32 in [0, 1], RGB, display-encoded, any size -> the same.
+
+        Raises
+        ------
+        UserError
+            There is not enough memory, or the output is not finite.
+        """
+        height, width = pixels.shape[:2]
+        device = next(self.network.parameters()).device
+        with room_for(width, height, BYTES * height * width, free_device_bytes(device)):
+            log_gain, content = self.find(pixels)
+            return check_finite(self.apply(pixels, log_gain, content))
+
+    def find(self, pixels: Pixels) -> tuple[float, Pixels]:
+        """log k of a picture, and the content of its clipped channels, (h, w, 3), small."""
+        device = next(self.network.parameters()).device
+        small = torch.from_numpy(small_planes(pixels))[None].to(device)
+        with torch.inference_mode():
+            log_gain = self.network.find_gain(small)
+            content = self.network.draw(small, log_gain)
+        return float(log_gain), content[0].permute(1, 2, 0).cpu().numpy()
+
+    def apply(self, pixels: Pixels, log_gain: float, content: Pixels) -> Pixels:
+        """The picture with its gain taken back, and its clipped channels filled."""
+        height, width = pixels.shape[:2]
+        result = np.empty_like(pixels)
+        for channel in range(3):
+            plane, own = result[..., channel], pixels[..., channel]
+            plane[...] = take_back(own, log_gain, self.network.linear)
+            clipped = own >= np.float32(CLIPPED)
+            if clipped.any():
+                small = np.ascontiguousarray(content[..., channel])
+                large = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+                np.copyto(plane, np.maximum(large, plane), where=clipped)
+            self.on_progress((channel + 1) / 3)
+        return np.clip(result, 0, 1, out=result)
+
+
+def small_planes(pixels: Pixels) -> Plane:
+    """``physical_networks.small_copy`` of one picture, (9, h, w), a channel at a time."""
+    rows, columns = small_size(*pixels.shape[:2])
+    planes = np.empty((9, rows, columns), np.float32)
+    for channel in range(3):
+        own = np.ascontiguousarray(pixels[..., channel])
+        clipped = (own >= np.float32(CLIPPED)).astype(np.float32)
+        for place, plane in enumerate((own, clipped, own * (1 - clipped))):
+            planes[3 * place + channel] = _shrink(plane, rows, columns)
+    return planes
+
+
+def _shrink(plane: Plane, rows: int, columns: int) -> Plane:
+    """Area-average; a side that is smaller already is enlarged."""
+    small = plane
+    height, width = plane.shape
+    if height > rows or width > columns:
+        size = min(width, columns), min(height, rows)
+        small = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+    if small.shape != (rows, columns):
+        small = np.asarray(
+            cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32
+        )
+    return small
+
+
+def take_back(plane: Plane, log_gain: float, linear: bool) -> Plane:
+    """``formation.unexpose`` of one channel, without a veil.
+
+    A gain of linear light is a straight line of sRGB values above its toe; only what ends up in the
+    toe needs powers.
+    """
+    if not linear:
+        return plane * np.float32(np.exp(-log_gain))
+    factor = np.float32(np.exp(-log_gain / 2.4))
+    result = (plane + np.float32(0.055)) * factor - np.float32(0.055)
+    toe = result < np.float32(TOE)
+    if toe.any():
+        own = plane[toe]
+        light = np.where(own <= TOE, own / 12.92, ((own + 0.055) / 1.055) ** 2.4)
+        light *= np.exp(-log_gain)
+        curve = 1.055 * np.maximum(light, 1e-8) ** (1 / 2.4) - 0.055
+        result[toe] = np.where(light <= 0.0031308, 12.92 * light, curve)
+    return result
