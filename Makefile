@@ -40,9 +40,10 @@ format: $(STAMP) ## mend the style where that needs no thought
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# scrolling.py, made_pairs.py, odd_pictures.py and fuzz_*.py serve others and measure nothing.
-NO_BENCH := capture/scrolling capture/soak model/made_pairs odd_pictures fuzz_mutations fuzz_readers \
-    fuzz faults
+# scrolling.py, made_pairs.py, photographs.py, odd_pictures.py and fuzz_*.py serve others and
+# measure nothing.
+NO_BENCH := capture/scrolling capture/soak model/made_pairs model/photographs odd_pictures \
+    fuzz_mutations fuzz_readers fuzz faults
 
 hooks: $(STAMP) ## check style and types before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install
