@@ -4,7 +4,8 @@
 
 - ``latest_state.pth``, everything that resuming needs, and ``previous_state.pth``, the one before;
 - ``latest_net_G_A.pth`` (G), ``latest_net_G_B.pth`` (F), ``latest_net_D_A.pth`` (D_Y) and
-  ``latest_net_D_B.pth`` (D_X): bare fp32 state dicts, as CycleGAN's public code has them;
+  ``latest_net_D_B.pth`` (D_X): bare fp32 state dicts, as CycleGAN's public code has them; preset
+  physical has G and F only;
 - ``latest_ema_net_G_A.pth`` and ``latest_ema_net_G_B.pth``, the EMA of G and F, if one is kept;
 - ``latest_networks.json``, after how many steps those were written;
 - ``N_net_G_B.pth``, F of kept epochs.
@@ -31,7 +32,12 @@ from dataset import errors, files, gate, parts
 from model import runs, state_files
 from model.networks import Generator, GeneratorPair, build_generator
 from model.options import NetworkOptions
-from model.physical_networks import ExposureSimulator, PhysicalRestorer, build_restorer
+from model.physical_networks import (
+    LARGEST,
+    ExposureSimulator,
+    PhysicalRestorer,
+    build_restorer,
+)
 
 MISFITS = (  # raised by values of other kinds or sizes
     *(ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError),
@@ -175,6 +181,7 @@ def load_checkpoint(
                 path, {f"{name}.{key}": value for key, value in values.items()}
             )
         model.load_train_state(state["model"])
+        check_gains(path, model.networks.G)
         set_random_state(state["random"])
     except MISFITS as error:
         why = state_files.first_line(error)
@@ -252,13 +259,31 @@ def fill_network(network: nn.Module, path: Path) -> None:
     """
     state = state_files.read_network_state(path)
     try:
-        network.load_state_dict(state, assign=any(each.is_meta for each in network.parameters()))
+        own = network.state_dict().values()
+        network.load_state_dict(state, assign=any(each.is_meta for each in own))
     except RuntimeError as error:
         why = state_files.first_line(error)
         raise errors.UserError(
             f"{path} holds a network of another shape than the run's options.json says ({why}). "
             "Put the files of one run together again, or retrain."
         ) from error
+    check_gains(path, network)
+
+
+def check_gains(path: Path, network: nn.Module) -> None:
+    """``UserError`` where a G of preset physical has gains that it never draws; it names the file.
+
+    A gain far beyond them is infinite, and the picture no number.
+    """
+    if not isinstance(network, ExposureSimulator):
+        return
+    gains = network.gains
+    if not bool(((gains >= 0) & (gains <= LARGEST)).all()):
+        shown = ", ".join(f"{each:g}" for each in gains.tolist())
+        raise errors.UserError(
+            f"{path} cannot be used: its logarithms of the gain are {shown}, and must be from 0 to "
+            f"{LARGEST:g}. Take an earlier checkpoint, copy the file again, or train again."
+        )
 
 
 def random_state() -> dict[str, Any]:

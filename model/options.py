@@ -5,9 +5,11 @@ Standard library only: ``--help`` must not load torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
+from dataset.errors import UserError
 from dataset.setting import setting
 
 METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma", "reconstruct")
@@ -22,7 +24,7 @@ MOST_SIDE = 65_536  # pixels of a training frame
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Everything needed to build the four networks again from a checkpoint."""
+    """Everything needed to build the networks again from a checkpoint."""
 
     generator_filters: int = setting(
         64, "Channels of a generator's first layer.", flag="filters", least=1, most=MOST_FILTERS
@@ -159,7 +161,7 @@ def physical_preset() -> TrainOptions:
     """No discriminators: F learns to invert the formation of over-exposed frames (docs/LOG.md)."""
     return replace(
         TrainOptions(),
-        batch_size=16,
+        batch_size=32,
         size=224,
         learning_rate=1e-3,
         beta1=0.9,
@@ -179,6 +181,44 @@ PRESETS = {
     "best": best_preset,
     "physical": physical_preset,
 }
+# Settings that mean nothing to a training without discriminators and cycle.
+CYCLEGAN_SETTINGS = (
+    *("cycle_weight", "identity_weight", "gan", "minimax", "graphs", "init"),
+    *("discriminator_rate", "discriminator_every", "discriminator_filters"),
+    *("generator_blocks", "residual", "resize"),
+)
+
+
+def check_settings(options: TrainOptions) -> None:
+    """Refuse what the chosen kind of training does not have, rather than pass over it.
+
+    Raises
+    ------
+    UserError
+        A setting of CycleGAN's that preset physical lacks, or the other way round.
+    """
+    if not options.network.physical:
+        if not options.network.linear:
+            raise UserError("--no-linear belongs to --preset physical. Leave it out, or add that.")
+        return
+    usual = [_settings_of(each) for each in (TrainOptions(), physical_preset())]
+    asked = _settings_of(options)
+    odd = [name for name in CYCLEGAN_SETTINGS if asked[name] not in [each[name] for each in usual]]
+    if odd:
+        raise UserError(
+            "Preset physical has no discriminators and no cycle, and its networks have one form: "
+            f"leave out {', '.join(map(_flag, odd))}, or choose another --preset."
+        )
+
+
+def _settings_of(options: TrainOptions) -> dict[str, Any]:
+    return {**vars(options.network), **vars(options)}
+
+
+def _flag(name: str) -> str:
+    every = (*fields(NetworkOptions), *fields(TrainOptions))
+    about = next(each.metadata for each in every if each.name == name)
+    return "--" + about.get("flag", name).replace("_", "-")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Networks from files: of a run, of CycleGAN's public code, or of `cli export`.
 
 CycleGAN's files are bare state dicts that do not state their shape, so it is derived from keys and
-sizes. An exported file is safetensors: it holds G or F and everything needed to build it; its
-header is checked against an empty network before any tensor is read. What resuming needs is in
+sizes. Those of preset physical do not tell how light acts, so they are read with their run only. An
+exported file is safetensors: it holds G or F and everything needed to build it; its header is
+checked against an empty network before any tensor is read. What resuming needs is in
 ``checkpoint``; ``restoring.export`` writes the exported files.
 
 References
@@ -37,6 +38,7 @@ SHOWN_DIFFERENCES = 3  # differences that an error names
 MOST_HEADER = 1 << 20  # bytes; the largest network's has 40 kB
 FLOAT_NAMES = ("F16", "BF16", "F32", "F64")  # safetensors' names of the types of weights
 METADATA = "__metadata__"
+PHYSICAL_PARTS = ("head", "content", "gains")  # first words of the keys of preset physical
 
 Sides = Annotated[list[gate.Count], msgspec.Meta(max_length=8)]
 
@@ -50,7 +52,7 @@ class Entry(msgspec.Struct):
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A generator and what is known about it."""
+    """G or F of a run or a file, and what is known about it."""
 
     generator: nn.Module  # in evaluation mode
     path: Path  # the file of its weights
@@ -170,6 +172,12 @@ def read_network(path: Path, device: torch.device) -> Generator | Discriminator:
         ) from error
     if network is None:
         first = gate.plain(next(iter(state))[:80])
+        if first.split(".")[0] in PHYSICAL_PARTS:
+            raise errors.UserError(
+                f"{path} holds a network of preset physical, and does not say how light acts on "
+                "its pictures. To restore with it, name its run with --run, or the .safetensors "
+                "file that `cli export` writes of it; other trainings cannot start from it."
+            )
         raise errors.UserError(
             f"{path} holds neither a ResNet generator nor a PatchGAN of CycleGAN: it starts with "
             f"{first}. Only networks of --netG resnet_* and --netD basic can be read."
@@ -281,7 +289,7 @@ def _sides(shape: tuple[int, ...]) -> str:
 
 
 def load_release(path: Path, device: torch.device) -> LoadedNetwork:
-    """The generator in a file that ``save_release`` wrote.
+    """G or F in a file that ``save_release`` wrote.
 
     Raises
     ------
@@ -290,8 +298,11 @@ def load_release(path: Path, device: torch.device) -> LoadedNetwork:
     """
     metadata, entries = _read_header(path)
     options, side, exposure = _facts(path, metadata)
+    which = metadata.get("network", "F")
+    if which not in ("F", "G"):
+        raise _foreign(path, f"it is of network {gate.plain(which[:20])}")
     with torch.device("meta"):
-        network = build_generator(options)
+        network = checkpoint.build_either(options, which)
     _check_entries(path, entries, network)
     try:
         state = safetensors.torch.load(gate.read_regular(path, state_files.MOST_NETWORK_BYTES))
@@ -301,6 +312,7 @@ def load_release(path: Path, device: torch.device) -> LoadedNetwork:
         raise _unreadable(path, error) from error
     except (safetensors.SafetensorError, RuntimeError, ValueError) as error:
         raise _damaged(path, error) from error
+    checkpoint.check_gains(path, network)
     return LoadedNetwork(network.to(device).eval(), path, options, side, exposure)
 
 
@@ -335,7 +347,7 @@ def _read_header(path: Path) -> tuple[dict[str, str], dict[str, Entry]]:
         raise _damaged(path, error) from error
 
 
-def _check_entries(path: Path, entries: dict[str, Entry], network: Generator) -> None:
+def _check_entries(path: Path, entries: dict[str, Entry], network: nn.Module) -> None:
     """Refuse a file whose tensors are not those of its network, by name and shape."""
     wanted = {key: list(value.shape) for key, value in network.state_dict().items()}
     for key in wanted.keys() | entries.keys():

@@ -85,6 +85,24 @@ PANELS = (
         (50.0, "guessing"),
     ),
     Panel(
+        "Gain",
+        "loss",
+        (
+            Curve("gain", r"$\log k$ of exposed $x$", BLUE),
+            Curve("order", "order of $y$ under more light", ORANGE, "--"),
+        ),
+    ),
+    Panel(
+        "Error of the gain found",
+        r"mean error of $\log k$",
+        (Curve("gain_error", "exposed $x$", BLUE),),
+    ),
+    Panel(
+        "Content of clipped channels",
+        "loss",
+        (Curve("content", "exposed $x$", BLUE),),
+    ),
+    Panel(
         "Fixed test frames",
         "% of pixels; % of white",
         (

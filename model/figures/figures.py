@@ -67,8 +67,8 @@ HEADINGS = {
     ),
     "losses.png": (
         "The training in curves",
-        "Faint: as logged. Thick: the moving average. A discriminator that stays near 0 has won; "
-        "one at the dotted line is guessing.",
+        "Faint: as logged. Thick: the moving average. Of discriminators, where there are any: one "
+        "that stays near 0 has won, one at the dotted line is guessing.",
     ),
     "table1.md": ("Table 1: frames per domain", "Beside those of the paper."),
 }
@@ -196,6 +196,11 @@ class RunFigures:
 
     def draw_figure1(self) -> Image:
         """The diagram, with frames of training in the domains and test frames in the cycles."""
+        if self._settings.network.physical:
+            raise UserError(
+                "Figure 1 shows the cycle of a CycleGAN and its discriminators, and a run of "
+                "preset physical has neither."
+            )
         f, g = (load_generator(self.run, self.device, network=name) for name in "FG")
         counts = count_frames(self.data)
         x_frames, y_frames = (

@@ -7,6 +7,7 @@ decides at which scale the network sees a picture, and ``restore`` handles files
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from model.restoring.physical import SmallCopyRestorer
 BAND_BYTES = {"cpu": 16 << 20}  # features of one full-size layer in a band
 WHOLE_BYTES = 16  # per pixel and filter, measured: peak of a single pass, a tenth faster
 MOST_WHOLE = 2 << 30  # bytes of a single pass on a CPU: about 1920x1080 with the paper's generator
+MODULE_BYTES = 120  # per pixel: about ten fp32 pictures, of the formation and of its steps
 KEPT_BYTES = 9 << 28  # 2.25 GiB of kept features; more are kept in half precision
 
 Restorer = Callable[[Pixels], Pixels]  # any size in, the same size out
@@ -113,9 +115,8 @@ def scaled_restorer_of(
 ) -> Restorer:
     """The same, at the scale of training where that matters; see ``guided.ScaledRestorer``."""
     restorer = restorer_of(network, on_progress)
-    if isinstance(restorer, SmallCopyRestorer):  # it makes its own small copy
-        return restorer
-    return ScaledRestorer(restorer, side, detail)
+    # The others make their own small copy, or treat every pixel alike.
+    return ScaledRestorer(restorer, side, detail) if isinstance(network, Generator) else restorer
 
 
 class ModuleRestorer:
@@ -125,11 +126,14 @@ class ModuleRestorer:
         self.network = network
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """(H, W, 3) float32 in [0, 1] -> the same."""
-        picture = torch.from_numpy(pixels).permute(2, 0, 1)[None] * 2 - 1
-        with torch.inference_mode():
+        """(H, W, 3) float32 in [0, 1] -> the same; errors as of `NetworkRestorer`."""
+        height, width = pixels.shape[:2]
+        device = next(chain(self.network.parameters(), self.network.buffers())).device
+        needed = MODULE_BYTES * height * width
+        with room_for(width, height, needed, free_device_bytes(device)), torch.inference_mode():
+            picture = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None] * 2 - 1
             made = (self.network(picture) + 1) / 2
-        return made[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
+            return check_finite(made[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy())
 
 
 def restore_image(network: nn.Module, image: Image) -> Image:

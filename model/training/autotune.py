@@ -294,13 +294,15 @@ def tune_table(found: Sequence[StepTiming], flops: float, ceilings: dict[str, fl
 
 def count_flops(options: TrainOptions) -> float:
     """Floating-point operations per step: convolutions and gradients, 2 per multiply-add."""
-    small = replace(options, batch_size=1, pool_size=0, ema=0.0)
+    # Preset physical does different things with the frames of a batch.
+    count = options.batch_size if options.network.physical else 1
+    small = replace(options, batch_size=count, pool_size=0, ema=0.0)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         model = kind_of(options)(small, torch.device("meta"), initialized=False)
-        pictures = torch.empty(1, 3, options.size, options.size)
+        pictures = torch.empty(count, 3, options.size, options.size)
         nothing = torch.empty(1, 2, dtype=torch.int64)
         model.train_step(pictures, pictures, (nothing, nothing))
-    return float(counter.get_total_flops()) * options.batch_size
+    return float(counter.get_total_flops()) * options.batch_size / count
 
 
 def matmul_ceilings(device: torch.device, repeats: int = 3) -> dict[str, float]:

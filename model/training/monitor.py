@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MONITORED_LOSSES = ("D_X", "D_Y", "G", "F", "cycle_X", "cycle_Y", "identity")
+MONITORED_LOSSES = (
+    *("D_X", "D_Y", "G", "F", "cycle_X", "cycle_Y", "identity"),
+    *("gain", "content", "order"),  # of preset physical
+)
 BLIND_LOSS = 2 * math.log(2)  # of a guessing discriminator, by equations (2) and (3)
 STUDENT = {"D_X": "F", "D_Y": "G"}  # the generator that learns from a discriminator
 

@@ -24,6 +24,7 @@ from model.training.run_folder import epochs_to_keep
 from model.training.snapshots import SnapshotFrames
 
 LOG_EVERY = 20  # steps between two lines of log.jsonl
+SOMETIMES_IDLE = "F.content."  # of preset physical: learns nothing from frames that clip nowhere
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,20 @@ class RunReporter:
         return at.epoch - self.began.epoch + 1
 
     def first_step(self) -> dict[str, Tensor] | None:
-        """The weights before the first step of this process that moves all four networks."""
+        """The weights that the first step of this process must move, as they are before it.
+
+        None if it is not that step, or if the discriminators rest in it.
+        """
         if self.model.steps != self.began.done:
             return None
         if self.model.steps % self.options.discriminator_every:
             return None
         named = self.model.networks.named_parameters()
-        return {name: value.detach().clone() for name, value in named}
+        return {
+            name: value.detach().clone()
+            for name, value in named
+            if not name.startswith(SOMETIMES_IDLE)
+        }
 
     def after_step(self, at: Position) -> None:
         """Log every few steps and at the end of an epoch; save a checkpoint when one is due."""

@@ -1,7 +1,7 @@
 """The training loop: a data set in, a trained run out.
 
-What a step does is in ``cyclegan``, how it is made fast in ``autotune``, what a batch holds in
-``batches``, what is written and reported in ``reporter``; here they come together.
+What a step does is in ``cyclegan`` and ``physical``, how it is made fast in ``autotune``, what a
+batch holds in ``batches``, what is written and reported in ``reporter``; here they come together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataset.layout.readers import find_frames
 from model import checkpoint, devices, distributed, exposure, runs, weights
 from model.cyclegan import assert_learning, decayed_rate
 from model.networks import CycleGANNetworks, count_parameters
-from model.options import TrainOptions
+from model.options import TrainOptions, check_settings
 from model.physical import Physical
 from model.training import autotune, run_folder
 from model.training.autotune import StepConfig, StepTiming, count_flops, matmul_ceilings
@@ -108,8 +108,10 @@ def train(
     ------
     UserError
         No data, no such device, a run that exists already or that another process trains, nothing
-        to resume, other frames than before, not enough memory, or a loss that is not a number.
+        to resume, other frames than before, not enough memory, a loss that is not a number, or a
+        setting that this kind of training does not have.
     """
+    check_settings(options)
     with distributed.join_group(devices.pick_device(options.device)) as (group, device):
         if not group.is_main:
             on_progress, on_message = None, lambda message: None
@@ -273,6 +275,7 @@ def describe_rate(rate: float, config: StepConfig, ceilings: dict[str, float]) -
 
 def tune(options: TrainOptions, on_message: Say = lambda message: None) -> str:
     """What ``cli train --tune`` prints: each configuration measured on this machine."""
+    check_settings(options)
     device = devices.pick_device(options.device)
     found = []
     for config in autotune.candidates(options, device, compiled=True):
@@ -283,6 +286,7 @@ def tune(options: TrainOptions, on_message: Say = lambda message: None) -> str:
 
 def describe_plan(options: TrainOptions) -> str:
     """What ``cli train --dry-run`` prints: settings, parameters, estimated time. Writes nothing."""
+    check_settings(options)
     device = devices.pick_device(options.device)
     counts = [len(find_frames(options.data, folder)) for folder in ("trainA", "trainB")]
     an_epoch = steps_per_epoch(counts[0], counts[1], options.batch_size)
