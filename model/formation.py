@@ -28,7 +28,7 @@ def to_light(encoded: Tensor) -> Tensor:
     Examples
     --------
     >>> round(float(to_light(torch.tensor(0.5))), 4)
-    0.2140
+    0.214
     """
     value = encoded.clamp(min=0)
     return torch.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)

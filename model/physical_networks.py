@@ -22,6 +22,7 @@ from model.networks import GeneratorPair
 from model.options import NetworkOptions
 
 SMALL_SIDE = 128  # pixels, shorter side of the copy on which content is drawn
+MOST_SMALL_SIDE = 1024  # longer one: a strip of pixels would make a copy larger than itself
 SMALL_STRIDE = 32  # its sides are multiples of this
 THUMBNAIL = 2  # times smaller is the copy on which the gain is found
 CHANNELS = 9  # of the small copy
@@ -40,7 +41,10 @@ def small_size(height: int, width: int) -> tuple[int, int]:
     (128, 224)
     """
     scale = SMALL_SIDE / min(height, width)
-    sides = (max(1, round(side * scale / SMALL_STRIDE)) * SMALL_STRIDE for side in (height, width))
+    sides = (
+        round(min(side * scale, MOST_SMALL_SIDE) / SMALL_STRIDE) * SMALL_STRIDE
+        for side in (height, width)
+    )
     first, second = sides
     return first, second
 
