@@ -71,11 +71,11 @@ def small_copy(picture: Tensor, size: tuple[int, int] | None = None) -> Tensor:
 
 
 class ExposureHead(nn.Module):
-    """The gain of a picture: (B, 9, h, w), a thumbnail of it -> log k, (B,), from 0.
+    """The gain of a picture, and of its parts: (B, 9, h, w), a thumbnail -> (B, 3, h / 8, w / 8).
 
-    Every neighbourhood proposes a gain and says how sure it is; the result is their weighted mean.
-    What the whole picture holds (its histogram, the shares that are clipped) goes to all of them.
-    No norm: absolute brightness is what tells the gain.
+    Every neighbourhood proposes log k of each channel and says how sure it is (a fourth channel);
+    `overall` is their weighted mean. What the whole picture holds (its histogram, the shares that
+    are clipped) goes to all of them. No norm: absolute brightness is what tells the gain.
     """
 
     def __init__(self, filters: int) -> None:
@@ -89,18 +89,15 @@ class ExposureHead(nn.Module):
             nn.Linear(3 * len(EDGES) + 6 + 6 * f, 64), _activation(), nn.Linear(64, 3 * f)
         )
         self.proposal = nn.Sequential(
-            nn.Conv2d(3 * f, 3 * f, 1), _activation(), nn.Conv2d(3 * f, 2, 1)
+            nn.Conv2d(3 * f, 3 * f, 1), _activation(), nn.Conv2d(3 * f, 4, 1)
         )
 
     def forward(self, thumbnail: Tensor) -> Tensor:
         features = self.local(thumbnail)
-        facts = torch.cat(
-            (features.mean((2, 3)), features.amax((2, 3)), self._statistics(thumbnail)), 1
-        )
-        features = functional.leaky_relu(features + self.whole(facts)[:, :, None, None], 0.1)
-        gain, sureness = self.proposal(features).float().flatten(2).unbind(1)
-        found = (gain * sureness.softmax(1)).sum(1)
-        return found.clamp(0, LARGEST) if not self.training else found
+        pooled = features.mean((2, 3)), features.amax((2, 3))
+        whole = self.whole(torch.cat((*pooled, self._statistics(thumbnail)), 1))
+        features = functional.leaky_relu(features + whole[:, :, None, None], 0.1)
+        return self.proposal(features).float()
 
     def _statistics(self, thumbnail: Tensor) -> Tensor:
         """Cumulative histograms of the three channels, and their clipped shares."""
@@ -108,6 +105,12 @@ class ExposureHead(nn.Module):
         below = torch.cat([(values < edge).to(values.dtype).mean(2) for edge in EDGES], 1)
         clipped = thumbnail[:, 3:6].mean((2, 3))
         return torch.cat((below, clipped, clipped.sqrt()), 1)
+
+
+def overall(proposals: Tensor) -> Tensor:
+    """log k of the whole picture, (B,), by a head's proposals: each counts by how sure it is."""
+    gain, sureness = proposals[:, :3].mean(1).flatten(1), proposals[:, 3].flatten(1)
+    return (gain * sureness.softmax(1)).sum(1)
 
 
 class ContentNetwork(nn.Module):
@@ -164,31 +167,45 @@ class PhysicalRestorer(nn.Module):
         """(B, 3, H, W) in [-1, 1] -> the same, fp32; any size."""
         values = (picture.float() + 1) / 2
         small = small_copy(values)
-        log_gain = self.find_gain(small)
-        return 2 * self.compose(values, log_gain, self.draw(small, log_gain)) - 1
+        gains = self.find_gains(small)
+        return 2 * self.compose(values, gains, self.draw(small, gains)) - 1
 
-    def find_gain(self, small: Tensor) -> Tensor:
-        """log k by the small copy, (B,)."""
-        return self.head(functional.avg_pool2d(small, THUMBNAIL))
+    def find_gains(self, small: Tensor) -> Tensor:
+        """log k by the small copy, from 0: (B, 3, h, w) of its parts, or (B, 1, 1, 1) if encoded.
 
-    def draw(self, small: Tensor, log_gain: Tensor) -> Tensor:
+        A brightness filter treats all of a picture alike; light does not.
+        """
+        return self.as_gains(self.head(functional.avg_pool2d(small, THUMBNAIL)))
+
+    def as_gains(self, proposals: Tensor) -> Tensor:
+        """What is applied, of a head's proposals."""
+        found = proposals[:, :3] if self.linear else overall(proposals)[:, None, None, None]
+        return found.clamp(0, LARGEST)
+
+    def draw(self, small: Tensor, gains: Tensor) -> Tensor:
         """The content of clipped channels on the small copy, (B, 3, h, w), from the bound to 1."""
-        gain = log_gain[:, None, None, None]
-        known = formation.unexpose(small[:, :3], gain, self.linear)
-        level = gain.expand(-1, 1, *small.shape[2:])
+        gains = enlarge(gains, small.shape[2], small.shape[3])
+        known = formation.unexpose(small[:, :3], gains, self.linear)
+        level = gains.mean(1, keepdim=True).expand(-1, 1, *small.shape[2:])
         drawn = self.content(torch.cat((small, known, level), 1)).float()
-        least = formation.unexpose(torch.ones_like(gain), gain, self.linear)
+        least = formation.unexpose(torch.ones_like(gains), gains, self.linear)
         return least + (1 - least) * torch.sigmoid(drawn - 1)
 
-    def compose(self, values: Tensor, log_gain: Tensor, content: Tensor) -> Tensor:
-        """A picture restored by its gain and its content: (B, 3, H, W) in [0, 1]."""
-        known = formation.unexpose(values, log_gain[:, None, None, None], self.linear)
-        large = functional.interpolate(
-            content, size=values.shape[2:], mode="bilinear", align_corners=False
-        )
-        return torch.lerp(known, torch.maximum(large, known), formation.is_clipped(values)).clamp(
-            0, 1
-        )
+    def compose(self, values: Tensor, gains: Tensor, content: Tensor) -> Tensor:
+        """A picture restored by its gains and its content: (B, 3, H, W) in [0, 1]."""
+        height, width = values.shape[2:]
+        known = formation.unexpose(values, enlarge(gains, height, width), self.linear)
+        filled = torch.maximum(enlarge(content, height, width), known)
+        return torch.lerp(known, filled, formation.is_clipped(values)).clamp(0, 1)
+
+
+def enlarge(planes: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear; a single number for a whole picture stays one."""
+    if planes.shape[2:] == (1, 1):
+        return planes
+    return functional.interpolate(
+        planes, size=(height, width), mode="bilinear", align_corners=False
+    )
 
 
 class ExposureSimulator(nn.Module):
@@ -249,7 +266,7 @@ def initialize(network: PhysicalRestorer, random: torch.Generator) -> None:
     assert proposal.bias is not None
     for last in (proposal, network.content.last):
         last.weight.data.mul_(0.1)
-    proposal.bias.data[0] = FIRST_GAIN
+    proposal.bias.data[:3] = FIRST_GAIN
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:

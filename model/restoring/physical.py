@@ -53,29 +53,30 @@ class SmallCopyRestorer:
         height, width = pixels.shape[:2]
         device = next(self.network.parameters()).device
         with room_for(width, height, BYTES * height * width, free_device_bytes(device)):
-            log_gain, content = self.find(pixels)
-            return check_finite(self.apply(pixels, log_gain, content))
+            gains, content = self.find(pixels)
+            return check_finite(self.apply(pixels, gains, content))
 
-    def find(self, pixels: Pixels) -> tuple[float, Pixels]:
-        """log k of a picture, and the content of its clipped channels, (h, w, 3), small."""
+    def find(self, pixels: Pixels) -> tuple[Pixels, Pixels]:
+        """log k of a picture's parts, and the content of its clipped channels: small, (h, w, 3)."""
         device = next(self.network.parameters()).device
         small = torch.from_numpy(small_planes(pixels))[None].to(device)
         with torch.inference_mode():
-            log_gain = self.network.find_gain(small)
-            content = self.network.draw(small, log_gain)
-        return float(log_gain), content[0].permute(1, 2, 0).cpu().numpy()
+            gains = self.network.find_gains(small)
+            content = self.network.draw(small, gains)
+        gains = gains.expand(-1, 3, -1, -1)
+        found, drawn = (each[0].permute(1, 2, 0).cpu().numpy() for each in (gains, content))
+        return found, drawn
 
-    def apply(self, pixels: Pixels, log_gain: float, content: Pixels) -> Pixels:
-        """The picture with its gain taken back, and its clipped channels filled."""
-        height, width = pixels.shape[:2]
+    def apply(self, pixels: Pixels, gains: Pixels, content: Pixels) -> Pixels:
+        """The picture with its gains taken back, and its clipped channels filled."""
         result = np.empty_like(pixels)
         for channel in range(3):
             plane, own = result[..., channel], pixels[..., channel]
+            log_gain = _enlarge(gains[..., channel], own.shape)
             plane[...] = take_back(own, log_gain, self.network.linear)
             clipped = own >= np.float32(CLIPPED)
             if clipped.any():
-                small = np.ascontiguousarray(content[..., channel])
-                large = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+                large = _enlarge(content[..., channel], own.shape)
                 np.copyto(plane, np.maximum(large, plane), where=clipped)
             self.on_progress((channel + 1) / 3)
         return np.clip(result, 0, 1, out=result)
@@ -107,21 +108,30 @@ def _shrink(plane: Plane, rows: int, columns: int) -> Plane:
     return small
 
 
-def take_back(plane: Plane, log_gain: float, linear: bool) -> Plane:
+def _enlarge(plane: Plane, shape: tuple[int, ...]) -> Plane:
+    """Bilinear, to (H, W); a single number stays one."""
+    if plane.size == 1:
+        return plane
+    small = np.ascontiguousarray(plane)
+    large = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
+
+
+def take_back(plane: Plane, log_gain: Plane, linear: bool) -> Plane:
     """``formation.unexpose`` of one channel, without a veil.
 
     A gain of linear light is a straight line of sRGB values above its toe; only what ends up in the
     toe needs powers.
     """
     if not linear:
-        return plane * np.float32(np.exp(-log_gain))
-    factor = np.float32(np.exp(-log_gain / 2.4))
+        return plane * np.exp(-log_gain)
+    factor = np.exp(log_gain / np.float32(-2.4))
     result = (plane + np.float32(0.055)) * factor - np.float32(0.055)
     toe = result < np.float32(TOE)
     if toe.any():
         own = plane[toe]
         light = np.where(own <= TOE, own / 12.92, ((own + 0.055) / 1.055) ** 2.4)
-        light *= np.exp(-log_gain)
+        light *= np.exp(-np.broadcast_to(log_gain, plane.shape)[toe])
         curve = 1.055 * np.maximum(light, 1e-8) ** (1 / 2.4) - 0.055
         result[toe] = np.where(light <= 0.0031308, 12.92 * light, curve)
     return result
