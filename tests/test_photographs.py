@@ -70,8 +70,8 @@ def test_right_is_right_and_up_is_up() -> None:
     assert brightest(above) == (64 - 31, 64)
 
 
-def test_a_roll_to_the_right_turns_the_picture_to_the_left() -> None:
-    """The pixel to the right rises or falls by 31 sin 3, 1.6 pixels."""
+def test_a_roll_turns_the_picture_clockwise() -> None:
+    """What is 31 pixels to the right of the centre sinks by 31 sin 3, 1.6 pixels."""
     found = photographs.render(marked(190, 89), View(0.5, 0.5, roll=3, field=40), 129)
     assert brightest(found) == (66, 64 + 31)
 

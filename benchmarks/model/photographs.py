@@ -1,13 +1,13 @@
 """A data set of photographs with true pairs, from panoramas of measured radiance.
 
 Measures nothing itself, unless ``--evaluate RUN`` asks for the table of `cli evaluate`.
-A panorama is an equirectangular OpenEXR file, RGB float, linear: eight, free of rights (CC0), come
-with Debian's package blender-data. A camera looks into it, exposes, clips and encodes: once as it
-should (X), once k times longer (Y), k on linear light. Half of the panoramas make the held-out
-pairs; the others train X and train Y, each from views of its own. The gain in pairs.csv is not k
-but what `model.gain.measure_gain` finds, as evaluation reckons with gains on encoded values.
-A panorama 1024 pixels wide has 3 in a degree: views of 256 pixels enlarge it up to 2.3 times, and
-are as soft as that.
+A panorama is an equirectangular OpenEXR file, RGB float, linear; Debian's package blender-data has
+eight (CC0). A camera looks into it, exposes, clips and encodes: once as it should (X), once k times
+longer (Y), k on linear light. Half of the panoramas make the held-out pairs; the others train X and
+train Y, each from views of its own. The gain in pairs.csv is not k but what
+`model.gain.measure_gain` finds, as evaluation reckons with gains on encoded values. A panorama
+1024 pixels wide has 3 in a degree: views of 256 pixels enlarge it 1 to 2.4 times, and are as soft
+as that.
 
     python benchmarks/model/photographs.py --judge even --out photographs
     cli train --data photographs --run photographs
@@ -58,7 +58,10 @@ MOST_DRAWS = 1000  # of one pair
 
 
 class View(NamedTuple):
-    """Where a camera looks, degrees: yaw to the right of the panorama's centre, pitch upwards."""
+    """Where a camera looks, degrees: yaw to the right of the panorama's centre, pitch upwards.
+
+    Roll turns the picture clockwise.
+    """
 
     yaw: float
     pitch: float
@@ -170,7 +173,7 @@ def halves(panoramas: Mapping[str, Light], judge: str) -> tuple[dict[str, Light]
 def make_photographs(
     data: Path, judged: Mapping[str, Light], learned: Mapping[str, Light], plan: Plan
 ) -> Iterator[str]:
-    """Make ``data`` with trainA, trainB, testA, testB and, at last, pairs.csv; yields what is done.
+    """Make ``data`` with trainA, trainB, testA, testB and, last, pairs.csv; yields what is done.
 
     Raises
     ------
