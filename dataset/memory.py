@@ -19,6 +19,7 @@ SIGNS = re.compile(
     "|could not create a memory"
 )
 ADVICE = "Close other programs, make it smaller, or say --detail guided."
+PLAIN_ADVICE = "Close other programs, or make it smaller."  # where no smaller copy is restored
 
 
 def free_memory() -> int:
@@ -27,7 +28,9 @@ def free_memory() -> int:
 
 
 @contextmanager
-def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
+def room_for(
+    width: int, height: int, needed: int, free: int, advice: str = ADVICE
+) -> Iterator[None]:
     """Restore a picture in this context: running out of memory becomes a ``UserError``.
 
     Parameters
@@ -36,24 +39,26 @@ def room_for(width: int, height: int, needed: int, free: int) -> Iterator[None]:
         Of the picture, pixels.
     needed, free : int
         Bytes that it needs at least, and that are free.
+    advice : str
+        What to do, at the end of the message.
     """
-    check_room(width, height, needed, free)
+    check_room(width, height, needed, free, advice)
     try:
         yield
     except Exception as error:
         if not ran_out(error):
             raise
         raise UserError(
-            f"A picture of {width}x{height} takes more memory than is free. {ADVICE}", 1
+            f"A picture of {width}x{height} takes more memory than is free. {advice}", 1
         ) from error
 
 
-def check_room(width: int, height: int, needed: int, free: int) -> None:
+def check_room(width: int, height: int, needed: int, free: int, advice: str = ADVICE) -> None:
     """``UserError`` if a picture needs more memory than is free; as for `room_for`."""
     if needed > USABLE * free:
         raise UserError(
             f"A picture of {width}x{height} takes {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free. {ADVICE}",
+            f"{free / 2**30:.1f} GiB are free. {advice}",
             1,
         )
 

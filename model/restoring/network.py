@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dataset.memory import room_for
+from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels, check_finite, pad_reflected, to_image, to_pixels
 from model.devices import free_device_bytes
@@ -129,8 +129,8 @@ class ModuleRestorer:
         """(H, W, 3) float32 in [0, 1] -> the same; errors as of `NetworkRestorer`."""
         height, width = pixels.shape[:2]
         device = next(chain(self.network.parameters(), self.network.buffers())).device
-        needed = MODULE_BYTES * height * width
-        with room_for(width, height, needed, free_device_bytes(device)), torch.inference_mode():
+        needed, free = MODULE_BYTES * height * width, free_device_bytes(device)
+        with room_for(width, height, needed, free, PLAIN_ADVICE), torch.inference_mode():
             picture = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None] * 2 - 1
             made = (self.network(picture) + 1) / 2
             return check_finite(made[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataset.memory import room_for
+from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.pixels import Pixels, check_finite
 from model.devices import free_device_bytes
 from model.formation import CLIPPED
@@ -52,7 +52,8 @@ class SmallCopyRestorer:
         """
         height, width = pixels.shape[:2]
         device = next(self.network.parameters()).device
-        with room_for(width, height, BYTES * height * width, free_device_bytes(device)):
+        needed, free = BYTES * height * width, free_device_bytes(device)
+        with room_for(width, height, needed, free, PLAIN_ADVICE):
             gains, content = self.find(pixels)
             return check_finite(self.apply(pixels, gains, content))
 

@@ -41,7 +41,9 @@ def matching_gain(x: Sequence[Image], y: Sequence[Image], linear: bool) -> float
     """
     dark, bright = (_thumbnails(evenly_spaced(each, MOST_FRAMES)) for each in (x, y))
     wanted = _quantiles(bright)
-    steps = torch.linspace(-1.5, 1.5, len(dark))[:, None, None, None]  # frames are in any order
+    # Frames may be sorted by their light, and gains must not be.
+    order = torch.randperm(len(dark), generator=torch.Generator().manual_seed(0))
+    steps = torch.linspace(-1.5, 1.5, len(dark))[order, None, None, None]
 
     def distance(median: float) -> float:
         gains = (median * (1 + SPREAD * steps)).clamp(min=0)

@@ -33,7 +33,7 @@ def restorer(log_gain: float, linear: bool = True) -> PhysicalRestorer:
     assert isinstance(proposal, torch.nn.Conv2d)
     assert proposal.bias is not None
     proposal.weight.data.zero_()
-    proposal.bias.data[0] = log_gain
+    proposal.bias.data[:] = torch.tensor([log_gain] * 3 + [0.0])
     return network.eval()
 
 

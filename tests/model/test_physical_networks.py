@@ -16,11 +16,12 @@ from model.networks import count_parameters
 from model.options import physical_preset
 from model.physical_networks import (
     LARGEST,
-    ExposureHead,
     ExposureSimulator,
     PhysicalNetworks,
     build_restorer,
+    enlarge,
     initialize,
+    overall,
     small_copy,
     small_size,
 )
@@ -67,17 +68,30 @@ def test_clipping_is_seen_before_averaging() -> None:
     torch.testing.assert_close(rest, torch.tensor([0.05, 0.55, 0]))  # 0.2 / 4
 
 
-def test_a_gain_is_the_mean_of_proposals_by_their_sureness() -> None:
-    head = ExposureHead(4).eval()
-    last = head.proposal[-1]
-    assert isinstance(last, torch.nn.Conv2d)
-    last.weight.data.zero_()
-    last.bias.data[:] = torch.tensor([0.7, 5.0])  # all the same and equally sure
-    thumbnail = torch.rand(1, 9, 64, 64)
-    assert head(thumbnail).item() == pytest.approx(0.7)
-    for bias, wanted in ((-3.0, 0.0), (50.0, LARGEST)):
-        last.bias.data[0] = bias
-        assert head(thumbnail).item() == wanted
+def test_a_picture_has_the_mean_of_proposals_by_their_sureness() -> None:
+    proposals = torch.zeros(1, 4, 1, 2)
+    proposals[0, :3, 0, 0] = torch.tensor([0.2, 0.3, 0.4])  # on average 0.3
+    proposals[0, :3, 0, 1] = 1.1
+    proposals[0, 3, 0] = torch.tensor([math.log(3), 0.0])  # three times as sure
+    assert overall(proposals).item() == pytest.approx((3 * 0.3 + 1.1) / 4)
+
+
+def test_gains_are_those_of_parts_for_light_and_of_the_whole_for_encoded_values() -> None:
+    proposals = torch.tensor([-2.0, 1.0, 99.0, 0.0]).reshape(1, 4, 1, 1).expand(2, 4, 5, 6)
+    lit, filtered = (restorer(0.0, linear).as_gains(proposals) for linear in (True, False))
+    assert lit.shape == (2, 3, 5, 6)
+    assert lit[0, :, 2, 3].tolist() == [0, 1, LARGEST]
+    assert filtered.shape == (2, 1, 1, 1)
+    alike = restorer(0.0, False).as_gains(proposals[:, [1, 1, 1, 3]])
+    torch.testing.assert_close(alike.flatten(), torch.ones(2))
+
+
+def test_gains_of_parts_are_carried_to_all_pixels_between_them() -> None:
+    gains = torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2)
+    found = enlarge(gains, 2, 4)  # centres of the new pixels at -0.25, 0.25, 0.75 and 1.25
+    assert found[0, 0].tolist() == [[0, 0.25, 0.75, 1]] * 2
+    single = gains[..., :1]
+    assert enlarge(single, 2, 4) is single
 
 
 @settings(max_examples=20)
