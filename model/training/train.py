@@ -148,7 +148,7 @@ def _train_in(
     if restarted and (run / runs.OPTIONS_FILE).is_file():
         options = replace(options, resume=True)
     if options.init is not None and not options.resume:
-        weights.find_cyclegan(options.init)  # before minutes are spent on measuring
+        weights.load_cyclegan(options.init, torch.device("cpu"))  # before measuring takes minutes
     x, y = (
         open_frames(options.data, folder, options.size, options.load_size)
         for folder in ("trainA", "trainB")
