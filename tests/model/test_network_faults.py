@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
+from helpers.odd_networks import damage, refusal, release_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from safetensors.torch import load, load_file, save
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 from dataset.errors import UserError
@@ -61,17 +62,6 @@ def quantized(shape: tuple[int, ...]) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.quantize_per_tensor(torch.zeros(shape), 1.0, 0, torch.qint8)
-
-
-def refusal(read: Callable[[], Any], name: str) -> str:
-    """What is said, which names the file in one line."""
-    with pytest.raises(UserError) as caught:
-        read()
-    said = str(caught.value)
-    assert name in said
-    assert "\n" not in said
-    assert "Expected" not in said.split("(")[0]
-    return said
 
 
 def with_first(value: Tensor) -> dict[str, Any]:
@@ -158,11 +148,7 @@ def test_damage_anywhere_breaks_nothing(
 
 def release_of(state: dict[str, Tensor] | None = None, **facts: Any) -> bytes:
     """A file to give away, with what it says of itself changed."""
-    values = {"options": SHAPE, "side": 128, **facts}
-    texts = {
-        key: each if isinstance(each, str) else json.dumps(each) for key, each in values.items()
-    }
-    return save(dict(STATE if state is None else state), {"format": "pt", **texts})
+    return release_bytes(state or STATE, **{"options": SHAPE, "side": 128, **facts})
 
 
 @pytest.mark.parametrize(
@@ -307,13 +293,6 @@ def test_a_run_of_the_largest_shape_takes_no_memory_before_its_file_fits(tmp_pat
 
 def new_model() -> CycleGAN:
     return CycleGAN(TrainOptions(network=NetworkOptions(4, 1, 4), pool_size=2), CPU)
-
-
-def damage(run: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    path = run / "checkpoints" / STATE_FILE
-    state = torch.load(path, weights_only=True)
-    change(state)
-    torch.save(state, path)
 
 
 @pytest.mark.parametrize(
