@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from helpers import ROOT
+from helpers.tiny_physical import SMALL_PHYSICAL
 
 import cli
 from dataset.pictures.images import write_png
@@ -49,9 +50,9 @@ def train(folder: Path, run: str) -> str:
     return done.output
 
 
-def train_by_two(folder: Path, run: str) -> str:
-    """The same in two processes of their own."""
-    command = [sys.executable, *TORCHRUN, str(ROOT / "cli.py"), "train", "--run", run, *SETTINGS]
+def train_by_two(folder: Path, *words: str) -> str:
+    """What it says in two processes of their own."""
+    command = [sys.executable, *TORCHRUN, str(ROOT / "cli.py"), "train", *words]
     done = subprocess.run(
         command,
         cwd=folder,
@@ -74,7 +75,7 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder with a run ``two`` that two processes trained, and what they said."""
     folder = tmp_path_factory.mktemp("by_two")
     make_textures(folder)
-    return folder, train_by_two(folder, "two")
+    return folder, train_by_two(folder, "--run", "two", *SETTINGS)
 
 
 def test_two_processes_learn_what_one_does(by_two: tuple[Path, str]) -> None:
@@ -109,6 +110,19 @@ def test_a_restarted_group_goes_on_from_its_checkpoint(
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     said = train(tmp_path, "two")
     assert f"resuming {Path('runs') / 'two'} at epoch {position['epoch']}" in said
+
+
+def test_two_processes_train_preset_physical_and_go_on(by_two: tuple[Path, str]) -> None:
+    folder = by_two[0]
+    said = train_by_two(folder, "--run", "lit", *SMALL_PHYSICAL, "--steps", "4")
+    assert said.count("frames of Y look like frames of X") == 1  # one of them speaks
+    assert "4 steps" in said
+    said = train_by_two(folder, "--run", "lit", "--resume")
+    assert "6 steps" in said
+    lines = (folder / "runs/lit/log.jsonl").read_text(encoding="utf-8").splitlines()
+    errors = [line["gain_error"] for line in map(json.loads, lines) if "gain_error" in line]
+    assert len(errors) == 3  # both epochs' ends, and the stop between them
+    assert all(0 <= each < 10 for each in errors)
 
 
 def test_a_group_of_one_sends_nothing() -> None:
