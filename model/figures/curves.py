@@ -84,25 +84,28 @@ PANELS = (
         ),
         (50.0, "guessing"),
     ),
-    Panel(
-        "Gain",
+    Panel(  # from here on of preset physical
+        "Frames of X, over-exposed",
         "loss",
         (
-            Curve("gain", r"$\log k$ of exposed $x$", BLUE),
-            Curve("order", "order of $y$ under more light", ORANGE, "--"),
+            Curve("gain", r"their $\log k$", BLUE),
+            Curve("content", "what clipped", ORANGE, "--"),
         ),
     ),
     Panel(
-        "Error of the gain found",
-        r"mean error of $\log k$",
-        (Curve("gain_error", "exposed $x$", BLUE),),
-    ),
-    Panel(
-        "Content of clipped channels",
+        "Frames of Y",
         "loss",
-        (Curve("content", "exposed $x$", BLUE),),
+        (
+            Curve("order", "more light, larger $k$", BLUE),
+            Curve("match", "colours as of $x$", ORANGE, "--"),
+        ),
     ),
     Panel(
+        "How far off the gain is",
+        r"mean error of $\log k$",
+        (Curve("gain_error", "frames of X, over-exposed", BLUE),),
+    ),
+    Panel(  # of all
         "Fixed test frames",
         "% of pixels; % of white",
         (

@@ -23,7 +23,10 @@ TRAINING_LOG = "log.jsonl"
 EVENTS_FOLDER = "tensorboard"
 DECIMALS = 5  # of a value in the log
 GROUPS = {  # TensorBoard's group of charts -> the values in it; unknown ones are "other"
-    "loss": ("G", "F", "cycle_X", "cycle_Y", "identity", "gain", "content", "order", "gain_error"),
+    "loss": (
+        *("G", "F", "cycle_X", "cycle_Y", "identity"),
+        *("gain", "content", "order", "match", "gain_error"),  # of preset physical
+    ),
     "discriminator": ("D_X", "D_Y", "accuracy_X", "accuracy_Y"),
     "quality": (
         *("clipped_before", "clipped_after", "psnr_input", "psnr_pairs"),

@@ -42,6 +42,7 @@ from model.figures.figures import (
 )
 from model.figures.page_folder import begin_page, check_page_folder
 from model.losses import discriminator_loss
+from model.physical import LOSS_NAMES
 from model.training.train import train
 
 pytestmark = pytest.mark.slow
@@ -246,6 +247,14 @@ def test_curves_have_a_panel_for_what_the_log_holds_and_no_other() -> None:
     assert plot_curves(few).shape[0] == plot_curves(more).shape[0]  # side by side
     whole = [*more, line(401, psnr_input=12.0, psnr_pairs=17.0), line(402, cycle_X=0.1)]
     assert plot_curves(whole).shape[0] > plot_curves(few).shape[0]
+
+
+def test_curves_of_preset_physical_show_each_of_its_losses() -> None:
+    few = [line(step, gain=0.5, order=0.2) for step in range(20, 400, 20)]
+    drawn = plot_curves(few)
+    for name in set(LOSS_NAMES) - {"gain", "order"}:
+        more = [{**each, name: 0.3} for each in few]
+        assert not np.array_equal(plot_curves(more), drawn), name
 
 
 @pytest.mark.parametrize(

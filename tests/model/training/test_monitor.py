@@ -16,6 +16,7 @@ from helpers.tiny_runs import make_data, tiny_options
 from hypothesis import given
 from hypothesis import strategies as some
 
+from model.physical import LOSS_NAMES
 from model.training.log import read_log
 from model.training.monitor import BLIND_LOSS, MonitorThresholds, TrainingMonitor, diverged
 from model.training.train import train
@@ -210,6 +211,11 @@ def test_diverging_names_the_losses_and_what_to_do(value: float) -> None:
     assert "D_Y and cycle_X are no longer finite numbers" in text
     assert "--precision fp32" in text
     assert "--learning-rate" in text
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSS_NAMES) - {"gain_error"}))
+def test_losses_of_preset_physical_are_watched_as_well(name: str) -> None:
+    assert f"{name} is no longer a finite number" in diverged({"gain": 0.1, name: math.nan})
 
 
 def test_watching_needs_no_torch() -> None:

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from helpers.made_videos import film, frames_of
 from helpers.tiny_physical import PHYSICAL, SMALL_PHYSICAL, make_scenes, tiny_physical
 
 import cli
 from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image, write_png
 from model.checkpoint import load_generator
-from model.options import PRESETS, NetworkOptions, TrainOptions, check_settings
+from model.options import PRESETS, NetworkOptions, RestoreOptions, TrainOptions, check_settings
 from model.physical_networks import ExposureSimulator, PhysicalRestorer
+from model.restoring.methods import open_method
 from model.runs import STATE_FILE
 from model.state_files import fingerprint
 from model.training.reporter import TrainingProgress
@@ -239,6 +241,16 @@ def test_its_figures_are_drawn_but_for_the_cycle(here: Path) -> None:
     assert "figure2.png, figure3.png, losses.png, table1.md" in said
     assert "not drawn: figure1.png" in said
     assert "preset physical has neither" in said
+
+
+def test_videos_and_pages_are_told_how_far_a_picture_is(here: Path) -> None:
+    film(Path("flight.mp4"), times_ms=(0, 40, 80))
+    run_cli("restore", "flight.mp4", "--run", "tiny", "--device", "cpu")
+    assert len(frames_of(Path("flight_restored.mp4"))) == 3
+    told: list[float] = []
+    restore = open_method(RestoreOptions(run="tiny", device="cpu"), told.append)
+    restore(np.full((40, 40, 3), 0.5, np.float32))
+    assert told[-1] == 1
 
 
 def test_its_f_is_of_the_kind_that_its_settings_say(here: Path) -> None:
