@@ -20,7 +20,7 @@ from model.devices import free_device_bytes
 from model.formation import CLIPPED
 from model.physical_networks import PhysicalRestorer, small_size
 
-BYTES = 24  # per pixel, beside the picture itself: the result, and planes of one channel
+BYTES = 48  # per pixel, beside the picture itself: the result, and planes of one channel, measured
 TOE = 0.04045  # encoded: below it sRGB is a straight line
 
 Plane = NDArray[np.float32]

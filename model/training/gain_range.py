@@ -43,7 +43,7 @@ def matching_gain(x: Sequence[Image], y: Sequence[Image], linear: bool) -> float
     wanted = _quantiles(bright)
     # Frames may be sorted by their light, and gains must not be.
     order = torch.randperm(len(dark), generator=torch.Generator().manual_seed(0))
-    steps = torch.linspace(-1.5, 1.5, len(dark))[order, None, None, None]
+    steps = torch.linspace(-1.5, 1.5, len(dark) + 2)[1:-1][order, None, None, None]
 
     def distance(median: float) -> float:
         gains = (median * (1 + SPREAD * steps)).clamp(min=0)

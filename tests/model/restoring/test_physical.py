@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from model.options import RestoreOptions
 from model.physical_networks import PhysicalRestorer, initialize, small_copy
 from model.restoring.methods import with_strength
 from model.restoring.network import restorer_of, scaled_restorer_of
-from model.restoring.physical import SmallCopyRestorer, small_planes, take_back
+from model.restoring.physical import BYTES, SmallCopyRestorer, small_planes, take_back
 
 LEVEL = 1 / 255
 
@@ -142,6 +143,22 @@ def test_weights_that_overflow_give_an_error_and_no_black_picture() -> None:
         value.data.flatten()[::2] *= -1
     with pytest.raises(UserError, match="is not finite"):
         SmallCopyRestorer(network)(over_exposed(64, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("light", [0.03, 0.6, 1.0])
+def test_a_picture_takes_no_more_memory_than_is_asked_for(light: float) -> None:
+    network = restorer(1.0)
+    network.head.proposal[-1].weight.data.normal_(0, 0.01)  # gains that vary over the picture
+    network = network.eval()
+    pixels = np.full((1500, 1500, 3), light, np.float32)
+    restore = SmallCopyRestorer(network)
+    restore(pixels)  # what is allocated once
+    tracemalloc.start()
+    restore(pixels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 12 * 1500**2 < peak <= BYTES * 1500**2  # NumPy's; torch has small copies only
 
 
 def test_a_picture_that_does_not_fit_into_memory_is_refused(

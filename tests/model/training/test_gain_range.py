@@ -39,6 +39,12 @@ def test_the_order_of_frames_does_not_matter(order: int) -> None:
     assert math.exp(matching_gain(x, y, linear=False)) == pytest.approx(3.0, rel=0.15)
 
 
+def test_one_frame_of_each_is_enough() -> None:
+    x = [scene(3)]
+    y = [over_expose(scene(3), 2.0, linear=False)]
+    assert math.exp(matching_gain(x, y, linear=False)) == pytest.approx(2.0, rel=0.05)
+
+
 def test_domains_that_look_alike_have_the_smallest_gain() -> None:
     x, y = [scene(n) for n in range(40)], [scene(1000 + n) for n in range(40)]
     assert matching_gain(x, y, linear=False) <= 0.2
