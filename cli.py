@@ -460,7 +460,8 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
     type=click.Choice(["auto", *PRESETS]),
     default="auto",
     show_default=True,
-    help="auto: the paper's settings on a GPU, small networks without one.",
+    help="auto: the paper's settings on a GPU, small networks without one. physical: no "
+    "discriminators; F inverts the way in which light clips.",
 )
 @options_of(TrainOptions, without=BEFORE_PRESETS, changing=True)
 @options_of(NetworkOptions, changing=True)
@@ -469,7 +470,7 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
 def train(
     preset: str, runs: Path, run: str, resume: bool, dry_run: bool, tune: bool, **settings: Any
 ) -> None:
-    """Train the CycleGAN on a data set.
+    """Train a network that restores, on a data set: the paper's CycleGAN, or that of --preset.
 
     \b
     Example: cli train --preset cpu --minutes 10

@@ -94,7 +94,7 @@ def test_gains_of_parts_are_carried_to_all_pixels_between_them() -> None:
     assert enlarge(single, 2, 4) is single
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(some.integers(1, 70), some.integers(1, 70), some.booleans())
 def test_any_size_comes_back_as_it_went_in(height: int, width: int, linear: bool) -> None:
     values = noise(height, width)

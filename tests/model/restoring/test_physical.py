@@ -112,7 +112,7 @@ def test_without_a_gain_a_picture_stays(linear: bool) -> None:
     assert np.abs(found - pixels).max() < 1e-6
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(some.integers(1, 60), some.integers(1, 60), some.booleans())
 def test_any_size_comes_back_as_it_went_in(height: int, width: int, linear: bool) -> None:
     pixels = np.random.default_rng(height).random((height, width, 3), np.float32)
