@@ -48,7 +48,7 @@ def test_steps_lower_the_losses(linear: bool) -> None:
     x, y = frames(0), frames(100, light=1.8)
     reports = torch.stack([trained.train_step(x, y) for _ in range(60)])
     assert bool(torch.isfinite(reports).all())
-    # Of the content nothing is said: a frame a step is drawn, under another gain each time.
+    # Not of the content: one frame per step is drawn, under another gain each time.
     first, last = reports[:20].mean(0), reports[-20:].mean(0)
     for name in ("gain", "order", "gain_error"):
         assert last[LOSS_NAMES.index(name)] < 0.9 * first[LOSS_NAMES.index(name)], name

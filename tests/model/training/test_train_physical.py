@@ -127,7 +127,7 @@ def test_divergence_is_explained_and_leaves_the_checkpoint_before_it(here: Path)
     assert state_of(run) == before
 
 
-def test_plan_and_speed_are_told_without_a_run(tmp_path: Path) -> None:
+def test_plan_and_speed_are_printed_without_a_run(tmp_path: Path) -> None:
     make_scenes(tmp_path)
     plan = describe_plan(tiny_physical(tmp_path, epochs=100))
     assert "parameters: G 0, F " in plan
@@ -236,14 +236,14 @@ def test_it_is_judged_beside_the_others(here: Path) -> None:
     assert Path("verdict/index.html").is_file()
 
 
-def test_its_figures_are_drawn_but_for_the_cycle(here: Path) -> None:
+def test_its_figures_are_drawn_except_the_cycle(here: Path) -> None:
     said = run_cli("figures", "--run", "tiny", "--device", "cpu")
     assert "figure2.png, figure3.png, losses.png, table1.md" in said
     assert "not drawn: figure1.png" in said
     assert "preset physical has neither" in said
 
 
-def test_videos_and_pages_are_told_how_far_a_picture_is(here: Path) -> None:
+def test_videos_are_restored_and_progress_is_reported(here: Path) -> None:
     film(Path("flight.mp4"), times_ms=(0, 40, 80))
     run_cli("restore", "flight.mp4", "--run", "tiny", "--device", "cpu")
     assert len(frames_of(Path("flight_restored.mp4"))) == 3
