@@ -1,4 +1,4 @@
-"""The losses of equations (1) to (4), and their optional variants. Pure functions.
+"""The losses of equations (1) to (4), their optional variants, and one of colours. Pure functions.
 
 L_GAN(G, D_Y, X, Y) = E_y[log D_Y(y)] + E_x[log(1 - D_Y(G(x)))]          (2), and (3) for F and D_X
 L_cycle(G, F)       = E_x[|F(G(x)) - x|_1] + E_y[|G(F(y)) - y|_1]        (4)
@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+SLICES = 16  # directions along which colours are compared
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: str = "log") -> Tensor:
@@ -85,3 +87,31 @@ def accuracy(real: Tensor, fake: Tensor, kind: str = "log") -> Tensor:
         ((real.detach() > threshold).flatten(), (fake.detach() <= threshold).flatten())
     )
     return right.float().mean()
+
+
+def colour_distance(found: Tensor, wanted: Tensor, random: torch.Generator) -> Tensor:
+    """How differently two sets of pictures are coloured, whatever they show: no pairs are needed.
+
+    Parameters
+    ----------
+    found, wanted : Tensor
+        (B, 3, H, W) and (B', 3, H', W') in [0, 1], at most as many pixels as there are wanted ones.
+    random : torch.Generator
+        On the CPU; draws the directions.
+
+    Returns
+    -------
+    Tensor
+        Scalar: the sliced Wasserstein distance between the two sets of colours [1]_, the mean
+        distance of sorted values along 16 random directions.
+
+    References
+    ----------
+    .. [1] Bonneel et al., "Sliced and Radon Wasserstein Barycenters of Measures", J. Mathematical
+       Imaging and Vision 51, 2015.
+    """
+    own, others = (each.movedim(1, -1).reshape(-1, 3) for each in (found, wanted))
+    slices = functional.normalize(torch.randn(3, SLICES, generator=random), dim=0).to(own.device)
+    ranks = torch.linspace(0, len(others) - 1, len(own)).round().long()
+    ours, theirs = (own @ slices).sort(0).values, (others @ slices).sort(0).values
+    return (ours - theirs[ranks.to(own.device)]).abs().mean()

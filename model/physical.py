@@ -7,9 +7,8 @@ a larger gain. No loop and no files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,83 +19,27 @@ from model import formation
 from model.cyclegan import ApplyNetwork, LossMeter, load_optimizer, make_adam
 from model.distributed import Group
 from model.image_pool import ImagePools
+from model.losses import colour_distance
 from model.options import TrainOptions
 from model.physical_networks import (
     LARGEST,
     THUMBNAIL,
     ExposureSimulator,
     PhysicalNetworks,
-    enlarge,
     overall,
     small_copy,
 )
+from model.synthetic import Exposed, expose_frames, thin, vary_saturation
 
 # What one step reports: the loss of log k, of the content of clipped channels, of the order of Y,
 # and the mean error of log k on the frames of X that were exposed.
-LOSS_NAMES = ("gain", "content", "order", "gain_error")
-UNCHANGED = 0.15  # share of the frames that are not exposed at all
+LOSS_NAMES = ("gain", "content", "order", "match", "gain_error")
+UNCHANGED = 0.25  # share of the frames that are not exposed at all
 DRAWN = 1 / 16  # of the frames: drawing takes most of a step, and finding the gain is what matters
-ORDERED = 1 / 8  # of the frames of Y: the same gain is found twice
-SATURATION = 0.2  # standard deviation, logarithm: scenes differ in colour, gains do not
+ORDERED = 1 / 4  # of the frames of Y: the same gain is found twice
 BEYOND = 1.5  # gains are drawn up to this multiple of the median in Y, logarithms
-BETA = 0.1  # of log k: larger errors count linearly
-RELIT, TINTED, BY_COLOUR = 0.3, 0.08, 0.5  # standard deviations of log k of linear light
-GLARE = 0.15  # of diffuse white, for k = e
-DARK = 1e-3  # linear light: the ratios of darker parts are noise
-GAIN_WEIGHT, CONTENT_WEIGHT, ORDER_WEIGHT = 3.0, 1.0, 1.0
-
-
-def thin(frames: Tensor) -> Tensor:
-    """Every second pixel: a thumbnail hardly differs, and exposing takes a quarter of the time."""
-    return frames[:, :, ::2, ::2]
-
-
-@dataclass(frozen=True)
-class Exposed:
-    """Frames of X and what became of them under more light; all (B, 3, H, W), encoded."""
-
-    wanted: Tensor
-    lit: Tensor  # before clipping
-    exposed: Tensor  # clipped, 8 bits
-    gains: Tensor  # log k, as it broadcasts, without the veil
-
-    def gains_of(self, rows: int, columns: int) -> Tensor:
-        """log k of each part, glare included: the light that came out per light that went in."""
-        if self.gains.shape[2:] == (1, 1):
-            return self.gains.expand(-1, 3, rows, columns)
-        before, after = (
-            functional.adaptive_avg_pool2d(formation.to_light(each), (rows, columns)) + DARK
-            for each in (self.wanted, self.lit)
-        )
-        return (after / before).log().clamp(0, LARGEST)
-
-
-def relight(frames: Tensor, random: torch.Generator) -> Tensor:
-    """How much more or less than the picture its parts are lit: log k, (B, 3, H, W).
-
-    Smooth over the picture, and by colour: a sun lights the ground and not the sky.
-    """
-    count, device = len(frames), frames.device
-    smooth = torch.randn(count, 1, 4, 4, generator=random) * RELIT
-    tint = torch.randn(count, 3, 1, 1, generator=random) * TINTED
-    field = enlarge((smooth + tint).to(device), frames.shape[2], frames.shape[3])
-    weights = (torch.randn(count, 3, 1, 1, generator=random) * BY_COLOUR).to(device)
-    colour = (frames - frames.mean((2, 3), keepdim=True)) * weights
-    return field + colour.sum(1, keepdim=True)
-
-
-def glare(frames: Tensor, random: torch.Generator) -> Tensor:
-    """Veiling glare of a sun in or near the picture: linear light for k = e, (B, 1, H, W)."""
-    count, (height, width) = len(frames), frames.shape[2:]
-    place = torch.rand(count, 2, generator=random) * 1.6 - 0.3
-    reach = 0.1 + 0.5 * torch.rand(count, generator=random)
-    strength = GLARE * torch.rand(count, generator=random).square()
-    down, across = torch.linspace(0, 1, height), torch.linspace(0, 1, width)
-    distance = torch.hypot(
-        down[None, :, None] - place[:, :1, None], across[None, None, :] - place[:, 1:, None]
-    )
-    glow = strength[:, None, None] / (1 + (distance / reach[:, None, None]).square())
-    return glow[:, None].to(frames.device)
+BETA = 0.05  # of log k: larger errors count linearly
+GAIN_WEIGHT, CONTENT_WEIGHT, ORDER_WEIGHT, MATCH_WEIGHT = 3.0, 1.0, 1.0, 2.0
 
 
 class PhysicalOptimizers:
@@ -153,62 +96,59 @@ class Physical:
         Returns
         -------
         Tensor
-            The values named by ``LOSS_NAMES``, (4,), fp32, still on the device.
+            The values named by ``LOSS_NAMES``, (5,), fp32, still on the device.
         """
         frames = (x + 1) / 2
         count = max(1, round(DRAWN * len(x)))
         unchanged, log_gain = self._draw_gains(len(x))
-        varied = self._vary_saturation(thin(frames[count:]))
+        varied = vary_saturation(thin(frames[count:]), self.random)
         first = self._expose_frames(frames[:count], log_gain[:count], unchanged[:count])
         others = self._expose_frames(varied, log_gain[count:], unchanged[count:])
         small = small_copy(first.exposed)
         size = small.shape[2] // THUMBNAIL, small.shape[3] // THUMBNAIL
-        thumbnails = torch.cat(
-            (functional.avg_pool2d(small, THUMBNAIL), small_copy(others.exposed, size))
-        )
-        found = self._propose(thumbnails)
-        true = torch.cat(
-            [each.gains_of(found.shape[2], found.shape[3]) for each in (first, others)]
-        )
-        log_gain = true.mean((1, 2, 3))
-        gain = functional.smooth_l1_loss(overall(found), log_gain, beta=BETA)
+        thumbnails = functional.avg_pool2d(small, THUMBNAIL), small_copy(others.exposed, size)
+        found = self._propose(torch.cat(thumbnails))
+        gain, error = self._gain_loss(found, (first, others))
+        of_y = thin((y[: max(1, round(ORDERED * len(y)))] + 1) / 2)
+        order, restored = self._order_loss(of_y, size)
+        match = gain.new_zeros(())
         if self.options.network.linear:
-            gain = gain + functional.smooth_l1_loss(found[:, :3], true, beta=BETA)
-        order = self._order_loss(thin((y[: max(1, round(ORDERED * len(y)))] + 1) / 2), size)
+            places = restored.shape[2], restored.shape[3]
+            wanted = [functional.adaptive_avg_pool2d(e.wanted, places) for e in (first, others)]
+            match = colour_distance(restored, torch.cat(wanted), self.random)
         given = self.networks.F.as_gains(found[:count].detach())
-        content = self._content_loss(first.wanted, first.exposed, small, given)
-        loss = GAIN_WEIGHT * gain + CONTENT_WEIGHT * content + ORDER_WEIGHT * order
+        content = self._content_loss(first, small, given)
+        loss = GAIN_WEIGHT * gain + CONTENT_WEIGHT * content
+        self._descend(loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match)
+        self.steps += 1
+        return torch.stack((gain, content, order, match, error)).detach()
+
+    def _descend(self, loss: Tensor) -> None:
         adam = self.optimizers.generators
         adam.zero_grad(set_to_none=True)
         loss.backward()
         self.group.average_gradients(adam.param_groups[0]["params"])
         adam.step()
         self.networks.update_ema()
-        self.steps += 1
-        error = (overall(found) - log_gain).abs().mean()
-        return torch.stack((gain, content, order, error)).detach()
+
+    def _gain_loss(self, found: Tensor, frames: Sequence[Exposed]) -> tuple[Tensor, Tensor]:
+        """The loss of log k, of each part where light is not the same everywhere; its error."""
+        places = found.shape[2], found.shape[3]
+        true = torch.cat([each.gains_of(*places) for each in frames])
+        own, wanted = overall(found), true.mean((1, 2, 3))
+        gain = functional.smooth_l1_loss(own, wanted, beta=BETA)
+        if self.options.network.linear:
+            gain = gain + functional.smooth_l1_loss(found[:, :3], true, beta=BETA)
+        return gain, (own - wanted).abs().mean()
 
     def _draw_gains(self, count: int) -> tuple[Tensor, Tensor]:
         """Which frames are not exposed at all, and log k of the others, up to beyond Y's: (B,)."""
         share, coin = torch.rand(2, count, generator=self.random).to(self.device)
         return coin < UNCHANGED, share * self.networks.G.gains[1]
 
-    def _vary_saturation(self, frames: Tensor) -> Tensor:
-        """Frames of other colours, from the same grey."""
-        drawn = torch.randn(len(frames), 1, 1, 1, generator=self.random).to(self.device)
-        grey = frames.mean(1, keepdim=True)
-        return (grey + (frames - grey) * (SATURATION * drawn).exp()).clamp(0, 1)
-
     def _expose_frames(self, frames: Tensor, log_gain: Tensor, unchanged: Tensor) -> Exposed:
-        """Frames of X without the comb of their 8 bits, and the same over-exposed."""
-        wanted = formation.dither(frames, self.random)
-        gains, veil = log_gain[:, None, None, None], wanted.new_zeros(1)
-        if self.options.network.linear:
-            gains = (gains + relight(frames, self.random)).clamp(0, LARGEST)
-            veil = glare(frames, self.random) * (gains.exp() - 1)
-        keep = ~unchanged[:, None, None, None]
-        lit = formation.expose(wanted, gains * keep, self.options.network.linear, veil * keep)
-        return Exposed(wanted, lit, formation.clip(lit), gains * keep)
+        linear = self.options.network.linear
+        return expose_frames(frames, log_gain, unchanged, linear, self.random)
 
     def _expose(self, values: Tensor, log_gain: Tensor) -> Tensor:
         linear = self.options.network.linear
@@ -218,26 +158,31 @@ class Physical:
         with self._autocast():
             return self.apply(self.networks.F.head, thumbnails)
 
-    def _order_loss(self, values: Tensor, size: tuple[int, int]) -> Tensor:
-        """A frame of Y under still more light: the difference is known, the gain is not."""
+    def _order_loss(self, values: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """A frame of Y under still more light: the difference is known, the gain is not.
+
+        Also gives the frames' parts, restored: (B, 3, h / 8, w / 8).
+        """
         more = torch.rand(len(values), generator=self.random).to(self.device)
         more = more * self.networks.G.gains[0]
         brighter = formation.clip(self._expose(values, more))
         both = small_copy(torch.cat((values, brighter)), size)
-        once, twice = overall(self._propose(both)).chunk(2)
-        return functional.smooth_l1_loss(twice - once, more, beta=BETA)
+        proposals = self._propose(both)
+        once, twice = overall(proposals).chunk(2)
+        order = functional.smooth_l1_loss(twice - once, more, beta=BETA)
+        own = slice(0, len(values))
+        places = proposals.shape[2], proposals.shape[3]
+        parts = functional.adaptive_avg_pool2d(both[own, :3], places)
+        gains = self.networks.F.as_gains(proposals[own])
+        return order, formation.unexpose(parts, gains, self.options.network.linear)
 
-    def _content_loss(
-        self, wanted: Tensor, exposed: Tensor, small: Tensor, gains: Tensor
-    ) -> Tensor:
+    def _content_loss(self, frames: Exposed, small: Tensor, gains: Tensor) -> Tensor:
         """Distance of what is drawn from what clipped, by the share of each place that did."""
-        clipped = formation.is_clipped(exposed)
-        size = (small.shape[2], small.shape[3])
-        share = small[:, 3:6]
-        lost = functional.adaptive_avg_pool2d(wanted * clipped, size)
+        size, share = (small.shape[2], small.shape[3]), small[:, 3:6]
+        lost = frames.wanted * formation.is_clipped(frames.exposed)
         with self._autocast():
             drawn = self.networks.F.draw(small, gains)
-        away = drawn * share - lost
+        away = drawn * share - functional.adaptive_avg_pool2d(lost, size)
         each = away.square().mean((1, 2, 3))
         return (each + 1e-6).sqrt().mean() + away.abs().mean()
 

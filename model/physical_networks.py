@@ -28,6 +28,7 @@ THUMBNAIL = 2  # times smaller is the copy on which the gain is found
 CHANNELS = 9  # of the small copy
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 0.997)
 LARGEST = 6.0  # of log k
+FIRST_SHARE = 0.25  # of the way from the bound to white, that an untrained content network draws
 FIRST_GAIN = 0.5  # log k that an untrained head proposes
 DEPTH = 4  # times that the content network halves its input, after the first
 
@@ -189,7 +190,11 @@ class PhysicalRestorer(nn.Module):
         level = gains.mean(1, keepdim=True).expand(-1, 1, *small.shape[2:])
         drawn = self.content(torch.cat((small, known, level), 1)).float()
         least = formation.unexpose(torch.ones_like(gains), gains, self.linear)
-        return least + (1 - least) * torch.sigmoid(drawn - 1)
+        share = drawn + FIRST_SHARE
+        # Passed straight through in the backward pass: at the bound, where much content is, a clamp
+        # or a sigmoid has no gradient, and would stay there.
+        share = share + (share.clamp(0, 1) - share).detach()
+        return least + (1 - least) * share
 
     def compose(self, values: Tensor, gains: Tensor, content: Tensor) -> Tensor:
         """A picture restored by its gains and its content: (B, 3, H, W) in [0, 1]."""
