@@ -13,12 +13,15 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.pixels import Pixels, check_finite
+from model import formation
 from model.devices import free_device_bytes
 from model.formation import CLIPPED
-from model.physical_networks import PhysicalRestorer, small_size
+from model.physical_networks import CHANNELS, PhysicalRestorer, small_size
 
 BYTES = 48  # per pixel, beside the picture itself: the result, and planes of one channel, measured
 TOE = 0.04045  # encoded: below it sRGB is a straight line
@@ -60,7 +63,7 @@ class SmallCopyRestorer:
     def find(self, pixels: Pixels) -> tuple[Pixels, Pixels]:
         """log k of a picture's parts, and the content of its clipped channels: small, (h, w, 3)."""
         device = next(self.network.parameters()).device
-        small = torch.from_numpy(small_planes(pixels))[None].to(device)
+        small = small_planes(pixels)[None].to(device)
         with torch.inference_mode():
             gains = self.network.find_gains(small)
             content = self.network.draw(small, gains)
@@ -83,30 +86,16 @@ class SmallCopyRestorer:
         return np.clip(result, 0, 1, out=result)
 
 
-def small_planes(pixels: Pixels) -> Plane:
-    """``physical_networks.small_copy`` of one picture, (9, h, w), a channel at a time."""
-    rows, columns = small_size(*pixels.shape[:2])
-    planes = np.empty((9, rows, columns), np.float32)
+def small_planes(pixels: Pixels) -> Tensor:
+    """``physical_networks.small_copy`` of one picture, (9, h, w), in the memory of one channel."""
+    size = small_size(*pixels.shape[:2])
+    planes = torch.empty(CHANNELS, *size)
     for channel in range(3):
-        own = np.ascontiguousarray(pixels[..., channel])
-        clipped = (own >= np.float32(CLIPPED)).astype(np.float32)
+        own = torch.from_numpy(np.ascontiguousarray(pixels[..., channel]))[None]
+        clipped = formation.is_clipped(own)
         for place, plane in enumerate((own, clipped, own * (1 - clipped))):
-            planes[3 * place + channel] = _shrink(plane, rows, columns)
+            planes[3 * place + channel] = functional.adaptive_avg_pool2d(plane, size)[0]
     return planes
-
-
-def _shrink(plane: Plane, rows: int, columns: int) -> Plane:
-    """Area-average; a side that is smaller already is enlarged."""
-    small = plane
-    height, width = plane.shape
-    if height > rows or width > columns:
-        size = min(width, columns), min(height, rows)
-        small = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
-    if small.shape != (rows, columns):
-        small = np.asarray(
-            cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32
-        )
-    return small
 
 
 def _enlarge(plane: Plane, shape: tuple[int, ...]) -> Plane:

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.losses import accuracy, cycle_loss, discriminator_loss, generator_loss
+from model.losses import (
+    SLICES,
+    accuracy,
+    colour_distance,
+    cycle_loss,
+    discriminator_loss,
+    generator_loss,
+)
 
 REAL, FAKE = np.array([2.0, -1.0, 0.3]), np.array([-3.0, 0.5, 1.5])
 
@@ -72,3 +79,43 @@ def test_accuracy_counts_patches_on_the_right_side() -> None:
     real, fake = torch.tensor(REAL), torch.tensor(FAKE)
     assert accuracy(real, fake).item() == pytest.approx((2 + 1) / 6)
     assert accuracy(real, fake, "least-squares").item() == pytest.approx((1 + 2) / 6)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def colours(count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, 6, 5, generator=torch.Generator().manual_seed(count))
+
+
+def test_colours_are_compared_whatever_the_pictures_show() -> None:
+    x = colours()
+    assert colour_distance(x, x, seeded()).item() == 0
+    mixed = x.movedim(1, -1).reshape(-1, 3)[torch.randperm(60, generator=seeded())]
+    mixed = mixed.reshape(2, 6, 5, 3).movedim(-1, 1)
+    assert not torch.equal(mixed, x)
+    assert colour_distance(mixed, x, seeded()).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_brighter_colours_are_as_far_away_as_they_are_brighter() -> None:
+    # Along a direction of unit length (a, b, c), 0.1 more of each channel is 0.1 |a + b + c| away.
+    directions = torch.randn(3, SLICES, generator=seeded())
+    wanted = 0.1 * (directions / directions.norm(dim=0)).sum(0).abs().mean()
+    assert colour_distance(colours() + 0.1, colours(), seeded()).item() == pytest.approx(
+        wanted.item(), rel=1e-4
+    )
+
+
+def test_colours_of_fewer_pixels_are_compared_by_their_ranks() -> None:
+    x = colours()
+    every = x.repeat(3, 1, 1, 1)
+    assert colour_distance(x, every, seeded()).item() < 0.02
+    assert colour_distance(x * 0.5, every, seeded()).item() > 0.1
+
+
+def test_colours_have_gradients() -> None:
+    x = (colours() * 0.5).requires_grad_()
+    colour_distance(x, colours(), seeded()).backward()
+    assert x.grad is not None
+    assert float(x.grad.sum()) < 0  # brighter is nearer
