@@ -18,13 +18,14 @@ from torch.nn import functional
 
 from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.pixels import Pixels, check_finite
-from model import formation
 from model.devices import free_device_bytes
 from model.formation import CLIPPED
 from model.physical_networks import CHANNELS, PhysicalRestorer, small_size
 
 BYTES = 48  # per pixel, beside the picture itself: the result, and planes of one channel, measured
 TOE = 0.04045  # encoded: below it sRGB is a straight line
+SPECKLE = 0.02  # of a clipped area's pixels: more that are not clipped come from a lossy file
+LOSSY_CLIPPED = 240 / 255  # encoded: what a lossy file makes of clipped pixels is mostly above
 
 Plane = NDArray[np.float32]
 
@@ -78,7 +79,7 @@ class SmallCopyRestorer:
             plane, own = result[..., channel], pixels[..., channel]
             log_gain = _enlarge(gains[..., channel], own.shape)
             plane[...] = take_back(own, log_gain, self.network.linear)
-            clipped = own >= np.float32(CLIPPED)
+            clipped = clipped_of(own)
             if clipped.any():
                 large = _enlarge(content[..., channel], own.shape)
                 np.copyto(plane, np.maximum(large, plane), where=clipped)
@@ -92,10 +93,28 @@ def small_planes(pixels: Pixels) -> Tensor:
     planes = torch.empty(CHANNELS, *size)
     for channel in range(3):
         own = torch.from_numpy(np.ascontiguousarray(pixels[..., channel]))[None]
-        clipped = formation.is_clipped(own)
+        clipped = torch.from_numpy(clipped_of(pixels[..., channel]))[None].float()
         for place, plane in enumerate((own, clipped, own * (1 - clipped))):
             planes[3 * place + channel] = functional.adaptive_avg_pool2d(plane, size)[0]
     return planes
+
+
+def clipped_of(plane: Plane) -> NDArray[np.bool_]:
+    """Which values of a channel are clipped, (H, W).
+
+    Those of ``formation.is_clipped``, exactly, unless they are speckled with others, as JPEG and
+    video leave clipped areas: then also what is nearly white and surrounded by them.
+    """
+    clipped = plane >= np.float32(CLIPPED)
+    count = np.count_nonzero(clipped)
+    if not 0 < count < plane.size:
+        return clipped
+    around = cv2.blur(clipped.view(np.uint8) * np.uint8(252), (3, 3))
+    speckles = np.count_nonzero((around >= 5 * 28) & ~clipped)  # 5 of 9, 28 each
+    if speckles <= SPECKLE * count:
+        return clipped
+    near = cv2.blur(clipped.view(np.uint8) * np.uint8(250), (5, 5)) >= 4 * 10  # 4 of 25
+    return clipped | (near & (plane >= np.float32(LOSSY_CLIPPED)))
 
 
 def _enlarge(plane: Plane, shape: tuple[int, ...]) -> Plane:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,13 @@ from model.options import RestoreOptions
 from model.physical_networks import PhysicalRestorer, initialize, small_copy
 from model.restoring.methods import with_strength
 from model.restoring.network import restorer_of, scaled_restorer_of
-from model.restoring.physical import BYTES, SmallCopyRestorer, small_planes, take_back
+from model.restoring.physical import (
+    BYTES,
+    SmallCopyRestorer,
+    clipped_of,
+    small_planes,
+    take_back,
+)
 
 LEVEL = 1 / 255
 
@@ -175,3 +182,35 @@ def test_a_part_of_the_correction_is_between_picture_and_result() -> None:
     pixels, whole = over_exposed(64, 64), SmallCopyRestorer(restorer(1.0))
     half = with_strength(whole, None, RestoreOptions(strength=0.5))(pixels)
     np.testing.assert_allclose(half, (pixels + whole(pixels)) / 2, atol=1e-6)
+
+
+def disc(side: int = 200) -> np.ndarray:
+    """A sun in a smooth sky, (side, side, 3) uint8: clipped in its middle, nearly so around it."""
+    down, across = np.mgrid[:side, :side] - side / 2
+    glow = 330 * np.exp(-np.hypot(down, across) / side)
+    tints = np.array([1.0, 0.95, 0.9])
+    return np.clip(np.round(glow[..., None] * tints), 0, 255).astype(np.uint8)
+
+
+def test_a_lossless_picture_is_clipped_where_it_is_white_and_nowhere_else() -> None:
+    picture = disc()
+    for channel in range(3):
+        assert 0.05 < (picture[..., channel] == 255).mean() < 0.5
+        plane = to_pixels(picture)[..., channel]
+        assert np.array_equal(clipped_of(plane), picture[..., channel] == 255)
+
+
+@pytest.mark.parametrize("quality", [75, 90, 95])
+def test_what_a_lossy_file_makes_of_a_clipped_area_counts_as_clipped(quality: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 30, (200, 200, 1))
+    before = np.clip(disc() + noise, 0, 255).astype(np.uint8)
+    white = np.all(disc() == 255, axis=2)
+    before[white] = 255
+    _, data = cv2.imencode(".jpg", before, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    after = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    inside = cv2.erode(white.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    assert (after[inside] < 255).any()
+    for channel in range(3):
+        found = clipped_of(to_pixels(after)[..., channel])
+        assert found[inside].mean() > 0.98
+        assert not found[after[..., channel] < 240].any()
