@@ -40,11 +40,7 @@ class Optimizers:
     def set_learning_rate(self, rate: float) -> None:
         """Set the generators' rate, and the discriminators' share of it."""
         for optimizer in (self.generators, self.discriminators):
-            for group in optimizer.param_groups:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate * group["share"])
-                else:
-                    group["lr"] = rate * group["share"]
+            set_rate(optimizer, rate)
 
 
 def make_adam(options: TrainOptions, share: float, *networks: nn.Module) -> torch.optim.Adam:
@@ -60,6 +56,15 @@ def make_adam(options: TrainOptions, share: float, *networks: nn.Module) -> torc
         fused=device.type in ("cpu", "cuda"),
         capturable=on_cuda,
     )
+
+
+def set_rate(adam: torch.optim.Adam, rate: float) -> None:
+    """Set the learning rate, of which each group of weights has its share."""
+    for group in adam.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate * group["share"])
+        else:
+            group["lr"] = rate * group["share"]
 
 
 class LossMeter:

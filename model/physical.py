@@ -1,8 +1,9 @@
-"""The training step of `--preset physical`: pairs made from X alone, and the order of Y.
+"""The training step of `--preset physical`: pairs made from X alone, and what Y says unpaired.
 
 The networks are in ``physical_networks``, what they invert in ``formation``. A frame of X, exposed
-with a gain that is known, is a true pair. Frames of Y say which gains occur, and that more light is
-a larger gain. No loop and no files.
+with a gain that is known, is a true pair. Frames of Y say which gains occur, that more light is a
+larger gain, and, where light is not the same everywhere, that restored frames have the colours of
+X. No loop and no files.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model import formation
-from model.cyclegan import ApplyNetwork, LossMeter, load_optimizer, make_adam
+from model.cyclegan import ApplyNetwork, LossMeter, load_optimizer, make_adam, set_rate
 from model.distributed import Group
 from model.image_pool import ImagePools
 from model.losses import colour_distance
@@ -31,8 +32,8 @@ from model.physical_networks import (
 )
 from model.synthetic import Exposed, expose_frames, thin, vary_saturation
 
-# What one step reports: the loss of log k, of the content of clipped channels, of the order of Y,
-# and the mean error of log k on the frames of X that were exposed.
+# What one step reports: the losses of log k, of the content of clipped channels, of the order of Y,
+# of the colours of restored Y, and the mean error of log k on the frames of X that were exposed.
 LOSS_NAMES = ("gain", "content", "order", "match", "gain_error")
 UNCHANGED = 0.25  # share of the frames that are not exposed at all
 DRAWN = 1 / 16  # of the frames: drawing takes most of a step, and finding the gain is what matters
@@ -50,11 +51,7 @@ class PhysicalOptimizers:
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate."""
-        for group in self.generators.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+        set_rate(self.generators, rate)
 
 
 class Physical:

@@ -1,6 +1,6 @@
 """The restorer of `--preset physical` on pictures of any size: found small, applied at full size.
 
-The network sees a small copy only. What it finds, one gain and the content of clipped channels, is
+The network sees a small copy only. What it finds, gains and the content of clipped channels, is
 applied to every pixel by the closed form of ``formation.unexpose``, a channel at a time, so that
 time and memory hardly exceed those of reading the picture. No files.
 """
