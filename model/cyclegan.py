@@ -87,8 +87,8 @@ class LossMeter:
         return dict(zip(self.names, means, strict=True))
 
 
-class CycleGAN:
-    """Networks, optimizers and pools of a training, and its step.
+class TrainedModel:
+    """What every kind of training has, CycleGAN or not: settings, device, and ways to run faster.
 
     Parameters
     ----------
@@ -121,12 +121,35 @@ class CycleGAN:
         self.options, self.device, self.bf16, self.apply = options, device, bf16, apply
         self.group = group or Group()
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        seed = options.seed if initialized else None
-        self.networks = CycleGANNetworks(options.network, seed, options.ema, device, self.format)
+        self.seed = options.seed if initialized else None
+        self.steps = 0
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Where convolutions run in bfloat16, if they do."""
+        kind = self.device.type
+        return torch.autocast(kind, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
+        """One step of an optimizer, with the gradients of all processes."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.group.average_gradients(optimizer.param_groups[0]["params"])
+        optimizer.step()
+
+
+class CycleGAN(TrainedModel):
+    """Networks, optimizers and pools of a training, and its step; as `TrainedModel`."""
+
+    def __init__(
+        self, options: TrainOptions, device: torch.device, *more: Any, **named: Any
+    ) -> None:
+        super().__init__(options, device, *more, **named)
+        self.networks = CycleGANNetworks(
+            options.network, self.seed, options.ema, device, self.format
+        )
         self.optimizers = Optimizers(self.networks, options)
         self.pools = ImagePools(options.pool_size, options.seed)
         self.meter = LossMeter(LOSS_NAMES)
-        self.steps = 0
         self.judged = torch.zeros(4, device=device)  # D's last report, for steps without one
 
     def train_step(
@@ -159,7 +182,7 @@ class CycleGAN:
     def update_generators(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One Adam step of G and F on equation (1); G(x), F(y) and the five parts."""
         options, nets, apply = self.options, self.networks, self.apply
-        with self._autocast():
+        with self.autocast():
             fake_y, fake_x = apply(nets.G, x), apply(nets.F, y)
             back_x, back_y = apply(nets.F, fake_y), apply(nets.G, fake_x)
             judged_y = apply(nets.frozen["D_Y"], fake_y)
@@ -174,7 +197,7 @@ class CycleGAN:
             + options.cycle_weight * (cycle_x + cycle_y)
             + options.identity_weight * identity
         )
-        self._descend(self.optimizers.generators, loss)
+        self.descend(self.optimizers.generators, loss)
         nets.update_ema()
         parts = torch.stack((adversarial_G, adversarial_F, cycle_x, cycle_y, identity))
         return fake_y.detach(), fake_x.detach(), parts.detach()
@@ -182,7 +205,7 @@ class CycleGAN:
     def _identity_loss(self, x: Tensor, y: Tensor) -> Tensor:
         if self.options.identity_weight == 0:
             return x.new_zeros(())
-        with self._autocast():
+        with self.autocast():
             same_x, same_y = self.apply(self.networks.F, x), self.apply(self.networks.G, y)
         return cycle_loss(x, same_x) + cycle_loss(y, same_y)
 
@@ -193,12 +216,12 @@ class CycleGAN:
         kind, nets, apply = self.options.gan, self.networks, self.apply
         old_y = self._pooled(self.pools.Y, fake_y, drawn[0])
         old_x = self._pooled(self.pools.X, fake_x, drawn[1])
-        with self._autocast():
+        with self.autocast():
             real_y, judged_y = apply(nets.D_Y, y), apply(nets.D_Y, old_y)
             real_x, judged_x = apply(nets.D_X, x), apply(nets.D_X, old_x)
         loss_y = discriminator_loss(real_y, judged_y, kind)
         loss_x = discriminator_loss(real_x, judged_x, kind)
-        self._descend(self.optimizers.discriminators, loss_y + loss_x)
+        self.descend(self.optimizers.discriminators, loss_y + loss_x)
         rates = accuracy(real_y, judged_y, kind), accuracy(real_x, judged_x, kind)
         return torch.stack((loss_y, loss_x, *rates)).detach()
 
@@ -206,16 +229,6 @@ class CycleGAN:
         """This process's part of what the pool returns for the frames of all of them."""
         given = pool.exchange(self.group.gather(fakes.float()), drawn)
         return self.group.part(given).contiguous(memory_format=self.format)
-
-    def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.group.average_gradients(optimizer.param_groups[0]["params"])
-        optimizer.step()
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        kind = self.device.type
-        return torch.autocast(kind, torch.bfloat16) if self.bf16 else nullcontext()
 
     def train_state(self) -> dict[str, Any]:
         """Everything that the next steps depend on: tensors and plain values."""

@@ -9,7 +9,6 @@ X. No loop and no files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -17,8 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model import formation
-from model.cyclegan import ApplyNetwork, LossMeter, load_optimizer, make_adam, set_rate
-from model.distributed import Group
+from model.cyclegan import LossMeter, TrainedModel, load_optimizer, make_adam, set_rate
 from model.image_pool import ImagePools
 from model.losses import colour_distance
 from model.options import TrainOptions
@@ -54,29 +52,20 @@ class PhysicalOptimizers:
         set_rate(self.generators, rate)
 
 
-class Physical:
-    """Networks and optimizer of a training, and its step; parameters are those of ``CycleGAN``."""
+class Physical(TrainedModel):
+    """Networks and optimizer of a training, and its step; as `TrainedModel`."""
 
     def __init__(
-        self,
-        options: TrainOptions,
-        device: torch.device,
-        bf16: bool = False,
-        channels_last: bool = False,
-        apply: ApplyNetwork = lambda network, pictures: network(pictures),
-        group: Group | None = None,
-        initialized: bool = True,
+        self, options: TrainOptions, device: torch.device, *more: Any, **named: Any
     ) -> None:
-        self.options, self.device, self.bf16, self.apply = options, device, bf16, apply
-        self.group = group or Group()
-        self.format = torch.channels_last if channels_last else torch.contiguous_format
-        seed = options.seed if initialized else None
-        self.networks = PhysicalNetworks(options.network, seed, options.ema, device, self.format)
+        super().__init__(options, device, *more, **named)
+        self.networks = PhysicalNetworks(
+            options.network, self.seed, options.ema, device, self.format
+        )
         self.optimizers = PhysicalOptimizers(self.networks, options)
         self.pools = ImagePools(0, options.seed)  # nothing is pooled
         self.meter = LossMeter(LOSS_NAMES)
         self.random = torch.Generator().manual_seed(options.seed + 1_000_003 * self.group.rank)
-        self.steps = 0
 
     def train_step(
         self, x: Tensor, y: Tensor, drawn: tuple[Tensor, Tensor] | None = None
@@ -116,17 +105,11 @@ class Physical:
         given = self.networks.F.as_gains(found[:count].detach())
         content = self._content_loss(first, small, given)
         loss = GAIN_WEIGHT * gain + CONTENT_WEIGHT * content
-        self._descend(loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match)
+        loss = loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match
+        self.descend(self.optimizers.generators, loss)
+        self.networks.update_ema()
         self.steps += 1
         return torch.stack((gain, content, order, match, error)).detach()
-
-    def _descend(self, loss: Tensor) -> None:
-        adam = self.optimizers.generators
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.group.average_gradients(adam.param_groups[0]["params"])
-        adam.step()
-        self.networks.update_ema()
 
     def _gain_loss(self, found: Tensor, frames: Sequence[Exposed]) -> tuple[Tensor, Tensor]:
         """The loss of log k, of each part where light is not the same everywhere; its error."""
@@ -152,7 +135,7 @@ class Physical:
         return formation.expose(values, log_gain[:, None, None, None], linear)
 
     def _propose(self, thumbnails: Tensor) -> Tensor:
-        with self._autocast():
+        with self.autocast():
             return self.apply(self.networks.F.head, thumbnails)
 
     def _order_loss(self, values: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -177,15 +160,11 @@ class Physical:
         """Distance of what is drawn from what clipped, by the share of each place that did."""
         size, share = (small.shape[2], small.shape[3]), small[:, 3:6]
         lost = frames.wanted * formation.is_clipped(frames.exposed)
-        with self._autocast():
+        with self.autocast():
             drawn = self.networks.F.draw(small, gains)
         away = drawn * share - functional.adaptive_avg_pool2d(lost, size)
         each = away.square().mean((1, 2, 3))
         return (each + 1e-6).sqrt().mean() + away.abs().mean()
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        kind = self.device.type
-        return torch.autocast(kind, torch.bfloat16) if self.bf16 else nullcontext()
 
     def match_gains(self, median: float) -> None:
         """Draw gains around the one that makes X look as Y does."""
