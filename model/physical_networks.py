@@ -20,34 +20,14 @@ from torch.nn import functional
 from model import formation
 from model.networks import GeneratorPair
 from model.options import NetworkOptions
+from model.small_size import CHANNELS, small_size
 
-SMALL_SIDE = 128  # pixels, shorter side of the copy on which content is drawn
-MOST_SMALL_SIDE = 1024  # longer one: a strip of pixels would make a copy larger than itself
-SMALL_STRIDE = 32  # its sides are multiples of this
 THUMBNAIL = 2  # times smaller is the copy on which the gain is found
-CHANNELS = 9  # of the small copy
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 0.997)
 LARGEST = 6.0  # of log k
 FIRST_SHARE = 0.25  # of the way from the bound to white, that an untrained content network draws
 FIRST_GAIN = 0.5  # log k that an untrained head proposes
 DEPTH = 4  # times that the content network halves its input, after the first
-
-
-def small_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of the small copy of a picture: multiples of 32, the shorter one 128.
-
-    Examples
-    --------
-    >>> small_size(1080, 1920)
-    (128, 224)
-    """
-    scale = SMALL_SIDE / min(height, width)
-    sides = (
-        round(min(side * scale, MOST_SMALL_SIDE) / SMALL_STRIDE) * SMALL_STRIDE
-        for side in (height, width)
-    )
-    first, second = sides
-    return first, second
 
 
 def small_copy(picture: Tensor, size: tuple[int, int] | None = None) -> Tensor:

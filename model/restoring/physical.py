@@ -20,7 +20,8 @@ from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.pixels import Pixels, check_finite
 from model.devices import free_device_bytes
 from model.formation import CLIPPED
-from model.physical_networks import CHANNELS, PhysicalRestorer, small_size
+from model.physical_networks import PhysicalRestorer
+from model.small_size import CHANNELS, small_size
 
 BYTES = 48  # per pixel, beside the picture itself: the result, and planes of one channel, measured
 TOE = 0.04045  # encoded: below it sRGB is a straight line

@@ -23,8 +23,8 @@ from model.physical_networks import (
     initialize,
     overall,
     small_copy,
-    small_size,
 )
+from model.small_size import small_size
 
 CPU = torch.device("cpu")
 LEVEL = 1 / 255
