@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import tracemalloc
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,18 +15,12 @@ from hypothesis import strategies as some
 import model.restoring.physical
 from dataset.errors import UserError
 from dataset.pictures.pixels import to_pixels
-from model import formation
 from model.options import RestoreOptions
-from model.physical_networks import PhysicalRestorer, initialize, small_copy
+from model.physical_networks import PhysicalRestorer, initialize
+from model.restoring.full_size import BYTES
 from model.restoring.methods import with_strength
 from model.restoring.network import restorer_of, scaled_restorer_of
-from model.restoring.physical import (
-    BYTES,
-    SmallCopyRestorer,
-    clipped_of,
-    small_planes,
-    take_back,
-)
+from model.restoring.physical import SmallCopyRestorer
 
 LEVEL = 1 / 255
 
@@ -60,13 +53,6 @@ def test_a_picture_is_restored_as_by_the_network_itself(
     assert np.abs(found - wanted).max() <= 1e-4  # hundredths of a level
 
 
-@pytest.mark.parametrize("size", [(256, 384), (150, 310), (128, 128), (1, 700), (50, 60)])
-def test_the_small_copy_is_that_of_the_network(size: tuple[int, int]) -> None:
-    pixels = over_exposed(*size)
-    wanted = small_copy(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0]
-    torch.testing.assert_close(small_planes(pixels), wanted, atol=1e-6, rtol=0)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("linear", [True, False])
 def test_what_is_not_clipped_is_exact_to_rounding_at_full_size(linear: bool) -> None:
@@ -80,30 +66,6 @@ def test_what_is_not_clipped_is_exact_to_rounding_at_full_size(linear: bool) -> 
     assert away[known].max() <= LEVEL / 2 + 1e-6
     bound = to_pixels(over_expose(np.full((1, 1, 3), 255, np.uint8), 1 / gain, linear)).max()
     assert found[~known].min() >= bound - LEVEL / 2 - 1e-6
-
-
-@given(
-    some.lists(some.floats(0, 1, width=32), min_size=1, max_size=40),
-    some.floats(0, 6),
-    some.booleans(),
-)
-def test_a_gain_is_taken_back_as_the_formation_says(
-    values: list[float], log_gain: float, linear: bool
-) -> None:
-    plane = np.array([values], np.float32)
-    found = take_back(plane, np.array([[log_gain]], np.float32), linear)
-    wanted = formation.unexpose(torch.from_numpy(plane), torch.tensor(log_gain), linear)
-    np.testing.assert_allclose(found, wanted.numpy(), atol=3e-6)
-
-
-def test_the_dark_toe_of_srgb_is_taken_back_exactly() -> None:
-    levels = np.arange(256, dtype=np.float32)[None] / np.float32(255)
-    for log_gain in (0.0, 0.01, 1.0, 3.0, 6.0):
-        found = take_back(levels, np.array([[log_gain]], np.float32), linear=True)
-        wanted = formation.unexpose(torch.from_numpy(levels), torch.tensor(log_gain), True)
-        np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
-        assert found[0, 0] == 0
-        assert (np.diff(found[0]) > 0).all()
 
 
 @pytest.mark.parametrize("linear", [True, False])
@@ -182,35 +144,3 @@ def test_a_part_of_the_correction_is_between_picture_and_result() -> None:
     pixels, whole = over_exposed(64, 64), SmallCopyRestorer(restorer(1.0))
     half = with_strength(whole, None, RestoreOptions(strength=0.5))(pixels)
     np.testing.assert_allclose(half, (pixels + whole(pixels)) / 2, atol=1e-6)
-
-
-def disc(side: int = 200) -> np.ndarray:
-    """A sun in a smooth sky, (side, side, 3) uint8: clipped in its middle, nearly so around it."""
-    down, across = np.mgrid[:side, :side] - side / 2
-    glow = 330 * np.exp(-np.hypot(down, across) / side)
-    tints = np.array([1.0, 0.95, 0.9])
-    return np.clip(np.round(glow[..., None] * tints), 0, 255).astype(np.uint8)
-
-
-def test_a_lossless_picture_is_clipped_where_it_is_white_and_nowhere_else() -> None:
-    picture = disc()
-    for channel in range(3):
-        assert 0.05 < (picture[..., channel] == 255).mean() < 0.5
-        plane = to_pixels(picture)[..., channel]
-        assert np.array_equal(clipped_of(plane), picture[..., channel] == 255)
-
-
-@pytest.mark.parametrize("quality", [75, 90, 95])
-def test_what_a_lossy_file_makes_of_a_clipped_area_counts_as_clipped(quality: int) -> None:
-    noise = np.random.default_rng(0).normal(0, 30, (200, 200, 1))
-    before = np.clip(disc() + noise, 0, 255).astype(np.uint8)
-    white = np.all(disc() == 255, axis=2)
-    before[white] = 255
-    _, data = cv2.imencode(".jpg", before, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    after = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    inside = cv2.erode(white.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-    assert (after[inside] < 255).any()
-    for channel in range(3):
-        found = clipped_of(to_pixels(after)[..., channel])
-        assert found[inside].mean() > 0.98
-        assert not found[after[..., channel] < 240].any()
