@@ -161,7 +161,7 @@ class PhysicalRestorer(nn.Module):
     def as_gains(self, proposals: Tensor) -> Tensor:
         """What is applied, of a head's proposals."""
         found = proposals[:, :3] if self.linear else overall(proposals)[:, None, None, None]
-        return found.clamp(0, LARGEST)
+        return found.clamp(0.0, LARGEST)  # of one type, or it cannot be exported
 
     def draw(self, small: Tensor, gains: Tensor) -> Tensor:
         """The content of clipped channels on the small copy, (B, 3, h, w), from the bound to 1."""
