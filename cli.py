@@ -579,6 +579,7 @@ def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
 @main.command()
 @options_of(TrainOptions, "runs")
 @NEWEST
+@options_of(RestoreOptions, "epoch")
 @click.option("-o", "--out", type=FILE, help="File to write.  [default: <run>_F.safetensors]")
 @click.option(
     "--network",
@@ -587,7 +588,7 @@ def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
     show_default=True,
     help="F restores, G adds over-exposure.",
 )
-def export(runs: Path, run: str, out: Path | None, network: str) -> None:
+def export(runs: Path, run: str, epoch: str, out: Path | None, network: str) -> None:
     """Write a trained network as one file: .safetensors, or .onnx for restoring without torch.
 
     \b
@@ -596,12 +597,13 @@ def export(runs: Path, run: str, out: Path | None, network: str) -> None:
     from model.restoring.export import save_release
     from model.runs import newest_run
 
-    say(save_release(newest_run(runs, run), out, network))
+    say(save_release(newest_run(runs, run), out, network, epoch))
 
 
 @main.command()
 @options_of(TrainOptions, "data", "runs", "device")
 @NEWEST
+@options_of(RestoreOptions, "epoch")
 @click.option("--out", type=FOLDER, help="Folder to write to.  [default: figures/ in the run]")
 def figures(**settings: Any) -> None:
     """Draw the paper's Figures 1 to 3 and Table 1 of a run, and the curves of its training.

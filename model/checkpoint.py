@@ -8,6 +8,8 @@
   physical has G and F only;
 - ``latest_ema_net_G_A.pth`` and ``latest_ema_net_G_B.pth``, the EMA of G and F, if one is kept;
 - ``latest_networks.json``, after how many steps those were written;
+- ``best_net_G_A.pth`` and ``best_net_G_B.pth``, or ``best_ema_...``: G and F of the best epoch, and
+  ``best_networks.json``, which epoch that was, where frames are held out to tell;
 - ``N_net_G_B.pth``, F of kept epochs.
 
 Tensors and plain values only, never pickled objects. ``state_files`` makes files of them;
@@ -140,6 +142,28 @@ def keep_epoch(run: Path, model: Trainable, epoch: int) -> None:
     _write_network(path, model.networks.ema_or_F)
 
 
+def keep_best(run: Path, model: Trainable, note: runs.BestNote) -> None:
+    """Keep G and F, or their EMA, as those of the best epoch; errors as of `save_checkpoint`."""
+    folder, nets = _folder_of(run), model.networks
+    for name, network in (("G", nets.ema_or_G), ("F", nets.ema_or_F)):
+        average, plain = (
+            folder / f"{runs.BEST}_{kind}{runs.NETWORK_FILES[name]}" for kind in ("ema_", "")
+        )
+        _write_network(average if nets.ema else plain, network)
+        with files.writing_in(folder):  # of an earlier start with other settings
+            files.remove_file(plain if nets.ema else average)
+    text = json.dumps(asdict(note)) + "\n"
+    files.write_whole(folder / runs.BEST_FILE, text.encode())
+
+
+def forget_best(run: Path) -> None:
+    """Remove the best epoch of a run that is begun anew in the same folder."""
+    folder = run / "checkpoints"
+    with files.writing_in(folder):
+        for path in (*folder.glob(f"{runs.BEST}_*net_G_?.pth"), folder / runs.BEST_FILE):
+            files.remove_file(path)
+
+
 def load_checkpoint(
     run: Path,
     model: Trainable,
@@ -217,7 +241,7 @@ def _newest_state(folder: Path, on_message: Callable[[str], None]) -> Path:
 
 
 def load_generator(
-    run: Path, device: torch.device, epoch: int | None = None, network: str = "F"
+    run: Path, device: torch.device, epoch: int | str = "", network: str = "F"
 ) -> Generator | PhysicalRestorer | ExposureSimulator:
     """G or F of a run, in evaluation mode; its EMA if there is one.
 
@@ -227,8 +251,8 @@ def load_generator(
         The run's folder.
     device : torch.device
         Where to put it.
-    epoch : int, optional
-        A kept epoch; the newest checkpoint if left out.
+    epoch : int or str
+        As of ``runs.generator_path``: the best if there is one, else the latest.
     network : str
         F restores, G adds over-exposure.
 
@@ -237,9 +261,10 @@ def load_generator(
     UserError
         The checkpoint is missing, damaged, not ours, or of another shape.
     """
+    path = runs.generator_path(run, network, epoch)
     with torch.device("meta"):  # memory is allocated for what the file holds, not for its claims
         generator = build_either(runs.read_options(run).network, network)
-    fill_network(generator, runs.generator_path(run, network, epoch))
+    fill_network(generator, path)
     return generator.to(device).eval()
 
 

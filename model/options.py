@@ -20,6 +20,9 @@ ON_OFF = ("auto", "on", "off")
 MOST_FILTERS = 1024  # channels of a first layer; the paper's networks have 64
 MOST_BLOCKS = 64  # residual blocks; the paper's networks have 9
 MOST_SIDE = 65_536  # pixels of a training frame
+MOST_HELD_OUT = 1024  # frames: they stay in memory, twice
+HELD_OUT = 48  # frames, of presets other than the paper's
+EPOCH_HELP = "Epoch of the run: best, latest, or a kept one."
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,13 @@ class TrainOptions:
     ema: float = setting(0.0, "Keep an EMA of the weights; decay per step.", least=0, below=1)
     pool_size: int = setting(50, least=0)  # generated frames kept for each discriminator; 0: none
     flip: bool = setting(True)  # mirror half of the frames
+    held_out: int = setting(
+        0,
+        "Most frames of X that are held out of training (about 5 %), to choose the best epoch by; "
+        "0: none, and the last epoch restores.",
+        least=0,
+        most=MOST_HELD_OUT,
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.")
     precision: str = setting(
         "auto", "Precision of the convolutions; auto: the faster.", choices=("auto", "fp32", "bf16")
@@ -122,7 +132,7 @@ class TrainOptions:
 
 
 def paper_preset() -> TrainOptions:
-    """The paper's settings."""
+    """The paper's settings: all of X is learned from, and the last epoch restores."""
     return TrainOptions()
 
 
@@ -135,6 +145,7 @@ def cpu_preset() -> TrainOptions:
         size=128,
         learning_rate=1e-4,
         constant_share=0.25,
+        held_out=HELD_OUT,
         network=NetworkOptions(
             generator_filters=16,
             generator_blocks=6,
@@ -153,6 +164,7 @@ def best_preset() -> TrainOptions:
         learning_rate=1e-4,
         constant_share=0.25,
         ema=0.999,
+        held_out=HELD_OUT,
         network=NetworkOptions(residual=True, resize=True),
     )
 
@@ -168,6 +180,7 @@ def physical_preset() -> TrainOptions:
         beta2=0.99,
         constant_share=0.25,
         ema=0.998,
+        held_out=HELD_OUT,
         pool_size=0,
         compile="off",
         graphs="off",
@@ -250,6 +263,7 @@ class RestoreOptions:
     )
     runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
     run: str = setting("", "Run name or weights file.", shown="the newest run")
+    epoch: str = setting("", EPOCH_HELP, shown="best if there is one, else latest")
     onnx: Path | None = setting(None, "Use this .onnx file of `cli export`, with onnxruntime.")
     device: str = setting("auto", "auto, cpu, cuda, mps.")
 
@@ -275,6 +289,7 @@ class EvaluateOptions:
     oracles: bool = setting(True, "Also bounds that know the reference: best factor, true k.")
     runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
     run: str = setting("", "Run name or weights file.", shown="the newest run")
+    epoch: str = setting("", EPOCH_HELP, shown="best if there is one, else latest")
     device: str = setting("auto", "auto, cpu, cuda, mps.")
     detail: str = setting(
         "auto",

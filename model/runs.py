@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import msgspec
 
 from dataset import errors, files, gate
 from model.options import NetworkOptions, TrainOptions
@@ -21,6 +23,8 @@ OPTIONS_FILE = "options.json"
 STATE_FILE = "latest_state.pth"
 STATE_FILES = (STATE_FILE, "previous_state.pth", *(f"previous_{n}_state.pth" for n in range(2, 10)))
 NOTE_FILE = "latest_networks.json"
+BEST_FILE = "best_networks.json"
+BEST, LATEST = "best", "latest"  # instead of the number of an epoch
 NETWORK_FILES = {  # CycleGAN: A = X, B = Y, G_A = G, G_B = F, D_A = D_Y, D_B = D_X
     "G": "net_G_A.pth",
     "F": "net_G_B.pth",
@@ -69,8 +73,31 @@ def _settings_of(values: dict[str, Any]) -> TrainOptions:
     return gate.settings_from(values["options"], TrainOptions, exact=(NetworkOptions,))
 
 
-def saved_steps(run: Path) -> int | None:
-    """Steps after which the networks' files were written; None where the run does not say."""
+@dataclass(frozen=True)
+class BestNote:
+    """What ``best_networks.json`` says of the networks beside it."""
+
+    epoch: gate.Count  # from 1
+    steps: gate.Count  # of all epochs until then
+    psnr: Annotated[float, msgspec.Meta(ge=-1000, le=1000)]  # dB, of held-out frames
+
+
+def read_best(run: Path) -> BestNote | None:
+    """The best epoch of a run; None where there is none, or it is not known."""
+    path = run / "checkpoints" / BEST_FILE
+    try:
+        note = gate.read_json(path, BestNote)
+    except (OSError, ValueError):
+        return None
+    return note if _generator_file(run, "F", BEST).is_file() else None
+
+
+def saved_steps(run: Path, epoch: int | str = "") -> int | None:
+    """Steps after which `generator_path` was written; None where the run does not say."""
+    name = _which(run, epoch)
+    if name != LATEST:
+        best = read_best(run) if name == BEST else None
+        return best.steps if best else None
     try:
         note = gate.read_json(run / "checkpoints" / NOTE_FILE, dict[str, gate.Count])
         return note["steps"]
@@ -78,13 +105,63 @@ def saved_steps(run: Path) -> int | None:
         return None
 
 
-def generator_path(run: Path, network: str, epoch: int | None = None) -> Path:
-    """The file of G or F: of a kept epoch, or the newest, the EMA if there is one."""
-    folder = run / "checkpoints"
-    if epoch is not None:
-        return folder / f"{epoch}_{NETWORK_FILES[network]}"
-    ema = folder / f"latest_ema_{NETWORK_FILES[network]}"
-    return ema if ema.is_file() else folder / f"latest_{NETWORK_FILES[network]}"
+def generator_path(run: Path, network: str, epoch: int | str = "") -> Path:
+    """The file of G or F, the EMA if there is one.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    network : str
+        G or F.
+    epoch : int or str
+        ``best``, ``latest``, or a kept epoch; if left out, the best if there is one, else the
+        latest.
+
+    Raises
+    ------
+    UserError
+        There is no best epoch, or that epoch was not kept. Whether the latest is there, reading it
+        tells.
+    """
+    name = _which(run, epoch)
+    if name not in (BEST, LATEST) and not (name.isascii() and name.isdecimal()):
+        raise errors.UserError(
+            f"--epoch {gate.plain(name)}: say {BEST}, {LATEST}, or the number of a kept epoch."
+        )
+    path = _generator_file(run, network, name)
+    if name == LATEST or path.is_file():
+        return path
+    if name == BEST:
+        raise errors.UserError(
+            f"{run} has no best epoch: it holds no frames out to choose one by (--held-out of "
+            "`cli train`), or has not measured any yet. Leave --epoch out to take the latest."
+        )
+    kept = ", ".join(map(str, saved_epochs(run))) or "none"
+    raise errors.UserError(
+        f"{path} does not exist: {network} of epoch {name} was not kept. F is kept of: {kept}. Say "
+        f"--epoch {LATEST}, or one of those."
+    )
+
+
+def _which(run: Path, epoch: int | str) -> str:
+    """The first part of the names of an epoch's files."""
+    if epoch == "":
+        return BEST if _generator_file(run, "F", BEST).is_file() else LATEST
+    return str(epoch)
+
+
+def _generator_file(run: Path, network: str, name: str) -> Path:
+    folder, file = run / "checkpoints", NETWORK_FILES[network]
+    ema = folder / f"{name}_ema_{file}"
+    return ema if ema.is_file() else folder / f"{name}_{file}"
+
+
+def saved_epochs(run: Path) -> list[int]:
+    """The epochs whose F is on disk, in order."""
+    found = (run / "checkpoints").glob(f"[0-9]*_{NETWORK_FILES['F']}")
+    names = (path.name.split("_")[0] for path in found)
+    return sorted(int(name) for name in names if name.isdecimal() and len(name) < 16)
 
 
 def has_checkpoint(run: Path) -> bool:

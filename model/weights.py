@@ -59,14 +59,10 @@ class LoadedNetwork:
     options: NetworkOptions
     side: int  # shorter side of its training frames, pixels; 0: any
     exposure: Exposure | None  # how over-exposed pictures look; None: not learned
-
-    @property
-    def averaged(self) -> bool:
-        """Whether the weights are an EMA, as a run's files are named."""
-        return self.path.name.startswith("latest_ema")
+    averaged: bool = False  # an EMA of the weights
 
 
-def load_network(runs: Path, run: str, device: torch.device) -> LoadedNetwork:
+def load_network(runs: Path, run: str, device: torch.device, epoch: str = "") -> LoadedNetwork:
     """F with all that restoring needs, from a run or from a file. The run is looked up once.
 
     Parameters
@@ -78,17 +74,21 @@ def load_network(runs: Path, run: str, device: torch.device) -> LoadedNetwork:
         `cli export`, or a ``.pth`` of CycleGAN's public code.
     device : torch.device
         Where to put it.
+    epoch : str
+        Of a run: ``best``, ``latest``, or a kept one; if empty, the best if there is one.
 
     Raises
     ------
     UserError
-        There is no such run or file, or it cannot be read.
+        There is no such run, epoch or file, or it cannot be read; or an epoch of a file.
     """
     path = Path(run)
+    if epoch and path.suffix in (".safetensors", ".pth"):
+        raise errors.UserError(f"--epoch belongs to a run, and {path} is a file. Leave it out.")
     if path.suffix == ".safetensors":
         return load_release(path, device)
     if path.suffix != ".pth":
-        return load_run_network(newest_run(runs, run), device)
+        return load_run_network(newest_run(runs, run), device, epoch=epoch)
     network = read_network(path, device)
     if not isinstance(network, Generator):
         raise errors.UserError(
@@ -100,15 +100,19 @@ def load_network(runs: Path, run: str, device: torch.device) -> LoadedNetwork:
     )
 
 
-def load_run_network(run: Path, device: torch.device, network: str = "F") -> LoadedNetwork:
-    """G or F of a run's newest checkpoint; errors as of `load_network`."""
-    options = read_options(run)
+def load_run_network(
+    run: Path, device: torch.device, network: str = "F", epoch: str = ""
+) -> LoadedNetwork:
+    """G or F of a run; the epoch and errors are those of `load_network`."""
+    options, path = read_options(run), generator_path(run, network, epoch)
+    is_kept = path.name[0].isdecimal()  # of an epoch, under a name that does not say
     return LoadedNetwork(
-        checkpoint.load_generator(run, device, network=network),
-        generator_path(run, network),
+        checkpoint.load_generator(run, device, epoch, network),
+        path,
         options.network,
         options.load_size,
         None if options.network.physical else read_exposure(run),
+        averaged="_ema_" in path.name or (is_kept and options.ema > 0),
     )
 
 

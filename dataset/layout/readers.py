@@ -17,6 +17,7 @@ import numpy as np
 from dataset.errors import UserError
 from dataset.gate import (
     MOST_SPLIT,
+    Count,
     Name,
     parse_json,
     read_regular,
@@ -42,6 +43,7 @@ class ListedFile(msgspec.Struct):
     """A file of the data set."""
 
     path: Name  # below the data set, with forward slashes
+    group: Count | None = None  # what stays on one side of a split
 
 
 class SplitRecord(msgspec.Struct):

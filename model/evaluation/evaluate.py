@@ -159,6 +159,7 @@ def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
     settings = RestoreOptions(
         runs=options.runs,
         run=options.run,
+        epoch=options.epoch,
         device=options.device,
         detail=options.detail,
         strength=options.strength,

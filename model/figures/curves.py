@@ -122,6 +122,11 @@ PANELS = (
             Curve("psnr_pairs", "restored", BLUE),
         ),
     ),
+    Panel(
+        "Held-out frames of X, over-exposed, against themselves",
+        "PSNR, dB",
+        (Curve("psnr_held_out", "restored", BLUE),),
+    ),
 )
 LOOKED = "clipped_before"  # only in lines about fixed frames, which also have `identity`
 

@@ -44,7 +44,7 @@ from model.figures.page_folder import (
 )
 from model.options import TrainOptions
 from model.restoring.network import restore_image
-from model.runs import NETWORK_FILES, newest_run, read_options
+from model.runs import LATEST, generator_path, newest_run, read_options, saved_epochs
 from model.training.frame_cache import load_frames
 from model.training.log import read_log
 
@@ -96,6 +96,7 @@ def make_figures(
     out: Path | None = None,
     device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
+    epoch: str = "",
 ) -> FiguresSummary:
     """Draw all figures of a run, and a page that shows them.
 
@@ -111,12 +112,15 @@ def make_figures(
         auto, cpu, cuda, mps.
     on_progress : callable
         Called with (figures done, figures in total).
+    epoch : str
+        ``best``, ``latest``, or a kept one, for Figure 2 (and, but for kept ones, Figure 1); if
+        empty, the best if there is one.
 
     Raises
     ------
     UserError
-        There is no such run, nothing could be drawn, or the folder holds somebody else's page.
-        Where only some figures cannot be drawn, the summary says which and why.
+        There is no such run or epoch, nothing could be drawn, or the folder holds somebody else's
+        page. Where only some figures cannot be drawn, the summary says which and why.
     """
     folder = newest_run(runs, run)
     check_data_set_complete(data)
@@ -124,7 +128,8 @@ def make_figures(
         out = folder / "figures"
         refuse_links(out, "where the figures of a run go")
     check_page_folder(out, "figures", HEADINGS, "cli figures")
-    drawings = RunFigures(data, folder, pick_device(device)).all()
+    generator_path(folder, "F", epoch)  # refused before anything is drawn
+    drawings = RunFigures(data, folder, pick_device(device), epoch).all()
     made: dict[str, str | Image] = {}
     missing: dict[str, str] = {}
     for done, (name, draw) in enumerate(drawings.items(), start=1):
@@ -179,6 +184,7 @@ class RunFigures:
     data: Path
     run: Path
     device: torch.device
+    epoch: str = ""  # as of ``runs.generator_path``
     _settings: TrainOptions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,7 +207,7 @@ class RunFigures:
                 "Figure 1 shows the cycle of a CycleGAN and its discriminators, and a run of "
                 "preset physical has neither."
             )
-        f, g = (load_generator(self.run, self.device, network=name) for name in "FG")
+        f, g = (load_generator(self.run, self.device, self.epoch, name) for name in "FG")
         counts = count_frames(self.data)
         x_frames, y_frames = (
             self._load(evenly_spaced(find_frames(self.data, name), 3))
@@ -219,7 +225,7 @@ class RunFigures:
 
     def draw_figure2(self, shown: Sequence[tuple[Path, Path | None]] = ()) -> Image:
         """Inputs, outputs and references where there are any; by default of the test, spread."""
-        f = load_generator(self.run, self.device)
+        f = load_generator(self.run, self.device, self.epoch)
         shown = shown or evenly_spaced(self._inputs(), ROW_PICTURES)
         inputs = self._load([over_exposed for over_exposed, _ in shown])
         references = self._load([each for _, each in shown if each is not None])
@@ -241,7 +247,7 @@ class RunFigures:
             (f"epoch {epoch}", restore_image(load_generator(self.run, self.device, epoch), source))
             for epoch in epochs
         ]
-        newest = restore_image(load_generator(self.run, self.device), source)
+        newest = restore_image(load_generator(self.run, self.device, LATEST), source)
         # A finished run keeps its last epoch.
         if not outputs or not np.array_equal(newest, outputs[-1][1]):
             outputs.append(("newest", newest))
@@ -303,13 +309,6 @@ def figure3(source: Image, outputs: Sequence[tuple[str, Image]], cell: int = 256
     return join_row(
         [add_caption(fit_height([image], cell)[0], caption) for caption, image in columns]
     )
-
-
-def saved_epochs(run: Path) -> list[int]:
-    """The epochs whose F is on disk, in order."""
-    files = (run / "checkpoints").glob(f"[0-9]*_{NETWORK_FILES['F']}")
-    names = (path.name.split("_")[0] for path in files)
-    return sorted(int(name) for name in names if name.isdecimal() and len(name) < 16)
 
 
 def shown_epochs(

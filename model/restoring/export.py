@@ -58,7 +58,9 @@ class Release:
         return f"{what} of run {self.run}{after} -> {self.path}"
 
 
-def save_release(run: Path, out: Path | None = None, network: str = "F") -> Release:
+def save_release(
+    run: Path, out: Path | None = None, network: str = "F", epoch: str = ""
+) -> Release:
     """Write a generator of a run as one file, in the format of its suffix.
 
     Parameters
@@ -69,6 +71,8 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
         The file; ``<run>_F.safetensors`` in the working folder if left out.
     network : str
         F (restores) or G (adds over-exposure); its EMA if there is one.
+    epoch : str
+        ``best``, ``latest``, or a kept one (of F); if empty, the best if there is one.
 
     Raises
     ------
@@ -83,7 +87,8 @@ def save_release(run: Path, out: Path | None = None, network: str = "F") -> Rele
         )
     if os.path.lexists(out):
         raise UserError(f"{out} exists. Remove it, or choose another -o.")
-    loaded, steps = load_run_network(run, torch.device("cpu"), network), saved_steps(run)
+    loaded = load_run_network(run, torch.device("cpu"), network, epoch)
+    steps = saved_steps(run, epoch)
     facts = {
         "written_by": f"unclip {version('unclip')}",
         "network": network,

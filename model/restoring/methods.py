@@ -78,6 +78,10 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
     if options.method in baselines.BASELINES:
         return baselines.BASELINES[options.method]
     if options.onnx is not None:
+        if options.epoch:
+            raise UserError(
+                f"--epoch belongs to a run, and {options.onnx} is a file. Leave it out."
+            )
         restorer = onnx.open_onnx(options.onnx, options.device)
         exposure = parse_exposure(restorer.facts.get("exposure", ""), options.onnx)
         return with_strength(
@@ -90,7 +94,8 @@ def _open_network(options: RestoreOptions, on_share: OnShare | None) -> Restore:
     from model import devices, weights
     from model.restoring import network
 
-    loaded = weights.load_network(options.runs, options.run, devices.pick_device(options.device))
+    device = devices.pick_device(options.device)
+    loaded = weights.load_network(options.runs, options.run, device, options.epoch)
     scaled = network.scaled_restorer_of(loaded.generator, loaded.side, options.detail, on_share)
     return with_strength(scaled, loaded.exposure, options)
 

@@ -30,7 +30,7 @@ GROUPS = {  # TensorBoard's group of charts -> the values in it; unknown ones ar
     "discriminator": ("D_X", "D_Y", "accuracy_X", "accuracy_Y"),
     "quality": (
         *("clipped_before", "clipped_after", "psnr_input", "psnr_pairs"),
-        *("ssim_input", "ssim_pairs", "edges_input", "edges_pairs"),
+        *("ssim_input", "ssim_pairs", "edges_input", "edges_pairs", "psnr_held_out"),
     ),
     "speed": ("pairs_per_s", "tflop_per_s", "waited", "learning_rate"),
 }

@@ -18,6 +18,7 @@ from model.cyclegan import decayed_rate
 from model.options import TrainOptions
 from model.training.autotune import Trained
 from model.training.batches import Domains
+from model.training.best_epoch import BestEpoch
 from model.training.log import Tracker
 from model.training.monitor import MonitorThresholds, TrainingMonitor, diverged
 from model.training.run_folder import epochs_to_keep
@@ -37,15 +38,17 @@ class TrainingProgress:
     total: int  # steps planned in total
     pairs_per_s: float  # frame pairs per second since the last report
     losses: dict[str, float]  # means since the last report, by the names of its losses
+    held_out: str = ""  # how well held-out frames are restored
 
     def __str__(self) -> str:
-        losses = self.losses
         where = f"epoch {self.epoch}/{self.epochs} {self.pairs_per_s:.1f} pairs/s "
+        return where + self._losses() + (f" {self.held_out}" if self.held_out else "")
+
+    def _losses(self) -> str:
+        losses = self.losses
         if "gain" in losses:
-            return (
-                where + f"log k off by {losses['gain_error']:.3f} content {losses['content']:.3f}"
-            )
-        return where + (
+            return f"log k off by {losses['gain_error']:.3f} content {losses['content']:.3f}"
+        return (
             f"D {losses['D_X'] + losses['D_Y']:.2f} G {losses['G'] + losses['F']:.2f} "
             f"cycle {losses['cycle_X'] + losses['cycle_Y']:.3f}"
         )
@@ -72,6 +75,8 @@ class RunReporter:
         Floating-point operations per step.
     on_progress, on_message : callable
         As for ``train``.
+    best : BestEpoch, optional
+        What chooses the best epoch; None: the last one counts. Of the main process only.
     """
 
     def __init__(
@@ -84,10 +89,11 @@ class RunReporter:
         flops: float,
         on_progress: Callable[[TrainingProgress], None] | None,
         on_message: Callable[[str], None],
+        best: BestEpoch | None = None,
     ) -> None:
         self.run, self.options, self.model, self.domains = run, options, model, domains
         self.flops, self.on_progress, self.on_message = flops, on_progress, on_message
-        self.is_main = model.group.is_main
+        self.is_main, self.best = model.group.is_main, best
         self.tracker = Tracker(run, at.done) if self.is_main else None
         self.snapshots = SnapshotFrames(options, model.device) if self.is_main else None
         squares = options.gan == "least-squares"
@@ -144,16 +150,22 @@ class RunReporter:
             self.save(at, with_networks=False)
 
     def after_epoch(self, at: Position) -> None:
-        """Save a snapshot, and F for Figure 3 if it needs this epoch."""
+        """Save a snapshot, the best F so far, and F for Figure 3 if it needs this epoch."""
         if self.snapshots is None or self.tracker is None:
             return
         if at.epoch in self.kept:
             keep_epoch(self.run, self.model, at.epoch)
+        values: dict[str, float] = {}
         if at.epoch % self.options.sample_every == 0:
             snapshot = self.snapshots.take(self.model.networks, self.model.bf16)
             self.snapshots.save(self.run, at.epoch, snapshot)
-            self.tracker.write(at.epoch, at.done, snapshot.values)
             self.tracker.picture("samples", at.done, snapshot.grid)
+            values |= snapshot.values
+        if self.best is not None:
+            ends = at.epoch >= at.epochs or at.done == self.options.steps
+            values |= self.best.after_epoch(at, ends)
+        if values:
+            self.tracker.write(at.epoch, at.done, values)
 
     def save(self, at: Position, with_networks: bool = True) -> None:
         """Write a checkpoint, unless training has diverged."""
@@ -192,4 +204,7 @@ class RunReporter:
         if self.on_progress:
             total = at.epochs * self.domains.steps_per_epoch
             total = min(total, self.options.steps) if self.options.steps else total
-            self.on_progress(TrainingProgress(at.epoch, at.epochs, at.done, total, rate, values))
+            best = str(self.best or "")
+            self.on_progress(
+                TrainingProgress(at.epoch, at.epochs, at.done, total, rate, values, best)
+            )

@@ -106,6 +106,7 @@ class RunStart:
     speed: StepConfig
     torch: str = ""
     frames: Fingerprint | None = None
+    held_out_every: gate.Count = 1  # epochs from one look at the held-out frames to the next
 
 
 def read_start(run: Path) -> RunStart:

@@ -186,9 +186,10 @@ def _read_squares(paths: Sequence[Path], options: TrainOptions) -> Tensor:
     """Centred squares at the scale of training: (N, 3, side, side) in [-1, 1]."""
     side = options.load_size or options.size
     frames = load_frames(paths, side, options.load_size)
-    return to_range(torch.stack([_middle(frame, side) for frame in frames]))
+    return to_range(torch.stack([middle_square(frame, side) for frame in frames]))
 
 
-def _middle(frame: Image, size: int) -> Tensor:
+def middle_square(frame: Image, size: int) -> Tensor:
+    """The centred square of a frame: uint8 (3, size, size)."""
     top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
     return torch.from_numpy(frame[top : top + size, left : left + size].copy()).permute(2, 0, 1)

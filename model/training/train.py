@@ -27,9 +27,10 @@ from model.cyclegan import assert_learning, decayed_rate
 from model.networks import CycleGANNetworks, count_parameters
 from model.options import TrainOptions, check_settings
 from model.physical import Physical
-from model.training import autotune, run_folder
+from model.training import autotune, held_out, run_folder
 from model.training.autotune import StepConfig, StepTiming, count_flops, matmul_ceilings
 from model.training.batches import Domains, steps_per_epoch, to_range
+from model.training.best_epoch import describe_held_out, open_best
 from model.training.frame_cache import open_frames
 from model.training.gain_range import matching_gain
 from model.training.reporter import RunReporter, TrainingProgress
@@ -156,8 +157,12 @@ def _train_in(
     sums = {"X": x.sha256, "Y": y.sha256}
     if options.resume:
         run_folder.check_start(run, sums, options.data, on_message)
+    held = group.broadcast(
+        held_out.held_out_frames(run, options, list(x.sha256)) if group.is_main else []
+    )
+    learned = held_out.without(x, held)  # of X
     domains = Domains(
-        x, y, options.size, options.batch_size, options.seed, options.flip, device,
+        learned, y, options.size, options.batch_size, options.seed, options.flip, device,
         group.rank, group.world_size,
     )  # fmt: skip
     an_epoch = domains.steps_per_epoch
@@ -178,27 +183,35 @@ def _train_in(
         elif options.init is not None and isinstance(model.networks, CycleGANNetworks):
             found = weights.fill_from_cyclegan(model.networks, options.init)
             on_message(f"starting from {', '.join(found)}")
-        if isinstance(model, Physical) and not options.resume:
-            gain = matching_gain(x, y, options.network.linear)
-            model.match_gains(gain)
+        gain = 0.0
+        if not options.resume and (isinstance(model, Physical) or held):
+            gain = matching_gain(learned, y, options.network.linear)
             on_message(
                 f"frames of Y look like frames of X under {math.exp(gain):.2f} times the light"
             )
+        if isinstance(model, Physical) and not options.resume:
+            model.match_gains(gain)
+        best = open_best(run, options, model, x, held, gain) if group.is_main else None
         if not options.resume and group.is_main:
             # First, so that every run with settings can be resumed; and a full disk shows at once.
             checkpoint.save_checkpoint(run, model, at)
             run_folder.write_frames(run, sums)
             facts = run_folder.describe_machine(device, timings, flops, ceilings)
             facts["frames"] = asdict(run_folder.fingerprint_of(sums))
+            if best is not None:
+                held_out.write_trials(run, best.trials, list(x.sha256))
+                best.pace(an_epoch * seconds)
+                facts["held_out_every"] = best.every
             runs.write_options(run, options, facts)
             if not options.network.physical:  # it knows by itself what needs no correction
-                exposure.write_exposure(run, exposure.learn_exposure(x, y))
+                exposure.write_exposure(run, exposure.learn_exposure(learned, y))
+            on_message(describe_held_out(best, len(held), len(x), options))
         options = replace(options, epochs=at.epochs)
         # Even if no epoch is left: what is saved again has the rate of the last one.
         model.optimizers.set_learning_rate(decayed_rate(options, min(at.epoch, options.epochs)))
         on_message(
-            f"{len(x)} X and {len(y)} Y frames on {device}, {config}, {options.epochs} epochs of "
-            f"{an_epoch} steps, run folder {run}\n"
+            f"{len(learned)} X and {len(y)} Y frames on {device}, {config}, "
+            f"{options.epochs} epochs of {an_epoch} steps, run folder {run}\n"
             + describe_rate(flops / group.world_size / seconds, config, ceilings)
         )
         step = autotune.build_step(model, config)
@@ -206,7 +219,7 @@ def _train_in(
         # -- the loop ----------------------------------------------------------------------------
         limit = options.steps or sys.maxsize
         with RunReporter(
-            run, options, model, domains, at, flops, on_progress, on_message
+            run, options, model, domains, at, flops, on_progress, on_message, best
         ) as reporter:
             stopped = False
             while at.epoch <= options.epochs and at.done < limit and not stopped:
@@ -232,6 +245,8 @@ def _train_in(
             if at.done == limit or at.epoch > options.epochs:
                 reporter.report(at)  # a stopped run logs when the steps of a line are complete
             reporter.save(at)
+        if best is not None and best.best is not None:
+            on_message(f"{best}: it restores; the latest does with --epoch latest")
         return TrainSummary(run, at.epoch, at.step, at.done, reporter.seconds, stopped)
 
 
@@ -288,7 +303,10 @@ def describe_plan(options: TrainOptions) -> str:
     """What ``cli train --dry-run`` prints: settings, parameters, estimated time. Writes nothing."""
     check_settings(options)
     device = devices.pick_device(options.device)
-    counts = [len(find_frames(options.data, folder)) for folder in ("trainA", "trainB")]
+    found = [find_frames(options.data, folder) for folder in ("trainA", "trainB")]
+    names = [path.name for path in found[0]]
+    held = len(held_out.choose_frames(options.data, names, options.held_out))
+    counts = [len(found[0]) - held, len(found[1])]
     an_epoch = steps_per_epoch(counts[0], counts[1], options.batch_size)
     # Compilation would take minutes for an estimate.
     quick = replace(options, compile="off" if options.compile == "auto" else options.compile)
@@ -306,7 +324,7 @@ def describe_plan(options: TrainOptions) -> str:
             f"{name} {count_parameters(getattr(model.networks, name)):,}"
             for name in model.networks.names
         ),
-        f"frames: {counts[0]} X, {counts[1]} Y",
+        f"frames: {counts[0]} X, {counts[1]} Y" + (f"; {held} X held out" if held else ""),
         describe_rate(flops / seconds, config, matmul_ceilings(device)),
         f"estimate: {steps} steps of {seconds:.2f} s ({config} on {device}): "
         f"{steps * seconds / 3600:.2f} h",

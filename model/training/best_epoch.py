@@ -1,0 +1,182 @@
+"""The best epoch of a run: F restores held-out frames of X, and the best F so far is kept.
+
+The frames were put under more light, so the truth about them is known; they are the same, under
+the same light, after every epoch. ``held_out`` chooses them. What restores pictures afterwards is
+the best F, not the last.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dataset.pictures.images import Image
+from model import checkpoint, formation, runs
+from model.checkpoint import Position
+from model.options import TrainOptions
+from model.training.autotune import Trained
+from model.training.held_out import Trials, plan_trials, read_trials
+from model.training.run_folder import read_start
+from model.training.snapshots import evaluating, in_batches, middle_square
+
+COST = 0.03  # of the time of training, at most
+MOST_PSNR = 40.0  # dB: a frame that is left as it is must not outweigh the others
+
+
+class BestEpoch:
+    """Measures F by held-out frames, and keeps the networks of the best epoch.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    options : TrainOptions
+        The run's settings; ``size`` and ``network.linear`` matter here.
+    model : CycleGAN or Physical
+        What is trained; its EMA is measured and kept if there is one.
+    x : sequence of RGB uint8 (H, W, 3)
+        All frames of X.
+    trials : list of (int, float)
+        Which of them, and log k of the light they are put under.
+
+    Attributes
+    ----------
+    trials
+        As given.
+    every : int
+        Epochs from one measurement to the next.
+    psnr : float
+        The last measurement, dB; NaN if there was none.
+    best : BestNote or None
+        The best epoch so far.
+    """
+
+    def __init__(
+        self, run: Path, options: TrainOptions, model: Trained, x: Sequence[Image], trials: Trials
+    ) -> None:
+        self.run, self.model, self.trials = run, model, trials
+        self.every, self.psnr = 1, math.nan
+        squares = torch.stack([middle_square(x[frame], options.size) for frame, _ in trials])
+        gains = torch.tensor([log_gain for _, log_gain in trials])[:, None, None, None]
+        wanted = squares.float() / formation.LEVELS
+        lit = formation.clip(formation.expose(wanted, gains, options.network.linear))
+        self.wanted, self.lit = wanted.to(model.device), lit.to(model.device)
+        self.best = runs.read_best(run)
+
+    def __str__(self) -> str:
+        if self.best is None:
+            return ""
+        now = "" if math.isnan(self.psnr) else f"{self.psnr:.2f} dB, "
+        return f"held out {now}best {self.best.psnr:.2f} dB in epoch {self.best.epoch}"
+
+    def measure(self) -> float:
+        """Mean PSNR of what F, or its EMA, makes of the frames, dB; nothing else changes."""
+        f = self.model.networks.ema_or_F
+        with (
+            torch.no_grad(),
+            evaluating(f),
+            torch.autocast(self.lit.device.type, torch.bfloat16, enabled=self.model.bf16),
+        ):
+            restored = in_batches(f, self.lit * 2 - 1)
+        return mean_psnr((restored + 1) / 2, self.wanted)
+
+    def pace(self, epoch_s: float) -> None:
+        """Choose how often to measure, by how long an epoch takes."""
+        took = []
+        for _ in range(2):  # the first is slower
+            begin = time.perf_counter()
+            self.measure()
+            took.append(time.perf_counter() - begin)
+        self.every = max(1, math.ceil(min(took) / (COST * epoch_s)))
+
+    def after_epoch(self, at: Position, ends: bool) -> dict[str, float]:
+        """Measure if it is time to, and keep the networks if they are the best so far.
+
+        Parameters
+        ----------
+        at : Position
+            The epoch that is complete, and the steps so far.
+        ends : bool
+            Whether it is the last one, which is always measured.
+
+        Returns
+        -------
+        dict
+            ``psnr_held_out``, for the log; empty if it is not time to.
+        """
+        if at.epoch % self.every and not ends:
+            return {}
+        self.psnr = self.measure()
+        if math.isfinite(self.psnr) and (self.best is None or self.psnr > self.best.psnr):
+            self.best = runs.BestNote(at.epoch, at.done, self.psnr)
+            checkpoint.keep_best(self.run, self.model, self.best)
+        return {"psnr_held_out": self.psnr}
+
+
+def mean_psnr(restored: Tensor, wanted: Tensor) -> float:
+    """Mean of each picture's PSNR, dB, of (B, 3, H, W) in [0, 1]; none counts over `MOST_PSNR`.
+
+    Examples
+    --------
+    >>> grey = torch.full((2, 3, 4, 4), 0.5)
+    >>> round(mean_psnr(grey + torch.tensor([0.1, 0.0])[:, None, None, None], grey), 2)
+    30.0
+    """
+    errors = (restored.clamp(0, 1) - wanted).square().mean((1, 2, 3))
+    return float((-10 * errors.log10()).clamp(max=MOST_PSNR).mean())
+
+
+def open_best(
+    run: Path,
+    options: TrainOptions,
+    model: Trained,
+    x: Sequence[Image],
+    held: Sequence[int],
+    gain: float,
+) -> BestEpoch | None:
+    """What chooses the best epoch of a run, new or resumed; None if no frames are held out.
+
+    Parameters
+    ----------
+    run, options, model, x
+        As of `BestEpoch`.
+    held : sequence of int
+        Places of the held-out frames.
+    gain : float
+        As of `plan_trials`; not used by a resumed run, which goes on as it began.
+
+    Raises
+    ------
+    UserError
+        What a resumed run held out cannot be read.
+    """
+    if not options.resume:
+        checkpoint.forget_best(run)
+    if not held:
+        return None
+    if not options.resume:
+        return BestEpoch(run, options, model, x, plan_trials(held, gain))
+    best = BestEpoch(run, options, model, x, read_trials(run, len(x)))
+    best.every = max(1, read_start(run).held_out_every)
+    return best
+
+
+def describe_held_out(best: BestEpoch | None, held: int, frames: int, options: TrainOptions) -> str:
+    """Which frames the best epoch is chosen by, or why the last one counts, in a sentence."""
+    if best is not None:
+        how = f"every {best.every} epochs" if best.every > 1 else "every epoch"
+        return (
+            f"{held} of {frames} X frames are held out: {how} F restores them from more light than "
+            f"they had ({mean_psnr(best.lit, best.wanted):.2f} dB before), and the best F is kept"
+        )
+    if options.held_out:
+        return (
+            f"{frames} X frames are too few to hold some out and choose the best epoch by them: "
+            "the last one restores"
+        )
+    return "no X frames are held out (--held-out), so the last epoch restores"
