@@ -32,8 +32,16 @@ from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.parts import remove_parts
 from model.networks import STRIDE, Generator
-from model.restoring.onnx import ONNX_INPUT, ONNX_OUTPUT, need_packages
+from model.physical_networks import PhysicalRestorer
+from model.restoring.onnx import (
+    ONNX_INPUT,
+    ONNX_OUTPUT,
+    SMALL_INPUT,
+    SMALL_OUTPUTS,
+    need_packages,
+)
 from model.runs import saved_steps
+from model.small_size import CHANNELS, MOST_SMALL_SIDE, SMALL_SIDE, SMALL_STRIDE
 from model.state_files import bare_state
 from model.weights import generator_options, load_run_network
 
@@ -108,11 +116,6 @@ def _write(out: Path, generator: nn.Module, facts: dict[str, str]) -> None:
     with suppress(OSError):  # leftovers of a killed process
         remove_parts(out.parent, f"{out.name}.")
     if out.suffix == ".onnx":
-        if not isinstance(generator, Generator):
-            raise UserError(
-                f"{out}: networks of preset physical are not written as ONNX yet. Choose a name "
-                "that ends in .safetensors."
-            )
         write_onnx(out, generator, facts)
     else:
         write_whole(
@@ -138,20 +141,23 @@ def pack(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
     return b"".join((struct.pack("<Q", len(text)), text, *blocks))
 
 
-def write_onnx(out: Path, network: Generator, facts: Mapping[str, str] | None = None) -> None:
+def write_onnx(out: Path, network: nn.Module, facts: Mapping[str, str] | None = None) -> None:
     """Write a generator as an ONNX file: (1, 3, H, W) fp32 in [-1, 1] -> the same.
 
-    H and W are multiples of 4. The file's ``metadata_props`` state what wrote it, how the
-    network is built, and the stride, range and colour space of its pictures.
+    H and W are multiples of 4. The F of preset physical is written as what it finds on a small
+    copy, (1, 9, h, w) in [0, 1] -> gains and content, h and w multiples of 32: ``full_size`` makes
+    the copy and applies them. The file's ``metadata_props`` state what wrote it, how the network is
+    built, and the stride, range and colour space of its pictures.
 
     Parameters
     ----------
     out : Path
         The file; its suffix is ``.onnx``.
-    network : Generator
+    network : nn.Module
         On any device; it is not changed.
     facts : mapping, optional
-        Further ``metadata_props``: run, network, steps.
+        Further ``metadata_props``: run, network, steps; of preset physical also its options, which
+        restoring needs.
 
     Raises
     ------
@@ -169,22 +175,16 @@ def write_onnx(out: Path, network: Generator, facts: Mapping[str, str] | None = 
     write_whole(out, model.SerializeToString(deterministic=True), replaces=False)
 
 
-def to_onnx(network: Generator) -> Any:
+def to_onnx(network: nn.Module) -> Any:
     """The ``onnx.ModelProto`` of a generator, checked, without traces of the machine."""
     import onnx  # optional: pip install 'unclip[onnx]'
 
     plain = copy.deepcopy(network).cpu().float().eval()
-    rows, columns = (torch.export.Dim(name, min=4) for name in ("rows", "columns"))
     with quiet():
-        program = torch.onnx.export(
-            plain,
-            (torch.zeros(1, 3, *EXAMPLE),),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[ONNX_INPUT],
-            output_names=[ONNX_OUTPUT],
-            dynamic_shapes={ONNX_INPUT: {2: STRIDE * rows, 3: STRIDE * columns}},
-            verbose=False,
+        program = (
+            _export_finder(Finder(plain))
+            if isinstance(plain, PhysicalRestorer)
+            else _export_generator(plain)
         )
     assert program is not None
     model = program.model_proto
@@ -193,6 +193,47 @@ def to_onnx(network: Generator) -> Any:
         del part.metadata_props[:]  # stack traces with local paths
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _export_generator(network: nn.Module) -> torch.onnx.ONNXProgram | None:
+    rows, columns = (torch.export.Dim(name, min=4) for name in ("rows", "columns"))
+    return torch.onnx.export(
+        network,
+        (torch.zeros(1, 3, *EXAMPLE),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[ONNX_INPUT],
+        output_names=[ONNX_OUTPUT],
+        dynamic_shapes=({2: STRIDE * rows, 3: STRIDE * columns},),
+        verbose=False,
+    )
+
+
+class Finder(nn.Module):
+    """What F of preset physical finds on a small copy: log k of its parts, and content."""
+
+    def __init__(self, network: PhysicalRestorer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, small: Tensor) -> tuple[Tensor, Tensor]:
+        gains = self.network.find_gains(small)
+        return gains, self.network.draw(small, gains)
+
+
+def _export_finder(finder: Finder) -> torch.onnx.ONNXProgram | None:
+    least, most = SMALL_SIDE // SMALL_STRIDE, MOST_SMALL_SIDE // SMALL_STRIDE
+    rows, columns = (torch.export.Dim(name, min=least, max=most) for name in ("rows", "columns"))
+    return torch.onnx.export(
+        finder,
+        (torch.zeros(1, CHANNELS, SMALL_SIDE, SMALL_SIDE + SMALL_STRIDE),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[SMALL_INPUT],
+        output_names=[*SMALL_OUTPUTS],
+        dynamic_shapes=({2: SMALL_STRIDE * rows, 3: SMALL_STRIDE * columns},),
+        verbose=False,
+    )
 
 
 @contextmanager
@@ -211,12 +252,11 @@ def parts(model: Any) -> Iterator[Any]:
         yield from items
 
 
-def network_facts(network: Generator) -> dict[str, str]:
-    """What it takes to build or run a generator, as text."""
-    return {
-        "written_by": f"unclip {version('unclip')}",
-        "options": json.dumps(asdict(generator_options(network.state_dict()))),
-        "stride": json.dumps(STRIDE),
-        "range": json.dumps([-1, 1]),
-        "colour": "sRGB",
-    }
+def network_facts(network: nn.Module) -> dict[str, str]:
+    """What it takes to build or run a generator, as text; the options where its weights tell."""
+    found = {"written_by": f"unclip {version('unclip')}", "colour": "sRGB"}
+    if isinstance(network, Generator):
+        found["options"] = json.dumps(asdict(generator_options(network.state_dict())))
+    if isinstance(network, PhysicalRestorer):
+        return {**found, "stride": json.dumps(SMALL_STRIDE), "range": json.dumps([0, 1])}
+    return {**found, "stride": json.dumps(STRIDE), "range": json.dumps([-1, 1])}

@@ -1,7 +1,7 @@
 """Applies at full size what preset physical finds on a small copy of a picture. Loads no torch.
 
 The copy holds what `physical_networks.small_copy` holds. Gains and content of clipped channels,
-found on it by torch (``physical``) or onnxruntime (``onnx_physical``), are applied to every pixel
+found on it by torch (``physical``) or onnxruntime (``onnx``), are applied to every pixel
 by the closed form of ``formation.unexpose``, a channel at a time, so that time and memory hardly
 exceed those of reading the picture. No files.
 """
@@ -24,6 +24,7 @@ SPECKLE = 0.02  # of a clipped area's pixels: more that are not clipped come fro
 LOSSY_CLIPPED = 240 / 255  # encoded: what a lossy file makes of clipped pixels is mostly above
 
 Plane = NDArray[np.float32]  # (H, W), one channel
+Report = Callable[[float], None]  # called with the share of a picture that is done, 0 to 1
 Find = Callable[[Plane], tuple[Plane, Plane]]  # (1, 9, h, w) -> two of (1, 3, h, w), as `restore`
 
 
@@ -31,7 +32,7 @@ def restore(
     pixels: Pixels,
     find: Find,
     linear: bool,
-    on_progress: Callable[[float], None],
+    on_progress: Report,
     source: str = "the network",
 ) -> Pixels:
     """Restore a picture by what is found on a small copy of it.

@@ -82,7 +82,7 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
             raise UserError(
                 f"--epoch belongs to a run, and {options.onnx} is a file. Leave it out."
             )
-        restorer = onnx.open_onnx(options.onnx, options.device)
+        restorer = onnx.open_onnx(options.onnx, options.device, on_progress=on_share)
         exposure = parse_exposure(restorer.facts.get("exposure", ""), options.onnx)
         return with_strength(
             guided.ScaledRestorer(restorer, restorer.side, options.detail), exposure, options

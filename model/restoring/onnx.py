@@ -1,18 +1,13 @@
 """An ONNX file and a picture of any size -> the restored picture, without torch.
 
-Reads what `export` wrote and runs it with onnxruntime. A file is first checked to be a plain
-chain of known operators: a network of ours has no loops, no functions and no data in other files.
-Nothing here may import torch, not even by way of another module: a machine that only restores needs
-none.
-
-References
-----------
-ONNX, ``onnx.proto`` (field numbers), and Protocol Buffers, "Encoding" (varints, wire types).
+Reads what `export` wrote, checked by ``onnx_graph``, and runs it with onnxruntime: a network for
+whole pictures, or one of preset physical for small copies. Nothing here may import torch, not even
+by way of another module: a machine that only restores needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
@@ -22,11 +17,15 @@ import numpy as np
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.memory import free_memory, ran_out, room_for
+from dataset.memory import PLAIN_ADVICE, free_memory, ran_out, room_for
 from dataset.pictures.pixels import Pixels, check_finite, pad_reflected
 from model.facts import parse_shape, parse_side, parse_stride
+from model.restoring import full_size
+from model.restoring.full_size import Plane
+from model.restoring.onnx_graph import check_graph
 
 ONNX_INPUT, ONNX_OUTPUT = "picture", "restored"  # names inside the file
+SMALL_INPUT, SMALL_OUTPUTS = "small", ("gains", "content")  # of preset physical
 PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
     "auto": ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider",),
@@ -36,25 +35,6 @@ PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
 ONNX_PIXEL_BYTES = 30  # per pixel and filter, measured: peak of onnxruntime on a CPU
 MOST_ONNX_BYTES = 1 << 31  # ONNX files cannot be larger
 ONNX_STOP_S = 5.0  # how long to wait for onnxruntime to stop after Ctrl-C
-
-OPERATORS = {  # that torch's exporters use for our networks, in any version
-    *("Add", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose"),
-    *("Div", "Exp", "Flatten", "Gather", "GroupNormalization", "Identity"),
-    *("InstanceNormalization", "Max", "Min", "Mul", "Neg", "Pad", "Pow", "Reciprocal"),
-    *("ReduceMean", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split", "Sqrt"),
-    *("Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
-}
-MOST_NODES = 10_000
-DOMAINS = (b"", b"ai.onnx")
-# Numbers of fields.
-GRAPH, TRAINING, FUNCTIONS = 7, 20, 25  # of a model
-NODE, INITIALIZER, SPARSE = 1, 5, 15  # of a graph
-OPERATOR, ATTRIBUTE, DOMAIN = 4, 5, 7  # of a node
-TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 5, 6, 10, 11  # of an attribute
-EXTERNAL = (13, 14)  # of a tensor: where its data are, and that they are elsewhere
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
-
-Field = tuple[int, memoryview]  # its number and content; empty for a number
 
 Result = TypeVar("Result")
 
@@ -93,10 +73,7 @@ class OnnxRestorer:
             self._filters = parse_shape(facts["options"]).generator_filters
             self.side = parse_side(facts.get("side", "0"))
         except ValueError as error:
-            raise UserError(
-                f"{path} does not say correctly how to run it ({gate.plain(error)}). "
-                "Export it again."
-            ) from error
+            raise _misdescribed(path, error) from error
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Restore one picture, (H, W, 3) float32 in [0, 1], of any size -> the same shape.
@@ -117,29 +94,11 @@ class OnnxRestorer:
         height, width = pixels.shape[:2]
         padded = pad_reflected(pixels, self._stride)
         picture = np.ascontiguousarray((padded * 2 - 1).transpose(2, 0, 1)[None], np.float32)
-        restored = self._checked(self._infer(picture), picture.shape)[0]
+        made = infer(self._session, self.path, {ONNX_INPUT: picture}, (ONNX_OUTPUT,))[0]
+        restored = self._checked(made, picture.shape)[0]
         cropped = restored[:, :height, :width].transpose(1, 2, 0)
         result = np.ascontiguousarray(((cropped + 1) / 2).clip(0, 1), np.float32)
         return check_finite(result, str(self.path))
-
-    def _infer(self, picture: Any) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.RunOptions()
-
-        def stop() -> None:
-            options.terminate = True
-
-        try:
-            return interruptible(
-                lambda: self._session.run([ONNX_OUTPUT], {ONNX_INPUT: picture}, options)[0], stop
-            )
-        except _faults() as error:
-            if ran_out(error):
-                raise
-            raise UserError(
-                f"{self.path} cannot be run on a picture ({_short(error)}). Export it again.", 1
-            ) from error
 
     def _checked(self, found: Any, shape: tuple[int, ...]) -> Any:
         """The output, if it is a picture of the input's size."""
@@ -154,7 +113,89 @@ class OnnxRestorer:
         return found
 
 
-def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestorer:
+class OnnxSmallCopyRestorer:
+    """Restores pictures by a network of preset physical; attributes and errors of `OnnxRestorer`.
+
+    The session finds gains and content on a small copy, and ``full_size`` applies them.
+    """
+
+    side = 0  # pictures of any size are seen at the same one
+
+    def __init__(
+        self, session: Any, facts: dict[str, str], path: Path, on_progress: full_size.Report
+    ) -> None:
+        self.facts, self.path, self.on_progress = facts, path, on_progress
+        self.provider: str = session.get_providers()[0]
+        self._session = session
+        try:
+            self._linear = parse_shape(facts["options"]).linear
+        except ValueError as error:
+            raise _misdescribed(path, error) from error
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore one picture; as of `OnnxRestorer`."""
+        height, width = pixels.shape[:2]
+        needed = full_size.BYTES * height * width
+        with room_for(width, height, needed, free_memory(), PLAIN_ADVICE):
+            return full_size.restore(
+                pixels, self._find, self._linear, self.on_progress, str(self.path)
+            )
+
+    def _find(self, small: Plane) -> tuple[Plane, Plane]:
+        gains, content = infer(self._session, self.path, {SMALL_INPUT: small}, SMALL_OUTPUTS)
+        rows, columns = small.shape[2:]
+        fits = (
+            _is_planes(gains, (1, 3), rows, columns)
+            and _is_planes(content, (3,), rows, columns)
+            and content.shape[2:] == (rows, columns)
+        )
+        if not fits:
+            raise UserError(
+                f"{self.path} is no network of ours: what it finds on a small copy is of another "
+                "shape. Name a file of `cli export`.",
+                1,
+            )
+        return gains, content
+
+
+def _is_planes(found: Any, channels: tuple[int, ...], rows: int, columns: int) -> bool:
+    """Whether an output is (1, channels, up to rows, up to columns) of floats."""
+    return (
+        isinstance(found, np.ndarray)
+        and found.dtype == np.float32
+        and found.ndim == 4
+        and found.shape[0] == 1
+        and found.shape[1] in channels
+        and 1 <= found.shape[2] <= rows
+        and 1 <= found.shape[3] <= columns
+    )
+
+
+def infer(session: Any, path: Path, given: dict[str, Any], wanted: Sequence[str]) -> list[Any]:
+    """Run a session; Ctrl-C interrupts it, and a failure is a ``UserError`` that names the file."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+
+    def stop() -> None:
+        options.terminate = True
+
+    try:
+        return interruptible(lambda: list(session.run(list(wanted), given, options)), stop)
+    except _faults() as error:
+        if ran_out(error):
+            raise
+        raise UserError(
+            f"{path} cannot be run on a picture ({_short(error)}). Export it again.", 1
+        ) from error
+
+
+def open_onnx(
+    path: Path,
+    device: str = "auto",
+    threads: int = 0,
+    on_progress: full_size.Report | None = None,
+) -> OnnxRestorer | OnnxSmallCopyRestorer:
     """The restorer in a file that ``write_onnx`` wrote.
 
     Parameters
@@ -165,10 +206,12 @@ def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestore
         auto (the quickest that this onnxruntime has), cpu, cuda or directml.
     threads : int
         CPU threads per operation; 0: one per core.
+    on_progress : callable, optional
+        Called with the share of the current picture that is done, where that is known.
 
     Returns
     -------
-    OnnxRestorer
+    OnnxRestorer or OnnxSmallCopyRestorer
         Pixels (H, W, 3) float32 in [0, 1] -> the same shape.
 
     Raises
@@ -189,19 +232,29 @@ def open_onnx(path: Path, device: str = "auto", threads: int = 0) -> OnnxRestore
     ours = facts.get("written_by", "").startswith("unclip ")
     if not ours or not {"stride", "options"} <= facts.keys():
         raise UserError(f"{path} was not written by `cli export`. Name a file that was.")
-    _check_ends(session, path)
-    return OnnxRestorer(session, facts, path)
-
-
-def _check_ends(session: Any, path: Path) -> None:
-    """Refuse a network that does not map one picture to one picture."""
-    inputs = [(each.name, each.type) for each in session.get_inputs()]
-    outputs = [(each.name, each.type) for each in session.get_outputs()]
-    if inputs != [(ONNX_INPUT, "tensor(float)")] or outputs != [(ONNX_OUTPUT, "tensor(float)")]:
+    if _ends(session) == ([SMALL_INPUT], [*SMALL_OUTPUTS]):
+        return OnnxSmallCopyRestorer(session, facts, path, on_progress or (lambda share: None))
+    if _ends(session) != ([ONNX_INPUT], [ONNX_OUTPUT]):
         raise UserError(
             f"{path} is no network of ours: it does not make one picture, {ONNX_OUTPUT}, of "
             f"another, {ONNX_INPUT}. Name a file of `cli export`."
         )
+    return OnnxRestorer(session, facts, path)
+
+
+def _ends(session: Any) -> tuple[list[str], list[str]]:
+    """Names of inputs and outputs; another type than float takes the place of a name."""
+    inputs, outputs = (
+        [each.name if each.type == "tensor(float)" else each.type for each in ends]
+        for ends in (session.get_inputs(), session.get_outputs())
+    )
+    return inputs, outputs
+
+
+def _misdescribed(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} does not say correctly how to run it ({gate.plain(error)}). Export it again."
+    )
 
 
 def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
@@ -306,77 +359,3 @@ def need_packages(*names: str) -> None:
         raise UserError(
             f"ONNX files need {' and '.join(missing)}. Install with: pip install 'unclip[onnx]'"
         )
-
-
-def check_graph(data: bytes) -> None:
-    """Refuse a file that holds anything but a plain chain of `OPERATORS`.
-
-    Raises
-    ------
-    ValueError
-        It does, or it is not an ONNX file; the message says what is wrong.
-    """
-    nodes = 0
-    for number, model in _fields(memoryview(data)):
-        if number in (TRAINING, FUNCTIONS):
-            raise ValueError("it holds functions of its own")
-        for kind, part in _fields(model) if number == GRAPH else ():
-            if kind == NODE:
-                nodes += 1
-                _check_node(part)
-            elif kind == INITIALIZER:
-                _check_tensor(part)
-            elif kind == SPARSE:
-                raise ValueError("it holds sparse weights")
-    if not 0 < nodes <= MOST_NODES:
-        raise ValueError(f"it holds {nodes} operations")
-
-
-def _check_node(node: memoryview) -> None:
-    for number, content in _fields(node):
-        if number == OPERATOR:
-            name = bytes(content[:40]).decode(errors="replace")
-            if name not in OPERATORS:
-                raise ValueError(f"it holds the operation {name}, which no network of ours has")
-        elif number == DOMAIN and bytes(content[:40]) not in DOMAINS:
-            raise ValueError("it holds operations of its own")
-        elif number == ATTRIBUTE:
-            for kind, value in _fields(content):
-                if kind in (SUBGRAPH, SUBGRAPHS):
-                    raise ValueError("it holds graphs within graphs")
-                if kind in (TENSOR, TENSORS):
-                    _check_tensor(value)
-
-
-def _check_tensor(tensor: memoryview) -> None:
-    if any(number in EXTERNAL for number, _ in _fields(tensor)):
-        raise ValueError("its weights are in another file")
-
-
-def _fields(message: memoryview) -> Iterator[Field]:
-    """The fields of a message, in order; nested messages are read by another call."""
-    at, nothing = 0, message[:0]
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == VARINT:
-            _, at = _varint(message, at)
-            yield number, nothing
-            continue
-        size = {FIXED64: 8, FIXED32: 4}.get(wire, -1)
-        if wire == BYTES:
-            size, at = _varint(message, at)
-        if size < 0 or at + size > len(message):
-            raise ValueError("it is damaged, or no ONNX file")
-        yield number, message[at : at + size]
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number in groups of 7 bits per byte, lowest first, and the position after it."""
-    value = 0
-    for place in range(at, min(at + 10, len(message))):
-        value |= (message[place] & 0x7F) << 7 * (place - at)
-        if message[place] < 0x80:
-            return value, place + 1
-    raise ValueError("it is damaged, or no ONNX file")

@@ -22,7 +22,8 @@ from hypothesis import strategies as some
 from dataset.errors import UserError
 from model.options import RestoreOptions
 from model.restoring.methods import open_method
-from model.restoring.onnx import check_graph, interruptible, open_onnx
+from model.restoring.onnx import interruptible, open_onnx
+from model.restoring.onnx_graph import check_graph
 
 onnx = pytest.importorskip("onnx", reason="pip install 'unclip[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install 'unclip[onnx]'")

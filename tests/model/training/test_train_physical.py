@@ -223,9 +223,6 @@ def test_networks_without_their_run_are_refused_in_words(here: Path) -> None:
         words = ("restore", "data/testB/000.png", "--run", f"runs/tiny/checkpoints/{name}")
         said = run_cli(*words, "-o", "no.png", code=2)
         assert "name its run with --run" in said
-    said = run_cli("export", "--run", "tiny", "-o", "f.onnx", code=2)
-    assert "not written as ONNX" in said
-    assert not Path("f.onnx").exists()
     assert not Path("no.png").exists()
 
 
