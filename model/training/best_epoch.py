@@ -94,22 +94,21 @@ class BestEpoch:
             took.append(time.perf_counter() - begin)
         self.every = max(1, math.ceil(min(took) / (COST * epoch_s)))
 
-    def after_epoch(self, at: Position, ends: bool) -> dict[str, float]:
+    def after_epoch(self, at: Position) -> dict[str, float]:
         """Measure if it is time to, and keep the networks if they are the best so far.
 
         Parameters
         ----------
         at : Position
-            The epoch that is complete, and the steps so far.
-        ends : bool
-            Whether it is the last one, which is always measured.
+            The epoch that is complete, and the steps so far. The last of those that are planned is
+            always measured; not one at which a run is stopped, or resuming would change it.
 
         Returns
         -------
         dict
             ``psnr_held_out``, for the log; empty if it is not time to.
         """
-        if at.epoch % self.every and not ends:
+        if at.epoch % self.every and at.epoch < at.epochs:
             return {}
         self.psnr = self.measure()
         if math.isfinite(self.psnr) and (self.best is None or self.psnr > self.best.psnr):

@@ -101,7 +101,7 @@ def whole_groups(groups: Sequence[int], wanted: int) -> list[int]:
     """
     sizes = Counter(groups)
     chosen = _fitting(sizes, _spread(sorted(sizes)), wanted)
-    if sum(sizes[each] for each in chosen) < min(LEAST, wanted):
+    if sum(sizes[each] for each in chosen) < min(LEAST // 2, wanted):  # rather few than parts
         smallest = sorted(sizes, key=lambda each: sizes[each])
         totals = accumulate(sizes[each] for each in smallest)
         count = next((n for n, total in enumerate(totals, start=1) if total >= LEAST), 0)
@@ -126,7 +126,7 @@ def _spread(items: Sequence[_T]) -> list[_T]:
     return [items[n] for n in sorted(range(len(items)), key=lambda n: _golden(n + 1))]
 
 
-def _golden(number: int) -> float:
+def _golden(number: float) -> float:
     return number * GOLDEN % 1
 
 
@@ -166,9 +166,10 @@ def plan_trials(places: Sequence[int], median: float) -> Trials:
         Each frame, or each several times, and log k from 0 (an eighth of them) to the largest.
     """
     largest, rounds = min(BEYOND * median, LARGEST), -(-EXPOSURES // len(places))
-    shares = [_golden(n) for n in range(rounds * len(places))]
+    frames = [frame for frame in places for _ in range(rounds)]
+    shares = [_golden(n + 0.5) for n in range(len(frames))]
     gains = [largest * max(0.0, share - UNCHANGED) / (1 - UNCHANGED) for share in shares]
-    return list(zip(list(places) * rounds, gains, strict=True))
+    return list(zip(frames, gains, strict=True))
 
 
 def write_trials(run: Path, trials: Trials, names: Sequence[str]) -> None:

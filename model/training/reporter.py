@@ -162,8 +162,7 @@ class RunReporter:
             self.tracker.picture("samples", at.done, snapshot.grid)
             values |= snapshot.values
         if self.best is not None:
-            ends = at.epoch >= at.epochs or at.done == self.options.steps
-            values |= self.best.after_epoch(at, ends)
+            values |= self.best.after_epoch(at)
         if values:
             self.tracker.write(at.epoch, at.done, values)
 
