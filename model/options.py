@@ -16,6 +16,7 @@ METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma", "reconstruct")
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
 DETAIL_MODES = ("auto", "native", "guided", "mixed")
 OLD_DETAIL_MODES = {"carried": "guided"}
+KEPT = ("nothing", "unclipped")
 ON_OFF = ("auto", "on", "off")
 MOST_FILTERS = 1024  # channels of a first layer; the paper's networks have 64
 MOST_BLOCKS = 64  # residual blocks; the paper's networks have 9
@@ -254,6 +255,12 @@ class RestoreOptions:
     )
     strength: float | None = setting(
         None, "Share of the correction, 0 to 1.", shown="what each picture needs", least=0, most=1
+    )
+    keep: str = setting(
+        "nothing",
+        "What stays as it is. nothing: the whole picture gets its right light; unclipped: only "
+        "clipped areas are filled.",
+        choices=KEPT,
     )
     detail: str = setting(
         "auto",

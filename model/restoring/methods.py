@@ -13,7 +13,7 @@ from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from model.exposure import Exposure, parse_exposure
 from model.options import RestoreOptions
-from model.restoring import baselines, guided, onnx
+from model.restoring import baselines, guided, keeping, onnx
 
 NOTHING = 1 / 512  # share of a correction that changes 8-bit values by less than half a level
 
@@ -64,6 +64,12 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
     UserError
         No such run, file or device; a threshold for a method that has none.
     """
+    restore = _open_restorer(options, on_share)
+    return keeping.keeping_unclipped(restore) if options.keep == "unclipped" else restore
+
+
+def _open_restorer(options: RestoreOptions, on_share: OnShare | None) -> Restore:
+    """The method, which restores the whole picture."""
     for flag, value in (("--threshold", options.threshold), ("--strength", options.strength)):
         if value is not None and not np.isfinite(value):
             raise UserError(f"{flag} {value} is not a finite number. Choose one.")
