@@ -19,7 +19,7 @@ help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
 
-demo: $(STAMP) ## record a game, label, train, restore: then open demo/index.html
+demo: $(STAMP) ## record a game, label, train twice, restore: then open demo/index.html
 	$(BIN)/cli demo
 
 test: $(STAMP) browser ## run all tests

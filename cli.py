@@ -648,7 +648,7 @@ def game(**settings: Any) -> None:
 )
 @click.option("--seed", default=0, show_default=True, help="Random seed of game and training.")
 def demo(minutes: float, out: Path, seed: int) -> None:
-    """Everything in one command: game, recording, labels, split, training, restored pictures.
+    """Everything in one command: game, recording, labels, split, two trainings, both compared.
 
     \b
     Example: cli demo --minutes 12

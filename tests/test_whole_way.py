@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.tiny_physical import tiny_physical
 from helpers.tiny_runs import tiny_options
 
 from capture.game.record import record_game
@@ -17,8 +18,9 @@ from dataset.options import LabelOptions, SplitOptions
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import read_frames
 from dataset.splitting.split import split_captures
-from model.evaluation.demo import DemoFacts, write_demo_page
+from model.evaluation.demo import demo_settings
 from model.evaluation.demo_folder import DEMO_FILES, DEMO_FOLDERS, _walk
+from model.evaluation.demo_page import DemoFacts, write_demo_page
 from model.figures.page_folder import render_page, table_rows
 from model.training.train import train
 
@@ -53,12 +55,20 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
     )
     divided = split_captures(split)
     assert divided.pairs >= 1
-    options = replace(
-        tiny_options(recorded, run="demo", steps=2), load_size=96, samples=2, sample_every=1
-    )
-    trained = train(options)
+    runs = {}
+    for name, tiny in (("cyclegan", tiny_options), ("physical", tiny_physical)):
+        run = demo_settings(recorded, 1, 0)[name].run
+        options = tiny(recorded, run=run, steps=2)
+        runs[name] = train(replace(options, load_size=96, samples=2, sample_every=1)).run
     facts = DemoFacts(divided.table1, 24, ("a fact with <brackets>",))
-    result = write_demo_page(recorded, recorded / "data", trained.run, facts, lambda: 1.5)
+    made = write_demo_page(recorded, recorded / "data", runs, facts, lambda: 1.5)
+    result = made.values
+    assert [*result["methods"]] == ["input", "cyclegan", "physical"]
+    assert 0 <= result["physical_ahead"]["pairs"] <= result["pairs"]
+    told = str(made).splitlines()
+    assert told[0].startswith(f"24 frames, {result['pairs']} held-out pairs")
+    assert told[1].split() == ["input", "CycleGAN", "physical"]
+    assert [line.split()[0] for line in told[2:5]] == ["PSNR,", "SSIM", "ΔE2000"]
     wanted = {
         "frames",
         "pairs",
@@ -74,6 +84,7 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
     page = (recorded / "index.html").read_text(encoding="utf-8")
     assert "a fact with &lt;brackets&gt;" in page
     assert "http" not in page  # needs no network
+    assert "<th>CycleGAN</th><th>physical</th>" in page
     for name in ("figure2", "figure3", "best_median_worst", "domain_X", "domain_Y"):
         assert f'src="{name}.png"' in page
         assert read_image(recorded / f"{name}.png").size > 0

@@ -33,10 +33,10 @@ DEMO_FILES = re.compile(  # written by the steps of a demo
             r"data/(train|test)[AB]/demo_\d{6,}\.png",
             r"data/report/(leaks|clipped|sheet_[XY])\.png",
             rf"data/\.cache/train[AB](-{HASH}\.(frames|json)|\.lock)",
-            r"runs/demo/(\.lock|[\w.-]+\.(json|jsonl|csv))",
-            r"runs/demo/checkpoints/[\w.-]+\.(pth|json|damaged)",
-            r"runs/demo/samples/epoch_\d{3,}\.png",
-            r"runs/demo/tensorboard/events\.out\.tfevents\.[^/]+",
+            r"runs/(demo|physical)/(\.lock|[\w.-]+\.(json|jsonl|csv))",
+            r"runs/(demo|physical)/checkpoints/[\w.-]+\.(pth|json|damaged)",
+            r"runs/(demo|physical)/samples/epoch_\d{3,}\.png",
+            r"runs/(demo|physical)/tensorboard/events\.out\.tfevents\.[^/]+",
             r"([\w./-]+/)?\.[^/]+\.\d+\.part",
         )
     )
@@ -44,7 +44,7 @@ DEMO_FILES = re.compile(  # written by the steps of a demo
 DEMO_FOLDERS = re.compile(
     r"captures(/demo(/frames|/spool)?)?"
     r"|data(/(train|test)[AB]|/report|/\.cache)?"
-    r"|runs(/demo(/checkpoints|/samples|/tensorboard)?)?"
+    r"|runs(/(demo|physical)(/checkpoints|/samples|/tensorboard)?)?"
 )
 
 

@@ -18,6 +18,7 @@ MADE = (
     *("data/trainA/demo_000000.png", "data/report/leaks.png"),
     *("data/.cache/trainA-0123456789abcdef.frames", "data/.cache/trainA.lock"),
     *("runs/demo/options.json", "runs/demo/.lock", "runs/demo/checkpoints/latest_net_G_B.pth"),
+    *("runs/physical/options.json", "runs/physical/checkpoints/latest_ema_net_G_B.pth"),
     *("runs/demo/samples/epoch_001.png", "runs/demo/tensorboard/events.out.tfevents.1.host.7"),
 )
 

@@ -1,0 +1,63 @@
+"""The demo's two networks side by side: equal time, and numbers that say which is ahead."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.layout.pairs import Pair
+from dataset.pictures.images import write_png
+from model.evaluation.demo import demo_settings
+from model.evaluation.demo_page import DemoResult, ahead, compared, draw_compared, ranked_pairs
+from model.evaluation.paired import Evaluation
+from model.metrics import Comparison
+
+
+def measured(psnr: float) -> Comparison:
+    values: dict[str, Any] = {each.name: 0.5 for each in fields(Comparison)}
+    return Comparison(**values | {"psnr": psnr})
+
+
+def evaluation() -> Evaluation:
+    found = {"input": (10, 10, 10), "cyclegan": (20, 18, 19), "physical": (23, 17, 21)}
+    pairs = [Pair(Path(f"{n}.png"), Path(f"{n}.png")) for n in range(3)]
+    return Evaluation(pairs, {name: [*map(measured, psnr)] for name, psnr in found.items()})
+
+
+def test_both_learn_from_the_same_frames_in_the_same_time() -> None:
+    settings = demo_settings(Path("demo"), 3.5, 7)
+    both = [
+        (each.data, each.runs, each.minutes, each.seed, each.steps) for each in settings.values()
+    ]
+    assert both[0] == both[1] == (Path("demo/data"), Path("demo/runs"), 3.5, 7, 0)
+    assert [each.run for each in settings.values()] == ["demo", "physical"]
+    assert [each.network.physical for each in settings.values()] == [False, True]
+    assert settings["physical"].network.linear  # the game's sun multiplies linear light
+
+
+def test_the_table_has_input_and_both_networks() -> None:
+    result = {"frames": 6, "seconds": 1.0, **evaluation().summary()}
+    rows = compared(result)
+    assert rows[0] == ["", "input", "CycleGAN", "physical"]
+    assert rows[1] == ["PSNR, dB", "10.00", "19.00", "20.33"]
+    assert str(DemoResult(result)).splitlines()[0] == "6 frames, 3 held-out pairs, 1 s in all"
+
+
+def test_who_is_ahead_is_counted() -> None:
+    assert ahead(evaluation()) == {"psnr": 1.3333, "pairs": 2}
+
+
+def test_pairs_are_ranked_by_both_networks() -> None:
+    assert [pair.reference.stem for pair in ranked_pairs(evaluation())] == ["1", "2", "0"]
+
+
+def test_the_figure_has_a_row_for_each_network(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", np.full((64, 64, 3), 200, np.uint8))
+    pair = Pair(tmp_path / "a.png", tmp_path / "a.png")
+    methods = {"cyclegan": lambda pixels: pixels, "physical": lambda pixels: pixels / 2}
+    two, four = (draw_compared([pair], dict(list(methods.items())[:n])) for n in (0, 2))
+    assert four.shape[0] > 1.9 * two.shape[0] - 20
+    assert four.shape[1] == two.shape[1]
