@@ -31,6 +31,7 @@ MOST_SHARE = 0.1  # of the frames of X, where scenes are so large that more than
 STRETCH = 8  # frames that follow each other where no scenes are known
 EXPOSURES = 24  # at least: a few frames are restored under several gains each
 UNCHANGED = 1 / 8  # share of the exposures that leave a frame as it is
+COMPARED = 100  # frames of each domain: enough to know what range of light there is
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly however many there are
 
 Trials = list[tuple[int, float]]  # place of a frame in X, and log k of the light it is put under

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from model.runs import BestNote, generator_path, read_best, saved_steps
 from model.state_files import fingerprint
 from model.training.batches import to_range
 from model.training.best_epoch import BestEpoch, mean_psnr
+from model.training.gain_range import matching_gain
 from model.training.held_out import HELD_OUT_FILE, read_trials
 from model.training.reporter import RunReporter, TrainingProgress
 from model.training.run_folder import resumed_options
@@ -44,10 +46,15 @@ def options_of(root: Path, **changed: Any) -> TrainOptions:
     return tiny_options(root, **({"held_out": 48, "batch_size": 8, "epochs": 4} | changed))
 
 
-@pytest.fixture(autouse=True)
-def _pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measures after every epoch, however busy the machine is; what it takes is not tested here."""
+def measure_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure after every epoch, however busy the machine is, and take the light as known."""
     monkeypatch.setattr(BestEpoch, "pace", lambda *_: None)
+    monkeypatch.setattr(model.training.train, "matching_gain", lambda *_: 0.9)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    measure_always(monkeypatch)
 
 
 def log_of(run: Path) -> list[dict[str, float]]:
@@ -83,7 +90,7 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("spoiled")
     make_data(root, FRAMES)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BestEpoch, "pace", lambda *_: None)
+        measure_always(patch)
         worse_from(3, patch)
         train(options_of(root, learning_rate=1e-3))
     return root
@@ -226,7 +233,10 @@ def test_an_epoch_of_a_file_is_refused_in_words(here: Path) -> None:
     assert "belongs to a run" in run_cli(*words, "--onnx", "f.onnx", code=2)
 
 
-def test_the_average_is_measured_and_kept_where_there_is_one(tmp_path: Path) -> None:
+def test_the_average_is_measured_and_kept_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.training.train, "matching_gain", matching_gain)
     make_scenes(tmp_path, FRAMES)
     seen: list[TrainingProgress] = []
     said: list[str] = []
@@ -243,6 +253,7 @@ def test_the_average_is_measured_and_kept_where_there_is_one(tmp_path: Path) -> 
     assert note is not None
     kept = load_generator(run, CPU, note.epoch)
     assert fingerprint(load_generator(run, CPU)) == fingerprint(kept)
+    assert math.exp(read_trials(run, FRAMES)[-1][1]) > 1
     assert load_generator(run, CPU, network="G").gains[0] > 0  # type: ignore[index]
     assert not (path.parent / "best_net_G_B.pth").exists()
 
@@ -254,8 +265,7 @@ class Killed(Exception):
     """Stands in for the end of a process."""
 
 
-@pytest.mark.parametrize("cut_at", [8, 12, 19])
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize(("cut_at", "every"), [(12, 1), (8, 3), (19, 3)])
 def test_a_resumed_run_keeps_the_best_epoch_of_an_uninterrupted_one(
     tmp_path: Path, cut_at: int, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,11 +350,13 @@ def test_it_is_measured_as_seldom_as_the_share_of_the_time_allows(
 ) -> None:
     monkeypatch.undo()
     best = object.__new__(BestEpoch)
-    clock = iter((0.0, 9.0, 9.0, 11.0))  # nine seconds at first, then two
+    clock = iter((0.0, 4.0, 4.0, 6.0, 6.0, 16.0))  # four seconds at first, then two
     monkeypatch.setattr(BestEpoch, "measure", lambda _: 20.0)
     monkeypatch.setattr("model.training.best_epoch.time.perf_counter", lambda: next(clock))
     best.pace(epoch_s=10.0)
     assert best.every == 7  # two seconds in seventy are just under 3 %
+    best.pace(epoch_s=1000.0)
+    assert best.every == 1  # ten seconds in a thousand
 
 
 def test_a_note_that_is_damaged_is_no_note(here: Path) -> None:
