@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from helpers import ROOT
 from helpers.tiny_physical import make_scenes, tiny_physical
-from helpers.tiny_runs import make_data, tiny_options
+from helpers.tiny_runs import SMALL, make_data, tiny_options
 from torch import Tensor
 
 import cli
@@ -332,6 +336,35 @@ def test_what_an_earlier_start_left_is_not_taken_for_the_best(tmp_path: Path) ->
     run = train(options_of(tmp_path, held_out=0, epochs=1)).run
     assert generator_path(run, "F").name == "latest_net_G_B.pth"
     assert not list(folder.glob("best_*"))
+
+
+# -- by several processes ------------------------------------------------------------------------
+
+
+def test_of_two_processes_one_measures_and_both_leave_the_same_frames_out(tmp_path: Path) -> None:
+    make_data(tmp_path, FRAMES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "--", str(ROOT / "cli.py"), "train", "--run", "two"]
+    command += ["--preset", "cpu", "--device", "cpu", "--epochs", "1", "--batch-size", "8", *SMALL]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("8 of 64 X frames are held out") == 1  # one of them speaks
+    assert "56 X and 64 Y frames" in done.stdout
+    run = tmp_path / "runs" / "two"
+    assert list(measured(run)) == [1]
+    settings = {"epochs": 2, "data": tmp_path / "data"}
+    train(resumed_options(tmp_path / "runs", "two", settings))
+    assert list(measured(run)) == [1, 2]
+    note = read_best(run)
+    assert note is not None
+    assert note.psnr == pytest.approx(max(measured(run).values()), abs=1e-5)
 
 
 # -- how well ------------------------------------------------------------------------------------
