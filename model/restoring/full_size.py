@@ -21,6 +21,9 @@ BYTES = 48  # per pixel, beside the picture itself: the result, and planes of on
 CLIPPED = 1 - 0.5 / 255  # encoded: that of ``formation``
 TOE = 0.04045  # encoded: below it sRGB is a straight line
 SPECKLE = 0.02  # of a clipped area's pixels: more that are not clipped come from a lossy file
+ROUGH = 0.07  # of a clipped area's rim: more that is nearly white and in a dent, likewise
+DENT = 252.5 / 255  # encoded: what counts as nearly white there
+BLOCK = 17  # pixels: what a lossy file decides on at once, and one to its middle
 LOSSY_CLIPPED = 240 / 255  # encoded: what a lossy file makes of clipped pixels is mostly above
 
 Plane = NDArray[np.float32]  # (H, W), one channel
@@ -113,11 +116,16 @@ def clipped_of(plane: Plane) -> NDArray[np.bool_]:
     count = np.count_nonzero(clipped)
     if not 0 < count < plane.size:
         return clipped
-    around = cv2.blur(clipped.view(np.uint8) * np.uint8(252), (3, 3))
-    speckles = np.count_nonzero((around >= 5 * 28) & ~clipped)  # 5 of 9, 28 each
-    if speckles <= SPECKLE * count:
+    around = cv2.blur(clipped.view(np.uint8) * np.uint8(252), (3, 3))  # 28 for each of 9
+    dents = (around >= 5 * 28) & ~clipped
+    rim = np.count_nonzero(around) - count
+    if np.count_nonzero(dents & (plane >= np.float32(DENT))) > ROUGH * rim:
+        side, share = BLOCK, 0.1
+    elif np.count_nonzero(dents) > SPECKLE * count:
+        side, share = 5, 0.16
+    else:
         return clipped
-    near = cv2.blur(clipped.view(np.uint8) * np.uint8(250), (5, 5)) >= 4 * 10  # 4 of 25
+    near = cv2.blur(clipped.view(np.uint8) * np.uint8(250), (side, side)) >= share * 250
     return clipped | (near & (plane >= np.float32(LOSSY_CLIPPED)))
 
 

@@ -83,3 +83,21 @@ def test_what_a_lossy_file_makes_of_a_clipped_area_counts_as_clipped(quality: in
         found = clipped_of(to_pixels(after)[..., channel])
         assert found[inside].mean() > 0.98
         assert not found[after[..., channel] < 240].any()
+
+
+@pytest.mark.parametrize("quality", [75, 90])
+def test_a_large_lossy_picture_is_filled_in_whole_blocks(quality: int) -> None:
+    rows, columns = np.mgrid[0:540, 0:960] / 540
+    sky = 150 + 130 * (rows + columns) / 2 + 12 * np.sin(40 * rows) * np.sin(35 * columns)
+    before = np.clip(sky[..., None] * np.array([0.8, 0.92, 1.0]), 0, 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", before[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    after = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    for channel in (1, 2):
+        inside = cv2.erode((before[..., channel] == 255).view(np.uint8), np.ones((9, 9), np.uint8))
+        found = clipped_of(to_pixels(after)[..., channel])
+        assert np.array_equal(
+            clipped_of(to_pixels(before)[..., channel]), before[..., channel] == 255
+        )
+        assert inside.mean() > 0.05
+        assert (after[inside > 0][..., channel] < 255).mean() > 0.01
+        assert found[inside > 0].mean() > 0.995
