@@ -10,7 +10,7 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from dataset import errors, memory
 from dataset.layout.readers import evenly_spaced, find_frames
+from dataset.pictures.images import Image
 from model import checkpoint, devices, distributed, exposure, runs, weights
 from model.cyclegan import assert_learning, decayed_rate
 from model.networks import CycleGANNetworks, count_parameters
@@ -183,17 +184,8 @@ def _train_in(
         elif options.init is not None and isinstance(model.networks, CycleGANNetworks):
             found = weights.fill_from_cyclegan(model.networks, options.init)
             on_message(f"starting from {', '.join(found)}")
-        gain = 0.0
-        if not options.resume and (isinstance(model, Physical) or held):
-            # Of all frames it takes many seconds, and a CycleGAN is only judged by it.
-            compared = None if isinstance(model, Physical) else held_out.COMPARED
-            of_x, of_y = (evenly_spaced(each, compared or len(each)) for each in (learned, y))
-            gain = matching_gain(of_x, of_y, options.network.linear)
-            on_message(
-                f"frames of Y look like frames of X under {math.exp(gain):.2f} times the light"
-            )
-        if isinstance(model, Physical) and not options.resume:
-            model.match_gains(gain)
+        needs_gain = not options.resume and (isinstance(model, Physical) or held)
+        gain = find_gain(model, learned, y, on_message) if needs_gain else 0.0
         best = open_best(run, options, model, x, held, gain) if group.is_main else None
         if not options.resume and group.is_main:
             # First, so that every run with settings can be resumed; and a full disk shows at once.
@@ -251,6 +243,19 @@ def _train_in(
         if best is not None and best.best is not None:
             on_message(f"{best}: it restores; the latest does with --epoch latest")
         return TrainSummary(run, at.epoch, at.step, at.done, reporter.seconds, stopped)
+
+
+def find_gain(
+    model: autotune.Trained, x: Sequence[Image], y: Sequence[Image], on_message: Say
+) -> float:
+    """log k under which frames of X look like those of Y; preset physical then draws such gains."""
+    if not isinstance(model, Physical):  # which is only judged by it, and all would take seconds
+        x, y = (evenly_spaced(each, held_out.COMPARED) for each in (x, y))
+    gain = matching_gain(x, y, model.options.network.linear)
+    if isinstance(model, Physical):
+        model.match_gains(gain)
+    on_message(f"frames of Y look like frames of X under {math.exp(gain):.2f} times the light")
+    return gain
 
 
 def draw(
