@@ -57,7 +57,7 @@ def test_the_whole_way_ends_in_a_page_and_numbers(recorded: Path) -> None:
     assert divided.pairs >= 1
     runs = {}
     for name, tiny in (("cyclegan", tiny_options), ("physical", tiny_physical)):
-        run = demo_settings(recorded, 1, 0)[name].run
+        run = demo_settings(name, recorded, 1, 0).run
         options = tiny(recorded, run=run, steps=2)
         runs[name] = train(replace(options, load_size=96, samples=2, sample_every=1)).run
     facts = DemoFacts(divided.table1, 24, ("a fact with <brackets>",))

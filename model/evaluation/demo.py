@@ -7,7 +7,7 @@ recording is passed in: nothing here knows the game. ``demo_page`` writes the pa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from model.options import PRESETS, TrainOptions
 from model.training.train import TrainSummary, train
 
 RECORDED, LEFT = 0.25, 0.8  # of the time: for recording; of what is left, for training
+LEAST_MINUTES = 0.1  # of a training
 NETWORKS = {"cyclegan": ("demo", "cpu"), "physical": ("physical", "physical")}  # run, preset
 
 
@@ -63,21 +64,21 @@ def make_demo(
             SplitOptions(source=out / "captures", out=out / "data", fit=True, seed=seed)
         )
         echo(f"{frames} frames recorded; {labels}\n{split}")
-        left = LEFT * (minutes - (time.monotonic() - begin) / 60)
-        settings = demo_settings(out, max(left, 0.2) / len(NETWORKS), seed)
-        trained = {name: _train(name, each, out) for name, each in settings.items()}
+        now = time.monotonic()
+        end = now + LEFT * (60 * minutes - (now - begin))
+        trainings = [_train(out, *each) for each in share_time(out, seed, end)]
         facts = (
             f"{frames // 2} viewpoints of the embedded game (seed {seed}), each grabbed from its "
             "window under a weak and under a strong sun. Training draws X and Y frames "
             "independently, without knowing which belong together.",
             f"Labels by the clipping statistic: {labels}.",
-            *(describe_training(name, settings[name], trained[name]) for name in NETWORKS),
+            *(describe_training(*each) for each in trainings),
         )
         with progress("restoring", "pair") as update:
             result = write_demo_page(
                 out,
                 out / "data",
-                {name: each.run for name, each in trained.items()},
+                {name: trained.run for name, _, trained in trainings},
                 DemoFacts(split.table1, frames, facts),
                 lambda: time.monotonic() - begin,
                 update,
@@ -86,32 +87,46 @@ def make_demo(
     return result
 
 
-def demo_settings(out: Path, minutes: float, seed: int) -> dict[str, TrainOptions]:
-    """Name -> the settings of a training, each of so many minutes."""
-    return {
-        name: replace(
-            PRESETS[preset](),
-            data=out / "data",
-            runs=out / "runs",
-            run=run,
-            minutes=minutes,
-            seed=seed,
-        )
-        for name, (run, preset) in NETWORKS.items()
-    }
+def share_time(out: Path, seed: int, end: float) -> Iterator[tuple[str, TrainOptions]]:
+    """Name and settings of each training, each with its share of the time that is left then.
+
+    Parameters
+    ----------
+    out : Path
+        The demo's folder.
+    seed : int
+    end : float
+        When all trainings should be over, by ``time.monotonic``.
+    """
+    for place, name in enumerate(NETWORKS):
+        seconds = (end - time.monotonic()) / (len(NETWORKS) - place)
+        yield name, demo_settings(name, out, max(seconds / 60, LEAST_MINUTES), seed)
+
+
+def demo_settings(name: str, out: Path, minutes: float, seed: int) -> TrainOptions:
+    """The settings of a training of so many minutes."""
+    run, preset = NETWORKS[name]
+    return replace(
+        PRESETS[preset](),
+        data=out / "data",
+        runs=out / "runs",
+        run=run,
+        minutes=minutes,
+        seed=seed,
+    )
 
 
 def describe_training(name: str, settings: TrainOptions, trained: TrainSummary) -> str:
     """A sentence for the page."""
-    kind = "preset physical" if settings.network.physical else f"{name} (preset cpu)"
+    kind = "Preset physical" if name == "physical" else "CycleGAN (preset cpu)"
     return (
         f"{kind}: {trained.steps} training steps of {settings.batch_size} frames per domain, "
         f"{settings.size}x{settings.size} squares, in {trained.seconds / 60:.1f} minutes."
     )
 
 
-def _train(name: str, settings: TrainOptions, out: Path) -> TrainSummary:
-    """A training, with its losses beside its progress."""
+def _train(out: Path, name: str, settings: TrainOptions) -> tuple[str, TrainOptions, TrainSummary]:
+    """A training, with its losses beside its progress: its name, its settings, what came of it."""
     with progress(f"training {name}", "step") as update:
         trained = train(settings, lambda now: update(now.done, now.total, str(now)), echo)
     if trained.interrupted:
@@ -119,4 +134,4 @@ def _train(name: str, settings: TrainOptions, out: Path) -> TrainSummary:
             f"Stopped. What was recorded and trained is in {out}; the next demo starts over.",
             INTERRUPTED,
         )
-    return trained
+    return name, settings, trained

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from dataset.layout.pairs import Pair
 from dataset.pictures.images import write_png
-from model.evaluation.demo import demo_settings
+from model.evaluation import demo
 from model.evaluation.demo_page import DemoResult, ahead, compared, draw_compared, ranked_pairs
 from model.evaluation.paired import Evaluation
 from model.metrics import Comparison
@@ -27,15 +28,26 @@ def evaluation() -> Evaluation:
     return Evaluation(pairs, {name: [*map(measured, psnr)] for name, psnr in found.items()})
 
 
-def test_both_learn_from_the_same_frames_in_the_same_time() -> None:
-    settings = demo_settings(Path("demo"), 3.5, 7)
-    both = [
-        (each.data, each.runs, each.minutes, each.seed, each.steps) for each in settings.values()
-    ]
-    assert both[0] == both[1] == (Path("demo/data"), Path("demo/runs"), 3.5, 7, 0)
+def test_both_learn_from_the_same_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo.time, "monotonic", lambda: 1000.0)
+    settings = dict(demo.share_time(Path("demo"), 7, 1000.0 + 60 * 8))
+    both = [(each.data, each.runs, each.seed, each.steps) for each in settings.values()]
+    assert both[0] == both[1] == (Path("demo/data"), Path("demo/runs"), 7, 0)
     assert [each.run for each in settings.values()] == ["demo", "physical"]
     assert [each.network.physical for each in settings.values()] == [False, True]
     assert settings["physical"].network.linear  # the game's sun multiplies linear light
+
+
+@pytest.mark.parametrize(("first_s", "second"), [(240, 4.0), (300, 3.0), (900, 0.1)])
+def test_the_second_training_gets_the_time_that_the_first_leaves(
+    monkeypatch: pytest.MonkeyPatch, first_s: float, second: float
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(demo.time, "monotonic", lambda: now)
+    shares = demo.share_time(Path("demo"), 0, now + 60 * 8)
+    assert next(shares)[1].minutes == 4
+    now += first_s
+    assert next(shares)[1].minutes == pytest.approx(second)
 
 
 def test_the_table_has_input_and_both_networks() -> None:
