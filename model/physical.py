@@ -25,6 +25,7 @@ from model.physical_networks import (
     THUMBNAIL,
     ExposureSimulator,
     PhysicalNetworks,
+    enlarge,
     overall,
     small_copy,
 )
@@ -34,9 +35,13 @@ from model.synthetic import Exposed, expose_frames, thin, vary_saturation
 # of the colours of restored Y, and the mean error of log k on the frames of X that were exposed.
 LOSS_NAMES = ("gain", "content", "order", "match", "gain_error")
 UNCHANGED = 0.25  # share of the frames that are not exposed at all
-DRAWN = 1 / 16  # of the frames: drawing takes most of a step, and finding the gain is what matters
+DRAWN = 1 / 8  # of the frames: drawing takes most of a step, and finding the gain is what matters
 ORDERED = 1 / 4  # of the frames of Y: the same gain is found twice
-BEYOND = 1.5  # gains are drawn up to this multiple of the median in Y, logarithms
+AS_IN_Y = 0.5  # share of the other frames whose gains are as those of Y are found to be
+SPREAD = 0.2  # standard deviation of log k of Y, relative to its mean
+FOLLOWED = 0.01  # how much of what is found in frames of Y each step believes
+BEYOND = 1.5  # the other gains are drawn evenly, up to this multiple of the first guess of Y's
+LEAST = 0.05  # log k: typical of Y is at least this
 BETA = 0.05  # of log k: larger errors count linearly
 GAIN_WEIGHT, CONTENT_WEIGHT, ORDER_WEIGHT, MATCH_WEIGHT = 3.0, 1.0, 1.0, 2.0
 
@@ -96,7 +101,7 @@ class Physical(TrainedModel):
         found = self._propose(torch.cat(thumbnails))
         gain, error = self._gain_loss(found, (first, others))
         of_y = thin((y[: max(1, round(ORDERED * len(y)))] + 1) / 2)
-        order, restored = self._order_loss(of_y, size)
+        order, restored, light = self._order_loss(of_y, size)
         match = gain.new_zeros(())
         if self.options.network.linear:
             places = restored.shape[2], restored.shape[3]
@@ -108,23 +113,27 @@ class Physical(TrainedModel):
         loss = loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match
         self.descend(self.optimizers.generators, loss)
         self.networks.update_ema()
+        self._follow(light)
         self.steps += 1
         return torch.stack((gain, content, order, match, error)).detach()
 
     def _gain_loss(self, found: Tensor, frames: Sequence[Exposed]) -> tuple[Tensor, Tensor]:
         """The loss of log k, of each part where light is not the same everywhere; its error."""
         places = found.shape[2], found.shape[3]
-        true = torch.cat([each.gains_of(*places) for each in frames])
-        own, wanted = overall(found), true.mean((1, 2, 3))
+        own, wanted = overall(found), torch.cat([each.overall_gain() for each in frames])
         gain = functional.smooth_l1_loss(own, wanted, beta=BETA)
         if self.options.network.linear:
+            true = torch.cat([each.gains_of(*places) for each in frames])
             gain = gain + functional.smooth_l1_loss(found[:, :3], true, beta=BETA)
         return gain, (own - wanted).abs().mean()
 
     def _draw_gains(self, count: int) -> tuple[Tensor, Tensor]:
-        """Which frames are not exposed at all, and log k of the others, up to beyond Y's: (B,)."""
-        share, coin = torch.rand(2, count, generator=self.random).to(self.device)
-        return coin < UNCHANGED, share * self.networks.G.gains[1]
+        """Which frames are not exposed at all, and log k of the others: (B,) each."""
+        share, coin, kind = torch.rand(3, count, generator=self.random).to(self.device)
+        normal = torch.randn(count, generator=self.random).to(self.device)
+        typical, largest = self.networks.G.gains
+        of_y = (typical * (1 + SPREAD * normal)).clamp(0, LARGEST)
+        return coin < UNCHANGED, torch.where(kind < AS_IN_Y, of_y, share * largest)
 
     def _expose_frames(self, frames: Tensor, log_gain: Tensor, unchanged: Tensor) -> Exposed:
         linear = self.options.network.linear
@@ -138,10 +147,10 @@ class Physical(TrainedModel):
         with self.autocast():
             return self.apply(self.networks.F.head, thumbnails)
 
-    def _order_loss(self, values: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def _order_loss(self, values: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """A frame of Y under still more light: the difference is known, the gain is not.
 
-        Also gives the frames' parts, restored: (B, 3, h / 8, w / 8).
+        Also gives the frames' parts, restored, (B, 3, h / 8, w / 8), and log k as found, (B,).
         """
         more = torch.rand(len(values), generator=self.random).to(self.device)
         more = more * self.networks.G.gains[0]
@@ -154,7 +163,8 @@ class Physical(TrainedModel):
         places = proposals.shape[2], proposals.shape[3]
         parts = functional.adaptive_avg_pool2d(both[own, :3], places)
         gains = self.networks.F.as_gains(proposals[own])
-        return order, formation.unexpose(parts, gains, self.options.network.linear)
+        restored = formation.unexpose(parts, gains, self.options.network.linear)
+        return order, restored, once.detach()
 
     def _content_loss(self, frames: Exposed, small: Tensor, gains: Tensor) -> Tensor:
         """Distance of what is drawn from what clipped, by the share of each place that did."""
@@ -162,13 +172,25 @@ class Physical(TrainedModel):
         lost = frames.wanted * formation.is_clipped(frames.exposed)
         with self.autocast():
             drawn = self.networks.F.draw(small, gains)
-        away = drawn * share - functional.adaptive_avg_pool2d(lost, size)
+        # What is wanted may be under a bound that a wrong gain left too high. It cannot be drawn:
+        # pulled at for ever, the layer before the clamp would run away.
+        least = formation.unexpose(torch.ones_like(gains), gains, self.options.network.linear)
+        least = enlarge(least, *size) * share
+        away = drawn * share - functional.adaptive_avg_pool2d(lost, size).maximum(least)
         each = away.square().mean((1, 2, 3))
         return (each + 1e-6).sqrt().mean() + away.abs().mean()
 
-    def match_gains(self, median: float) -> None:
+    def match_gains(self, typical: float) -> None:
         """Draw gains around the one that makes X look as Y does."""
-        gains = torch.tensor([median, min(BEYOND * median, LARGEST)])
+        self._set_gains(torch.tensor([typical, min(BEYOND * typical, LARGEST)]))
+
+    def _follow(self, light: Tensor) -> None:
+        """Let the typical gain move to what is found in frames of Y: they are other scenes."""
+        found = light.mean().clamp(LEAST, LARGEST)
+        typical, largest = self.networks.G.gains
+        self._set_gains(torch.stack((torch.lerp(typical, found, FOLLOWED), largest)))
+
+    def _set_gains(self, gains: Tensor) -> None:
         for simulator in (self.networks.G, *self.networks.ema[:1]):
             assert isinstance(simulator, ExposureSimulator)
             simulator.gains.copy_(gains)

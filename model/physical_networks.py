@@ -27,7 +27,10 @@ EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.
 LARGEST = 6.0  # of log k
 FIRST_SHARE = 0.25  # of the way from the bound to white, that an untrained content network draws
 FIRST_GAIN = 0.5  # log k that an untrained head proposes
-DEPTH = 4  # times that the content network halves its input, after the first
+WIDTHS = (2, 4, 6, 10, 12)  # channels of the content network at each scale, for every 4 filters
+DEPTH = len(WIDTHS) - 1  # times that it halves its input, after the first
+DEVIATION = 0.5  # of a part's gain from the picture's: how much of what a head proposes is applied
+FIRST_ERROR = 0.2  # of log k, until it is measured
 
 
 def small_copy(picture: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -99,7 +102,7 @@ class ContentNetwork(nn.Module):
 
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
-        widths = [filters * share // 2 for share in (2, 3, 4, 6, 6)]
+        widths = [filters * share // 4 for share in WIDTHS]
         self.first = nn.Sequential(*_conv(4 * inputs, widths[0]), *_conv(widths[0], widths[0]))
         self.down = nn.ModuleList(
             nn.Sequential(*_conv(widths[n], widths[n + 1], 2), *_conv(widths[n + 1], widths[n + 1]))
@@ -136,11 +139,18 @@ class PhysicalRestorer(nn.Module):
         Channels of the first layers.
     linear : bool
         Whether gains act on linear light; see ``formation``.
+
+    Attributes
+    ----------
+    gain_error : Tensor
+        (): how far off `overall` is in scenes that were not learned from, the root mean square.
     """
 
     def __init__(self, filters: int = 32, linear: bool = True) -> None:
         super().__init__()
         self.linear = linear
+        self.gain_error: Tensor
+        self.register_buffer("gain_error", torch.tensor(FIRST_ERROR))
         self.head = ExposureHead(filters)
         self.content = ContentNetwork(CHANNELS + 4, filters)
 
@@ -152,15 +162,36 @@ class PhysicalRestorer(nn.Module):
         return 2 * self.compose(values, gains, self.draw(small, gains)) - 1
 
     def find_gains(self, small: Tensor) -> Tensor:
-        """log k by the small copy, from 0: (B, 3, h, w) of its parts, or (B, 1, 1, 1) if encoded.
+        """log k by the small copy; see `as_gains`.
 
         A brightness filter treats all of a picture alike; light does not.
         """
-        return self.as_gains(self.head(functional.avg_pool2d(small, THUMBNAIL)))
+        return self.as_gains(self.propose(small))
 
-    def as_gains(self, proposals: Tensor) -> Tensor:
-        """What is applied, of a head's proposals."""
-        found = proposals[:, :3] if self.linear else overall(proposals)[:, None, None, None]
+    def propose(self, small: Tensor) -> Tensor:
+        """What the head makes of the small copy, (B, 4, h, w)."""
+        return self.head(functional.avg_pool2d(small, THUMBNAIL))
+
+    def as_gains(self, proposals: Tensor, light: Tensor | None = None) -> Tensor:
+        """What is applied, of a head's proposals.
+
+        Parameters
+        ----------
+        proposals : Tensor
+            (B, 4, h, w), as of `ExposureHead`.
+        light : Tensor, optional
+            (B,), log k of the whole pictures where others know it better; `overall` if left out.
+
+        Returns
+        -------
+        Tensor
+            log k, from 0: (B, 3, h, w) of the parts, or (B, 1, 1, 1) if gains are of encoded
+            values.
+        """
+        own = overall(proposals)[:, None, None, None]
+        found = own if light is None else light[:, None, None, None]
+        if self.linear:
+            found = found + DEVIATION * (proposals[:, :3] - own)
         return found.clamp(0.0, LARGEST)  # of one type, or it cannot be exported
 
     def draw(self, small: Tensor, gains: Tensor) -> Tensor:
@@ -194,12 +225,12 @@ def enlarge(planes: Tensor, height: int, width: int) -> Tensor:
 
 
 class ExposureSimulator(nn.Module):
-    """G: the formation with a gain of the run's range; in evaluation mode, with its median.
+    """G: the formation with a gain of the run's range; the typical one.
 
     Attributes
     ----------
     gains : Tensor
-        (2,): the median and the largest log k that over-exposed frames have.
+        (2,): the typical and the largest log k that over-exposed frames have.
     """
 
     def __init__(self, linear: bool = True) -> None:

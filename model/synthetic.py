@@ -18,6 +18,7 @@ from model.physical_networks import LARGEST, enlarge
 SATURATION = 0.2  # standard deviation, logarithm: scenes differ in colour, gains do not
 RELIT, TINTED, BY_COLOUR = 0.3, 0.08, 0.5  # standard deviations of log k of linear light
 GLARE = 0.15  # of diffuse white, for k = e
+PARTS = 8  # a picture is divided into so many rows and columns of parts
 DARK = 1e-3  # linear light: the ratios of darker parts are noise
 
 
@@ -44,6 +45,18 @@ class Exposed:
             for each in (self.wanted, self.lit)
         )
         return (after / before).log().clamp(0, LARGEST)
+
+    def overall_gain(self) -> Tensor:
+        """log k of each picture, (B,): the one number that takes back most of its light.
+
+        Parts count by the square of their brightness, as their errors do, and clipped ones not.
+        """
+        if self.gains.shape[1:] == (1, 1, 1):
+            return self.gains[:, 0, 0, 0]
+        gains = self.gains_of(PARTS, PARTS)
+        kept = (1 - formation.is_clipped(self.exposed)) * self.wanted.square()
+        weights = functional.adaptive_avg_pool2d(kept, PARTS) + DARK**2
+        return (gains * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3))
 
 
 def relight(frames: Tensor, random: torch.Generator) -> Tensor:

@@ -16,9 +16,10 @@ from model import formation
 from model.cyclegan import assert_learning
 from model.distributed import Group
 from model.options import TrainOptions, physical_preset
-from model.physical import LOSS_NAMES, Physical
-from model.physical_networks import LARGEST
+from model.physical import FOLLOWED, LOSS_NAMES, Physical
+from model.physical_networks import LARGEST, small_copy
 from model.state_files import fingerprint
+from model.synthetic import expose_frames
 from model.training.autotune import count_flops
 
 CPU = torch.device("cpu")
@@ -63,8 +64,36 @@ def test_a_step_moves_f_and_reports_in_order() -> None:
     assert report.shape == (len(LOSS_NAMES),)
     assert not report.requires_grad
     assert_learning(trained.networks, before)
-    assert torch.equal(trained.networks.G.gains, gains)
+    assert trained.networks.G.gains[1] == gains[1]
     assert trained.steps == 3
+
+
+def test_the_typical_gain_follows_what_is_found_in_y() -> None:
+    trained = model(3.0)
+    trained.networks.F.head.proposal[-1].weight.data.zero_()
+    trained.networks.F.head.proposal[-1].bias.data[:3] = 0.4
+    trained.optimizers.set_learning_rate(0.0)
+    typical = [float(trained.networks.G.gains[0])]
+    for _ in range(3):
+        trained.train_step(frames(0), frames(100))
+        typical.append(float(trained.networks.G.gains[0]))
+    expected = [0.4 + (math.log(3.0) - 0.4) * (1 - FOLLOWED) ** n for n in range(4)]
+    assert typical == pytest.approx(expected, rel=1e-5)
+    assert torch.equal(trained.networks.ema[0].gains, trained.networks.G.gains)
+
+
+def test_content_that_cannot_be_drawn_is_not_pulled_at() -> None:
+    """No gain was found, so that a clipped channel must be white, whatever it was."""
+    trained = model()
+    values = (frames(0) + 1) / 2
+    made = expose_frames(
+        values, torch.ones(8), torch.zeros(8, dtype=torch.bool), True, trained.random
+    )
+    small, none = small_copy(made.exposed), torch.zeros(8, 1, 1, 1)
+    assert small[:, 3:6].mean() > 0.05
+    trained._content_loss(made, small, none).backward()
+    pulled = trained.networks.F.content.last.weight.grad
+    assert pulled is None or not pulled.any()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

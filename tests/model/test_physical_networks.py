@@ -77,13 +77,23 @@ def test_a_picture_has_the_mean_of_proposals_by_their_sureness() -> None:
 
 
 def test_gains_are_those_of_parts_for_light_and_of_the_whole_for_encoded_values() -> None:
-    proposals = torch.tensor([-2.0, 1.0, 99.0, 0.0]).reshape(1, 4, 1, 1).expand(2, 4, 5, 6)
+    proposals = torch.tensor([-2.0, 1.0, 4.0, 0.0]).reshape(1, 4, 1, 1).expand(2, 4, 5, 6)
     lit, filtered = (restorer(0.0, linear).as_gains(proposals) for linear in (True, False))
     assert lit.shape == (2, 3, 5, 6)
-    assert lit[0, :, 2, 3].tolist() == [0, 1, LARGEST]
+    assert lit[0, :, 2, 3].tolist() == [0, 1, 2.5]  # half-way from the mean to each; none below 0
+    assert restorer(0.0).as_gains(4 * proposals)[0, :, 2, 3].tolist() == [0, 4, LARGEST]
     assert filtered.shape == (2, 1, 1, 1)
     alike = restorer(0.0, False).as_gains(proposals[:, [1, 1, 1, 3]])
     torch.testing.assert_close(alike.flatten(), torch.ones(2))
+
+
+def test_who_knows_the_light_of_a_picture_better_replaces_its_mean() -> None:
+    proposals = torch.tensor([0.5, 1.0, 1.5, 0.0]).reshape(1, 4, 1, 1).expand(2, 4, 5, 6)
+    known = torch.tensor([2.0, 0.0])
+    lit, filtered = (restorer(0.0, linear).as_gains(proposals, known) for linear in (True, False))
+    assert lit[0, :, 2, 3].tolist() == [1.75, 2, 2.25]
+    assert lit[1, :, 2, 3].tolist() == pytest.approx([0, 0, 0.25])
+    assert filtered.flatten().tolist() == [2, 0]
 
 
 def test_gains_of_parts_are_carried_to_all_pixels_between_them() -> None:
