@@ -134,6 +134,9 @@ class Domains:
     ahead : int, optional
         Batches that a thread prepares if frames are not resident. None: ``AHEAD`` for a device
         other than the CPU, where the thread would take a core from the networks.
+    paired : bool
+        Whether ``x`` and ``y`` are true pairs, in the same order: a batch then holds both pictures
+        of each of its pairs, cut and mirrored alike.
 
     Attributes
     ----------
@@ -145,7 +148,7 @@ class Domains:
     UserError
         ``batch_size`` cannot be shared equally.
     ValueError
-        A frame is smaller than a crop.
+        A frame is smaller than a crop, or the pictures of a pair differ in size.
     """
 
     def __init__(
@@ -161,6 +164,7 @@ class Domains:
         world_size: int = 1,
         resident: bool | None = None,
         ahead: int | None = None,
+        paired: bool = False,
     ) -> None:
         if batch_size % world_size:
             raise UserError(
@@ -171,9 +175,11 @@ class Domains:
         self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
         self.waited_s = 0.0
         self._samplers = [
-            Sampler(_shapes(frames, size), domain, size, batch_size, seed, flip)
+            Sampler(_shapes(frames, size), 0 if paired else domain, size, batch_size, seed, flip)
             for domain, frames in enumerate((x, y))
         ]
+        if paired and not np.array_equal(*(each.shapes for each in self._samplers)):
+            raise ValueError("the pictures of a pair differ in size")
         if resident is None:
             resident = _fits(device, sum(int(s.shapes.prod(1).sum()) for s in self._samplers) * 3)
         self._pixels = [DevicePixels(each, size, device) for each in (x, y)] if resident else []

@@ -1,4 +1,4 @@
-"""From a folder of pictures to frames: decoded once for many runs, and memory-mapped.
+"""From a folder or a list of pictures to frames: decoded once for many runs, and memory-mapped.
 
 ``data/.cache/`` holds the pixels of a folder's frames one after another, and an index with the
 shape and offset of each, and the SHA-256 of its file. Their name is a digest of the pictures and
@@ -132,14 +132,14 @@ def load_frames(
 
 
 class Frames(list[Image]):
-    """Frames of a folder, RGB uint8 (H, W, 3) each; read-only if they are mapped.
+    """Frames of a folder or a list, RGB uint8 (H, W, 3) each; read-only if they are mapped.
 
     Attributes
     ----------
     file : Path or None
         The file that they are mapped from; None: in memory.
     sha256 : dict of str
-        Name of the file of each -> its SHA-256, in the same order.
+        Name of each (in a folder, of its file) -> SHA-256 of its file, in the same order.
     """
 
     def __init__(
@@ -188,11 +188,37 @@ def open_frames(
     UserError
         The folder is missing or empty, or a picture cannot be read.
     """
-    paths = find_frames(data, folder)
-    name = f"{folder}-{_digest(paths, size, load_size)}"
-    places = [Path(data) / CACHE_FOLDER, spare or _temporary(Path(data))]
+    pictures = {path.name: path for path in find_frames(data, folder)}
+    return open_pictures(pictures, Path(data), folder, size, load_size, on_progress, spare)
+
+
+def open_pictures(
+    pictures: Mapping[str, Path],
+    root: Path,
+    folder: str,
+    size: int,
+    load_size: int,
+    on_progress: Callable[[int, int], None] | None = None,
+    spare: Path | None = None,
+) -> Frames:
+    """The frames of pictures that may lie anywhere, in their order.
+
+    Parameters
+    ----------
+    pictures : mapping
+        What each is called -> its file; a file may be there several times.
+    root : Path
+        The folder with the cache.
+    folder : str
+        What the names of the cache's files begin with.
+    size, load_size, on_progress, spare
+        As of `open_frames`; so are result and errors.
+    """
+    names, paths = list(pictures), list(pictures.values())
+    name = f"{folder}-{_digest(pictures, size, load_size)}"
+    places = [root / CACHE_FOLDER, spare or _temporary(root)]
     decode = partial(_decode_all, paths, size, load_size, on_progress)
-    ready = partial(_read, name=name, paths=paths, on_progress=on_progress)
+    ready = partial(_read, name=name, names=names, on_progress=on_progress)
     for place in places:
         frames = ready(place)
         if frames is not None:
@@ -207,25 +233,23 @@ def open_frames(
             if frames is None:
                 if not _make(place, folder, name, decode):
                     break
-                if f"{folder}-{_digest(paths, size, load_size)}" != name:
+                if f"{folder}-{_digest(pictures, size, load_size)}" != name:
                     _clear(place, folder)
-                    raise UserError(f"{data} was changed while it was read. Run it again.", 1)
-                frames = _read(place, name, paths)
+                    raise UserError(f"{root} was changed while it was read. Run it again.", 1)
+                frames = _read(place, name, names)
             if frames is not None:
                 return frames
-    pictures = list(decode())
-    names = (path.name for path in paths)
-    sums = dict(zip(names, (each for _, each in pictures), strict=True))
-    return Frames((frame for frame, _ in pictures), sha256=sums)
+    decoded = list(decode())
+    sums = dict(zip(names, (each for _, each in decoded), strict=True))
+    return Frames((frame for frame, _ in decoded), sha256=sums)
 
 
-def _digest(paths: Sequence[Path], size: int, load_size: int) -> str:
+def _digest(pictures: Mapping[str, Path], size: int, load_size: int) -> str:
     """Changes with the pictures, and with how they are resized."""
     # Runs with crops of different sizes share a cache if the frames come out the same.
     rule = ["to", max(size, load_size)] if load_size else ["at least", size]
-    return _short_hash(
-        json.dumps([CACHE_FORMAT, rule, [[path.name, *_facts(path)] for path in paths]])
-    )
+    facts = [[name, *_facts(path)] for name, path in pictures.items()]
+    return _short_hash(json.dumps([CACHE_FORMAT, rule, facts]))
 
 
 def _short_hash(text: str) -> str:
@@ -306,7 +330,7 @@ def _write(place: Path, name: str, frames: Iterable[Decoded]) -> None:
 def _read(
     place: Path,
     name: str,
-    paths: Sequence[Path],
+    names: Sequence[str],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Frames | None:
     """Map the frames of a cache; None if there is none, or it is incomplete."""
@@ -323,9 +347,8 @@ def _read(
     except (OSError, ValueError):
         return None
     whole = sum(frame.size for frame in frames) == flat.size
-    if not whole or not len(frames) == len(index.sha256) == len(paths):
+    if not whole or not len(frames) == len(index.sha256) == len(names):
         return None
     if on_progress:
-        on_progress(len(paths), len(paths))
-    names = (path.name for path in paths)
+        on_progress(len(names), len(names))
     return Frames(frames, file, dict(zip(names, index.sha256, strict=True)))
