@@ -89,6 +89,11 @@ def accuracy(real: Tensor, fake: Tensor, kind: str = "log") -> Tensor:
     return right.float().mean()
 
 
+def picture_distance(away: Tensor) -> Tensor:
+    """Of differences of pictures, (B, C, H, W): the mean of their RMS, plus the mean absolute."""
+    return (away.square().mean((1, 2, 3)) + 1e-6).sqrt().mean() + away.abs().mean()
+
+
 def colour_distance(found: Tensor, wanted: Tensor, random: torch.Generator) -> Tensor:
     """How differently two sets of pictures are coloured, whatever they show: no pairs are needed.
 

@@ -111,6 +111,12 @@ class TrainOptions:
         "auto", "Whole step as one CUDA graph; auto: where faster.", choices=ON_OFF
     )
     seed: int = setting(0, "Random seed.", least=0)  # weights, order of frames, crops, pools
+    pairs: Path | None = setting(
+        None,
+        "For preset physical: learn from the true pairs of this CSV (over_exposed,reference) "
+        "instead of DATA. Supervised: an upper bound to compare with.",
+        shown="none: unpaired",
+    )
     resume: bool = setting(False, "Resume a run: the newest, or --run.")
     init: Path | None = setting(
         None, "Start from the CycleGAN network files in this folder.", folder=True
@@ -212,6 +218,11 @@ def check_settings(options: TrainOptions) -> None:
         A setting of CycleGAN's that preset physical lacks, or the other way round.
     """
     if not options.network.physical:
+        if options.pairs is not None:
+            raise UserError(
+                "--pairs belongs to --preset physical, the only one that can learn from true "
+                "pairs. Leave it out, or add that."
+            )
         if not options.network.linear:
             raise UserError("--no-linear belongs to --preset physical. Leave it out, or add that.")
         return

@@ -3,7 +3,7 @@
 The networks are in ``physical_networks``, what they invert in ``formation``. A frame of X, exposed
 with a gain that is known, is a true pair. Frames of Y say which gains occur, that more light is a
 larger gain, and, where light is not the same everywhere, that restored frames have the colours of
-X. No loop and no files.
+X. Where Y are true pairs of X (*supervised*), they are learned from as well. No loop and no files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional
 from model import formation
 from model.cyclegan import LossMeter, TrainedModel, load_optimizer, make_adam, set_rate
 from model.image_pool import ImagePools
-from model.losses import colour_distance
+from model.losses import colour_distance, picture_distance
 from model.options import TrainOptions
 from model.physical_networks import (
     LARGEST,
@@ -29,11 +29,13 @@ from model.physical_networks import (
     overall,
     small_copy,
 )
+from model.supervised import known_loss, thinned, true_pairs
 from model.synthetic import Exposed, expose_frames, thin, vary_saturation
 
 # What one step reports: the losses of log k, of the content of clipped channels, of the order of Y,
 # of the colours of restored Y, and the mean error of log k on the frames of X that were exposed.
 LOSS_NAMES = ("gain", "content", "order", "match", "gain_error")
+SUPERVISED = ("pairs",)  # what a step of true pairs reports in addition: how far off they are
 UNCHANGED = 0.25  # share of the frames that are not exposed at all
 DRAWN = 1 / 8  # of the frames: drawing takes most of a step, and finding the gain is what matters
 ORDERED = 1 / 4  # of the frames of Y: the same gain is found twice
@@ -44,6 +46,7 @@ BEYOND = 1.5  # the other gains are drawn evenly, up to this multiple of the fir
 LEAST = 0.05  # log k: typical of Y is at least this
 BETA = 0.05  # of log k: larger errors count linearly
 GAIN_WEIGHT, CONTENT_WEIGHT, ORDER_WEIGHT, MATCH_WEIGHT = 3.0, 1.0, 1.0, 2.0
+PAIRS_WEIGHT, KNOWN_WEIGHT = 2.0, 3.0  # of true pairs; of what did not clip in them
 
 
 class PhysicalOptimizers:
@@ -69,7 +72,8 @@ class Physical(TrainedModel):
         )
         self.optimizers = PhysicalOptimizers(self.networks, options)
         self.pools = ImagePools(0, options.seed)  # nothing is pooled
-        self.meter = LossMeter(LOSS_NAMES)
+        self.supervised = options.pairs is not None
+        self.meter = LossMeter(LOSS_NAMES + (SUPERVISED if self.supervised else ()))
         self.random = torch.Generator().manual_seed(options.seed + 1_000_003 * self.group.rank)
 
     def train_step(
@@ -80,14 +84,15 @@ class Physical(TrainedModel):
         Parameters
         ----------
         x, y : Tensor
-            Frames of the two domains, (B, 3, H, W) in [-1, 1].
+            Frames of the two domains, (B, 3, H, W) in [-1, 1]; true pairs in a supervised run.
         drawn : optional
             Not used; as of ``CycleGAN``.
 
         Returns
         -------
         Tensor
-            The values named by ``LOSS_NAMES``, (5,), fp32, still on the device.
+            The values named by ``LOSS_NAMES``, (5,), fp32, still on the device; of a supervised
+            run also those of ``SUPERVISED``.
         """
         frames = (x + 1) / 2
         count = max(1, round(DRAWN * len(x)))
@@ -103,7 +108,7 @@ class Physical(TrainedModel):
         of_y = thin((y[: max(1, round(ORDERED * len(y)))] + 1) / 2)
         order, restored, light = self._order_loss(of_y, size)
         match = gain.new_zeros(())
-        if self.options.network.linear:
+        if self.options.network.linear and not self.supervised:
             places = restored.shape[2], restored.shape[3]
             wanted = [functional.adaptive_avg_pool2d(e.wanted, places) for e in (first, others)]
             match = colour_distance(restored, torch.cat(wanted), self.random)
@@ -111,11 +116,15 @@ class Physical(TrainedModel):
         content = self._content_loss(first, small, given)
         loss = GAIN_WEIGHT * gain + CONTENT_WEIGHT * content
         loss = loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match
+        report = [gain, content, order, match, error]
+        if self.supervised:
+            report.append(self._pairs_loss(frames, (y + 1) / 2, size))
+            loss = loss + PAIRS_WEIGHT * report[-1]
         self.descend(self.optimizers.generators, loss)
         self.networks.update_ema()
         self._follow(light)
         self.steps += 1
-        return torch.stack((gain, content, order, match, error)).detach()
+        return torch.stack(report).detach()
 
     def _gain_loss(self, found: Tensor, frames: Sequence[Exposed]) -> tuple[Tensor, Tensor]:
         """The loss of log k, of each part where light is not the same everywhere; its error."""
@@ -177,8 +186,18 @@ class Physical(TrainedModel):
         least = formation.unexpose(torch.ones_like(gains), gains, self.options.network.linear)
         least = enlarge(least, *size) * share
         away = drawn * share - functional.adaptive_avg_pool2d(lost, size).maximum(least)
-        each = away.square().mean((1, 2, 3))
-        return (each + 1e-6).sqrt().mean() + away.abs().mean()
+        return picture_distance(away)
+
+    def _pairs_loss(
+        self, references: Tensor, over_exposed: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """True pairs: what did not clip must follow from the gains, and what did must be drawn."""
+        linear, count = self.options.network.linear, max(1, round(DRAWN * len(references)))
+        pairs = thinned(true_pairs(references, over_exposed, linear))
+        gains = self.networks.F.as_gains(self._propose(small_copy(pairs.exposed, size)))
+        first = true_pairs(references[:count], over_exposed[:count], linear)
+        content = self._content_loss(first, small_copy(first.exposed), gains[:count].detach())
+        return KNOWN_WEIGHT * known_loss(pairs, gains, linear) + content
 
     def match_gains(self, typical: float) -> None:
         """Draw gains around the one that makes X look as Y does."""

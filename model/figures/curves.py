@@ -98,6 +98,7 @@ PANELS = (
         (
             Curve("order", "more light, larger $k$", BLUE),
             Curve("match", "colours as of $x$", ORANGE, "--"),
+            Curve("pairs", "true pairs, supervised", GREEN, ":"),
         ),
     ),
     Panel(

@@ -178,7 +178,8 @@ class Domains:
             Sampler(_shapes(frames, size), 0 if paired else domain, size, batch_size, seed, flip)
             for domain, frames in enumerate((x, y))
         ]
-        if paired and not np.array_equal(*(each.shapes for each in self._samplers)):
+        shapes = [each.shapes for each in self._samplers]
+        if paired and not np.array_equal(shapes[0], shapes[1]):
             raise ValueError("the pictures of a pair differ in size")
         if resident is None:
             resident = _fits(device, sum(int(s.shapes.prod(1).sum()) for s in self._samplers) * 3)

@@ -1,0 +1,88 @@
+"""What a run learns from: the two folders of a data set, or, *supervised*, a list of true pairs.
+
+Of pairs, X is the references and Y the over-exposed pictures, both in the order of the list. What
+a batch holds is up to ``batches``, what is held out to ``held_out``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.layout.pairs import Pair, list_pairs, read_pairs
+from dataset.layout.readers import find_frames
+from model.options import TrainOptions
+from model.training.frame_cache import Frames, open_frames, open_pictures
+
+FOLDERS = ("trainA", "trainB")
+
+
+def place_of(options: TrainOptions) -> Path:
+    """The data set, or the list of pairs."""
+    return options.pairs or options.data
+
+
+def describe_supervised(options: TrainOptions) -> str:
+    """What a run of true pairs says of itself first."""
+    return (
+        f"supervised: this run learns from the true pairs of {options.pairs}. It is an upper bound "
+        "for what can be learned without pairs, and no unpaired method"
+    )
+
+
+def find_pictures(options: TrainOptions) -> tuple[list[Path], list[Path]]:
+    """The files of X and of Y.
+
+    Raises
+    ------
+    UserError
+        There are none, or the list of pairs is damaged or names a file that cannot be read.
+    """
+    if options.pairs is None:
+        x, y = (find_frames(options.data, folder) for folder in FOLDERS)
+        return x, y
+    pairs = read_pairs(options.pairs)
+    return [pair.reference for pair in pairs], [pair.over_exposed for pair in pairs]
+
+
+def open_sources(options: TrainOptions) -> tuple[Frames, Frames]:
+    """The frames of X and of Y.
+
+    Raises
+    ------
+    UserError
+        As of `find_pictures`; a picture cannot be decoded, or those of a pair differ in size.
+    """
+    size, load_size = options.size, options.load_size
+    if options.pairs is None:
+        x, y = (open_frames(options.data, folder, size, load_size) for folder in FOLDERS)
+        return x, y
+    root, name = options.pairs.parent, options.pairs.stem
+    x_files, y_files = find_pictures(options)
+    x, y = (
+        open_pictures(_named(files, root), root, f"{name}-{domain}", size, load_size)
+        for domain, files in (("reference", x_files), ("over_exposed", y_files))
+    )
+    _check_sizes(options, x, y)
+    return x, y
+
+
+def _named(files: Sequence[Path], root: Path) -> dict[str, Path]:
+    """Each file by its line in the list and its place, which is the same on another machine."""
+    places = [path.relative_to(root) if path.is_relative_to(root) else path for path in files]
+    return {
+        f"{number}: {place.as_posix()}": path
+        for number, (place, path) in enumerate(zip(places, files, strict=True), start=1)
+    }
+
+
+def _check_sizes(options: TrainOptions, x: Frames, y: Frames) -> None:
+    assert options.pairs is not None
+    pairs: list[Pair] = list_pairs(options.pairs)
+    for pair, reference, over_exposed in zip(pairs, x, y, strict=True):
+        if reference.shape != over_exposed.shape:
+            raise UserError(
+                f"{pair.over_exposed} and {pair.reference} differ in size, so they are no true "
+                f"pair. Take them out of {options.pairs}, or bring both to one size."
+            )
