@@ -23,6 +23,10 @@ MOST_BLOCKS = 64  # residual blocks; the paper's networks have 9
 MOST_SIDE = 65_536  # pixels of a training frame
 MOST_HELD_OUT = 1024  # frames: they stay in memory, twice
 HELD_OUT = 48  # frames, of presets other than the paper's
+TOGETHER_HELP = (
+    "The pictures are frames of one session, over-exposed alike: how much is found with all of "
+    "them in view. For a run of preset physical."
+)
 EPOCH_HELP = "Epoch of the run: best, latest, or a kept one."
 
 
@@ -273,6 +277,7 @@ class RestoreOptions:
         "clipped areas are filled.",
         choices=KEPT,
     )
+    together: bool = setting(False, TOGETHER_HELP)
     detail: str = setting(
         "auto",
         "How pictures larger than in training are restored.",
@@ -315,6 +320,7 @@ class EvaluateOptions:
         choices=DETAIL_MODES,
         old_choices=OLD_DETAIL_MODES,
     )
+    together: bool = setting(False, TOGETHER_HELP)
     strength: float | None = setting(
         None, "Share of the correction, 0 to 1.", shown="what each picture needs", least=0, most=1
     )

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,8 @@ from dataset.layout.readers import (
     find_frames,
     list_pictures,
 )
-from dataset.pictures.images import Image
+from dataset.pictures.images import Image, read_image
+from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.terminal import ProgressCallback
 from model.devices import pick_device
 from model.evaluation.inception import open_features
@@ -41,7 +43,7 @@ from model.figures.page_folder import PAGE_FILE
 from model.metrics import HAS_FLIP
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
-from model.restoring.methods import Restore, open_method
+from model.restoring.methods import Restore, Session, open_method
 
 NETWORK_METHOD = "network"
 TOLD = {  # metric -> heading, digits
@@ -128,7 +130,8 @@ def evaluate_run(
     pairs, y, x = find_pictures(options)
     if options.out:
         check_evaluation_folder(options.out)
-    methods = open_methods(options)
+    seen = [pair.over_exposed for pair in pairs] + y + x
+    methods = open_methods(options, lambda: readable(seen))
     swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
     report = EvaluationReport()
@@ -148,7 +151,14 @@ def evaluate_run(
     return report
 
 
-def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
+def readable(paths: Sequence[Path]) -> Iterator[Pixels]:
+    """Pixels of the pictures that can be read."""
+    for path in paths:
+        with suppress(UserError):
+            yield to_pixels(read_image(path))
+
+
+def open_methods(options: EvaluateOptions, session: Session | None = None) -> dict[str, Restore]:
     """The methods by name, in the order of the options; loads the network if it is among them."""
     known = (NETWORK_METHOD, *BASELINES)
     for name in options.methods:
@@ -165,7 +175,11 @@ def open_methods(options: EvaluateOptions) -> dict[str, Restore]:
         strength=options.strength,
     )
     return {
-        name: open_method(replace(settings, method=name)) for name in dict.fromkeys(options.methods)
+        name: open_method(
+            replace(settings, method=name, together=options.together and name == NETWORK_METHOD),
+            session=session,
+        )
+        for name in dict.fromkeys(options.methods)
     }
 
 

@@ -5,7 +5,7 @@ Torch is loaded only for a torch network, so a machine with only onnxruntime can
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -17,8 +17,13 @@ from model.restoring import baselines, guided, keeping, onnx
 
 NOTHING = 1 / 512  # share of a correction that changes 8-bit values by less than half a level
 
+NOT_TOGETHER = (
+    "--together belongs to a run of preset physical, whose gains pictures can share. Leave it out."
+)
+
 Restore = Callable[[Pixels], Pixels]  # any size in, the same size out
 OnShare = Callable[[float], None]  # called with the share of a picture that is done, 0 to 1
+Session = Callable[[], Iterable[Pixels]]  # the pictures that are restored together
 
 
 class AdaptiveStrength:
@@ -45,7 +50,9 @@ class AdaptiveStrength:
         return pixels + np.float32(share) * (restored - pixels) if share < 1 else restored
 
 
-def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Restore:
+def open_method(
+    options: RestoreOptions, on_share: OnShare | None = None, session: Session | None = None
+) -> Restore:
     """What ``cli restore`` applies to each picture.
 
     Parameters
@@ -53,6 +60,8 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
     options : RestoreOptions
     on_share : callable, optional
         Called by the network with the share of the current picture that is done, 0 to 1.
+    session : callable, optional
+        All pictures that will be restored, for ``options.together``; called once.
 
     Returns
     -------
@@ -62,14 +71,18 @@ def open_method(options: RestoreOptions, on_share: OnShare | None = None) -> Res
     Raises
     ------
     UserError
-        No such run, file or device; a threshold for a method that has none.
+        No such run, file or device; a threshold or ``together`` for a method that has none.
     """
-    restore = _open_restorer(options, on_share)
+    restore = _open_restorer(options, on_share, session)
     return keeping.keeping_unclipped(restore) if options.keep == "unclipped" else restore
 
 
-def _open_restorer(options: RestoreOptions, on_share: OnShare | None) -> Restore:
+def _open_restorer(
+    options: RestoreOptions, on_share: OnShare | None, session: Session | None
+) -> Restore:
     """The method, which restores the whole picture."""
+    if options.together and (options.method != "network" or options.onnx is not None):
+        raise UserError(NOT_TOGETHER)
     for flag, value in (("--threshold", options.threshold), ("--strength", options.strength)):
         if value is not None and not np.isfinite(value):
             raise UserError(f"{flag} {value} is not a finite number. Choose one.")
@@ -93,16 +106,24 @@ def _open_restorer(options: RestoreOptions, on_share: OnShare | None) -> Restore
         return with_strength(
             guided.ScaledRestorer(restorer, restorer.side, options.detail), exposure, options
         )
-    return _open_network(options, on_share)
+    return _open_network(options, on_share, session)
 
 
-def _open_network(options: RestoreOptions, on_share: OnShare | None) -> Restore:
+def _open_network(
+    options: RestoreOptions, on_share: OnShare | None, session: Session | None
+) -> Restore:
     from model import devices, weights
     from model.restoring import network
 
     device = devices.pick_device(options.device)
     loaded = weights.load_network(options.runs, options.run, device, options.epoch)
     scaled = network.scaled_restorer_of(loaded.generator, loaded.side, options.detail, on_share)
+    if options.together:
+        if not isinstance(scaled, network.SmallCopyRestorer):
+            raise UserError(NOT_TOGETHER)
+        if session is None:
+            raise UserError("--together belongs to files that are all there. Leave it out.")
+        scaled.learn_light(session())
     return with_strength(scaled, loaded.exposure, options)
 
 

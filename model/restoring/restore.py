@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from dataset.pictures.encoding import write_picture
 from dataset.pictures.images import Image
 from dataset.pictures.montage import side_by_side
 from dataset.pictures.picture import Picture, read_picture
-from dataset.pictures.pixels import to_image
+from dataset.pictures.pixels import Pixels, to_image
 from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
 from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
 from model.restoring.methods import Restore, open_method
-from model.restoring.video import restore_video
+from model.restoring.video import restore_video, some_frames
 
 # Called with files done (a file in progress counts by its share), files in total, and its name.
 RestoreProgress = Callable[[float, int, str], None]
@@ -74,11 +75,24 @@ def restore_files(
         return
     check_compared(tasks, options)
     report = _Progress(on_progress, len(tasks))
-    method = open_method(options, report.share)
+    every = replace(naming, skip_existing=False, overwrite=True)
+    method = open_method(
+        options, report.share, lambda: pictures_of(plan_tasks(inputs, every, options.recursive))
+    )
     for task in tasks:
         report.begin(task)
         yield attempt(task, method, options, report)
         report.end()
+
+
+def pictures_of(tasks: Sequence[RestoreTask]) -> Iterator[Pixels]:
+    """The pixels of all files that can be read, and of some frames of each video."""
+    for task in tasks:
+        with suppress(UserError):
+            if task.is_video:
+                yield from some_frames(task.source)
+            else:
+                yield read_picture(task.source).pixels
 
 
 def attempt(

@@ -58,6 +58,21 @@ def read_facts(path: Path) -> VideoFacts:
         return VideoFacts(source.width, source.height, recording.codec, length_s, frames)
 
 
+def some_frames(path: Path, most: int = 64) -> Iterator[Pixels]:
+    """About so many frames of a video, evenly spaced: (H, W, 3) float32 in [0, 1], upright.
+
+    Raises
+    ------
+    UserError
+        As of `read_facts`.
+    """
+    step = max(1, (read_facts(path).frames or most) // most)
+    with video_reading.Source(video_decoding.describe(path)) as source:
+        for number, frame in enumerate(source.frames(lambda packet: None)):
+            if number % step == 0:
+                yield source.pixels_of(frame)
+
+
 def restore_video(
     source: Path,
     target: Path,

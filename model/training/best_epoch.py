@@ -1,7 +1,8 @@
 """The best epoch of a run: F restores held-out frames of X, and the best F so far is kept.
 
 The frames were put under more light, so the truth about them is known; they are the same, under
-the same light, after every epoch. ``held_out`` chooses them, ``synthetic`` exposes them: of light
+the same light, after every epoch. A supervised run restores the over-exposed pictures of its
+held-out pairs instead. ``held_out`` chooses them, ``synthetic`` exposes them: of light
 that differs over a picture, the PSNR follows that of true pairs more closely (docs/LOG.md). What
 restores pictures afterwards is the best F, not the last.
 """
@@ -20,7 +21,9 @@ from dataset.pictures.images import Image
 from model import checkpoint, formation, runs
 from model.checkpoint import Position
 from model.options import TrainOptions
-from model.synthetic import expose_frames
+from model.physical_networks import PhysicalRestorer, overall, small_copy
+from model.supervised import true_pairs
+from model.synthetic import Exposed, expose_frames
 from model.training.autotune import Trained
 from model.training.held_out import Trials, plan_trials, read_trials
 from model.training.run_folder import read_start
@@ -46,6 +49,8 @@ class BestEpoch:
         All frames of X.
     trials : list of (int, float)
         Which of them, and log k of the light they are put under.
+    y : sequence of RGB uint8 (H, W, 3), optional
+        The over-exposed pictures of the same pairs, which are restored as they are.
 
     Attributes
     ----------
@@ -60,20 +65,19 @@ class BestEpoch:
     """
 
     def __init__(
-        self, run: Path, options: TrainOptions, model: Trained, x: Sequence[Image], trials: Trials
+        self,
+        run: Path,
+        options: TrainOptions,
+        model: Trained,
+        x: Sequence[Image],
+        trials: Trials,
+        y: Sequence[Image] | None = None,
     ) -> None:
         self.run, self.model, self.trials = run, model, trials
         self.every, self.psnr = 1, math.nan
-        squares = torch.stack([middle_square(x[frame], options.size) for frame, _ in trials])
-        gains = torch.tensor([log_gain for _, log_gain in trials])
-        made = expose_frames(
-            squares.float() / formation.LEVELS,
-            gains,
-            unchanged=gains == 0,
-            linear=options.network.linear,
-            random=torch.Generator().manual_seed(0),  # the same light for every run of these frames
-        )
+        made = _make_trials(options, x, trials) if y is None else _take_pairs(options, x, y, trials)
         self.wanted, self.lit = made.wanted.to(model.device), made.exposed.to(model.device)
+        self.gains = made.overall_gain().to(model.device)
         self.best = runs.read_best(run)
 
     def __str__(self) -> str:
@@ -91,7 +95,18 @@ class BestEpoch:
             torch.autocast(self.lit.device.type, torch.bfloat16, enabled=self.model.bf16),
         ):
             restored = in_batches(f, self.lit * 2 - 1)
+            if isinstance(f, PhysicalRestorer):
+                self._note_error(f)
         return mean_psnr((restored + 1) / 2, self.wanted)
+
+    def _note_error(self, f: PhysicalRestorer) -> None:
+        """Tell F how far off its gains are where it has not learned."""
+        small = torch.cat([small_copy(each[None]) for each in self.lit])
+        away = (overall(f.propose(small)).float() - self.gains)[self.gains > 0]
+        learner = self.model.networks.F
+        assert isinstance(learner, PhysicalRestorer)
+        for network in (f, learner):
+            network.gain_error.copy_(away.square().mean().sqrt())
 
     def pace(self, epoch_s: float) -> None:
         """Choose how often to measure, by how long an epoch takes."""
@@ -128,6 +143,29 @@ class BestEpoch:
         return {"psnr_held_out": self.psnr}
 
 
+def _make_trials(options: TrainOptions, x: Sequence[Image], trials: Trials) -> Exposed:
+    gains = torch.tensor([log_gain for _, log_gain in trials])
+    return expose_frames(
+        _squares(options, x, trials),
+        gains,
+        unchanged=gains == 0,
+        linear=options.network.linear,
+        random=torch.Generator().manual_seed(0),  # the same light for every run of these frames
+    )
+
+
+def _take_pairs(
+    options: TrainOptions, x: Sequence[Image], y: Sequence[Image], trials: Trials
+) -> Exposed:
+    references, over_exposed = (_squares(options, each, trials) for each in (x, y))
+    return true_pairs(references, over_exposed, options.network.linear)
+
+
+def _squares(options: TrainOptions, frames: Sequence[Image], trials: Trials) -> Tensor:
+    squares = [middle_square(frames[frame], options.size) for frame, _ in trials]
+    return torch.stack(squares).float() / formation.LEVELS
+
+
 def mean_psnr(restored: Tensor, wanted: Tensor) -> float:
     """Mean of each picture's PSNR, dB, of (B, 3, H, W) in [0, 1]; none counts over `MOST_PSNR`.
 
@@ -146,6 +184,7 @@ def open_best(
     options: TrainOptions,
     model: Trained,
     x: Sequence[Image],
+    y: Sequence[Image],
     held: Sequence[int],
     gain: float,
 ) -> BestEpoch | None:
@@ -155,6 +194,8 @@ def open_best(
     ----------
     run, options, model, x
         As of `BestEpoch`.
+    y : sequence of RGB uint8 (H, W, 3)
+        All frames of Y; restored if they are pairs of X.
     held : sequence of int
         Places of the held-out frames.
     gain : float
@@ -169,24 +210,31 @@ def open_best(
         checkpoint.forget_best(run)
     if not held:
         return None
+    pairs = None if options.pairs is None else y
     if not options.resume:
-        return BestEpoch(run, options, model, x, plan_trials(held, gain))
-    best = BestEpoch(run, options, model, x, read_trials(run, len(x)))
+        trials = plan_trials(held, gain) if pairs is None else [(place, 0.0) for place in held]
+        return BestEpoch(run, options, model, x, trials, pairs)
+    best = BestEpoch(run, options, model, x, read_trials(run, len(x)), pairs)
     best.every = max(1, read_start(run).held_out_every)
     return best
 
 
 def describe_held_out(best: BestEpoch | None, held: int, frames: int, options: TrainOptions) -> str:
     """Which frames the best epoch is chosen by, or why the last one counts, in a sentence."""
+    what, supervised = "X frames", options.pairs is not None
+    if supervised:
+        what = "true pairs"
     if best is not None:
         how = f"every {best.every} epochs" if best.every > 1 else "every epoch"
+        light = "" if supervised else " from more light than they had"
         return (
-            f"{held} of {frames} X frames are held out: {how} F restores them from more light than "
-            f"they had ({mean_psnr(best.lit, best.wanted):.2f} dB before), and the best F is kept"
+            f"{held} of {frames} {what} are held out: {how} F restores them{light} "
+            f"({mean_psnr(best.lit, best.wanted):.2f} dB before), and the best F is kept"
         )
     if options.held_out:
+        scenes = ", or of too few scenes," if supervised else ""
         return (
-            f"{frames} X frames are too few to hold some out and choose the best epoch by them: "
-            "the last one restores"
+            f"{frames} {what} are too few{scenes} to hold some out and choose the best epoch by "
+            "them: the last one restores"
         )
-    return "no X frames are held out (--held-out), so the last epoch restores"
+    return f"no {what} are held out (--held-out), so the last epoch restores"

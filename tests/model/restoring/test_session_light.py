@@ -26,7 +26,7 @@ def test_gains_found_together_are_nearer_to_the_truth(spread: float) -> None:
 
 
 def test_gains_that_differ_more_than_the_error_are_believed() -> None:
-    true, found = session(200, 1.3, 0.6, 0.1)
+    _, found = session(200, 1.3, 0.6, 0.1)
     light = share_light(list(found), 0.1)
     assert light.trust > 0.9
     assert abs(light.gain_of(2.0) - 2.0) < 0.1
