@@ -672,7 +672,8 @@ def train_options(
     if resume:
         from model.training.run_folder import resumed_options
 
-        allowed = {"data", "epochs", "steps", "device", "checkpoint_every", "checkpoint_minutes"}
+        allowed = {"data", "pairs", "epochs", "steps", "device"}
+        allowed |= {"checkpoint_every", "checkpoint_minutes"}
         explicit = {key for key in asked if given(key)}
         if explicit - allowed:
             names = ", ".join(sorted("--" + key.replace("_", "-") for key in explicit - allowed))

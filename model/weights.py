@@ -320,6 +320,11 @@ def load_release(path: Path, device: torch.device) -> LoadedNetwork:
     return LoadedNetwork(network.to(device).eval(), path, options, side, exposure)
 
 
+def read_facts(path: Path) -> dict[str, str]:
+    """What a ``.safetensors`` file says of its network; ``UserError`` as of `load_release`."""
+    return _read_header(path)[0]
+
+
 def _facts(path: Path, metadata: dict[str, str]) -> tuple[NetworkOptions, int, Exposure | None]:
     try:
         return (

@@ -44,6 +44,8 @@ from model.metrics import HAS_FLIP
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, Session, open_method
+from model.runs import newest_run, read_options
+from model.weights import read_facts
 
 NETWORK_METHOD = "network"
 TOLD = {  # metric -> heading, digits
@@ -57,6 +59,10 @@ TOLD_APART = {
     "psnr_best_factor": ("PSNR dB, best factor", 2),
     "log_k_error": ("log k, error", 3),
 }
+SUPERVISED = (
+    "The network is supervised: it learned from true pairs (cli train --pairs). That is an upper "
+    "bound for what can be learned without pairs, and no unpaired method."
+)
 NO_FLIP = "No FLIP: it needs the package flip-evaluator, pip install flip-evaluator."
 TOLD_UNPAIRED = {
     "clipped_after": ("still clipped", 2),
@@ -75,6 +81,7 @@ class EvaluationReport:
     unpaired: Unpaired | None = None
     sweeps: list[Sweep] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was left out, and why
+    supervised: bool = False  # whether the network learned from true pairs
     page: Path | None = None
 
     @property
@@ -89,7 +96,7 @@ class EvaluationReport:
             found["unpaired"] = self.unpaired.summary()
         if self.sweeps:
             found["thresholds"] = [_numbers(asdict(sweep)) for sweep in self.sweeps]
-        return {**found, "notes": self.notes}
+        return {**found, "supervised": self.supervised, "notes": self.notes}
 
     def __str__(self) -> str:
         lines = []
@@ -135,6 +142,8 @@ def evaluate_run(
     swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
     report = EvaluationReport()
+    if NETWORK_METHOD in methods and is_supervised(options):
+        report.supervised, report.notes = True, [SUPERVISED]
     if pairs:
         oracles = ORACLES if options.oracles else {}
         report.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
@@ -181,6 +190,16 @@ def open_methods(options: EvaluateOptions, session: Session | None = None) -> di
         )
         for name in dict.fromkeys(options.methods)
     }
+
+
+def is_supervised(options: EvaluateOptions) -> bool:
+    """Whether the network learned from true pairs; a ``.pth`` file does not say."""
+    path = Path(options.run)
+    if path.suffix == ".safetensors":
+        return read_facts(path).get("supervised") == "true"
+    if path.suffix == ".pth":
+        return False
+    return read_options(newest_run(options.runs, options.run)).pairs is not None
 
 
 def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], list[Path]]:

@@ -33,6 +33,7 @@ METHOD_TITLES = {
     "true_k_mean_colours": "true k, mean colours*",
     "reference": "reference",
 }
+SUPERVISED_TITLE = "network F, supervised: an upper bound"
 PAIRED_COLUMNS = {  # metric -> heading, digits, scale
     "psnr": ("PSNR, dB", 2, 1),
     "psnr_gain": ("gain, dB", 2, 1),
@@ -83,7 +84,8 @@ def write_evaluation(
     out : Path
         The folder; created if missing.
     summary : mapping
-        What ``evaluation.json`` holds: ``methods`` of the pairs, ``unpaired``, ``notes``.
+        What ``evaluation.json`` holds: ``methods`` of the pairs, ``unpaired``, ``notes``, and
+        whether the network is ``supervised``.
     paired : Evaluation, optional
         For the CSV.
     frames : mapping
@@ -121,9 +123,10 @@ def render_evaluation(
 ) -> str:
     """The page's HTML; parameters as of `write_evaluation`, of the pictures only their names."""
     paired, unpaired = summary.get("methods"), summary.get("unpaired")
+    titles = METHOD_TITLES | ({"network": SUPERVISED_TITLE} if summary.get("supervised") else {})
     return render_page(
         "evaluation",
-        titles=METHOD_TITLES,
+        titles=titles,
         pairs=summary.get("pairs"),
         paired=paired,
         paired_columns=_shown_columns(paired or {}, PAIRED_COLUMNS),

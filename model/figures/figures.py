@@ -141,7 +141,9 @@ def make_figures(
             on_progress(done, len(drawings))
     if not made:
         raise UserError(f"No figure could be drawn. {' '.join(dict.fromkeys(missing.values()))}")
-    write_figures(out, made, missing, folder.name)
+    supervised = read_settings(folder).pairs is not None
+    name = f"{folder.name}, supervised: it learned from true pairs" if supervised else folder.name
+    write_figures(out, made, missing, name)
     return FiguresSummary(out, (*made, PAGE_FILE), missing)
 
 

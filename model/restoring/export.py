@@ -40,7 +40,7 @@ from model.restoring.onnx import (
     SMALL_OUTPUTS,
     need_packages,
 )
-from model.runs import saved_steps
+from model.runs import read_options, saved_steps
 from model.small_size import CHANNELS, MOST_SMALL_SIDE, SMALL_SIDE, SMALL_STRIDE
 from model.state_files import bare_state
 from model.weights import generator_options, load_run_network
@@ -106,6 +106,8 @@ def save_release(
         "options": json.dumps(asdict(loaded.options)),
         "side": json.dumps(loaded.side),
     }
+    if read_options(run).pairs is not None:
+        facts["supervised"] = json.dumps(True)
     if loaded.exposure is not None:
         facts["exposure"] = loaded.exposure.to_json()
     _write(out, loaded.generator, facts)

@@ -2,7 +2,8 @@
 
 Which frames those are, and under which light each is to be restored; ``best_epoch`` does that.
 Scenes are held out whole as far as the data set tells them apart: groups of ``split.json``, or else
-stretches of the sorted names. A run writes its choice down and keeps it when it is resumed.
+stretches of the sorted names. Of true pairs, both pictures are held out, with all pairs that share
+one of them. A run writes its choice down and keeps it when it is resumed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from dataset import errors, files, gate
 from dataset.layout.readers import LAYOUTS, read_split
@@ -34,12 +37,24 @@ UNCHANGED = 1 / 8  # share of the exposures that leave a frame as it is
 COMPARED = 100  # frames of each domain: enough to know what range of light there is
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly however many there are
 
+Pictures = tuple[str, str]  # of a true pair
 Trials = list[tuple[int, float]]  # place of a frame in X, and log k of the light it is put under
 _T = TypeVar("_T")
 
 
-def held_out_frames(run: Path, options: TrainOptions, names: Sequence[str]) -> list[int]:
+def held_out_frames(
+    run: Path, options: TrainOptions, names: Sequence[str], pairs: Sequence[Pictures] = ()
+) -> list[int]:
     """Places of the frames of X that a run holds out, rising; those of before if it is resumed.
+
+    Parameters
+    ----------
+    run, options
+        The run's folder and settings.
+    names : sequence of str
+        Files of X.
+    pairs : sequence of (str, str)
+        Both pictures of each pair, by whatever tells pictures apart, if X and Y are true pairs.
 
     Raises
     ------
@@ -48,6 +63,8 @@ def held_out_frames(run: Path, options: TrainOptions, names: Sequence[str]) -> l
     """
     if options.resume and count_held_out(len(names), options.held_out):
         return sorted({frame for frame, _ in read_trials(run, len(names))})
+    if pairs:
+        return choose_pairs(pairs, options.held_out)
     return choose_frames(options.data, names, options.held_out)
 
 
@@ -78,6 +95,30 @@ def choose_frames(data: Path, names: Sequence[str], most: int) -> list[int]:
     if not wanted:
         return []
     return whole_groups(groups_of(data, names), wanted) or stretches(len(names), wanted)
+
+
+def choose_pairs(pairs: Sequence[Pictures], most: int) -> list[int]:
+    """Places of the true pairs to hold out, rising; no picture of theirs is in another pair."""
+    wanted, groups = count_held_out(len(pairs), most), linked(pairs)
+    if not wanted:
+        return []
+    if len(set(groups)) == len(groups):  # which are one scene is not known
+        return stretches(len(pairs), wanted)
+    return whole_groups(groups, wanted)
+
+
+def linked(pairs: Sequence[Pictures]) -> list[int]:
+    """The group of each pair: pairs that share a picture belong together.
+
+    Examples
+    --------
+    >>> linked([("a1", "a"), ("b1", "b"), ("a2", "a"), ("b1", "c")])
+    [0, 1, 0, 1]
+    """
+    numbers: dict[str, int] = {}
+    ends = np.array([[numbers.setdefault(each, len(numbers)) for each in pair] for pair in pairs])
+    edges = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(numbers),) * 2)
+    return connected_components(edges, directed=False)[1][ends[:, 0]].tolist()
 
 
 def groups_of(data: Path, names: Sequence[str]) -> list[int]:

@@ -25,11 +25,11 @@ import torch
 import torchvision
 
 from dataset import errors, files, gate, locks, parts
-from dataset.layout.readers import find_frames
 from model import runs
 from model.checkpoint import Position
 from model.options import TrainOptions
 from model.training.autotune import StepConfig, StepTiming
+from model.training.sources import find_pictures
 
 RUN_LOCK = ".lock"  # of a run's folder, held while it is trained
 FINGERPRINT_FILE = "frames.csv"
@@ -49,7 +49,7 @@ def open_run(options: TrainOptions) -> Iterator[Path]:
     UserError
         The run exists, cannot be resumed, or another process trains it; or there are no frames.
     """
-    find_frames(options.data, "trainA")  # refused before a folder is made
+    find_pictures(options)  # refused before a folder is made
     run = runs.newest_run(options.runs, options.run) if options.resume else _new_run(options)
     busy = f"{run} is being trained by another process. Wait for it, or choose another --run."
     with locks.hold_folder(run, RUN_LOCK, busy):
@@ -122,10 +122,15 @@ def resumed_options(folder: Path, run: str, changed: dict[str, Any]) -> TrainOpt
     Raises
     ------
     UserError
-        No such run, or its settings cannot be read.
+        No such run, or its settings cannot be read; or pairs for one that learned without.
     """
     place = runs.newest_run(folder, run)
     written = runs.read_options(place)
+    if changed.get("pairs") and written.pairs is None:
+        raise errors.UserError(
+            f"{place} was begun without pairs, and its networks are not supervised. Leave --pairs "
+            "out, or begin a new run with another --run."
+        )
     values: dict[str, Any] = as_settings(read_start(place).speed)  # measured once, at the start
     values["init"] = None  # the checkpoint has what became of it
     # The time is used up; what is left is the epochs that were planned.
@@ -153,7 +158,7 @@ def check_start(run: Path, sums: Sums, data: Path, on_message: Callable[[str], N
     sums : mapping
         The frames that are there now.
     data : Path
-        Their data set.
+        Their data set, or the list of their pairs.
     on_message : callable
         Called with a line about what differs or cannot be compared.
 
@@ -171,8 +176,8 @@ def check_start(run: Path, sums: Sums, data: Path, on_message: Callable[[str], N
     elif start.frames != fingerprint_of(sums):
         raise errors.UserError(
             f"{data} holds other frames than {run} was begun with: {_difference(run, sums)}. Put "
-            "the data set back as it was (name its folder with --data), or begin a new run with "
-            "another --run.",
+            "the data set back as it was (name its folder with --data, a list of pairs with "
+            "--pairs), or begin a new run with another --run.",
             1,
         )
     if start.torch and start.torch != torch.__version__:

@@ -1,13 +1,14 @@
 """Snapshots of a training: what the networks make of a few fixed frames, as a grid and numbers.
 
-The grid shows centred test frames (training frames if there is no test); true pairs only give
-numbers. What the numbers mean, and where they are kept, is not decided here.
+The grid shows centred test frames (training frames if there is no test, or if pairs are learned
+from); true pairs of the test only give numbers. What the numbers mean, and where they are kept, is
+not decided here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from dataset.files import writing_in
 from dataset.gate import refuse_links
 from dataset.labelling.clipping import clipped_mask
 from dataset.layout.pairs import PAIRS_FILE, read_pairs
-from dataset.layout.readers import evenly_spaced, find_frames
+from dataset.layout.readers import DOMAIN_FOLDERS, evenly_spaced, find_frames
 from dataset.pictures.images import Image, write_png
 from model.metrics import Quality, measure_quality
 from model.networks import GeneratorPair
 from model.options import TrainOptions
 from model.training.batches import to_pictures, to_range
 from model.training.frame_cache import load_frames
+from model.training.sources import find_pictures
 
 SNAPSHOT_PAIRS = 16  # true pairs that are measured, evenly spaced over the list
 BATCH_PIXELS = 4 * 256 * 256  # per pass through a network: limits its memory
@@ -68,8 +70,7 @@ class SnapshotFrames:
 
     def __init__(self, options: TrainOptions, device: torch.device) -> None:
         self.note = ""
-        x = _first_squares(options, "testA", "trainA")
-        y = _first_squares(options, "testB", "trainB")
+        x, y = (_first_squares(options, domain) for domain in (0, 1))
         shown = min(len(x), len(y))  # rows of the grid have the same length
         self.x, self.y = x[:shown].to(device), y[:shown].to(device)
         over_exposed, references = self._read_pairs(options)
@@ -81,7 +82,8 @@ class SnapshotFrames:
         side = options.load_size or options.size
         path = options.data / PAIRS_FILE
         try:
-            pairs = evenly_spaced(read_pairs(path), SNAPSHOT_PAIRS) if path.exists() else []
+            tested = options.pairs is None and path.exists()  # not what is learned from
+            pairs = evenly_spaced(read_pairs(path), SNAPSHOT_PAIRS) if tested else []
         except UserError as error:
             # Training needs no pairs, so an empty or damaged list does not stop it.
             self.note, pairs = f"No quality on true pairs: {error}", []
@@ -173,13 +175,17 @@ def _clipped(squares: Tensor) -> float:
     return float(np.mean([clipped_mask(picture).mean() for picture in pictures]))
 
 
-def _first_squares(options: TrainOptions, folder: str, instead: str) -> Tensor:
-    try:
-        paths = find_frames(options.data, folder)
-    except UserError:
-        paths = find_frames(options.data, instead)
+def _first_squares(options: TrainOptions, domain: int) -> Tensor:
+    paths = _shown(options, domain)
     apart = paths[:: max(1, len(paths) // options.samples)][: options.samples]
     return _read_squares(apart, options)
+
+
+def _shown(options: TrainOptions, domain: int) -> list[Path]:
+    if options.pairs is None:
+        with suppress(UserError):
+            return find_frames(options.data, DOMAIN_FOLDERS[2 + domain])
+    return find_pictures(options)[domain]
 
 
 def _read_squares(paths: Sequence[Path], options: TrainOptions) -> Tensor:

@@ -21,18 +21,17 @@ import torch
 from torch import Tensor
 
 from dataset import errors, memory
-from dataset.layout.readers import evenly_spaced, find_frames
+from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import Image
 from model import checkpoint, devices, distributed, exposure, runs, weights
 from model.cyclegan import assert_learning, decayed_rate
 from model.networks import CycleGANNetworks, count_parameters
 from model.options import TrainOptions, check_settings
 from model.physical import Physical
-from model.training import autotune, held_out, run_folder
+from model.training import autotune, held_out, run_folder, sources
 from model.training.autotune import StepConfig, StepTiming, count_flops, matmul_ceilings
 from model.training.batches import Domains, steps_per_epoch, to_range
 from model.training.best_epoch import describe_held_out, open_best
-from model.training.frame_cache import open_frames
 from model.training.gain_range import matching_gain
 from model.training.reporter import RunReporter, TrainingProgress
 
@@ -95,7 +94,7 @@ def train(
     on_progress: Callable[[TrainingProgress], None] | None = None,
     on_message: Say = lambda message: None,
 ) -> TrainSummary:
-    """Train on ``options.data``, new or resumed; alone, or as one of torchrun's group.
+    """Train on ``options.data`` or ``options.pairs``; alone, or as one of torchrun's group.
 
     Parameters
     ----------
@@ -151,20 +150,21 @@ def _train_in(
         options = replace(options, resume=True)
     if options.init is not None and not options.resume:
         weights.load_cyclegan(options.init, torch.device("cpu"))  # before measuring takes minutes
-    x, y = (
-        open_frames(options.data, folder, options.size, options.load_size)
-        for folder in ("trainA", "trainB")
-    )
+    supervised = options.pairs is not None
+    if supervised:
+        on_message(sources.describe_supervised(options))
+    x, y = sources.open_sources(options)
     sums = {"X": x.sha256, "Y": y.sha256}
     if options.resume:
-        run_folder.check_start(run, sums, options.data, on_message)
+        run_folder.check_start(run, sums, sources.place_of(options), on_message)
+    pairs = list(zip(x.sha256.values(), y.sha256.values(), strict=True)) if supervised else []
     held = group.broadcast(
-        held_out.held_out_frames(run, options, list(x.sha256)) if group.is_main else []
+        held_out.held_out_frames(run, options, list(x.sha256), pairs) if group.is_main else []
     )
-    learned = held_out.without(x, held)  # of X
+    learned, learned_y = held_out.without(x, held), held_out.without(y, held if supervised else ())
     domains = Domains(
-        learned, y, options.size, options.batch_size, options.seed, options.flip, device,
-        group.rank, group.world_size,
+        learned, learned_y, options.size, options.batch_size, options.seed, options.flip, device,
+        group.rank, group.world_size, paired=supervised,
     )  # fmt: skip
     an_epoch = domains.steps_per_epoch
     timings = agree_on_config(options, an_epoch, group, device, on_message)
@@ -185,14 +185,15 @@ def _train_in(
             found = weights.fill_from_cyclegan(model.networks, options.init)
             on_message(f"starting from {', '.join(found)}")
         needs_gain = not options.resume and (isinstance(model, Physical) or held)
-        gain = find_gain(model, learned, y, on_message) if needs_gain else 0.0
-        best = open_best(run, options, model, x, held, gain) if group.is_main else None
+        gain = find_gain(model, learned, learned_y, on_message) if needs_gain else 0.0
+        best = open_best(run, options, model, x, y, held, gain) if group.is_main else None
         if not options.resume and group.is_main:
             # First, so that every run with settings can be resumed; and a full disk shows at once.
             checkpoint.save_checkpoint(run, model, at)
             run_folder.write_frames(run, sums)
             facts = run_folder.describe_machine(device, timings, flops, ceilings)
             facts["frames"] = asdict(run_folder.fingerprint_of(sums))
+            facts["supervised"] = supervised
             if best is not None:
                 held_out.write_trials(run, best.trials, list(x.sha256))
                 best.pace(an_epoch * seconds)
@@ -205,7 +206,7 @@ def _train_in(
         # Even if no epoch is left: what is saved again has the rate of the last one.
         model.optimizers.set_learning_rate(decayed_rate(options, min(at.epoch, options.epochs)))
         on_message(
-            f"{len(learned)} X and {len(y)} Y frames on {device}, {config}, "
+            f"{len(learned)} X and {len(learned_y)} Y frames on {device}, {config}, "
             f"{options.epochs} epochs of {an_epoch} steps, run folder {run}\n"
             + describe_rate(flops / group.world_size / seconds, config, ceilings)
         )
@@ -307,14 +308,25 @@ def tune(options: TrainOptions, on_message: Say = lambda message: None) -> str:
     return autotune.tune_table(found, count_flops(options), matmul_ceilings(device))
 
 
+def count_frames(
+    options: TrainOptions, x: Sequence[Path], y: Sequence[Path]
+) -> tuple[int, tuple[int, int]]:
+    """How many frames of X are held out, and how many of X and of Y are learned from."""
+    if options.pairs is not None:
+        pairs = [(str(one), str(other)) for one, other in zip(x, y, strict=True)]
+        held = len(held_out.choose_pairs(pairs, options.held_out))
+        return held, (len(x) - held, len(y) - held)
+    names = [path.name for path in x]
+    held = len(held_out.choose_frames(options.data, names, options.held_out))
+    return held, (len(x) - held, len(y))
+
+
 def describe_plan(options: TrainOptions) -> str:
     """What ``cli train --dry-run`` prints: settings, parameters, estimated time. Writes nothing."""
     check_settings(options)
     device = devices.pick_device(options.device)
-    found = [find_frames(options.data, folder) for folder in ("trainA", "trainB")]
-    names = [path.name for path in found[0]]
-    held = len(held_out.choose_frames(options.data, names, options.held_out))
-    counts = [len(found[0]) - held, len(found[1])]
+    x, y = sources.find_pictures(options)
+    held, counts = count_frames(options, x, y)
     an_epoch = steps_per_epoch(counts[0], counts[1], options.batch_size)
     # Compilation would take minutes for an estimate.
     quick = replace(options, compile="off" if options.compile == "auto" else options.compile)
@@ -326,6 +338,7 @@ def describe_plan(options: TrainOptions) -> str:
     steps = run_folder.planned_steps(options, an_epoch, seconds)
     model = autotune.kind_of(options)(options, torch.device("meta"), initialized=False)
     lines = [f"{field.name} = {getattr(options, field.name)}" for field in fields(options)]
+    lines += [sources.describe_supervised(options)] if options.pairs is not None else []
     lines += [
         "parameters: "
         + ", ".join(
