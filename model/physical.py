@@ -157,7 +157,10 @@ class Physical(TrainedModel):
             return self.apply(self.networks.F.head, thumbnails)
 
     def _order_loss(self, values: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """A frame of Y under still more light: the difference is known, the gain is not.
+        """A frame of Y under still more light: its gain must not be found smaller.
+
+        How much larger it is is known, too, but to ask for that would forbid F to be cautious: what
+        it finds in doubtful frames must stay near what is usual.
 
         Also gives the frames' parts, restored, (B, 3, h / 8, w / 8), and log k as found, (B,).
         """
@@ -167,7 +170,7 @@ class Physical(TrainedModel):
         both = small_copy(torch.cat((values, brighter)), size)
         proposals = self._propose(both)
         once, twice = overall(proposals).chunk(2)
-        order = functional.smooth_l1_loss(twice - once, more, beta=BETA)
+        order = functional.relu(once - twice).mean()
         own = slice(0, len(values))
         places = proposals.shape[2], proposals.shape[3]
         parts = functional.adaptive_avg_pool2d(both[own, :3], places)

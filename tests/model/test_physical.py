@@ -51,8 +51,9 @@ def test_steps_lower_the_losses(linear: bool) -> None:
     assert bool(torch.isfinite(reports).all())
     # Not of the content: one frame per step is drawn, under another gain each time.
     first, last = reports[:20].mean(0), reports[-20:].mean(0)
-    for name in ("gain", "order", "gain_error"):
+    for name in ("gain", "gain_error"):
         assert last[LOSS_NAMES.index(name)] < 0.9 * first[LOSS_NAMES.index(name)], name
+    assert last[LOSS_NAMES.index("order")] < 0.01  # more light is hardly ever a smaller gain
 
 
 def test_a_step_moves_f_and_reports_in_order() -> None:
