@@ -1,10 +1,10 @@
 """The best epoch of a run: F restores held-out frames of X, and the best F so far is kept.
 
 The frames were put under more light, so the truth about them is known; they are the same, under
-the same light, after every epoch. A supervised run restores the over-exposed pictures of its
-held-out pairs instead. ``held_out`` chooses them, ``synthetic`` exposes them: of light
-that differs over a picture, the PSNR follows that of true pairs more closely (docs/LOG.md). What
-restores pictures afterwards is the best F, not the last.
+the same light, after every epoch. ``held_out`` chooses them, ``synthetic`` exposes them: of light
+that differs over a picture, the PSNR follows that of true pairs more closely (docs/LOG.md). A
+supervised run restores the over-exposed pictures of held-out pairs instead. What restores pictures
+afterwards is the best F, not the last.
 """
 
 from __future__ import annotations
@@ -103,6 +103,8 @@ class BestEpoch:
         """Tell F how far off its gains are where it has not learned."""
         small = torch.cat([small_copy(each[None]) for each in self.lit])
         away = (overall(f.propose(small)).float() - self.gains)[self.gains > 0]
+        if not len(away):  # true pairs may hold no over-exposed picture
+            return
         learner = self.model.networks.F
         assert isinstance(learner, PhysicalRestorer)
         for network in (f, learner):
@@ -221,9 +223,8 @@ def open_best(
 
 def describe_held_out(best: BestEpoch | None, held: int, frames: int, options: TrainOptions) -> str:
     """Which frames the best epoch is chosen by, or why the last one counts, in a sentence."""
-    what, supervised = "X frames", options.pairs is not None
-    if supervised:
-        what = "true pairs"
+    supervised = options.pairs is not None
+    what = "true pairs" if supervised else "X frames"
     if best is not None:
         how = f"every {best.every} epochs" if best.every > 1 else "every epoch"
         light = "" if supervised else " from more light than they had"
