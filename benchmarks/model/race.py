@@ -1,10 +1,11 @@
 """Presets against each other: the same frames, the same minutes, one machine; PSNR on true pairs.
 
 Every cell is a training of its own, planned for its minutes, so that its learning rate has decayed
-at the end. ``usual`` is the paper's CycleGAN as its public code trains it: eager, fp32, contiguous.
-Pairs are those of the data set's ``pairs.csv``, which no training sees. Unless ``--data`` names a
-data set, one of the embedded game is rendered. Each row is printed and kept (``--out``) as soon as
-it is there; rows kept before are not run again.
+at the end. Rows of preset physical come twice: each picture restored by itself, and all together,
+as frames of one session (``cli restore --together``). ``usual`` is the paper's CycleGAN as its
+public code trains it: eager, fp32, contiguous. Pairs are those of the data set's ``pairs.csv``,
+which no training sees. Unless ``--data`` names a data set, one of the embedded game is rendered.
+Each row is printed and kept (``--out``) as soon as it is there; rows kept before are not run again.
 
     python benchmarks/model/race.py --data data --minutes 5 30 --presets paper best physical
 """
@@ -23,6 +24,7 @@ import torch
 from made_pairs import make_pairs
 
 from dataset.layout.pairs import read_pairs
+from model.evaluation.evaluate import readable
 from model.evaluation.paired import evaluate_pairs
 from model.options import PRESETS, RestoreOptions, TrainOptions, paper_preset
 from model.restoring.methods import open_method
@@ -84,6 +86,12 @@ def ways(
                 found[f"{preset}, {minutes:g} min, seed {seed}"] = lambda options=options: judge(  # type: ignore[misc]
                     data, train(options).run, arguments.frames
                 )
+                if options.network.physical:
+                    found[f"{preset}, {minutes:g} min, seed {seed}, together"] = (
+                        lambda options=options: judge(  # type: ignore[misc]
+                            data, options.runs / options.run, arguments.frames, together=True
+                        )
+                    )
     return found
 
 
@@ -97,17 +105,19 @@ def settings(preset: str, encoded: bool) -> TrainOptions:
             graphs="off",
         )
     options = PRESETS[preset]()
-    return replace(options, network=replace(options.network, linear=not encoded))
+    linear = not (encoded and options.network.physical)
+    return replace(options, network=replace(options.network, linear=linear))
 
 
-def judge(data: Path, run: Path | None, frames: int) -> dict[str, float]:
+def judge(data: Path, run: Path | None, frames: int, together: bool = False) -> dict[str, float]:
     """Means over the pairs of what a run restores; of the input, without a run."""
     pairs = read_pairs(data / "pairs.csv")
     pairs = pairs[:: max(1, len(pairs) // frames)] if frames else pairs
     methods = {}
     if run is not None:
-        restoring = RestoreOptions(runs=run.parent, run=run.name, device="cpu")
-        methods[run.name] = open_method(restoring)
+        restoring = RestoreOptions(runs=run.parent, run=run.name, device="cpu", together=together)
+        seen = [pair.over_exposed for pair in pairs]
+        methods[run.name] = open_method(restoring, session=lambda: readable(seen))
     found = evaluate_pairs(pairs, methods)
     return {metric: found.mean(found.restored, metric) for metric in METRICS}
 
