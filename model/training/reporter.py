@@ -153,8 +153,6 @@ class RunReporter:
         """Save a snapshot, the best F so far, and F for Figure 3 if it needs this epoch."""
         if self.snapshots is None or self.tracker is None:
             return
-        if at.epoch in self.kept:
-            keep_epoch(self.run, self.model, at.epoch)
         values: dict[str, float] = {}
         if at.epoch % self.options.sample_every == 0:
             snapshot = self.snapshots.take(self.model.networks, self.model.bf16)
@@ -163,6 +161,8 @@ class RunReporter:
             values |= snapshot.values
         if self.best is not None:
             values |= self.best.after_epoch(at)
+        if at.epoch in self.kept:  # F knows by now how far off its gains are
+            keep_epoch(self.run, self.model, at.epoch)
         if values:
             self.tracker.write(at.epoch, at.done, values)
 
