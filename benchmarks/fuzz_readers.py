@@ -208,7 +208,7 @@ def _sweep(folder: Path) -> Path:
 
 def pairs(folder: Path) -> Reader:
     """pairs.csv."""
-    from tiny_runs import make_data  # type: ignore[import-not-found]
+    from helpers.tiny_runs import make_data  # type: ignore[import-not-found]
 
     from dataset.layout.pairs import list_pairs, read_pairs
 
@@ -224,7 +224,7 @@ def pairs(folder: Path) -> Reader:
 
 def _trained(folder: Path) -> Path:
     """The folder of a run of two steps."""
-    from tiny_runs import make_data, tiny_options
+    from helpers.tiny_runs import make_data, tiny_options
 
     from model.training.train import train
 
@@ -279,6 +279,37 @@ def log(folder: Path) -> Reader:
             plot_curves(lines, "log")
 
     return [path.read_bytes()], ways.mutate_lines, read
+
+
+def held_out(folder: Path) -> Reader:
+    """held_out.csv of a run, as resuming reads it."""
+    from model.training.held_out import HELD_OUT_FILE, plan_trials, read_trials, write_trials
+
+    path = folder / HELD_OUT_FILE
+    write_trials(folder, plan_trials([2, 3, 4], 0.7), [f"{n:03d}.png" for n in range(6)])
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        read_trials(folder, 6)
+
+    return [path.read_bytes()], ways.mutate_table, read
+
+
+def best_note(folder: Path) -> Reader:
+    """best_networks.json of a run, as whoever restores reads it."""
+    from model.runs import BEST_FILE, generator_path, read_best, saved_steps
+
+    run = _trained(folder)
+    saved = run / "checkpoints"
+    (saved / "best_net_G_B.pth").write_bytes(generator_path(run, "F").read_bytes())
+
+    def read(data: bytes) -> None:
+        (saved / BEST_FILE).write_bytes(data)
+        read_best(run)
+        saved_steps(run)
+        generator_path(run, "F")
+
+    return [b'{"epoch": 3, "steps": 21, "psnr": 24.5}'], ways.mutate_json, read
 
 
 def pth(folder: Path) -> Reader:
@@ -564,7 +595,20 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     each.__name__.replace("_", "-"): each
     for each in (
         *(line, manifest, journal, labels, statistics, review, amendments, session, split, pairs),
-        *(options, exposure, log, pth, safetensors, onnx, picture, frame, hud, video),
-        *(review_page, restore_page, control),
+        *(
+            options,
+            exposure,
+            log,
+            held_out,
+            best_note,
+            pth,
+            safetensors,
+            onnx,
+            picture,
+            frame,
+            hud,
+            video,
+        ),
+        *(picture, frame, hud, video, review_page, restore_page, control),
     )
 }
