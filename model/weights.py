@@ -38,7 +38,8 @@ SHOWN_DIFFERENCES = 3  # differences that an error names
 MOST_HEADER = 1 << 20  # bytes; the largest network's has 40 kB
 FLOAT_NAMES = ("F16", "BF16", "F32", "F64")  # safetensors' names of the types of weights
 METADATA = "__metadata__"
-PHYSICAL_PARTS = ("head", "content", "gains")  # first words of the keys of preset physical
+# First words of the keys of preset physical.
+PHYSICAL_PARTS = ("gain_error", "head", "content", "gains")
 
 Sides = Annotated[list[gate.Count], msgspec.Meta(max_length=8)]
 
