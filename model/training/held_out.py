@@ -139,7 +139,7 @@ def whole_groups(groups: Sequence[int], wanted: int) -> list[int]:
     Examples
     --------
     >>> whole_groups([1, 1, 2, 2, 2, 3, 4, 4], 3)
-    [0, 1, 5]
+    [2, 3, 4]
     """
     sizes = Counter(groups)
     chosen = _fitting(sizes, _spread(sorted(sizes)), wanted)

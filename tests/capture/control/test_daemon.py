@@ -293,7 +293,7 @@ def test_the_log_is_renamed_away_before_it_grows_without_end(
     monkeypatch.setattr("capture.control.daemon.LOG_BYTES", 2000)
     for number in range(5):
         with running(CaptureOptions(out=tmp_path)):
-            for _ in range(20):
+            for _ in range(40):  # enough for every file, however long the lines are
                 LOG.info("recorder %d did something", number)
     logs = sorted(path.name for path in tmp_path.glob("recorder.log*"))
     assert logs == ["recorder.log", "recorder.log.1", "recorder.log.2", "recorder.log.3"]

@@ -40,7 +40,7 @@ def drawn(linear: bool) -> PhysicalRestorer:
     """Gains that vary over a picture, and content that varies from the bound to white."""
     network = restorer(1.0, linear)
     random = torch.Generator().manual_seed(7)
-    for last, spread in ((network.head.proposal[-1], 0.3), (network.content.last, 0.3)):
+    for last, spread in ((network.head.proposal[-1], 0.3), (network.content.last, 10.0)):
         last.weight.data.normal_(0, spread, generator=random)
     return network
 
