@@ -95,11 +95,7 @@ class Physical(TrainedModel):
             run also those of ``SUPERVISED``.
         """
         frames = (x + 1) / 2
-        count = max(1, round(DRAWN * len(x)))
-        unchanged, log_gain = self._draw_gains(len(x))
-        varied = vary_saturation(thin(frames[count:]), self.random)
-        first = self._expose_frames(frames[:count], log_gain[:count], unchanged[:count])
-        others = self._expose_frames(varied, log_gain[count:], unchanged[count:])
+        first, others = self._expose_x(frames)
         small = small_copy(first.exposed)
         size = small.shape[2] // THUMBNAIL, small.shape[3] // THUMBNAIL
         thumbnails = functional.avg_pool2d(small, THUMBNAIL), small_copy(others.exposed, size)
@@ -107,12 +103,8 @@ class Physical(TrainedModel):
         gain, error = self._gain_loss(found, (first, others))
         of_y = thin((y[: max(1, round(ORDERED * len(y)))] + 1) / 2)
         order, restored, light = self._order_loss(of_y, size)
-        match = gain.new_zeros(())
-        if self.options.network.linear and not self.supervised:
-            places = restored.shape[2], restored.shape[3]
-            wanted = [functional.adaptive_avg_pool2d(e.wanted, places) for e in (first, others)]
-            match = colour_distance(restored, torch.cat(wanted), self.random)
-        given = self.networks.F.as_gains(found[:count].detach())
+        match = self._match_loss(restored, (first, others))
+        given = self.networks.F.as_gains(found[: len(first.exposed)].detach())
         content = self._content_loss(first, small, given)
         loss = GAIN_WEIGHT * gain + CONTENT_WEIGHT * content
         loss = loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match
@@ -125,6 +117,22 @@ class Physical(TrainedModel):
         self._follow(light)
         self.steps += 1
         return torch.stack(report).detach()
+
+    def _expose_x(self, frames: Tensor) -> tuple[Exposed, Exposed]:
+        """The frames whose content is drawn, under more light, and the others, thinned."""
+        count = max(1, round(DRAWN * len(frames)))
+        unchanged, log_gain = self._draw_gains(len(frames))
+        varied = vary_saturation(thin(frames[count:]), self.random)
+        first = self._expose_frames(frames[:count], log_gain[:count], unchanged[:count])
+        return first, self._expose_frames(varied, log_gain[count:], unchanged[count:])
+
+    def _match_loss(self, restored: Tensor, frames: Sequence[Exposed]) -> Tensor:
+        """How far the colours of restored parts of Y are from those of parts of X."""
+        if self.supervised or not self.options.network.linear:
+            return restored.new_zeros(())
+        places = restored.shape[2], restored.shape[3]
+        wanted = [functional.adaptive_avg_pool2d(each.wanted, places) for each in frames]
+        return colour_distance(restored, torch.cat(wanted), self.random)
 
     def _gain_loss(self, found: Tensor, frames: Sequence[Exposed]) -> tuple[Tensor, Tensor]:
         """The loss of log k, of each part where light is not the same everywhere; its error."""
