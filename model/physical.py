@@ -39,10 +39,8 @@ SUPERVISED = ("pairs",)  # what a step of true pairs reports in addition: how fa
 UNCHANGED = 0.25  # share of the frames that are not exposed at all
 DRAWN = 1 / 8  # of the frames: drawing takes most of a step, and finding the gain is what matters
 ORDERED = 1 / 4  # of the frames of Y: the same gain is found twice
-AS_IN_Y = 0.25  # share of the other frames whose gains are as those of Y are found to be
-SPREAD = 0.2  # standard deviation of log k of Y, relative to its mean
 FOLLOWED = 0.01  # how much of what is found in frames of Y each step believes
-BEYOND = 1.5  # the other gains are drawn evenly, up to this multiple of the first guess of Y's
+BEYOND = 1.5  # gains are drawn evenly, up to this multiple of the first guess of Y's
 LEAST = 0.05  # log k: typical of Y is at least this
 BETA = 0.05  # of log k: larger errors count linearly
 GAIN_WEIGHT, CONTENT_WEIGHT, ORDER_WEIGHT, MATCH_WEIGHT = 3.0, 1.0, 1.0, 2.0
@@ -146,11 +144,8 @@ class Physical(TrainedModel):
 
     def _draw_gains(self, count: int) -> tuple[Tensor, Tensor]:
         """Which frames are not exposed at all, and log k of the others: (B,) each."""
-        share, coin, kind = torch.rand(3, count, generator=self.random).to(self.device)
-        normal = torch.randn(count, generator=self.random).to(self.device)
-        typical, largest = self.networks.G.gains
-        of_y = (typical * (1 + SPREAD * normal)).clamp(0, LARGEST)
-        return coin < UNCHANGED, torch.where(kind < AS_IN_Y, of_y, share * largest)
+        share, coin = torch.rand(2, count, generator=self.random).to(self.device)
+        return coin < UNCHANGED, share * self.networks.G.gains[1]
 
     def _expose_frames(self, frames: Tensor, log_gain: Tensor, unchanged: Tensor) -> Exposed:
         linear = self.options.network.linear

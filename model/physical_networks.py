@@ -26,10 +26,17 @@ THUMBNAIL = 2  # times smaller is the copy on which the gain is found
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 0.997)
 LARGEST = 6.0  # of log k
 FIRST_SHARE = 0.25  # of the way from the bound to white, that an untrained content network draws
+FIRST_GROWN = 2.0  # logit: how far it believes that rims are where light grew until it clipped
 FIRST_GAIN = 0.5  # log k that an untrained head proposes
 WIDTHS = (2, 4, 6, 10, 12)  # channels of the content network at each scale, for every 4 filters
+INPUTS = CHANNELS + 3 + 1 + 3  # of it: small copy, what is known, its gain, where rims are near
+OUTPUTS = 6  # of each channel: its content, and whether it goes on from the rim
 DEPTH = len(WIDTHS) - 1  # times that it halves its input, after the first
 DEVIATION = 0.5  # of a part's gain from the picture's: how much of what a head proposes is applied
+ALMOST = 0.85  # encoded: what is brighter than that, and not clipped, nearly is
+NEAR = 4.0  # multiple of what surrounds a straight rim: half of it is not clipped, some nearly
+COARSE = 4  # pixels of the small copy at once
+REACH = 2  # of those: a rim is felt up to twice as far
 FIRST_ERROR = 0.2  # of log k, until it is measured
 
 
@@ -98,7 +105,7 @@ def overall(proposals: Tensor) -> Tensor:
 
 
 class ContentNetwork(nn.Module):
-    """What clipped channels show: a U-Net without norms, (B, C, h, w) -> (B, 3, h, w)."""
+    """What clipped channels show: a U-Net without norms, (B, C, h, w) -> (B, 6, h, w)."""
 
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
@@ -115,7 +122,7 @@ class ContentNetwork(nn.Module):
             )
             for n in range(DEPTH)
         )
-        self.last = nn.Conv2d(widths[0], 4 * 3, 3, padding=1)
+        self.last = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
 
     def forward(self, planes: Tensor) -> Tensor:
         features = self.first(functional.pixel_unshuffle(planes, 2))
@@ -152,7 +159,7 @@ class PhysicalRestorer(nn.Module):
         self.gain_error: Tensor
         self.register_buffer("gain_error", torch.tensor(FIRST_ERROR))
         self.head = ExposureHead(filters)
-        self.content = ContentNetwork(CHANNELS + 4, filters)
+        self.content = ContentNetwork(INPUTS, filters)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> the same, fp32; any size."""
@@ -195,17 +202,23 @@ class PhysicalRestorer(nn.Module):
         return found.clamp(0.0, LARGEST)  # of one type, or it cannot be exported
 
     def draw(self, small: Tensor, gains: Tensor) -> Tensor:
-        """The content of clipped channels on the small copy, (B, 3, h, w), from the bound to 1."""
+        """The content of clipped channels on the small copy, (B, 3, h, w), from the bound to 1.
+
+        Light that grew until it clipped has only just done so at the rim: content is the bound
+        there and goes on from it, unless the network sees that something else begins. Without that,
+        a smooth sky has bands of colours where one channel after the other clips.
+        """
         gains = enlarge(gains, small.shape[2], small.shape[3])
         known = formation.unexpose(small[:, :3], gains, self.linear)
         level = gains.mean(1, keepdim=True).expand(-1, 1, *small.shape[2:])
-        drawn = self.content(torch.cat((small, known, level), 1)).float()
+        near = near_rims(small)
+        drawn, grown = self.content(torch.cat((small, known, level, near), 1)).float().chunk(2, 1)
         least = formation.unexpose(torch.ones_like(gains), gains, self.linear)
         share = drawn + FIRST_SHARE
         # Passed straight through in the backward pass: at the bound, where much content is, a clamp
         # or a sigmoid has no gradient, and would stay there.
         share = share + (share.clamp(0, 1) - share).detach()
-        return least + (1 - least) * share
+        return least + (1 - least) * share * (1 - near * (grown + FIRST_GROWN).sigmoid())
 
     def compose(self, values: Tensor, gains: Tensor, content: Tensor) -> Tensor:
         """A picture restored by its gains and its content: (B, 3, H, W) in [0, 1]."""
@@ -213,6 +226,21 @@ class PhysicalRestorer(nn.Module):
         known = formation.unexpose(values, enlarge(gains, height, width), self.linear)
         filled = torch.maximum(enlarge(content, height, width), known)
         return torch.lerp(known, filled, formation.is_clipped(values)).clamp(0, 1)
+
+
+def near_rims(small: Tensor) -> Tensor:
+    """How near the rims are at which light grew until it clipped: (B, 9, h, w) -> (B, 3, h, w).
+
+    1 at a rim, falling to 0 within an eighth of the picture's height; 0 at the edge of what is
+    bright beside something dark.
+    """
+    kept = 1 - small[:, 3:6]
+    level = small[:, 6:9] / kept.clamp(min=1e-3)
+    near = kept * ((level - ALMOST) / (1 - ALMOST)).clamp(0, 1)
+    near = functional.avg_pool2d(near, COARSE)
+    for _ in range(2):
+        near = functional.avg_pool2d(near, 2 * REACH + 1, 1, REACH, count_include_pad=False)
+    return enlarge((NEAR * near).clamp(max=1), small.shape[2], small.shape[3])
 
 
 def enlarge(planes: Tensor, height: int, width: int) -> Tensor:

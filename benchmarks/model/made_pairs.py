@@ -2,7 +2,7 @@
 
 Measures nothing itself.
 The same viewpoints stand in both domains, as a light sweep records them; training draws X and Y
-apart from each other, so it is not told which belong together.
+apart from each other, so it is not told which belong together, unless it is given `TRAIN_PAIRS`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from capture.game.pairs import Renderer
 from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.pictures.images import write_png
 
+TRAIN_PAIRS = "train_pairs.csv"  # in the data set: for supervised training
+
 
 def make_pairs(data: Path, train: int, test: int, side: int, seed: int = 0) -> Path:
-    """``data`` with trainA, trainB, testA, testB and pairs.csv; side: of the frames, pixels."""
-    rows = ["over_exposed,reference"]
+    """``data`` with four folders and two lists of pairs; side: of the frames, pixels."""
+    rows: dict[str, list[str]] = {"train": [], "test": []}
     for folder in ("trainA", "trainB", "testA", "testB"):
         (data / folder).mkdir(parents=True)
     with Renderer(size=(side, side)) as renderer:
@@ -26,7 +28,8 @@ def make_pairs(data: Path, train: int, test: int, side: int, seed: int = 0) -> P
             for letter, each in (("A", reference_light(light)), ("B", light)):
                 picture = renderer.render(seed, viewpoint, each)
                 write_png(data / f"{part}{letter}" / name, picture)
-            if part == "test":
-                rows.append(f"testB/{name},testA/{name}")
-    (data / "pairs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+            rows[part].append(f"{part}B/{name},{part}A/{name}")
+    for part, name in (("train", TRAIN_PAIRS), ("test", "pairs.csv")):
+        lines = ["over_exposed,reference", *rows[part]]
+        (data / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return data

@@ -15,12 +15,15 @@ from model import formation
 from model.networks import count_parameters
 from model.options import physical_preset
 from model.physical_networks import (
+    COARSE,
     LARGEST,
+    REACH,
     ExposureSimulator,
     PhysicalNetworks,
     build_restorer,
     enlarge,
     initialize,
+    near_rims,
     overall,
     small_copy,
 )
@@ -136,11 +139,40 @@ def test_what_is_not_clipped_is_exact_to_rounding(linear: bool, gain: float) -> 
     assert float(found[~known].max()) <= 1
 
 
+RISING = torch.linspace(0.6, 1.4, 128).clamp(max=1).expand(1, 3, 128, 128)
+RIM = int((RISING[0, 0, 0] < 1).sum())
+
+
+def test_a_rim_is_where_light_grew_until_it_clipped() -> None:
+    near = near_rims(small_copy(RISING))[0, 0, 64]
+    assert float(near[RIM]) == 1
+    assert float(near[RIM + 2 * COARSE * (REACH + 1) :].max()) == 0
+    assert bool((near[RIM:].diff() <= 0).all())
+
+
+def test_the_edge_of_what_is_bright_beside_something_dark_is_no_rim() -> None:
+    values = torch.where(torch.arange(128) < 64, 0.4, 1.0).expand(1, 3, 128, 128)
+    assert float(near_rims(small_copy(values)).max()) == 0
+
+
+@pytest.mark.parametrize(("logit", "least", "most"), [(9.0, 0, 0.03), (-9.0, 0.1, 0.5)])
+def test_content_goes_on_from_a_rim_if_light_grew_there(
+    logit: float, least: float, most: float
+) -> None:
+    network, bias = restorer(0.7), torch.zeros(2, 12)
+    bias[0], bias[1] = 0.25, logit
+    network.content.last.weight.data.zero_()
+    network.content.last.bias.data = bias.flatten()
+    row = restored(network, RISING)[0, 0, 64]
+    assert least < float(row[RIM] - row[RIM - 1]) < most
+    assert float(row[-1] - row[RIM - 1]) > 0.1
+
+
 def test_only_clipped_channels_are_drawn() -> None:
     values = noise(64, 64, 200)
     values[:, 0, 10:30, 10:30] = 1
     plain, drawn = restorer(0.5), restorer(0.5)
-    drawn.content.last.bias.data.fill_(3.0)  # almost white
+    drawn.content.last.bias.data[:12] = 3.0  # almost white
     away = (restored(plain, values) - restored(drawn, values)).abs()
     inside = torch.zeros_like(away, dtype=torch.bool)
     inside[:, 0, 10:30, 10:30] = True
