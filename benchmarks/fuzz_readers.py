@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -354,12 +355,27 @@ def safetensors(folder: Path) -> Reader:
 def onnx(folder: Path) -> Reader:
     """A network for onnxruntime."""
     from model.restoring.export import save_release
-    from model.restoring.onnx import open_onnx
 
     path = folder / "x.onnx"
     save_release(_trained(folder), path)
-    seed = path.read_bytes()
-    pixels = np.full((40, 60, 3), 0.5, np.float32)
+    return _networks_by_onnx(path)
+
+
+def physical_onnx(folder: Path) -> Reader:
+    """A network of preset physical for onnxruntime, with the options that restoring needs."""
+    from helpers.tiny_physical import PHYSICAL, restorer
+
+    from model.restoring.export import write_onnx
+
+    path = folder / "x.onnx"
+    write_onnx(path, restorer(0.5), {"options": json.dumps(asdict(PHYSICAL))})
+    return _networks_by_onnx(path)
+
+
+def _networks_by_onnx(path: Path) -> Reader:
+    from model.restoring.onnx import open_onnx
+
+    seed, pixels = path.read_bytes(), np.full((40, 60, 3), 0.5, np.float32)
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
@@ -595,20 +611,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     each.__name__.replace("_", "-"): each
     for each in (
         *(line, manifest, journal, labels, statistics, review, amendments, session, split, pairs),
-        *(
-            options,
-            exposure,
-            log,
-            held_out,
-            best_note,
-            pth,
-            safetensors,
-            onnx,
-            picture,
-            frame,
-            hud,
-            video,
-        ),
+        *(options, exposure, log, held_out, best_note, pth, safetensors, onnx, physical_onnx),
         *(picture, frame, hud, video, review_page, restore_page, control),
     )
 }

@@ -1,8 +1,9 @@
 """How near onnxruntime comes to torch on the CPU, and how quick each is, with as many threads.
 
-Networks of full size with drawn weights: the paper's, and the one that corrects its input and
-resizes. A picture of each size goes through both; the largest difference is in steps of 8 bits,
-the time is the median over pictures after one to warm up. Exporting is timed as well.
+Networks of full size with drawn weights: the paper's, the one that corrects its input and resizes,
+and that of preset physical, whose gains and content are applied to every pixel. A picture of each
+size goes through both; the largest difference is in steps of 8 bits, the time is the median over
+pictures after one to warm up. Exporting is timed as well.
 
 (It is not called onnx.py: scripts see their own folder first, and torch would import it as onnx.)
 
@@ -12,6 +13,7 @@ Example: python benchmarks/model/onnx_parity.py --threads 2
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,12 +32,21 @@ import numpy as np
 import torch
 
 from dataset.pictures.pixels import Pixels, pad_reflected
+from model import physical_networks
 from model.networks import Generator, initialize
+from model.options import NetworkOptions, physical_preset
 from model.restoring.export import write_onnx
+from model.restoring.methods import Restore
 from model.restoring.onnx import open_onnx
+from model.restoring.physical import SmallCopyRestorer
 
 SIZES = {"256x256": (256, 256), "1280x720": (720, 1280)}  # height, width
-NETWORKS = {"paper": (False, False), "residual, resize": (True, True)}
+SPREAD = 0.3  # of the weights that propose gains: those of a new network hardly vary
+NETWORKS = {
+    "paper": NetworkOptions(),
+    "residual, resize": NetworkOptions(residual=True, resize=True),
+    "physical": physical_preset().network,
+}
 
 
 def main() -> None:
@@ -44,8 +56,8 @@ def main() -> None:
           f"torch {torch.__version__}, onnxruntime {version('onnxruntime')}")  # fmt: skip
     print("| network | picture | torch fp32, s | onnxruntime, s | ratio | largest difference |")
     print("|---|---|---:|---:|---:|---:|")
-    for name, variant in NETWORKS.items():
-        compare(name, make_network(*variant), arguments.threads, arguments.pictures)
+    for name, options in NETWORKS.items():
+        compare(name, options, arguments.threads, arguments.pictures)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,22 +67,36 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_network(residual: bool, resize: bool) -> Generator:
-    network = Generator(residual=residual, resize=resize).eval()
-    initialize(network, torch.Generator().manual_seed(0))
-    return network
+def make_network(options: NetworkOptions) -> Generator | physical_networks.PhysicalRestorer:
+    random = torch.Generator().manual_seed(0)
+    if not options.physical:
+        network = Generator(residual=options.residual, resize=options.resize).eval()
+        initialize(network, random)
+        return network
+    restorer = physical_networks.build_restorer(options).eval()
+    physical_networks.initialize(restorer, random)
+    restorer.head.proposal[-1].weight.data.normal_(0, SPREAD, generator=random)
+    return restorer
 
 
-def compare(name: str, network: Generator, threads: int, count: int) -> None:
+def restoring(network: Generator | physical_networks.PhysicalRestorer) -> Restore:
+    """By torch."""
+    if isinstance(network, Generator):
+        return lambda pixels: by_torch(network, pixels)
+    return SmallCopyRestorer(network)
+
+
+def compare(name: str, options: NetworkOptions, threads: int, count: int) -> None:
+    network = make_network(options)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         began = time.perf_counter()
-        write_onnx(path, network)
+        write_onnx(path, network, {"options": json.dumps(asdict(options))})
         exporting, size = time.perf_counter() - began, path.stat().st_size
         by_onnx = open_onnx(path, "cpu", threads)
     for label, sides in SIZES.items():
         pictures = [make_picture(seed, *sides) for seed in range(count + 1)]
-        torch_s, expected = timed(lambda pixels: by_torch(network, pixels), pictures)
+        torch_s, expected = timed(restoring(network), pictures)
         onnx_s, found = timed(by_onnx, pictures)
         difference = max(np.abs(a - b).max() for a, b in zip(expected, found, strict=True)) * 255
         print(f"| {name} | {label} | {torch_s:.2f} | {onnx_s:.2f} | {torch_s / onnx_s:.2f} | "
