@@ -73,13 +73,17 @@ def _settings_of(values: dict[str, Any]) -> TrainOptions:
     return gate.settings_from(values["options"], TrainOptions, exact=(NetworkOptions,))
 
 
+Decibels = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
+
+
 @dataclass(frozen=True)
 class BestNote:
     """What ``best_networks.json`` says of the networks beside it."""
 
     epoch: gate.Count  # from 1
     steps: gate.Count  # of all epochs until then
-    psnr: Annotated[float, msgspec.Meta(ge=-1000, le=1000)]  # dB, of held-out frames
+    psnr: Decibels  # of held-out frames
+    highest: Decibels  # of all epochs until then
 
 
 def read_best(run: Path) -> BestNote | None:

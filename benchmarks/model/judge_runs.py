@@ -67,6 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="data set with pairs.csv")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--run", nargs="+", required=True)
+    parser.add_argument("--epoch", default="", help="as of cli restore")
     parser.add_argument("--every", type=int, default=1, help="of the pairs, every so manieth")
     parser.add_argument("--moves", type=int, default=40, help="frames of testA that are restored")
     parser.add_argument("--threads", type=int, default=1)
@@ -80,7 +81,7 @@ def pairs_of(arguments: argparse.Namespace) -> list[Pair]:
 
 def open_run(arguments: argparse.Namespace, run: str) -> dict[str, Restore]:
     """What is judged of a run: what its name is followed by -> method."""
-    options = RestoreOptions(runs=arguments.runs, run=run, device="cpu")
+    options = RestoreOptions(runs=arguments.runs, run=run, epoch=arguments.epoch, device="cpu")
     methods = {ALONE: open_method(options)}
     if read_options(arguments.runs / run).network.physical:
         seen = [pair.over_exposed for pair in pairs_of(arguments)]

@@ -19,6 +19,9 @@ from model.restoring import full_size
 from model.restoring.full_size import Plane
 from model.restoring.session_light import SessionLight, share_light
 
+# Held-out frames are of the recordings that were learned from; other ones are stranger to F.
+UNSEEN = 1.25  # multiple of F's error in them
+
 
 class SmallCopyRestorer:
     """Restores pictures by what a network finds on a small copy of each.
@@ -61,7 +64,7 @@ class SmallCopyRestorer:
             is learned.
         """
         found = [self._own_gain(full_size.small_planes(pixels)) for pixels in pictures]
-        self.light = share_light(found, float(self.network.gain_error)) if found else None
+        self.light = share_light(found, UNSEEN * float(self.network.gain_error)) if found else None
 
     def _own_gain(self, planes: Plane) -> float:
         with torch.inference_mode():

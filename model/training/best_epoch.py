@@ -1,10 +1,11 @@
-"""The best epoch of a run: F restores held-out frames of X, and the best F so far is kept.
+"""The best epoch of a run: F restores held-out frames of X, and the latest of the best is kept.
 
 The frames were put under more light, so the truth about them is known; they are the same, under
 the same light, after every epoch. ``held_out`` chooses them, ``synthetic`` exposes them: of light
 that differs over a picture, the PSNR follows that of true pairs more closely (docs/LOG.md). A
 supervised run restores the over-exposed pictures of held-out pairs instead. What restores pictures
-afterwards is the best F, not the last.
+afterwards is the best F, not the last: of epochs within half a decibel of the highest so far the
+latest, for held-out frames are few, and a rate that has decayed is good for all others.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from model.training.snapshots import evaluating, in_batches, middle_square
 
 COST = 0.03  # of the time of training, at most
 QUICK_S = 2.0  # what takes less is timed three times
+ALIKE = 0.5  # dB: held-out frames are few, and so much of a difference says nothing
 MOST_PSNR = 40.0  # dB: a frame that is left as it is must not outweigh the others
 
 
@@ -139,8 +141,9 @@ class BestEpoch:
         if at.epoch % self.every and at.epoch < at.epochs:
             return {}
         self.psnr = self.measure()
-        if math.isfinite(self.psnr) and (self.best is None or self.psnr > self.best.psnr):
-            self.best = runs.BestNote(at.epoch, at.done, self.psnr)
+        highest = self.psnr if self.best is None else max(self.best.highest, self.psnr)
+        if math.isfinite(self.psnr) and self.psnr > highest - ALIKE:
+            self.best = runs.BestNote(at.epoch, at.done, self.psnr, highest)
             checkpoint.keep_best(self.run, self.model, self.best)
         return {"psnr_held_out": self.psnr}
 

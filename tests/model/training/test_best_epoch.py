@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from model.options import PRESETS, TrainOptions
 from model.runs import BestNote, generator_path, read_best, saved_steps
 from model.state_files import fingerprint
 from model.training.batches import to_range
-from model.training.best_epoch import BestEpoch, mean_psnr
+from model.training.best_epoch import ALIKE, BestEpoch, mean_psnr
 from model.training.gain_range import matching_gain
 from model.training.held_out import HELD_OUT_FILE, read_trials
 from model.training.reporter import RunReporter, TrainingProgress
@@ -71,6 +71,12 @@ def measured(run: Path) -> dict[int, float]:
     return {
         int(line["epoch"]): line["psnr_held_out"] for line in log_of(run) if "psnr_held_out" in line
     }
+
+
+def latest_of_the_best(found: dict[int, float]) -> int:
+    """The epoch that is kept, by the measurements of all."""
+    highest = {epoch: max(found[n] for n in found if n <= epoch) for epoch in found}
+    return max(epoch for epoch in found if found[epoch] > highest[epoch] - ALIKE)
 
 
 def run_cli(*words: str, code: int = 0) -> str:
@@ -176,11 +182,24 @@ def test_the_paper_learns_from_every_frame_of_x(tmp_path: Path) -> None:
 # -- what is kept --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("found", "epoch"), [((20, 21, 20.6, 20.4), 3), ((20, 19.8, 19.6, 19.4), 3), ((9, 8, 9, 10), 4)]
+)
+def test_of_epochs_that_are_alike_the_latest_is_kept(
+    found: Sequence[float], epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = iter(found)
+    monkeypatch.setattr(BestEpoch, "measure", lambda _: next(made))
+    make_data(tmp_path, FRAMES)
+    note = read_best(train(options_of(tmp_path)).run)
+    assert note == BestNote(epoch, 8 * epoch, found[epoch - 1], max(found[:epoch]))
+
+
 def test_a_run_that_gets_worse_restores_with_its_best_epoch(here: Path) -> None:
     run = here / "runs" / "tiny"
     found = measured(run)
     assert sorted(found) == [1, 2, 3, 4]
-    best = max(found, key=lambda epoch: found[epoch])
+    best = latest_of_the_best(found)
     assert best < 3
     note = read_best(run)
     assert note is not None
@@ -249,7 +268,8 @@ def test_the_average_is_measured_and_kept_where_there_is_one(
     best = measured(run)
     assert sorted(best) == [1, 2]
     assert "8 of 64 X frames are held out" in "\n".join(said)
-    assert f"best {max(best.values()):.2f} dB in epoch" in said[-1]
+    kept = latest_of_the_best(best)
+    assert f"best {best[kept]:.2f} dB in epoch {kept}" in said[-1]
     assert "held out" in str(seen[-1])
     path = generator_path(run, "F")
     assert path.name == "best_ema_net_G_B.pth"
@@ -364,7 +384,8 @@ def test_of_two_processes_one_measures_and_both_leave_the_same_frames_out(tmp_pa
     assert list(measured(run)) == [1, 2]
     note = read_best(run)
     assert note is not None
-    assert note.psnr == pytest.approx(max(measured(run).values()), abs=1e-5)
+    found = measured(run)
+    assert note.psnr == pytest.approx(found[latest_of_the_best(found)], abs=1e-5)
 
 
 # -- how well ------------------------------------------------------------------------------------
