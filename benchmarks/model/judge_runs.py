@@ -48,7 +48,7 @@ def main() -> None:
         for name in found.found:
             title = f"{run}{name}" if name != INPUT_METHOD else name
             row = {metric: found.mean(name, metric) for metric in METRICS}
-            if name in methods and arguments.moves:
+            if name == ALONE and arguments.moves:  # frames of X are of another session
                 row["x_moves"] = how_far_x_moves(arguments.data, methods[name], arguments.moves)
             if name != INPUT_METHOD or not rows:
                 show(title, row)

@@ -78,12 +78,15 @@ def restore(
 
 
 def small_planes(pixels: Pixels) -> Plane:
-    """``physical_networks.small_copy`` of one picture, (9, h, w), in the memory of one channel."""
+    """``physical_networks.small_copy`` of one picture, (9, h, w), in the memory of one channel.
+
+    Clipped is what the network has learned to call so, not what `clipped_of` adds.
+    """
     size = small_size(*pixels.shape[:2])
     planes = np.empty((CHANNELS, *size), np.float32)
     for channel in range(3):
         own = np.ascontiguousarray(pixels[..., channel])
-        clipped = clipped_of(own)
+        clipped = own >= np.float32(CLIPPED)
         for place, plane in enumerate((own, clipped, np.where(clipped, np.float32(0), own))):
             planes[3 * place + channel] = average(plane, size)
     return planes
