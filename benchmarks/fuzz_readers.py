@@ -363,7 +363,7 @@ def onnx(folder: Path) -> Reader:
 
 def physical_onnx(folder: Path) -> Reader:
     """A network of preset physical for onnxruntime, with the options that restoring needs."""
-    from helpers.tiny_physical import PHYSICAL, restorer
+    from helpers.tiny_physical import PHYSICAL, restorer  # type: ignore[import-not-found]
 
     from model.restoring.export import write_onnx
 

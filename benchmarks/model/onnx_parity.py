@@ -75,7 +75,7 @@ def make_network(options: NetworkOptions) -> Generator | physical_networks.Physi
         return network
     restorer = physical_networks.build_restorer(options).eval()
     physical_networks.initialize(restorer, random)
-    restorer.head.proposal[-1].weight.data.normal_(0, SPREAD, generator=random)
+    torch.nn.init.normal_(restorer.head.get_parameter("proposal.2.weight"), 0, SPREAD, random)
     return restorer
 
 
