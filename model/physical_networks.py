@@ -231,8 +231,8 @@ class PhysicalRestorer(nn.Module):
 def near_rims(small: Tensor) -> Tensor:
     """How near the rims are at which light grew until it clipped: (B, 9, h, w) -> (B, 3, h, w).
 
-    1 at a rim, falling to 0 within an eighth of the picture's height; 0 at the edge of what is
-    bright beside something dark.
+    1 at a rim, falling to 0 within an eighth of the shorter side; 0 at the edge of what is bright
+    beside something dark.
     """
     kept = 1 - small[:, 3:6]
     level = small[:, 6:9] / kept.clamp(min=1e-3)

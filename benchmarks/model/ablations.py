@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import platform
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -42,8 +43,8 @@ CONSTANTS: dict[str, dict[ModuleType, dict[str, Any]]] = {
     "content does not go on from rims": {physical_networks: {"NEAR": 0.0}},
     "content untrained": {physical: {"CONTENT_WEIGHT": 0.0}},
 }
+SETTINGS: dict[str, dict[str, Any]] = {"no averaging of weights": {"ema": 0.0}}
 SUPERVISED = "supervised: true pairs"
-SETTINGS: dict[str, dict[str, Any]] = {"no averaging of weights": {"ema": 0.0}, SUPERVISED: {}}
 
 
 def main() -> None:
@@ -52,11 +53,10 @@ def main() -> None:
     print(f"{'':44}" + "".join(f"{name:>13}" for name in METRICS))
     with tempfile.TemporaryDirectory() as folder:
         data = arguments.data or make_pairs(Path(folder) / "data", 400, 100, 256)
+        changed = dict(SETTINGS)
         if (data / TRAIN_PAIRS).is_file():
-            SETTINGS[SUPERVISED]["pairs"] = data / TRAIN_PAIRS
-        else:
-            del SETTINGS[SUPERVISED]
-        for number, name in enumerate((*CONSTANTS, *SETTINGS)):
+            changed[SUPERVISED] = {"pairs": data / TRAIN_PAIRS}
+        for number, name in enumerate((*CONSTANTS, *changed)):
             for seed in arguments.seeds:
                 options = replace(
                     settings(arguments),
@@ -64,14 +64,11 @@ def main() -> None:
                     runs=Path(folder) / "runs",
                     run=f"{number}-{seed}",
                     seed=seed,
-                    **SETTINGS.get(name, {}),
+                    **changed.get(name, {}),
                 )
-                train_without(name, options)
-                for together in (False, True):
-                    found = judge(data, options.runs / options.run, arguments.frames, together)
-                    title = f"{name}, seed {seed}" + (", together" if together else "")
-                    cells = "".join(f"{found[metric]:13.3f}" for metric in METRICS)
-                    print(f"{title:44}{cells}", flush=True)
+                with without(name):  # of a network that is judged, too
+                    train(options)
+                    show(f"{name}, seed {seed}", options, arguments.frames)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -95,11 +92,21 @@ def settings(arguments: argparse.Namespace) -> TrainOptions:
     )
 
 
-def train_without(name: str, options: TrainOptions) -> None:
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """The constants that are different, until it ends."""
     with ExitStack() as changed:
         for module, constants in CONSTANTS.get(name, {}).items():
             changed.enter_context(patch.multiple(module, **constants))
-        train(options)
+        yield
+
+
+def show(title: str, options: TrainOptions, frames: int) -> None:
+    """Judge a run, each picture by itself and all together."""
+    for together in (False, True):
+        found = judge(options.data, options.runs / options.run, frames, together)
+        cells = "".join(f"{found[metric]:13.3f}" for metric in METRICS)
+        print(f"{title + (', together' if together else ''):44}{cells}", flush=True)
 
 
 if __name__ == "__main__":

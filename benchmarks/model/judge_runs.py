@@ -1,9 +1,10 @@
-"""Trained runs judged on true pairs: means, their spread over the runs, and pictures of the first.
+"""Trained runs judged on true pairs: means, their spread over the runs, and pictures.
 
 Runs of preset physical come twice: each picture restored by itself, and all together, as frames of
 one session (``cli restore --together``). The last column says how far F moves frames of X that are
-not over-exposed, CIEDE2000, the median over pictures of each picture's median. The sheet has the
-best, the median and the worst pair: input, restored, together, reference from top to bottom.
+not over-exposed, CIEDE2000, the median over pictures of each picture's median. The sheet has five
+pairs of the first run, from the best to the worst by PSNR; from top to bottom: input, restored,
+together, reference.
 
     python benchmarks/model/judge_runs.py --data data --runs runs --run seed0 seed1 seed2
 """
@@ -11,7 +12,7 @@ best, the median and the worst pair: input, restored, together, reference from t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,9 +58,7 @@ def main() -> None:
             draw_sheet(arguments.sheet, found, methods)
     if len(arguments.run) > 1:
         for name in (each for each in rows if each != INPUT_METHOD):
-            values = {each: [row.get(each, float("nan")) for row in rows[name]] for each in COLUMNS}
-            show("mean" + name, {each: float(np.mean(values[each])) for each in COLUMNS})
-            show("sd" + name, {each: float(np.std(values[each], ddof=1)) for each in COLUMNS})
+            show_spread(name, rows[name])
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -68,10 +67,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--run", nargs="+", required=True)
     parser.add_argument("--epoch", default="", help="as of cli restore")
-    parser.add_argument("--every", type=int, default=1, help="of the pairs, every so manieth")
+    parser.add_argument("--every", type=int, default=1, help="judge each Nth pair")
     parser.add_argument("--moves", type=int, default=40, help="frames of testA that are restored")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sheet", type=Path, help="PNG of the best, median and worst pairs")
+    parser.add_argument("--sheet", type=Path, help="PNG of pairs from best to worst")
     return parser.parse_args()
 
 
@@ -102,6 +101,12 @@ def how_far_x_moves(data: Path, method: Restore, frames: int) -> float:
 def show(title: str, row: Row) -> None:
     cells = (row.get(name, float("nan")) for name in COLUMNS)
     print(f"{title:28}" + "".join(f"{cell:13.3f}" for cell in cells), flush=True)
+
+
+def show_spread(name: str, rows: Sequence[Row]) -> None:
+    values = {each: [row.get(each, float("nan")) for row in rows] for each in COLUMNS}
+    show("mean" + name, {each: float(np.mean(values[each])) for each in COLUMNS})
+    show("sd" + name, {each: float(np.std(values[each], ddof=1)) for each in COLUMNS})
 
 
 def draw_sheet(path: Path, found: Evaluation, methods: Mapping[str, Restore]) -> None:
