@@ -121,6 +121,11 @@ class RunReporter:
         """Epochs of this process, including the whole current one."""
         return at.epoch - self.began.epoch + 1
 
+    def is_late(self, at: Position) -> bool:
+        """Whether ``minutes`` are over within the first epoch, which alone may not fit into them."""
+        minutes = self.options.minutes
+        return self.epochs_here(at) == 1 and 0 < 60 * minutes < self.seconds
+
     def first_step(self) -> dict[str, Tensor] | None:
         """The weights that the first step of this process must move, as they are before it.
 

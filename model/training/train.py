@@ -230,6 +230,9 @@ def _train_in(
                     reporter.after_step(at)
                     if at.done % VOTE_EVERY.get(device.type, 1) == 0 or group.world_size == 1:
                         stopped = group.any_rank(stop.wanted, device)
+                        if at.step < an_epoch and group.any_rank(reporter.is_late(at), device):
+                            limit = at.done
+                            on_message(f"time is over after {at.step} of an epoch's {an_epoch} steps")
                 if at.step >= an_epoch:
                     here = reporter.epochs_here(at)
                     options = run_folder.plan_rest(options, here, reporter.seconds)

@@ -116,6 +116,17 @@ def test_resuming_what_is_complete_changes_nothing(tmp_path: Path) -> None:
     assert state_of(again.run) == before
 
 
+def test_minutes_end_an_epoch_that_does_not_fit_into_them(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    said: list[str] = []
+    short = train(tiny_options(tmp_path, batch_size=1, minutes=1e-6), on_message=said.append)
+    assert (short.steps, short.interrupted) == (1, False)
+    assert any("time is over after 1 of an epoch's 6 steps" in line for line in said)
+    assert load_generator(short.run, torch.device("cpu"))
+    options = resumed_options(tmp_path / "runs", "tiny", {"minutes": 0.0})
+    assert train(options).steps == 6
+
+
 class Killed(Exception):
     """Stands in for the end of a process."""
 
