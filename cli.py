@@ -26,7 +26,14 @@ from dataset.terminal import (
     status_line,
     to_json,
 )
-from model.options import PRESETS, EvaluateOptions, NetworkOptions, RestoreOptions, TrainOptions
+from model.options import (
+    PRESETS,
+    EvaluateOptions,
+    NetworkOptions,
+    RestoreOptions,
+    TrainOptions,
+    automatic_preset,
+)
 
 OUT = CaptureOptions().out
 
@@ -460,7 +467,7 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
     type=click.Choice(["auto", *PRESETS]),
     default="auto",
     show_default=True,
-    help="auto: the paper's settings on a GPU, small networks without one. physical: no "
+    help="auto: the paper's settings on a GPU, else physical for half an hour. physical: no "
     "discriminators; F inverts the way in which light clips.",
 )
 @options_of(TrainOptions, without=BEFORE_PRESETS, changing=True)
@@ -473,7 +480,7 @@ def train(
     """Train a network that restores, on a data set: the paper's CycleGAN, or that of --preset.
 
     \b
-    Example: cli train --preset cpu --minutes 10
+    Example: cli train --minutes 10
     """
     from model.training.train import describe_plan, train
     from model.training.train import tune as tune_here
@@ -682,9 +689,12 @@ def train_options(
     if preset == "auto":
         from model.devices import pick_device
 
-        preset = "cpu" if pick_device(settings["device"] or "auto").type == "cpu" else "paper"
-        echo(f"preset {preset} (choose with --preset)")
-    options = PRESETS[preset]()
+        on_gpu = pick_device(settings["device"] or "auto").type != "cpu"
+        preset, options = automatic_preset(on_gpu, asked.keys())
+        length = f" for {options.minutes:g} minutes" if options.minutes else ""
+        echo(f"preset {preset}{length} (choose with --preset{' and --minutes' if length else ''})")
+    else:
+        options = PRESETS[preset]()
     shape = {each.name for each in fields(NetworkOptions)} & asked.keys()
     network = replace(options.network, **{name: asked.pop(name) for name in shape})
     return replace(options, runs=runs, run=run, network=network, **asked)

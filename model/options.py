@@ -5,6 +5,7 @@ Standard library only: ``--help`` must not load torch.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,26 @@ CYCLEGAN_SETTINGS = (
     *("discriminator_rate", "discriminator_every", "discriminator_filters"),
     *("generator_blocks", "residual", "resize"),
 )
+LENGTHS = ("epochs", "steps", "minutes")  # settings that say how long a training is
+MINUTES = 30.0  # of a training on a CPU of which none of them was said
+
+
+def automatic_preset(on_gpu: bool, asked: Set[str]) -> tuple[str, TrainOptions]:
+    """Name and settings of ``--preset auto``: the paper's on a GPU, else what restores best soon.
+
+    Parameters
+    ----------
+    on_gpu : bool
+        Whether the training has a GPU.
+    asked : set of str
+        Settings that were asked for. Those of CycleGAN's rule out `physical`.
+    """
+    if on_gpu:
+        return "paper", paper_preset()
+    if not asked.isdisjoint(CYCLEGAN_SETTINGS):
+        return "cpu", cpu_preset()
+    options = physical_preset()
+    return "physical", replace(options, minutes=MINUTES) if asked.isdisjoint(LENGTHS) else options
 
 
 def check_settings(options: TrainOptions) -> None:

@@ -31,6 +31,7 @@ from model.training.train import train
 # Name -> what is different: constants of modules, or settings.
 CONSTANTS: dict[str, dict[ModuleType, dict[str, Any]]] = {
     "as it is": {},
+    "no pairs made of X": {physical: {"GAIN_WEIGHT": 0.0, "CONTENT_WEIGHT": 0.0}},
     "gains far beyond those of Y": {physical: {"BEYOND": 3.0}},
     "no frames left unchanged": {physical: {"UNCHANGED": 0.0}},
     "no frames of other saturation": {synthetic: {"SATURATION": 0.0}},

@@ -122,7 +122,7 @@ class RunReporter:
         return at.epoch - self.began.epoch + 1
 
     def is_late(self, at: Position) -> bool:
-        """Whether ``minutes`` are over within the first epoch, which alone may not fit into them."""
+        """Whether ``minutes`` are over in the first epoch, which alone may not fit into them."""
         minutes = self.options.minutes
         return self.epochs_here(at) == 1 and 0 < 60 * minutes < self.seconds
 

@@ -26,7 +26,7 @@ from dataset.errors import UserError
 from dataset.pictures.images import read_image
 from model.checkpoint import Position, fill_network, load_generator
 from model.networks import Generator
-from model.options import PRESETS, TrainOptions, cpu_preset
+from model.options import PRESETS, TrainOptions, automatic_preset, cpu_preset
 from model.runs import STATE_FILE
 from model.state_files import fingerprint
 from model.training.reporter import RunReporter, TrainingProgress
@@ -121,7 +121,7 @@ def test_minutes_end_an_epoch_that_does_not_fit_into_them(tmp_path: Path) -> Non
     said: list[str] = []
     short = train(tiny_options(tmp_path, batch_size=1, minutes=1e-6), on_message=said.append)
     assert (short.steps, short.interrupted) == (1, False)
-    assert any("time is over after 1 of an epoch's 6 steps" in line for line in said)
+    assert any("time is over after 1 of 6 steps" in line for line in said)
     assert load_generator(short.run, torch.device("cpu"))
     options = resumed_options(tmp_path / "runs", "tiny", {"minutes": 0.0})
     assert train(options).steps == 6
@@ -321,6 +321,23 @@ def test_the_defaults_are_the_papers() -> None:
     assert (paper.cycle_weight, paper.identity_weight, paper.pool_size) == (10.0, 0.0, 50)
     assert not paper.minimax
     assert not paper.network.residual
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "asked", "preset", "minutes"),
+    [
+        (True, set(), "paper", 0.0),
+        (False, {"data", "seed"}, "physical", 30.0),
+        (False, {"steps"}, "physical", 0.0),
+        (False, {"gan"}, "cpu", 0.0),
+    ],
+)
+def test_auto_is_the_paper_on_a_gpu_and_what_is_asked_for_without(
+    on_gpu: bool, asked: set[str], preset: str, minutes: float
+) -> None:
+    name, options = automatic_preset(on_gpu, asked)
+    assert name == preset
+    assert options == replace(PRESETS[preset](), minutes=minutes)
 
 
 def test_best_keeps_the_papers_losses_and_sizes_of_networks() -> None:
