@@ -4,7 +4,7 @@ The same frames, the same minutes, one machine; PSNR and more on true pairs, whi
 The supervised row learns from other true pairs (``train_pairs.csv``), which the others do not have.
 Unless ``--data`` names a data set, one of the embedded game is rendered.
 
-    python benchmarks/model/ablations.py --data data --minutes 5 --seeds 0 1 2
+    python benchmarks/model/ablations.py --data data --minutes 5 --seeds 0 1 2 --rows averaging
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ CONSTANTS: dict[str, dict[ModuleType, dict[str, Any]]] = {
     },
     "one gain for a picture": {physical_networks: {"DEVIATION": 0.0}},
     "no order in Y": {physical: {"ORDER_WEIGHT": 0.0}},
+    "two lights of a viewpoint not compared": {physical: {"SWEEP_WEIGHT": 0.0}},
     "no colours of X in restored Y": {physical: {"MATCH_WEIGHT": 0.0}},
     "content does not go on from rims": {physical_networks: {"NEAR": 0.0}},
     "content untrained": {physical: {"CONTENT_WEIGHT": 0.0}},
@@ -53,11 +54,13 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {arguments}")
     print(f"{'':44}" + "".join(f"{name:>13}" for name in METRICS))
     with tempfile.TemporaryDirectory() as folder:
-        data = arguments.data or make_pairs(Path(folder) / "data", 400, 100, 256)
+        data = arguments.data or make_pairs(Path(folder) / "data", 400, 100, 256, lights=2)
         changed = dict(SETTINGS)
         if (data / TRAIN_PAIRS).is_file():
             changed[SUPERVISED] = {"pairs": data / TRAIN_PAIRS}
-        for number, name in enumerate((*CONSTANTS, *changed)):
+        parts = arguments.rows or [""]
+        rows = [row for row in (*CONSTANTS, *changed) if any(part in row for part in parts)]
+        for number, name in enumerate(rows):
             for seed in arguments.seeds:
                 options = replace(
                     settings(arguments),
@@ -75,6 +78,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, help="data set with pairs.csv; one is rendered")
+    parser.add_argument("--rows", nargs="+", default=[], help="parts of names of rows; all")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--encoded", action="store_true", help="gains act on encoded values")

@@ -11,11 +11,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from dataset.errors import UserError
@@ -27,6 +29,7 @@ from model.physical import Physical
 
 # Compilation takes minutes at first, so it is tried only if the run is long enough.
 WORTH_COMPILING_S = {"cpu": 1800.0, "cuda": 300.0}
+SLOWER = 4.0  # times; by so much a convolution must not be slower in bf16: without instructions, 30
 WORTH_DOUBLING_S = 0.03  # seconds of a matrix product that is too small to show the CPU's rate
 Trained = CycleGAN | Physical
 StepFunction = Callable[[Tensor, Tensor, tuple[Tensor, Tensor]], Tensor]
@@ -198,6 +201,8 @@ def _measure(
 def candidates(options: TrainOptions, device: torch.device, compiled: bool) -> list[StepConfig]:
     """The configurations that the settings allow; ``compiled``: whether "auto" may compile."""
     precisions = {"auto": (True, False), "bf16": (True,), "fp32": (False,)}[options.precision]
+    if options.precision == "auto" and not has_bf16(device):
+        precisions = (False,)
     on_cuda = device.type == "cuda"
     formats = {
         "auto": (False, True) if on_cuda else (False,),
@@ -211,6 +216,17 @@ def candidates(options: TrainOptions, device: torch.device, compiled: bool) -> l
     return [
         StepConfig(*each) for each in product(precisions, formats, ways[options.compile], graphs)
     ]
+
+
+@lru_cache
+def has_bf16(device: torch.device) -> bool:
+    """Whether a step in bf16 is worth trying: a CPU that emulates it would need minutes for one."""
+    if device.type != "cpu":
+        return True
+    fp32, bf16 = (
+        min(_time_convolution(kind) for _ in range(3)) for kind in (torch.float32, torch.bfloat16)
+    )
+    return bf16 < SLOWER * fp32
 
 
 def pick_config(
@@ -316,6 +332,17 @@ def matmul_ceilings(device: torch.device, repeats: int = 3) -> dict[str, float]:
         times = [took, *(_time_product(side, kind, device) for _ in range(repeats))]
         rates[name] = 2 * side**3 / min(times)
     return rates
+
+
+def _time_convolution(kind: torch.dtype) -> float:
+    """Seconds of a small one on the CPU, and of its gradients."""
+    picture, weights = (
+        torch.ones(shape, dtype=kind, requires_grad=True)
+        for shape in ((1, 64, 32, 32), (64, 64, 3, 3))
+    )
+    begin = time.perf_counter()
+    functional.conv2d(picture, weights, padding=1).sum().backward()
+    return time.perf_counter() - begin
 
 
 def _time_product(side: int, kind: torch.dtype, device: torch.device) -> float:

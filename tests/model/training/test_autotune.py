@@ -103,11 +103,26 @@ def test_flops_are_those_of_the_convolutions() -> None:
     assert count_flops(TrainOptions()) == 4 * found
 
 
-def test_what_is_asked_for_is_not_measured_against() -> None:
+def test_what_is_asked_for_is_not_measured_against(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autotune, "has_bf16", lambda device: True)
     asked = replace(OPTIONS, precision="fp32", memory_format="contiguous", compile="off")
     assert candidates(asked, CPU, compiled=True) == [StepConfig()]
     assert len(candidates(OPTIONS, CPU, compiled=True)) == 4
     assert not any(each.graphs for each in candidates(replace(OPTIONS, graphs="on"), CPU, True))
+
+
+@pytest.mark.parametrize(("slower", "ways"), [(1.5, {True, False}), (30.0, {False})])
+def test_bf16_is_not_tried_where_it_is_emulated(
+    slower: float, ways: set[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step of it can take minutes there."""
+    times = {torch.float32: 1.0, torch.bfloat16: slower}
+    monkeypatch.setattr(autotune, "_time_convolution", times.__getitem__)
+    autotune.has_bf16.cache_clear()
+    assert {each.bf16 for each in candidates(OPTIONS, CPU, compiled=False)} == ways
+    asked = candidates(replace(OPTIONS, precision="bf16"), CPU, compiled=False)
+    assert [each.bf16 for each in asked] == [True]
+    autotune.has_bf16.cache_clear()
 
 
 def test_a_way_that_fails_here_is_named_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
