@@ -3,8 +3,7 @@
 The networks are in ``physical_networks``, what they invert in ``formation``. A frame of X, exposed
 with a gain that is known, is a true pair. Frames of Y say which gains occur, that more light is a
 larger gain, and, where light is not the same everywhere, that restored frames have the colours of
-X; of one viewpoint under two lights, by how much its gains differ. Where Y are true pairs of X
-(*supervised*), they are learned from as well. No loop and no files.
+X. Where Y are true pairs of X (*supervised*), they are learned from as well. No loop and no files.
 """
 
 from __future__ import annotations
@@ -31,12 +30,11 @@ from model.physical_networks import (
     small_copy,
 )
 from model.supervised import known_loss, thinned, true_pairs
-from model.sweeps import sweep_loss
 from model.synthetic import Exposed, expose_frames, thin, vary_saturation
 
 # What one step reports: the losses of log k, of the content of clipped channels, of the order of Y,
-# of the colours of restored Y, of sweeps, and the mean error of log k on exposed frames of X.
-LOSS_NAMES = ("gain", "content", "order", "match", "sweep", "gain_error")
+# of the colours of restored Y, and the mean error of log k on the frames of X that were exposed.
+LOSS_NAMES = ("gain", "content", "order", "match", "gain_error")
 SUPERVISED = ("pairs",)  # what a step of true pairs reports in addition: how far off they are
 UNCHANGED = 0.25  # share of the frames that are not exposed at all
 DRAWN = 1 / 8  # of the frames: drawing takes most of a step, and finding the gain is what matters
@@ -45,7 +43,7 @@ FOLLOWED = 0.01  # how much of what is found in frames of Y each step believes
 BEYOND = 1.5  # gains are drawn evenly, up to this multiple of the first guess of Y's
 LEAST = 0.05  # log k: typical of Y is at least this
 BETA = 0.05  # of log k: larger errors count linearly
-GAIN_WEIGHT, CONTENT_WEIGHT, ORDER_WEIGHT, MATCH_WEIGHT, SWEEP_WEIGHT = 3.0, 1.0, 1.0, 2.0, 1.0
+GAIN_WEIGHT, CONTENT_WEIGHT, ORDER_WEIGHT, MATCH_WEIGHT = 3.0, 1.0, 1.0, 2.0
 PAIRS_WEIGHT, KNOWN_WEIGHT = 2.0, 3.0  # of true pairs; of what did not clip in them
 
 
@@ -61,13 +59,7 @@ class PhysicalOptimizers:
 
 
 class Physical(TrainedModel):
-    """Networks and optimizer of a training, and its step; as `TrainedModel`.
-
-    Attributes
-    ----------
-    swept : bool
-        Whether every second frame of Y shows the place of the one before it under another light.
-    """
+    """Networks and optimizer of a training, and its step; as `TrainedModel`."""
 
     def __init__(
         self, options: TrainOptions, device: torch.device, *more: Any, **named: Any
@@ -78,7 +70,7 @@ class Physical(TrainedModel):
         )
         self.optimizers = PhysicalOptimizers(self.networks, options)
         self.pools = ImagePools(0, options.seed)  # nothing is pooled
-        self.supervised, self.swept = options.pairs is not None, False
+        self.supervised = options.pairs is not None
         self.meter = LossMeter(LOSS_NAMES + (SUPERVISED if self.supervised else ()))
         self.random = torch.Generator().manual_seed(options.seed + 1_000_003 * self.group.rank)
 
@@ -97,7 +89,7 @@ class Physical(TrainedModel):
         Returns
         -------
         Tensor
-            The values named by ``LOSS_NAMES``, (6,), fp32, still on the device; of a supervised
+            The values named by ``LOSS_NAMES``, (5,), fp32, still on the device; of a supervised
             run also those of ``SUPERVISED``.
         """
         frames = (x + 1) / 2
@@ -107,22 +99,20 @@ class Physical(TrainedModel):
         thumbnails = functional.avg_pool2d(small, THUMBNAIL), small_copy(others.exposed, size)
         found = self._propose(torch.cat(thumbnails))
         gain, error = self._gain_loss(found, (first, others))
-        count = max(1, round(ORDERED * len(y)))
-        of_y = thin((y[:: 2 if self.swept else 1][:count] + 1) / 2)
-        order, restored, of_y_found = self._order_loss(of_y, size)
+        of_y = thin((y[: max(1, round(ORDERED * len(y)))] + 1) / 2)
+        order, restored, light = self._order_loss(of_y, size)
         match = self._match_loss(restored, (first, others))
-        sweep = self._sweep_loss(of_y_found, of_y, thin((y[1::2][:count] + 1) / 2), size)
         given = self.networks.F.as_gains(found[: len(first.exposed)].detach())
         content = self._content_loss(first, small, given)
         loss = GAIN_WEIGHT * gain + CONTENT_WEIGHT * content
-        loss = loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match + SWEEP_WEIGHT * sweep
-        report = [gain, content, order, match, sweep, error]
+        loss = loss + ORDER_WEIGHT * order + MATCH_WEIGHT * match
+        report = [gain, content, order, match, error]
         if self.supervised:
             report.append(self._pairs_loss(frames, (y + 1) / 2, size))
             loss = loss + PAIRS_WEIGHT * report[-1]
         self.descend(self.optimizers.generators, loss)
         self.networks.update_ema()
-        self._follow(overall(of_y_found.detach()))
+        self._follow(light)
         self.steps += 1
         return torch.stack(report).detach()
 
@@ -175,7 +165,7 @@ class Physical(TrainedModel):
         How much larger it is is known, too, but to ask for that would forbid F to be cautious: what
         it finds in doubtful frames must stay near what is usual.
 
-        Also gives the frames' parts, restored, (B, 3, h / 8, w / 8), and the head's proposals.
+        Also gives the frames' parts, restored, (B, 3, h / 8, w / 8), and log k as found, (B,).
         """
         more = torch.rand(len(values), generator=self.random).to(self.device)
         more = more * self.networks.G.gains[0]
@@ -189,15 +179,7 @@ class Physical(TrainedModel):
         parts = functional.adaptive_avg_pool2d(both[own, :3], places)
         gains = self.networks.F.as_gains(proposals[own])
         restored = formation.unexpose(parts, gains, self.options.network.linear)
-        return order, restored, proposals[own]
-
-    def _sweep_loss(
-        self, found: Tensor, frames: Tensor, others: Tensor, size: tuple[int, int]
-    ) -> Tensor:
-        """How far the gains of frames of Y, and of the same places under another light, differ."""
-        if not self.swept:
-            return found.new_zeros(())
-        return sweep_loss(found, self._propose(small_copy(others, size)), frames, others)
+        return order, restored, once.detach()
 
     def _content_loss(self, frames: Exposed, small: Tensor, gains: Tensor) -> Tensor:
         """Distance of what is drawn from what clipped, by the share of each place that did."""

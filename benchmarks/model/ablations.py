@@ -40,7 +40,6 @@ CONSTANTS: dict[str, dict[ModuleType, dict[str, Any]]] = {
     },
     "one gain for a picture": {physical_networks: {"DEVIATION": 0.0}},
     "no order in Y": {physical: {"ORDER_WEIGHT": 0.0}},
-    "two lights of a viewpoint not compared": {physical: {"SWEEP_WEIGHT": 0.0}},
     "no colours of X in restored Y": {physical: {"MATCH_WEIGHT": 0.0}},
     "content does not go on from rims": {physical_networks: {"NEAR": 0.0}},
     "content untrained": {physical: {"CONTENT_WEIGHT": 0.0}},
@@ -54,7 +53,7 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {arguments}")
     print(f"{'':44}" + "".join(f"{name:>13}" for name in METRICS))
     with tempfile.TemporaryDirectory() as folder:
-        data = arguments.data or make_pairs(Path(folder) / "data", 400, 100, 256, lights=2)
+        data = arguments.data or make_pairs(Path(folder) / "data", 400, 100, 256)
         changed = dict(SETTINGS)
         if (data / TRAIN_PAIRS).is_file():
             changed[SUPERVISED] = {"pairs": data / TRAIN_PAIRS}

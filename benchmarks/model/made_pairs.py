@@ -3,13 +3,10 @@
 Measures nothing itself.
 The same viewpoints stand in both domains, as a light sweep records them; training draws X and Y
 apart from each other, so it is not told which belong together, unless it is given `TRAIN_PAIRS`.
-Which frames of Y show one viewpoint is in ``split.json``, as ``cli split`` writes it.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 from capture.game.pairs import Renderer
@@ -17,28 +14,10 @@ from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.pictures.images import write_png
 
 TRAIN_PAIRS = "train_pairs.csv"  # in the data set: for supervised training
-WEAKER = 0.6  # times as strong as the light before it is each further one of a viewpoint
 
 
-def make_pairs(
-    data: Path, train: int, test: int, side: int, seed: int = 0, lights: int = 1
-) -> Path:
-    """``data`` with four folders and two lists of pairs.
-
-    Parameters
-    ----------
-    data : Path
-        A new folder.
-    train, test : int
-        Viewpoints.
-    side : int
-        Of the frames, pixels.
-    seed : int
-        Of the game.
-    lights : int
-        Strong ones under which each viewpoint is in ``trainB``.
-    """
-    listed: list[dict[str, str | int]] = []
+def make_pairs(data: Path, train: int, test: int, side: int, seed: int = 0) -> Path:
+    """``data`` with four folders and two lists of pairs; side: of the frames, pixels."""
     rows: dict[str, list[str]] = {"train": [], "test": []}
     for folder in ("trainA", "trainB", "testA", "testB"):
         (data / folder).mkdir(parents=True)
@@ -49,16 +28,8 @@ def make_pairs(
             for letter, each in (("A", reference_light(light)), ("B", light)):
                 picture = renderer.render(seed, viewpoint, each)
                 write_png(data / f"{part}{letter}" / name, picture)
-                listed.append({"path": f"{part}{letter}/{name}", "viewpoint": viewpoint})
-            for number in range(1, lights if part == "train" else 1):
-                path = f"trainB/{viewpoint:05d}_{number}.png"
-                weaker = replace(light, strength=light.strength * WEAKER**number)
-                write_png(data / path, renderer.render(seed, viewpoint, weaker))
-                listed.append({"path": path, "viewpoint": viewpoint})
             rows[part].append(f"{part}B/{name},{part}A/{name}")
     for part, name in (("train", TRAIN_PAIRS), ("test", "pairs.csv")):
         lines = ["over_exposed,reference", *rows[part]]
         (data / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    record = {"tool": "unclip", "complete": True, "files": listed}
-    (data / "split.json").write_text(json.dumps(record), encoding="utf-8")
     return data

@@ -44,7 +44,6 @@ class ListedFile(msgspec.Struct):
 
     path: Name  # below the data set, with forward slashes
     group: Count | None = None  # what stays on one side of a split
-    viewpoint: Count | None = None  # what frames of one scene under different light share
 
 
 class SplitRecord(msgspec.Struct):

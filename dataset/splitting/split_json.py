@@ -121,21 +121,15 @@ def _groups(table: Table, pool: Pool, plan: Plan, paths: Mapping[int, str]) -> l
 
 def _origin(table: Table, pool: Pool, at: int, path: str) -> dict[str, Any]:
     marked = {"repeats_another_session": True} if table.repeats[at] else {}
-    viewpoint = int(table.keys.viewpoint[at])
-    placed = {"viewpoint": viewpoint} if viewpoint >= 0 else {}
-    return (
-        {
-            "path": path,
-            "session": table.session(at),
-            "file": table.file[at],
-            "label": "XY"[table.domain[at]],
-            "source": table.source[at],
-            "group": int(pool.group[at]),
-            "sha256": table.keys.sha256[at].decode() or None,
-        }
-        | placed
-        | marked
-    )
+    return {
+        "path": path,
+        "session": table.session(at),
+        "file": table.file[at],
+        "label": "XY"[table.domain[at]],
+        "source": table.source[at],
+        "group": int(pool.group[at]),
+        "sha256": table.keys.sha256[at].decode() or None,
+    } | marked
 
 
 def metadata_csv(table: Table, pool: Pool, chosen: Sequence[int], paths: Mapping[int, str]) -> str:

@@ -72,7 +72,6 @@ class Sampler:
     batch_size: int  # crops per step, of all processes
     seed: int  # random seed of order, crops and flips
     flip: bool  # mirror half of the crops
-    viewpoints: Sequence[Sequence[int]] = ()  # of each frame: all of its place, rising
 
     def draw(self, epoch: int, step: int) -> Draw:
         """The crops of a step (from 0) of an epoch.
@@ -89,8 +88,6 @@ class Sampler:
         )
         random = np.random.default_rng((self.seed, self.domain, epoch, step))
         tops, lefts, coins = random.random((3, self.batch_size))
-        if self.viewpoints:
-            self._pair_up(frames, random.random(self.batch_size // 2), tops, lefts, coins)
         rows, columns = (self.shapes[frames] - self.size + 1).T
         return Draw(
             frames,
@@ -98,18 +95,6 @@ class Sampler:
             (lefts * columns).astype(np.int64),
             (coins < 0.5) & self.flip,
         )
-
-    def _pair_up(
-        self, frames: NDArray[np.int64], shares: NDArray[np.float64], *cuts: NDArray[np.float64]
-    ) -> None:
-        """Let every second crop be that of the one before it, of another frame of its place."""
-        for pair, share in enumerate(shares):
-            frame = int(frames[2 * pair])
-            seen = self.viewpoints[frame]
-            other = int(share * (len(seen) - 1))
-            frames[2 * pair + 1] = seen[other + (len(seen) > 1 and seen[other] >= frame)]
-        for each in cuts:
-            each[1::2] = each[: 2 * len(shares) : 2]
 
 
 def cut_squares(frames: Sequence[Image], draw: Draw, out: NDArray[np.uint8]) -> None:
@@ -152,17 +137,11 @@ class Domains:
     paired : bool
         Whether ``x`` and ``y`` are true pairs, in the same order: a batch then holds both pictures
         of each of its pairs, cut and mirrored alike.
-    viewpoints : sequence of sequence of int, optional
-        For each frame of ``y`` all that show its place, itself among them, rising and of one shape.
-        Every second crop of Y is then that of the one before it, of another of these frames if
-        there is one; unless processes share a batch in odd parts.
 
     Attributes
     ----------
     waited_s : float
         Total seconds spent in ``batch``.
-    swept : bool
-        Whether crops of Y come in twos, as ``viewpoints`` has it.
 
     Raises
     ------
@@ -186,7 +165,6 @@ class Domains:
         resident: bool | None = None,
         ahead: int | None = None,
         paired: bool = False,
-        viewpoints: Sequence[Sequence[int]] = (),
     ) -> None:
         if batch_size % world_size:
             raise UserError(
@@ -196,13 +174,8 @@ class Domains:
         self.x, self.y, self.size, self.device = x, y, size, device
         self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
         self.waited_s = 0.0
-        self.swept = len(viewpoints) > 0 and batch_size // world_size % 2 == 0
-        shown = ((), viewpoints if self.swept else ())
         self._samplers = [
-            Sampler(
-                *(_shapes(frames, size), 0 if paired else domain, size, batch_size, seed, flip),
-                shown[domain],
-            )
+            Sampler(_shapes(frames, size), 0 if paired else domain, size, batch_size, seed, flip)
             for domain, frames in enumerate((x, y))
         ]
         shapes = [each.shapes for each in self._samplers]

@@ -25,8 +25,7 @@ DECIMALS = 5  # of a value in the log
 GROUPS = {  # TensorBoard's group of charts -> the values in it; unknown ones are "other"
     "loss": (
         *("G", "F", "cycle_X", "cycle_Y", "identity"),
-        *("gain", "content", "order", "match", "sweep"),  # of preset physical
-        *("gain_error", "pairs"),
+        *("gain", "content", "order", "match", "gain_error", "pairs"),  # of preset physical
     ),
     "discriminator": ("D_X", "D_Y", "accuracy_X", "accuracy_Y"),
     "quality": (

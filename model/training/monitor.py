@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 MONITORED_LOSSES = (
     *("D_X", "D_Y", "G", "F", "cycle_X", "cycle_Y", "identity"),
-    *("gain", "content", "order", "match", "sweep", "pairs"),  # of preset physical
+    *("gain", "content", "order", "match", "pairs"),  # of preset physical
 )
 BLIND_LOSS = 2 * math.log(2)  # of a guessing discriminator, by equations (2) and (3)
 STUDENT = {"D_X": "F", "D_Y": "G"}  # the generator that learns from a discriminator

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dataset.errors import UserError
 from dataset.layout.pairs import Pair, list_pairs, read_pairs
-from dataset.layout.readers import LAYOUTS, find_frames, read_split
+from dataset.layout.readers import find_frames
 from model.options import TrainOptions
 from model.training.frame_cache import Frames, open_frames, open_pictures
 
@@ -66,28 +66,6 @@ def open_sources(options: TrainOptions) -> tuple[Frames, Frames]:
     )
     _check_sizes(options, x, y)
     return x, y
-
-
-def find_viewpoints(options: TrainOptions, y: Frames) -> list[list[int]]:
-    """For each frame of Y the places of all that show its viewpoint, its own among them, rising.
-
-    Empty where ``split.json`` knows of no two such frames, and for trainings that learn nothing
-    from them: a CycleGAN's, of true pairs, and where gains are of encoded values.
-    """
-    if options.pairs or not (options.network.physical and options.network.linear):
-        return []
-    record = read_split(options.data)
-    known = {file.path: file.viewpoint for file in record.files} if record else {}
-    folders = {layout[1] for layout in LAYOUTS.values()}
-    shared: dict[tuple[int, ...], list[int]] = {}
-    found = []
-    for place, (name, frame) in enumerate(zip(y.sha256, y, strict=True)):
-        numbers = [known.get(f"{folder}/{name}") for folder in folders]
-        number = next((each for each in numbers if each is not None), None)
-        key = (-1, place) if number is None else (number, *frame.shape)
-        found.append(shared.setdefault(key, []))
-        found[-1].append(place)
-    return found if any(len(each) > 1 for each in found) else []
 
 
 def _named(files: Sequence[Path], root: Path) -> dict[str, Path]:

@@ -165,7 +165,6 @@ def _train_in(
     domains = Domains(
         learned, learned_y, options.size, options.batch_size, options.seed, options.flip, device,
         group.rank, group.world_size, paired=supervised,
-        viewpoints=sources.find_viewpoints(options, y),
     )  # fmt: skip
     an_epoch = domains.steps_per_epoch
     timings = agree_on_config(options, an_epoch, group, device, on_message)
@@ -176,8 +175,6 @@ def _train_in(
     # -- the networks, new or resumed; from here on a signal leaves a checkpoint -----------------
     with domains, StopRequest() as stop:
         model = autotune.build_model(options, device, config, group)
-        if isinstance(model, Physical):
-            model.swept = domains.swept
         at = checkpoint.Position(epoch=1, step=0, done=0, epochs=options.epochs, seconds=0.0)
         if options.resume:
             at = checkpoint.load_checkpoint(run, model, device, on_message)

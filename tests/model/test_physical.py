@@ -56,16 +56,6 @@ def test_steps_lower_the_losses(linear: bool) -> None:
     assert last[LOSS_NAMES.index("order")] < 0.01  # more light is hardly ever a smaller gain
 
 
-def test_frames_of_one_place_under_two_lights_lower_their_loss() -> None:
-    trained = model(2.0, learning_rate=1e-2)
-    lights = torch.stack((frames(100, 4, 1.2), frames(100, 4, 1.8)), 1).flatten(0, 1)
-    x, at = frames(0), LOSS_NAMES.index("sweep")
-    assert trained.train_step(x, lights)[at] == 0
-    trained.swept = True
-    losses = [float(trained.train_step(x, lights)[at]) for _ in range(30)]
-    assert 0 < sum(losses[-5:]) < 0.5 * sum(losses[:5])
-
-
 def test_a_step_moves_f_and_reports_in_order() -> None:
     trained = model()
     before = {n: v.detach().clone() for n, v in trained.networks.named_parameters()}

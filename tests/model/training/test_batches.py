@@ -102,44 +102,6 @@ def test_processes_together_see_what_one_would(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-@given(
-    viewpoints=some.lists(some.integers(1, 4), min_size=1, max_size=5),
-    seed=seeds,
-    at=steps,
-    world=some.sampled_from((1, 2, 3)),
-)
-def test_crops_of_y_come_in_twos_of_one_place(
-    way: str, viewpoints: list[int], seed: int, at: list[tuple[int, int]], world: int
-) -> None:
-    groups = [
-        [*range(sum(viewpoints[:n]), sum(viewpoints[: n + 1]))] for n in range(len(viewpoints))
-    ]
-    seen = [group for group in groups for _ in group]
-    y = told_frames([(SIZE + 5, SIZE + 6)] * len(seen))
-    alone = Domains(y, y, SIZE, 6, seed, True, viewpoints=seen)
-    usual = Domains(y, y, SIZE, 6, seed, True)
-    ranks = [
-        Domains(y, y, SIZE, 6, seed, True, rank=n, world_size=world, viewpoints=seen, **WAYS[way])
-        for n in range(world)
-    ]
-    assert (alone.swept, usual.swept) == (True, False)
-    for where in at:
-        x, pairs = alone.batch(*where)
-        assert torch.equal(x, usual.batch(*where)[0])
-        for first, second in zip(pairs[::2].int(), pairs[1::2].int(), strict=True):
-            assert torch.equal(first[1:], second[1:])  # rows and columns: cut and mirrored alike
-            one, other = int(first[0, 0, 0]), int(second[0, 0, 0])
-            assert other in seen[one]
-            assert other != one or len(seen[one]) == 1
-        assert all(each.swept == (world != 2) for each in ranks)  # 3 crops are no twos
-        if world != 2:
-            assert torch.equal(torch.cat([each.batch(*where)[1] for each in ranks]), pairs)
-    for each in ranks:
-        each.close()
-
-
-@pytest.mark.slow
 @given(x=any_frames, seed=seeds, at=steps, flip=some.booleans())
 def test_a_square_is_an_upright_piece_of_one_frame_perhaps_mirrored(
     x: list[Image], seed: int, at: list[tuple[int, int]], flip: bool

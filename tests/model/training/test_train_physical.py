@@ -13,14 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from helpers.made_videos import film, frames_of
-from helpers.tiny_physical import (
-    PHYSICAL,
-    SMALL_PHYSICAL,
-    make_scenes,
-    over_expose,
-    scene,
-    tiny_physical,
-)
+from helpers.tiny_physical import PHYSICAL, SMALL_PHYSICAL, make_scenes, tiny_physical
 
 import cli
 from dataset.errors import UserError
@@ -33,7 +26,6 @@ from model.runs import STATE_FILE
 from model.state_files import fingerprint
 from model.training.reporter import TrainingProgress
 from model.training.run_folder import resumed_options
-from model.training.sources import find_viewpoints, open_sources
 from model.training.train import describe_plan, train, tune
 
 pytestmark = pytest.mark.slow
@@ -72,48 +64,6 @@ def run_cli(*words: str, code: int = 0) -> str:
     done = CliRunner().invoke(cli.main, list(words), catch_exceptions=False)
     assert done.exit_code == code, done.output
     return done.output
-
-
-def write_viewpoints(data: Path, numbers: list[int | None]) -> None:
-    """A ``split.json`` in which frames of Y show these viewpoints."""
-    listed = [{"path": f"trainB/{n:03d}.png", "viewpoint": each} for n, each in enumerate(numbers)]
-    others = [{"path": f"trainA/{n:03d}.png"} for n in range(len(numbers))]
-    record = {"tool": "unclip", "complete": True, "files": [*listed, *others]}
-    (data / "split.json").write_text(json.dumps(record), encoding="utf-8")
-
-
-def test_two_lights_of_one_viewpoint_are_learned_from(tmp_path: Path) -> None:
-    data = make_scenes(tmp_path)
-    for n in (1, 3):  # the scene before it, under less light
-        write_png(data / "trainB" / f"{n:03d}.png", over_expose(scene(99 + n), 2.0))
-    write_viewpoints(data, [5, 5, 7, 7, None, None])
-    swept = train(tiny_physical(tmp_path, run="swept"))
-    assert any(line["sweep"] > 0 for line in log_of(swept.run) if "sweep" in line)
-    alone = train(tiny_physical(tmp_path, run="cut", steps=3))
-    assert state_of(alone.run) != state_of(swept.run)
-    resumed = train(resumed_options(tmp_path / "runs", "cut", {"steps": 0}))
-    assert state_of(resumed.run) == state_of(swept.run)
-    write_viewpoints(data, [5, 6, None, None, None, None])
-    plain = train(tiny_physical(tmp_path, run="plain"))
-    assert all(line.get("sweep", 0) == 0 for line in log_of(plain.run))
-
-
-@pytest.mark.parametrize(
-    ("changed", "places"),
-    [
-        ({}, [[0, 1, 3], [0, 1, 3], [2], [0, 1, 3], [4], [5]]),
-        ({"network": replace(PHYSICAL, linear=False)}, []),
-        ({"network": NetworkOptions(4, 1, 4)}, []),
-    ],
-)
-def test_viewpoints_are_those_of_frames_of_one_size(
-    tmp_path: Path, changed: dict[str, Any], places: list[list[int]]
-) -> None:
-    data = make_scenes(tmp_path)
-    write_png(data / "trainB" / "004.png", scene(1, 48, 56))
-    write_viewpoints(data, [5, 5, 0, 5, 5, None])
-    options = tiny_physical(tmp_path, load_size=48, **changed)
-    assert find_viewpoints(options, open_sources(options)[1]) == places
 
 
 def test_a_run_has_g_and_f_and_neither_discriminators_nor_an_exposure(finished: Path) -> None:
