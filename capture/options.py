@@ -109,6 +109,8 @@ class SweepOptions:
     host: str = setting("127.0.0.1", "Host of FlightGear's property server.")
     port: int = setting(5480, "Port of FlightGear's property server.")
     seed: int = setting(0, "Random seed of FlightGear's viewpoints.")
+    aircraft: str = setting("", "FlightGear's aircraft, such as A320,F-16.", shown="all")
+    without: str = setting("", "Aircraft of FlightGear that are not shown, such as Typhoon.")
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, SceneSpec, scene
+from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, ALL_AIRCRAFT, SceneSpec, scene
 from dataset.errors import UserError
 from dataset.pictures.images import Image
 
@@ -160,6 +160,8 @@ class FlightGear:
         order.
     seed : int
         Random seed of the viewpoints.
+    aircraft : sequence of int
+        Which of ``AIRCRAFT_MODELS`` are shown.
     patience : Patience
         Waiting times.
 
@@ -176,9 +178,11 @@ class FlightGear:
         steps: int,
         grab: Callable[[], Image],
         seed: int = 0,
+        aircraft: Sequence[int] = ALL_AIRCRAFT,
         patience: Patience = PATIENCE,
     ) -> None:
-        self._steps, self._grab, self._seed, self._patience = steps, grab, seed, patience
+        self._steps, self._grab, self._patience = steps, grab, patience
+        self._seed, self._aircraft = seed, aircraft
         self._scene: SceneSpec | None = None
         self._before: Image | None = None  # what was shown before a scene that is still to come
         self._weakest = self._range = self._brightness = 1.0
@@ -222,7 +226,7 @@ class FlightGear:
         if self._scene is not None and self._scene.number == viewpoint and self._before is None:
             return
         self._before = self._picture()
-        self._scene = scene(self._seed, viewpoint)
+        self._scene = scene(self._seed, viewpoint, self._aircraft)
         self._game.set(self._settings())
 
     def light(self, step: int) -> str:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from dataset.errors import UserError
 
 SUN_LAG_S = 740.0
 """The game's sun is where an almanac has it this much earlier; measured, to about 0.3 deg."""
@@ -59,6 +62,7 @@ AIRCRAFT_MODELS = (  # in the order of that file
     AircraftModel("T-38", 13.9, 7.7, 3.1),
     AircraftModel("B727", 46.7, 33.0, 8.4),
 )
+ALL_AIRCRAFT = tuple(range(len(AIRCRAFT_MODELS)))
 
 
 class Direction(NamedTuple):
@@ -134,13 +138,52 @@ def game_sun(unix_s: float, latitude_deg: float, longitude_deg: float) -> Direct
     return sun_direction(unix_s - SUN_LAG_S, latitude_deg, longitude_deg)
 
 
-def scene(seed: int, number: int) -> SceneSpec:
-    """Viewpoint ``number`` of the world ``seed``; the same on every machine."""
+def choose_aircraft(only: str = "", without: str = "") -> tuple[int, ...]:
+    """Indices of the aircraft that are shown, so that a network can be judged by the others.
+
+    Parameters
+    ----------
+    only, without : str
+        Names of ``AIRCRAFT_MODELS``, separated by commas, in any case: all that are shown (all
+        there are, if empty), and those that are not.
+
+    Raises
+    ------
+    UserError
+        There is no such aircraft, or none is left.
+
+    Examples
+    --------
+    >>> choose_aircraft("f-16, Zero,A320", without="zero")
+    (0, 10)
+    """
+    asked, left_out = _indices(only), _indices(without)
+    chosen = tuple(sorted((asked or set(ALL_AIRCRAFT)) - left_out))
+    if not chosen:
+        raise UserError("No aircraft is left to show.")
+    return chosen
+
+
+def _indices(names: str) -> set[int]:
+    known = {model.name.lower(): index for index, model in enumerate(AIRCRAFT_MODELS)}
+    asked = [name.strip() for name in names.split(",") if name.strip()]
+    for name in asked:
+        if name.lower() not in known:
+            there = ", ".join(model.name for model in AIRCRAFT_MODELS)
+            raise UserError(f"There is no aircraft {name!r}. There are {there}.")
+    return {known[name.lower()] for name in asked}
+
+
+def scene(seed: int, number: int, aircraft: Sequence[int] = ALL_AIRCRAFT) -> SceneSpec:
+    """Viewpoint ``number`` of the world ``seed``; the same on every machine.
+
+    Other ``aircraft`` to choose from change which one is seen, and how far it is away.
+    """
     rng = random.Random(f"flightgear/{seed}/{number}")
     latitude = MIDDLE[0] + rng.uniform(-0.06, 0.06)
     longitude = MIDDLE[1] + rng.uniform(-0.2, 0.2)
     unix_s, sun = _time_of_day(rng, latitude, longitude)
-    look, which = _look(rng, sun), rng.randrange(len(AIRCRAFT_MODELS))
+    look, which = _look(rng, sun), rng.choice(aircraft)
     side = rng.choice((rng.uniform(20, 160), rng.uniform(200, 340), rng.uniform(0, 360)))
     roll = max(-50.0, min(50.0, rng.gauss(0, 18)))
     pose = Pose((look.azimuth + side) % 360, rng.gauss(2, 5), roll)

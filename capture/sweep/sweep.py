@@ -25,6 +25,7 @@ from capture.screens.source import FrameSource
 from capture.screens.target import NotVisible, Window
 from capture.status import LOG, Summary, while_heard
 from capture.sweep.flightgear import FlightGear, NotDrawn
+from capture.sweep.flightgear_scenes import choose_aircraft
 from capture.sweep.key_presser import KeyPresser
 from dataset.errors import UserError
 
@@ -227,7 +228,8 @@ def run_sweep(
 
 def _connect(options: SweepOptions, screen: FrameSource) -> FlightGear:
     look = partial(_patiently, screen.grab, lambda: None)
-    return FlightGear(options.host, options.port, options.steps, look, options.seed)
+    aircraft = choose_aircraft(options.aircraft, options.without)
+    return FlightGear(options.host, options.port, options.steps, look, options.seed, aircraft)
 
 
 def _sweep(

@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capture.sweep.flightgear import BRIGHTNESS, CRAFT, FRAME, START, FlightGear, NotDrawn, Patience
-from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, game_sun, scene, sun_direction
+from capture.sweep.flightgear_scenes import (
+    AIRCRAFT_MODELS,
+    choose_aircraft,
+    game_sun,
+    scene,
+    sun_direction,
+)
 from dataset.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -257,6 +263,30 @@ def test_a_scene_is_a_pure_function_of_seed_and_number(seed: int, number: int) -
     assert here.sun == game_sun(here.unix_s, here.latitude_deg, here.longitude_deg)
     assert 4 <= here.sun.elevation <= 45
     assert 5 < here.distance_m < 400
+
+
+def test_aircraft_left_out_are_never_shown_and_the_rest_of_a_scene_stays() -> None:
+    left = choose_aircraft(without="Typhoon, tiger moth")
+    assert len(left) == len(AIRCRAFT_MODELS) - 2
+    names = {AIRCRAFT_MODELS[scene(0, number, left).aircraft].name for number in range(400)}
+    assert names == {model.name for model in AIRCRAFT_MODELS} - {"Typhoon", "Tiger Moth"}
+    one = scene(3, 7, choose_aircraft("Zero"))
+    assert AIRCRAFT_MODELS[one.aircraft].name == "Zero"
+    assert (one.unix_s, one.look) == (scene(3, 7).unix_s, scene(3, 7).look)
+
+
+@pytest.mark.parametrize(
+    ("only", "without", "told"),
+    [
+        ("F-16,Spitfire", "", "no aircraft 'Spitfire'. There are A320,"),
+        ("F-16", "f-16", "No aircraft is left"),
+    ],
+)
+def test_an_aircraft_that_is_not_there_names_those_that_are(
+    only: str, without: str, told: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        choose_aircraft(only, without)
 
 
 def test_the_sun_stands_where_the_worked_example_of_nrel_has_it() -> None:
