@@ -39,9 +39,8 @@ class SplitOptions:
     out: Path = setting(Path("data"), "Folder of the data set.", folder=True)
     counts: tuple[int, int, int, int] = setting(
         PAPER_COUNTS,
-        "Frames of each domain and side.",
+        "Frames of each domain and side; 0,0,60,60 makes a set to judge by only.",
         form="TRAIN_X,TRAIN_Y,TEST_X,TEST_Y",
-        least=1,
         shown="the paper's 3864,3520,1212,780",
     )
     fit: bool = setting(

@@ -195,7 +195,7 @@ def plan_captures(
 
 def _check(options: SplitOptions) -> None:
     if len(options.counts) != 4 or min(options.counts) < 0 or not sum(options.counts):
-        raise UserError("--counts takes four numbers: TRAIN_X,TRAIN_Y,TEST_X,TEST_Y.")
+        raise UserError("--counts takes four numbers, not all 0: TRAIN_X,TRAIN_Y,TEST_X,TEST_Y.")
     for name, value, known in (
         ("link", options.link, WAYS),
         ("layout", options.layout, tuple(LAYOUTS)),

@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from helpers.data_sets import all_bytes, record
 from helpers.made_sessions import frame, make_session, make_sweep, picture
 from helpers.members import Member, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cli
 from dataset.errors import UserError
 from dataset.labelling.labels import label_captures, read_labels, write_labels
 from dataset.layout import folders as layout
 from dataset.layout.folders import check_split_folder
+from dataset.layout.pairs import read_pairs
 from dataset.options import LabelOptions, SplitOptions
 from dataset.pictures.images import read_image
 from dataset.sessions.manifest import Frame
@@ -331,6 +334,17 @@ def test_a_file_that_has_gone_is_left_out(tmp_path: Path) -> None:
     (session / "frames/000000.png").unlink()
     summary = split_captures(options(tmp_path, fit=True))
     assert summary.left_out["file missing or broken"] == 1
+
+
+def test_a_set_to_judge_by_only_has_its_pairs_and_no_training_frame(tmp_path: Path) -> None:
+    make_sweep(tmp_path / "captures", "sweep", 4, [0, 0.5])
+    label_captures(LabelOptions(tmp_path / "captures"))
+    command = ["split", "--source", str(tmp_path / "captures"), "--out", str(tmp_path / "data")]
+    result = CliRunner().invoke(cli.main, [*command, "--counts", "0,0,4,4"])
+    assert result.exit_code == 0, result.output
+    assert "4 true pairs" in result.output
+    assert len(read_pairs(tmp_path / "data/pairs.csv")) == 4
+    assert not list((tmp_path / "data/trainA").iterdir())
 
 
 @pytest.mark.parametrize("counts", [(1, 2, 3), (1, 2, 3, -4), (0, 0, 0, 0)])
