@@ -8,10 +8,14 @@ References
 ----------
 Y. Hu, B. Wang, S. Lin, "FC4: Fully Convolutional Color Constancy with Confidence-weighted Pooling",
 CVPR 2017 (each place says what it thinks, and how sure it is).
+T. J. Mitchell, J. J. Beauchamp, "Bayesian Variable Selection in Linear Regression", J. American
+Statistical Association 83, 1988 (a spike and a slab: an effect is none, or anything).
 O. Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +42,7 @@ NEAR = 4.0  # multiple of what surrounds a straight rim: half of it is not clipp
 COARSE = 4  # pixels of the small copy at once
 REACH = 2  # of those: a rim is felt up to twice as far
 FIRST_ERROR = 0.2  # of log k, until it is measured
+STRAY = 0.05  # standard deviation of log k that is found where nothing is over-exposed
 
 
 def small_copy(picture: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -102,6 +107,16 @@ def overall(proposals: Tensor) -> Tensor:
     """log k of the whole picture, (B,), by a head's proposals: each counts by how sure it is."""
     gain, sureness = proposals[:, :3].mean(1).flatten(1), proposals[:, 3].flatten(1)
     return (gain * sureness.softmax(1)).sum(1)
+
+
+def how_likely_exposed(light: Tensor) -> Tensor:
+    """How likely pictures are over-exposed at all, by log k as it was found: (B,) -> (B,) in 0..1.
+
+    Before looking, half of them are. In those any log k is as likely, up to 1; in the others F
+    finds 0, give or take `STRAY`.
+    """
+    spike = torch.exp(-0.5 * (light / STRAY).square()) / (STRAY * math.sqrt(2 * math.pi))
+    return 1 / (1 + spike)
 
 
 class ContentNetwork(nn.Module):
@@ -169,18 +184,23 @@ class PhysicalRestorer(nn.Module):
         return 2 * self.compose(values, gains, self.draw(small, gains)) - 1
 
     def find_gains(self, small: Tensor) -> Tensor:
-        """log k by the small copy; see `as_gains`.
-
-        A brightness filter treats all of a picture alike; light does not.
-        """
-        return self.as_gains(self.propose(small))
+        """log k by the small copy; see `believed_gains`."""
+        proposals = self.propose(small)
+        return self.believed_gains(proposals, overall(proposals))
 
     def propose(self, small: Tensor) -> Tensor:
         """What the head makes of the small copy, (B, 4, h, w)."""
         return self.head(functional.avg_pool2d(small, THUMBNAIL))
 
+    def believed_gains(self, proposals: Tensor, light: Tensor) -> Tensor:
+        """`as_gains`, and none in pictures that are not over-exposed: they stay as they are."""
+        likely = how_likely_exposed(light)[:, None, None, None]
+        return self.as_gains(proposals, light) * likely
+
     def as_gains(self, proposals: Tensor, light: Tensor | None = None) -> Tensor:
-        """What is applied, of a head's proposals.
+        """The gains that a head's proposals mean: one, or those of parts.
+
+        A brightness filter treats all of a picture alike; light does not.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ class SmallCopyRestorer:
             own = overall(proposals)
             light = self.light
             known = own if light is None else own.new_tensor([light.gain_of(float(own[0]))])
-            gains = network.as_gains(proposals, known)
+            gains = network.believed_gains(proposals, known)
             content = network.draw(small, gains)
         return gains.float().cpu().numpy(), content.cpu().numpy()
 

@@ -22,6 +22,7 @@ from model.physical_networks import (
     PhysicalNetworks,
     build_restorer,
     enlarge,
+    how_likely_exposed,
     initialize,
     near_rims,
     overall,
@@ -97,6 +98,26 @@ def test_who_knows_the_light_of_a_picture_better_replaces_its_mean() -> None:
     assert lit[0, :, 2, 3].tolist() == [1.75, 2, 2.25]
     assert lit[1, :, 2, 3].tolist() == pytest.approx([0, 0, 0.25])
     assert filtered.flatten().tolist() == [2, 0]
+
+
+def test_a_gain_that_may_be_none_hardly_counts() -> None:
+    light = torch.tensor([0.0, 0.15, -0.15, 1.0])
+    # 1 / (1 + exp(-z^2 / 2) / (0.05 sqrt(2 pi))) for z = 0, 3, -3 and 20
+    expected = torch.tensor([0.11138, 0.91858, 0.91858, 1.0])
+    torch.testing.assert_close(how_likely_exposed(light), expected, atol=1e-5, rtol=0)
+    rising = torch.linspace(0, 1, 201)
+    assert ((how_likely_exposed(rising) * rising).diff() > 0).all()  # more light, more gain
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_frame_that_is_hardly_brighter_than_usual_stays_and_a_bright_one_does_not(
+    linear: bool,
+) -> None:
+    values = noise(140, 180)
+    network = restorer(0.03, linear)
+    assert (restored(network, values) - values).abs().max() < LEVEL
+    gains = restorer(0.4, linear).find_gains(small_copy(values))
+    torch.testing.assert_close(gains, torch.full_like(gains, 0.4))
 
 
 def test_gains_of_parts_are_carried_to_all_pixels_between_them() -> None:
