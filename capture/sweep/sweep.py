@@ -58,11 +58,12 @@ class Driver(Protocol):
 
 
 class KeyDriver:
-    """KeyPresser the keys that the game itself has for its light and its viewpoint.
+    """Taps the keys that the game itself has for its light and its viewpoint.
 
     Parameters
     ----------
     options : SweepOptions
+        Checked by `run_sweep`: its keys are there.
     screen : FrameSource
         Shows the game: a key press has worked when its picture changes.
     window : Window or None
@@ -80,14 +81,11 @@ class KeyDriver:
         presser: KeyPresser,
         check: Callable[[], None],
     ) -> None:
-        if options.key is None:
-            raise UserError("Say which key of the game moves its light: --key ']'.")
-        if options.viewpoints > 1 and options.viewpoint_key is None:
-            raise UserError("Say which key of the game goes to the next viewpoint: --viewpoint-key")
         self._options, self._screen, self._window = options, screen, window
         self._presser, self._check = presser, check
-        self._key = presser.parse(options.key)
-        self._next = presser.parse(options.viewpoint_key or options.key)
+        key = str(options.key)
+        self._key = presser.parse(key)
+        self._next = presser.parse(options.viewpoint_key or key)
         self._back = presser.parse(options.back_key) if options.back_key else None
         self._pressed = 0  # since the viewpoint's first light
         self._changes = 0  # of the picture, by the light key, in total
@@ -188,9 +186,7 @@ def run_sweep(
     UserError
         The game cannot be moved or seen; everything recorded before is whole.
     """
-    if sweep.steps < 1 or sweep.viewpoints < 1 or sweep.taps < 1:
-        raise UserError("--steps, --viewpoints and --taps must be at least 1.")
-    check_texts(sweep)
+    _check_options(sweep)
     on_progress = while_heard(on_progress)
     with running(capture, warnings) as commands, ExitStack() as stack:
 
@@ -224,6 +220,22 @@ def run_sweep(
             recorder.end(str(error))
             raise
         return recorder.close()
+
+
+def _check_options(options: SweepOptions) -> None:
+    """Raise `UserError` for what is missing or wrong, before a screen or a folder is touched."""
+    if options.steps < 1 or options.viewpoints < 1 or options.taps < 1:
+        raise UserError("--steps, --viewpoints and --taps must be at least 1.")
+    check_texts(options)
+    if options.driver == "flightgear":
+        choose_aircraft(options.aircraft, options.without)
+        return
+    if options.key is None:
+        raise UserError("Say which key of the game moves its light: --key ']'.")
+    if options.viewpoints > 1 and options.viewpoint_key is None:
+        raise UserError("Say which key of the game goes to the next viewpoint: --viewpoint-key")
+    if options.aircraft or options.without:
+        raise UserError("--aircraft and --without are for --driver flightgear.")
 
 
 def _connect(options: SweepOptions, screen: FrameSource) -> FlightGear:

@@ -258,6 +258,9 @@ def test_a_limit_ends_it(game: Game) -> None:
         ({"viewpoint_key": None, "viewpoints": 2}, "--viewpoint-key"),
         ({"key": "nonsense"}, "'nonsense' is not a key"),
         ({"steps": 0}, "--steps"),
+        ({"aircraft": "F-16"}, "are for --driver flightgear"),
+        ({"without": "F-16"}, "are for --driver flightgear"),
+        ({"driver": "flightgear", "aircraft": "Spitfire"}, "no aircraft 'Spitfire'"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(game: Game, changed: dict[str, Any], said: str) -> None:
