@@ -160,7 +160,10 @@ def choose_aircraft(only: str = "", without: str = "") -> tuple[int, ...]:
     asked, left_out = _indices(only), _indices(without)
     chosen = tuple(sorted((asked or set(ALL_AIRCRAFT)) - left_out))
     if not chosen:
-        raise UserError("No aircraft is left to show.")
+        raise UserError(
+            "No aircraft is left to show: --without leaves out all of them. Name fewer there, or "
+            "more with --aircraft."
+        )
     return chosen
 
 
