@@ -10,12 +10,14 @@ from typing import Annotated
 import msgspec
 
 from dataset import gate
+from model.belief import LARGEST
 from model.options import MOST_SIDE, NetworkOptions
 
 MOST_STRIDE = 64  # pixels
 USUAL_SIDE = 256  # of CycleGAN's training frames, pixels
 
 Side = Annotated[int, msgspec.Meta(ge=0, le=MOST_SIDE)]
+LogGain = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
 Stride = Annotated[int, msgspec.Meta(ge=1, le=MOST_STRIDE)]
 
 
@@ -45,3 +47,8 @@ def parse_side(text: str) -> int:
 def parse_stride(text: str) -> int:
     """What height and width must be multiples of, from JSON; ``ValueError``."""
     return gate.parse_json(text, Stride)
+
+
+def parse_gain_error(text: str) -> float:
+    """How far off a network of preset physical finds log k, from JSON; ``ValueError``."""
+    return gate.parse_json(text, LogGain)

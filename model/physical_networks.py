@@ -22,13 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model import formation
+from model.belief import DEVIATION, LARGEST, STRAY
 from model.networks import GeneratorPair
 from model.options import NetworkOptions
-from model.small_size import CHANNELS, small_size
+from model.small_size import CHANNELS, THUMBNAIL, small_size
 
-THUMBNAIL = 2  # times smaller is the copy on which the gain is found
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, 0.997)
-LARGEST = 6.0  # of log k
 FIRST_SHARE = 0.25  # of the way from the bound to white, that an untrained content network draws
 FIRST_GROWN = 2.0  # logit: how far it believes that rims are where light grew until it clipped
 FIRST_GAIN = 0.5  # log k that an untrained head proposes
@@ -36,13 +35,11 @@ WIDTHS = (2, 4, 6, 10, 12)  # channels of the content network at each scale, for
 INPUTS = CHANNELS + 3 + 1 + 3  # of it: small copy, what is known, its gain, where rims are near
 OUTPUTS = 6  # of each channel: its content, and whether it goes on from the rim
 DEPTH = len(WIDTHS) - 1  # times that it halves its input, after the first
-DEVIATION = 0.5  # of a part's gain from the picture's: how much of what a head proposes is applied
 ALMOST = 0.85  # encoded: what is brighter than that, and not clipped, nearly is
 NEAR = 4.0  # multiple of what surrounds a straight rim: half of it is not clipped, some nearly
 COARSE = 4  # pixels of the small copy at once
 REACH = 2  # of those: a rim is felt up to twice as far
 FIRST_ERROR = 0.2  # of log k, until it is measured
-STRAY = 0.05  # standard deviation of log k that is found where nothing is over-exposed
 
 
 def small_copy(picture: Tensor, size: tuple[int, int] | None = None) -> Tensor:

@@ -186,17 +186,24 @@ def newest_run(runs: Path, name: str = "") -> Path:
         if not folder.is_dir():
             raise errors.UserError(f"No run {folder}. There are: {_names(runs)}.")
         return folder
-    there = [
-        path
-        for file in (*STATE_FILES, f"latest_{NETWORK_FILES['F']}")
-        for path in runs.glob(f"*/checkpoints/{file}")
-    ]
+    there = trained_runs(runs)
     if not there:
         raise errors.UserError(
             f"No trained run under {runs}. Train one with `cli train` (it needs a data set from "
             "`cli split`), or go to the folder where you trained."
         )
-    return max(there, key=lambda path: path.stat().st_mtime).parent.parent
+    return there[-1]
+
+
+def trained_runs(runs: Path) -> list[Path]:
+    """The folders with a checkpoint, damaged or not; the one with the newest is last."""
+    there = [
+        path
+        for file in (*STATE_FILES, f"latest_{NETWORK_FILES['F']}")
+        for path in runs.glob(f"*/checkpoints/{file}")
+    ]
+    there.sort(key=lambda path: path.stat().st_mtime)
+    return [path.parent.parent for path in there]
 
 
 def _names(runs: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 SMALL_SIDE = 128  # pixels, shorter side of the copy on which content is drawn
 MOST_SMALL_SIDE = 1024  # longer one: a strip of pixels would make a copy larger than itself
 SMALL_STRIDE = 32  # its sides are multiples of this
+THUMBNAIL = 2  # times smaller still is the copy on which the gain is found
 CHANNELS = 9  # of the copy: means, clipped shares, means of what is not clipped
 
 

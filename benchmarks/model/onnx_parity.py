@@ -38,7 +38,7 @@ from model.options import NetworkOptions, physical_preset
 from model.restoring.export import write_onnx
 from model.restoring.methods import Restore
 from model.restoring.onnx import open_onnx
-from model.restoring.physical import SmallCopyRestorer
+from model.restoring.physical import small_copy_restorer
 
 SIZES = {"256x256": (256, 256), "1280x720": (720, 1280)}  # height, width
 SPREAD = 0.3  # of the weights that propose gains: those of a new network hardly vary
@@ -83,7 +83,7 @@ def restoring(network: Generator | physical_networks.PhysicalRestorer) -> Restor
     """By torch."""
     if isinstance(network, Generator):
         return lambda pixels: by_torch(network, pixels)
-    return SmallCopyRestorer(network)
+    return small_copy_restorer(network)
 
 
 def compare(name: str, options: NetworkOptions, threads: int, count: int) -> None:

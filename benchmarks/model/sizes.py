@@ -35,7 +35,7 @@ from model.physical_networks import PhysicalRestorer
 from model.restoring.bands import BandedGenerator, Budget
 from model.restoring.guided import ScaledRestorer
 from model.restoring.network import NetworkRestorer
-from model.restoring.physical import SmallCopyRestorer
+from model.restoring.physical import small_copy_restorer
 
 ODD = ((389, 517), (771, 1023), (719, 1283))  # height, width
 LARGE = ("1280x720", "1920x1080", "3840x2160", "7680x4320")
@@ -133,7 +133,7 @@ def measure(size: str, way: str, filters: int) -> dict[str, float]:
 def restorer(way: str, filters: int) -> Callable[[Pixels], Pixels]:
     """What is measured, warm: the first run of a network sets up its kernels."""
     if way == "physical":
-        found = SmallCopyRestorer(PhysicalRestorer().eval())
+        found = small_copy_restorer(PhysicalRestorer().eval())
         found(pictured(SIDE, SIDE))
         return found
     network = make(filters)

@@ -34,14 +34,15 @@ from dataset.parts import remove_parts
 from model.networks import STRIDE, Generator
 from model.physical_networks import PhysicalRestorer
 from model.restoring.onnx import (
+    CONTENT,
+    LEAST_INPUTS,
     ONNX_INPUT,
     ONNX_OUTPUT,
-    SMALL_INPUT,
-    SMALL_OUTPUTS,
+    PROPOSALS,
     need_packages,
 )
 from model.runs import read_options, saved_steps
-from model.small_size import CHANNELS, MOST_SMALL_SIDE, SMALL_SIDE, SMALL_STRIDE
+from model.small_size import CHANNELS, MOST_SMALL_SIDE, SMALL_SIDE, SMALL_STRIDE, THUMBNAIL
 from model.state_files import bare_state
 from model.weights import generator_options, load_run_network
 
@@ -146,9 +147,10 @@ def pack(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
 def write_onnx(out: Path, network: nn.Module, facts: Mapping[str, str] | None = None) -> None:
     """Write a generator as an ONNX file: (1, 3, H, W) fp32 in [-1, 1] -> the same.
 
-    H and W are multiples of 4. The F of preset physical is written as what it finds on a small
-    copy, (1, 9, h, w) in [0, 1] -> gains and content, h and w multiples of 32: ``full_size`` makes
-    the copy and applies them. The file's ``metadata_props`` state what wrote it, how the network is
+    H and W are multiples of 4. The F of preset physical is written as two chains: what its head
+    proposes by a thumbnail, (1, 9, h / 2, w / 2) -> (1, 4, h / 16, w / 16), and what it draws on
+    the small copy, (1, 9, h, w), by gains, (1, 3, h, w); h and w are multiples of 32. ``small_copy``
+    runs one after the other. The file's ``metadata_props`` state what wrote it, how the network is
     built, and the stride, range and colour space of its pictures.
 
     Parameters
@@ -184,7 +186,7 @@ def to_onnx(network: nn.Module) -> Any:
     plain = copy.deepcopy(network).cpu().float().eval()
     with quiet():
         program = (
-            _export_finder(Finder(plain))
+            _export_chains(plain)
             if isinstance(plain, PhysicalRestorer)
             else _export_generator(plain)
         )
@@ -211,29 +213,40 @@ def _export_generator(network: nn.Module) -> torch.onnx.ONNXProgram | None:
     )
 
 
-class Finder(nn.Module):
-    """What F of preset physical finds on a small copy: log k of its parts, and content."""
+class BothChains(nn.Module):
+    """F of preset physical: what its head proposes by a thumbnail, and what it draws by gains.
+
+    What is believed of the proposals is reckoned between the two, by ``small_copy``.
+    """
 
     def __init__(self, network: PhysicalRestorer) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, small: Tensor) -> tuple[Tensor, Tensor]:
-        gains = self.network.find_gains(small)
-        return gains, self.network.draw(small, gains)
+    def forward(self, thumbnail: Tensor, small: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.head(thumbnail), self.network.draw(small, gains)
 
 
-def _export_finder(finder: Finder) -> torch.onnx.ONNXProgram | None:
+def _export_chains(network: PhysicalRestorer) -> torch.onnx.ONNXProgram | None:
     least, most = SMALL_SIDE // SMALL_STRIDE, MOST_SMALL_SIDE // SMALL_STRIDE
-    rows, columns = (torch.export.Dim(name, min=least, max=most) for name in ("rows", "columns"))
+    sides = SMALL_SIDE, SMALL_SIDE + SMALL_STRIDE
+    small = torch.zeros(1, CHANNELS, *sides)
+    thumbnail = torch.zeros(1, CHANNELS, *(each // THUMBNAIL for each in sides))
+
+    def dims(step: int) -> dict[int, Any]:  # of a chain; those of the other are independent
+        names = (f"{name}{step}" for name in ("rows", "columns"))
+        rows, columns = (torch.export.Dim(name, min=least, max=most) for name in names)
+        return {2: step * rows, 3: step * columns}
+
+    large = dims(SMALL_STRIDE)
     return torch.onnx.export(
-        finder,
-        (torch.zeros(1, CHANNELS, SMALL_SIDE, SMALL_SIDE + SMALL_STRIDE),),
+        BothChains(network),
+        (thumbnail, small, torch.zeros(1, 3, *sides)),
         dynamo=True,
         opset_version=OPSET,
-        input_names=[SMALL_INPUT],
-        output_names=[*SMALL_OUTPUTS],
-        dynamic_shapes=({2: SMALL_STRIDE * rows, 3: SMALL_STRIDE * columns},),
+        input_names=[*LEAST_INPUTS],
+        output_names=[PROPOSALS, CONTENT],
+        dynamic_shapes=(dims(SMALL_STRIDE // THUMBNAIL), large, large),
         verbose=False,
     )
 
@@ -260,5 +273,6 @@ def network_facts(network: nn.Module) -> dict[str, str]:
     if isinstance(network, Generator):
         found["options"] = json.dumps(asdict(generator_options(network.state_dict())))
     if isinstance(network, PhysicalRestorer):
+        found["gain_error"] = json.dumps(round(float(network.gain_error), 4))
         return {**found, "stride": json.dumps(SMALL_STRIDE), "range": json.dumps([0, 1])}
     return {**found, "stride": json.dumps(STRIDE), "range": json.dumps([-1, 1])}

@@ -11,9 +11,10 @@ import numpy as np
 
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
-from model.exposure import Exposure, parse_exposure
+from model.exposure import Exposure
 from model.options import RestoreOptions
-from model.restoring import baselines, guided, keeping, onnx
+from model.restoring import baselines, keeping
+from model.restoring.which_network import OnShare, Restore, open_network
 
 NOTHING = 1 / 512  # share of a correction that changes 8-bit values by less than half a level
 
@@ -21,8 +22,6 @@ NOT_TOGETHER = (
     "--together belongs to a run of preset physical, whose gains pictures can share. Leave it out."
 )
 
-Restore = Callable[[Pixels], Pixels]  # any size in, the same size out
-OnShare = Callable[[float], None]  # called with the share of a picture that is done, 0 to 1
 Session = Callable[[], Iterable[Pixels]]  # the pictures that are restored together
 
 
@@ -81,7 +80,7 @@ def _open_restorer(
     options: RestoreOptions, on_share: OnShare | None, session: Session | None
 ) -> Restore:
     """The method, which restores the whole picture."""
-    if options.together and (options.method != "network" or options.onnx is not None):
+    if options.together and options.method != "network":
         raise UserError(NOT_TOGETHER)
     for flag, value in (("--threshold", options.threshold), ("--strength", options.strength)):
         if value is not None and not np.isfinite(value):
@@ -96,35 +95,14 @@ def _open_restorer(
         return lambda pixels: by_threshold(pixels, threshold)
     if options.method in baselines.BASELINES:
         return baselines.BASELINES[options.method]
-    if options.onnx is not None:
-        if options.epoch:
-            raise UserError(
-                f"--epoch belongs to a run, and {options.onnx} is a file. Leave it out."
-            )
-        restorer = onnx.open_onnx(options.onnx, options.device, on_progress=on_share)
-        exposure = parse_exposure(restorer.facts.get("exposure", ""), options.onnx)
-        return with_strength(
-            guided.ScaledRestorer(restorer, restorer.side, options.detail), exposure, options
-        )
-    return _open_network(options, on_share, session)
-
-
-def _open_network(
-    options: RestoreOptions, on_share: OnShare | None, session: Session | None
-) -> Restore:
-    from model import devices, weights
-    from model.restoring import network
-
-    device = devices.pick_device(options.device)
-    loaded = weights.load_network(options.runs, options.run, device, options.epoch)
-    scaled = network.scaled_restorer_of(loaded.generator, loaded.side, options.detail, on_share)
+    opened = open_network(options, on_share)
     if options.together:
-        if not isinstance(scaled, network.SmallCopyRestorer):
+        if opened.small_copy is None:
             raise UserError(NOT_TOGETHER)
         if session is None:
             raise UserError("--together belongs to files that are all there. Leave it out.")
-        scaled.learn_light(session())
-    return with_strength(scaled, loaded.exposure, options)
+        opened.small_copy.learn_light(session())
+    return with_strength(opened.restore, opened.exposure, options)
 
 
 def with_strength(restore: Restore, exposure: Exposure | None, options: RestoreOptions) -> Restore:

@@ -21,7 +21,7 @@ from model.networks import STRIDE, Generator
 from model.physical_networks import PhysicalRestorer
 from model.restoring.bands import BandedGenerator, Budget, Report
 from model.restoring.guided import ScaledRestorer
-from model.restoring.physical import SmallCopyRestorer
+from model.restoring.physical import small_copy_restorer
 
 BAND_BYTES = {"cpu": 16 << 20}  # features of one full-size layer in a band
 WHOLE_BYTES = 16  # per pixel and filter, measured: peak of a single pass, a tenth faster
@@ -104,7 +104,7 @@ def plan(network: Generator, height: int, width: int, device: torch.device, free
 def restorer_of(network: nn.Module, on_progress: Report | None = None) -> Restorer:
     """What restores pictures at their own size by a network of either kind."""
     if isinstance(network, PhysicalRestorer):
-        return SmallCopyRestorer(network, on_progress)
+        return small_copy_restorer(network, on_progress)
     if isinstance(network, Generator):
         return NetworkRestorer(network, on_progress)
     return ModuleRestorer(network)

@@ -17,15 +17,25 @@ import numpy as np
 
 from dataset import gate
 from dataset.errors import UserError
-from dataset.memory import PLAIN_ADVICE, free_memory, ran_out, room_for
+from dataset.memory import free_memory, ran_out, room_for
 from dataset.pictures.pixels import Pixels, check_finite, pad_reflected
-from model.facts import parse_shape, parse_side, parse_stride
+from model.belief import Proposals
+from model.facts import parse_gain_error, parse_shape, parse_side, parse_stride
 from model.restoring import full_size
 from model.restoring.full_size import Plane
 from model.restoring.onnx_graph import check_graph
+from model.restoring.small_copy import SmallCopyRestorer
+from model.small_size import CHANNELS, SMALL_SIDE, THUMBNAIL
 
 ONNX_INPUT, ONNX_OUTPUT = "picture", "restored"  # names inside the file
-SMALL_INPUT, SMALL_OUTPUTS = "small", ("gains", "content")  # of preset physical
+# Of preset physical, whose file holds two chains.
+THUMBNAIL_INPUT, SMALL_INPUT, GAINS_INPUT = "thumbnail", "small", "gains"
+PROPOSALS, CONTENT = "proposals", "content"
+LEAST_INPUTS = {  # for the chain that is not run
+    THUMBNAIL_INPUT: np.zeros((1, CHANNELS, *[SMALL_SIDE // THUMBNAIL] * 2), np.float32),
+    SMALL_INPUT: np.zeros((1, CHANNELS, SMALL_SIDE, SMALL_SIDE), np.float32),
+    GAINS_INPUT: np.zeros((1, 3, SMALL_SIDE, SMALL_SIDE), np.float32),
+}
 PROVIDERS = {  # --device -> onnxruntime's names, the quickest first
     "auto": ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider",),
@@ -113,62 +123,75 @@ class OnnxRestorer:
         return found
 
 
-class OnnxSmallCopyRestorer:
-    """Restores pictures by a network of preset physical; attributes and errors of `OnnxRestorer`.
+class OnnxFinder:
+    """A `small_copy.Finder` by a network of preset physical; parameters as of `OnnxRestorer`.
 
-    The session finds gains and content on a small copy, and ``full_size`` applies them.
+    One file holds two chains, of which a run takes one: thumbnail -> proposals, and small copy and
+    gains -> content.
     """
 
-    side = 0  # pictures of any size are seen at the same one
-
-    def __init__(
-        self, session: Any, facts: dict[str, str], path: Path, on_progress: full_size.Report
-    ) -> None:
-        self.facts, self.path, self.on_progress = facts, path, on_progress
-        self.provider: str = session.get_providers()[0]
+    def __init__(self, session: Any, facts: dict[str, str], path: Path) -> None:
+        self.path, self.source = path, str(path)
         self._session = session
         try:
-            self._linear = parse_shape(facts["options"]).linear
+            self.linear = parse_shape(facts["options"]).linear
+            self.gain_error = parse_gain_error(facts.get("gain_error", ""))
         except ValueError as error:
             raise _misdescribed(path, error) from error
 
-    def __call__(self, pixels: Pixels) -> Pixels:
-        """Restore one picture; as of `OnnxRestorer`."""
-        height, width = pixels.shape[:2]
-        needed = full_size.BYTES * height * width
-        with room_for(width, height, needed, free_memory(), PLAIN_ADVICE):
-            return full_size.restore(
-                pixels, self._find, self._linear, self.on_progress, str(self.path)
-            )
+    def free_bytes(self) -> int:
+        return free_memory()
 
-    def _find(self, small: Plane) -> tuple[Plane, Plane]:
-        gains, content = infer(self._session, self.path, {SMALL_INPUT: small}, SMALL_OUTPUTS)
-        rows, columns = small.shape[2:]
-        fits = (
-            _is_planes(gains, (1, 3), rows, columns)
-            and _is_planes(content, (3,), rows, columns)
-            and content.shape[2:] == (rows, columns)
+    def propose(self, small: Plane) -> Proposals:
+        rows, columns = (each // THUMBNAIL for each in small.shape[2:])
+        parts = small.reshape(1, CHANNELS, rows, THUMBNAIL, columns, THUMBNAIL)
+        thumbnail = np.asarray(parts.mean((3, 5)), np.float32)
+        found = self._infer(PROPOSALS, {THUMBNAIL_INPUT: thumbnail})
+        if not _is_planes(found, 4, rows, columns):
+            raise self._foreign()
+        return found
+
+    def draw(self, small: Plane, gains: Plane) -> Plane:
+        size = small.shape[2:]
+        large = [full_size.enlarge(gains[0, n % gains.shape[1]], size) for n in range(3)]
+        wide = np.stack([np.broadcast_to(each, size) for each in large])[None]
+        found = self._infer(CONTENT, {SMALL_INPUT: small, GAINS_INPUT: wide})
+        if not _is_planes(found, 3, *size) or found.shape[2:] != size:
+            raise self._foreign()
+        return found
+
+    def _infer(self, wanted: str, given: dict[str, Plane]) -> Any:
+        others = {name: planes for name, planes in LEAST_INPUTS.items() if name not in given}
+        return infer(self._session, self.path, {**others, **given}, [wanted])[0]
+
+    def _foreign(self) -> UserError:
+        return UserError(
+            f"{self.path} is no network of ours: what it finds on a small copy is of another "
+            "shape. Name a file of `cli export`.",
+            1,
         )
-        if not fits:
-            raise UserError(
-                f"{self.path} is no network of ours: what it finds on a small copy is of another "
-                "shape. Name a file of `cli export`.",
-                1,
-            )
-        return gains, content
 
 
-def _is_planes(found: Any, channels: tuple[int, ...], rows: int, columns: int) -> bool:
+def _is_planes(found: Any, channels: int, rows: int, columns: int) -> bool:
     """Whether an output is (1, channels, up to rows, up to columns) of floats."""
     return (
         isinstance(found, np.ndarray)
         and found.dtype == np.float32
         and found.ndim == 4
-        and found.shape[0] == 1
-        and found.shape[1] in channels
+        and found.shape[:2] == (1, channels)
         and 1 <= found.shape[2] <= rows
         and 1 <= found.shape[3] <= columns
     )
+
+
+class OnnxSmallCopyRestorer(SmallCopyRestorer):
+    """Restores pictures by a network of preset physical; parameters as of `OnnxRestorer`."""
+
+    def __init__(
+        self, session: Any, facts: dict[str, str], path: Path, on_progress: full_size.Report | None
+    ) -> None:
+        super().__init__(OnnxFinder(session, facts, path), on_progress)
+        self.facts, self.provider = facts, str(session.get_providers()[0])
 
 
 def infer(session: Any, path: Path, given: dict[str, Any], wanted: Sequence[str]) -> list[Any]:
@@ -176,6 +199,7 @@ def infer(session: Any, path: Path, given: dict[str, Any], wanted: Sequence[str]
     import onnxruntime
 
     options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True
 
     def stop() -> None:
         options.terminate = True
@@ -232,8 +256,10 @@ def open_onnx(
     ours = facts.get("written_by", "").startswith("unclip ")
     if not ours or not {"stride", "options"} <= facts.keys():
         raise UserError(f"{path} was not written by `cli export`. Name a file that was.")
-    if _ends(session) == ([SMALL_INPUT], [*SMALL_OUTPUTS]):
-        return OnnxSmallCopyRestorer(session, facts, path, on_progress or (lambda share: None))
+    if _ends(session) == ([*LEAST_INPUTS], [PROPOSALS, CONTENT]):
+        return OnnxSmallCopyRestorer(session, facts, path, on_progress)
+    if _ends(session) == ([SMALL_INPUT], [GAINS_INPUT, CONTENT]):
+        raise UserError(f"{path} is of an earlier version. Export its run again: `cli export`.")
     if _ends(session) != ([ONNX_INPUT], [ONNX_OUTPUT]):
         raise UserError(
             f"{path} is no network of ours: it does not make one picture, {ONNX_OUTPUT}, of "

@@ -23,7 +23,7 @@ from model.restoring import keeping, methods
 from model.restoring.baselines import THRESHOLD_METHODS
 from model.restoring.full_size import clipped_of
 from model.restoring.keeping import BYTES, clipped_anywhere, keep_unclipped
-from model.restoring.physical import SmallCopyRestorer
+from model.restoring.physical import small_copy_restorer
 from model.restoring.restore import restore_files
 from model.restoring.video import restore_video
 
@@ -57,7 +57,7 @@ def test_what_is_not_clipped_stays_to_the_bit(kind: Any) -> None:
         weights.weight.data += 0.1 * torch.randn(
             weights.weight.shape, generator=torch.Generator().manual_seed(0)
         )
-    restore = SmallCopyRestorer(network)
+    restore = small_copy_restorer(network)
     result = to_image(keep_unclipped(pixels, restore(pixels)), depth)
     known = ~clipped_anywhere(pixels)
     assert 0.2 < known.mean() < 0.9

@@ -22,7 +22,7 @@ from model.physical_networks import ExposureSimulator, PhysicalRestorer
 from model.restoring import export, methods
 from model.restoring import onnx as onnx_run
 from model.restoring.onnx import OnnxSmallCopyRestorer, open_onnx
-from model.restoring.physical import SmallCopyRestorer
+from model.restoring.physical import small_copy_restorer
 
 onnx = pytest.importorskip("onnx", reason="pip install 'unclip[onnx]'")
 pytest.importorskip("onnxscript", reason="pip install 'unclip[onnx]'")
@@ -78,7 +78,7 @@ def test_onnxruntime_restores_as_torch_does(
     restored = open_onnx(path, "cpu", threads=1, on_progress=told.append)(pixels)
     assert (restored.shape, restored.dtype) == (pixels.shape, np.float32)
     assert np.abs(restored - by_torch(network, pixels)).max() < LEVEL
-    assert np.abs(restored - SmallCopyRestorer(network)(pixels)).max() < LEVEL
+    assert np.abs(restored - small_copy_restorer(network)(pixels)).max() < LEVEL
     assert np.abs(restored - pixels).mean() > 0.02
     assert np.array_equal(pixels, before)
     assert told[-1] == 1
@@ -130,9 +130,9 @@ def test_the_file_says_what_it_takes(exported: tuple[PhysicalRestorer, Path]) ->
     _, path = exported
     opened = open_onnx(path, "cpu")
     assert isinstance(opened, OnnxSmallCopyRestorer)
-    assert (opened.side, opened.facts["stride"], opened.facts["range"]) == (0, "32", "[0, 1]")
+    assert (opened.facts["stride"], opened.facts["range"]) == ("32", "[0, 1]")
     model: Any = onnx.load(path)
-    assert [each.name for each in model.graph.output] == ["gains", "content"]
+    assert [each.name for each in model.graph.output] == ["proposals", "content"]
     assert str(ROOT).encode() not in path.read_bytes()
 
 
@@ -157,58 +157,86 @@ def test_g_is_written_as_a_network_of_whole_pictures(tmp_path: Path) -> None:
     assert np.abs(made - wanted).mean() < LEVEL / 10
 
 
-def foreign(gains: tuple[int, ...], content: tuple[int, ...], linear: str = "true") -> bytes:
+def foreign(
+    proposals: tuple[int, ...], content: tuple[int, ...], linear: str = "true", error: str = "0.1"
+) -> bytes:
     """A file with ends like ours that finds constants of these shapes."""
+    names = (*onnx_run.LEAST_INPUTS, "proposals", "content")
     ends = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        for name in ("small", "gains", "content")
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     ]
-    values = {"a": np.zeros(gains, np.float32), "b": np.zeros(content, np.float32)}
+    values = {"a": np.zeros(proposals, np.float32), "b": np.zeros(content, np.float32)}
     made = onnx.helper.make_graph(
         [
-            onnx.helper.make_node("Identity", ["a"], ["gains"]),
+            onnx.helper.make_node("Identity", ["a"], ["proposals"]),
             onnx.helper.make_node("Identity", ["b"], ["content"]),
         ],
-        "g", ends[:1], ends[1:],
+        "g", ends[:3], ends[3:],
         [onnx.numpy_helper.from_array(value, key) for key, value in values.items()],
     )  # fmt: skip
     opset = [onnx.helper.make_opsetid("", 18)]
     model = onnx.helper.make_model(made, opset_imports=opset, ir_version=9)
     options = f'{{"generator_filters": 4, "physical": true, "linear": {linear}}}'
-    told = {"written_by": "unclip 0.1.0", "stride": "32", "options": options}
+    told = {"written_by": "unclip 0.1.0", "stride": "32", "options": options, "gain_error": error}
     for key, value in told.items():
         model.metadata_props.add(key=key, value=value)
     return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize(
-    ("gains", "content"),
+    ("proposals", "content"),
     [
-        ((1, 3, 8, 8), (1, 3, 64, 64)),
-        ((1, 2, 8, 8), (1, 3, 128, 128)),
-        ((1, 3, 999, 8), (1, 3, 128, 128)),
-        ((3, 8, 8), (1, 3, 128, 128)),
-        ((1, 3, 0, 8), (1, 3, 128, 128)),
+        ((1, 4, 8, 8), (1, 3, 64, 64)),
+        ((1, 3, 8, 8), (1, 3, 128, 128)),
+        ((1, 4, 999, 8), (1, 3, 128, 128)),
+        ((4, 8, 8), (1, 3, 128, 128)),
+        ((1, 4, 0, 8), (1, 3, 128, 128)),
         ((), ()),
     ],
 )
 def test_what_is_found_must_be_of_the_size_of_the_copy(
-    tmp_path: Path, gains: tuple[int, ...], content: tuple[int, ...]
+    tmp_path: Path, proposals: tuple[int, ...], content: tuple[int, ...]
 ) -> None:
     path = tmp_path / "odd.onnx"
-    path.write_bytes(foreign(gains, content))
+    path.write_bytes(foreign(proposals, content))
     with pytest.raises(UserError, match=r"odd\.onnx is no network of ours: .* another shape"):
         open_onnx(path, "cpu", threads=1)(bright(64, 64))
 
 
 def test_zero_gain_and_black_content_leave_a_picture_as_it_is(tmp_path: Path) -> None:
     path, pixels = tmp_path / "same.onnx", bright(64, 64)
-    path.write_bytes(foreign((1, 1, 1, 1), (1, 3, 128, 128)))
+    path.write_bytes(foreign((1, 4, 1, 1), (1, 3, 128, 128)))
     assert np.abs(open_onnx(path, "cpu", threads=1)(pixels) - pixels).max() < 1e-6
 
 
-def test_options_that_make_no_sense_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("odd", [{"linear": '"yes"'}, {"error": "-1"}, {"error": "much"}])
+def test_facts_that_make_no_sense_are_named(tmp_path: Path, odd: dict[str, str]) -> None:
     path = tmp_path / "odd.onnx"
-    path.write_bytes(foreign((1, 1, 1, 1), (1, 3, 128, 128), linear='"yes"'))
+    path.write_bytes(foreign((1, 4, 1, 1), (1, 3, 128, 128), **odd))
     with pytest.raises(UserError, match=r"odd\.onnx does not say correctly how to run it"):
         open_onnx(path, "cpu")
+
+
+def test_a_file_of_an_earlier_version_is_to_be_exported_again(tmp_path: Path) -> None:
+    model = onnx.load_from_string(foreign((1, 4, 1, 1), (1, 3, 128, 128)))
+    for end, name in zip(model.graph.output, ("gains", "content"), strict=True):
+        end.name = name
+    model.graph.node[0].output[0] = "gains"
+    del model.graph.input[2], model.graph.input[0]
+    (tmp_path / "old.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=r"old\.onnx is of an earlier version\. Export"):
+        open_onnx(tmp_path / "old.onnx", "cpu")
+
+
+@pytest.mark.slow
+def test_a_session_shares_its_light_without_torch(exported: tuple[PhysicalRestorer, Path]) -> None:
+    network, path = exported
+    pictures = [to_pixels(over_expose(scene(n, 60, 90), 1.5 + 0.5 * n)) for n in range(4)]
+    options = RestoreOptions(onnx=path, device="cpu", together=True)
+    together = methods.open_method(options, session=lambda: pictures)
+    by_torch = small_copy_restorer(network)
+    by_torch.learn_light(pictures)
+    for picture in pictures:
+        assert np.abs(together(picture) - by_torch(picture)).max() < LEVEL / 20
+    alone = open_onnx(path, "cpu")
+    assert max(np.abs(together(each) - alone(each)).max() for each in pictures) > LEVEL / 4

@@ -20,7 +20,7 @@ from model.physical_networks import PhysicalRestorer, initialize
 from model.restoring.full_size import BYTES
 from model.restoring.methods import with_strength
 from model.restoring.network import restorer_of, scaled_restorer_of
-from model.restoring.physical import SmallCopyRestorer
+from model.restoring.physical import small_copy_restorer
 
 LEVEL = 1 / 255
 
@@ -47,7 +47,7 @@ def test_a_picture_is_restored_as_by_the_network_itself(
     picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     with torch.inference_mode():
         wanted = (network(picture * 2 - 1)[0].permute(1, 2, 0).numpy() + 1) / 2
-    found = SmallCopyRestorer(network)(pixels)
+    found = small_copy_restorer(network)(pixels)
     assert found.dtype == np.float32
     assert np.abs(found - pixels).mean() > 0.02
     assert np.abs(found - wanted).max() <= 1e-4  # hundredths of a level
@@ -59,7 +59,7 @@ def test_what_is_not_clipped_is_exact_to_rounding_at_full_size(linear: bool) -> 
     gain = 2.5
     wanted = scene(5, 1080, 1920)
     displayed = over_expose(wanted, gain, linear)
-    found = SmallCopyRestorer(restorer(math.log(gain), linear))(to_pixels(displayed))
+    found = small_copy_restorer(restorer(math.log(gain), linear))(to_pixels(displayed))
     known = displayed < 255
     assert 0.2 < known.mean() < 0.95
     away = np.abs(found - wanted / 255)
@@ -72,7 +72,7 @@ def test_what_is_not_clipped_is_exact_to_rounding_at_full_size(linear: bool) -> 
 def test_without_a_gain_a_picture_stays(linear: bool) -> None:
     pixels = over_exposed(200, 333, linear)
     assert pixels.max() == 1
-    found = SmallCopyRestorer(restorer(0.0, linear))(pixels)
+    found = small_copy_restorer(restorer(0.0, linear))(pixels)
     assert np.abs(found - pixels).max() < 1e-6
 
 
@@ -81,7 +81,7 @@ def test_without_a_gain_a_picture_stays(linear: bool) -> None:
 def test_any_size_comes_back_as_it_went_in(height: int, width: int, linear: bool) -> None:
     pixels = np.random.default_rng(height).random((height, width, 3), np.float32)
     before = pixels.copy()
-    found = SmallCopyRestorer(drawn_network(linear))(pixels)
+    found = small_copy_restorer(drawn_network(linear))(pixels)
     assert found.shape == pixels.shape
     assert 0 <= found.min() <= found.max() <= 1
     assert np.array_equal(pixels, before)
@@ -90,12 +90,12 @@ def test_any_size_comes_back_as_it_went_in(height: int, width: int, linear: bool
 @pytest.mark.parametrize("size", [(1, 5000), (9000, 2)])
 def test_a_strip_of_pixels_is_restored(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).random((*size, 3), np.float32)
-    assert SmallCopyRestorer(drawn_network(True))(pixels).shape == pixels.shape
+    assert small_copy_restorer(drawn_network(True))(pixels).shape == pixels.shape
 
 
 def test_progress_goes_to_the_end() -> None:
     told: list[float] = []
-    SmallCopyRestorer(restorer(1.0), told.append)(over_exposed(64, 64))
+    small_copy_restorer(restorer(1.0), told.append)(over_exposed(64, 64))
     assert told == sorted(told)
     assert told[-1] == 1
 
@@ -106,7 +106,7 @@ def test_weights_that_overflow_give_an_error_and_no_black_picture() -> None:
         value.data.fill_(3e38)
         value.data.flatten()[::2] *= -1
     with pytest.raises(UserError, match="is not finite"):
-        SmallCopyRestorer(network)(over_exposed(64, 64))
+        small_copy_restorer(network)(over_exposed(64, 64))
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_a_picture_takes_no_more_memory_than_is_asked_for(light: float) -> None:
     network.head.proposal[-1].weight.data.normal_(0, 0.01)  # gains that vary over the picture
     network = network.eval()
     pixels = np.full((1500, 1500, 3), light, np.float32)
-    restore = SmallCopyRestorer(network)
+    restore = small_copy_restorer(network)
     restore(pixels)  # what is allocated once
     tracemalloc.start()
     restore(pixels)
@@ -130,7 +130,7 @@ def test_a_picture_that_does_not_fit_into_memory_is_refused(
 ) -> None:
     monkeypatch.setattr(model.restoring.physical, "free_device_bytes", lambda device: 1000)
     with pytest.raises(UserError, match=r"or make it smaller\.$"):
-        SmallCopyRestorer(restorer(1.0))(over_exposed(64, 64))
+        small_copy_restorer(restorer(1.0))(over_exposed(64, 64))
 
 
 @pytest.mark.parametrize("detail", ["auto", "native", "guided", "mixed"])
@@ -141,6 +141,6 @@ def test_a_picture_is_never_made_smaller_for_it(detail: str) -> None:
 
 
 def test_a_part_of_the_correction_is_between_picture_and_result() -> None:
-    pixels, whole = over_exposed(64, 64), SmallCopyRestorer(restorer(1.0))
+    pixels, whole = over_exposed(64, 64), small_copy_restorer(restorer(1.0))
     half = with_strength(whole, None, RestoreOptions(strength=0.5))(pixels)
     np.testing.assert_allclose(half, (pixels + whole(pixels)) / 2, atol=1e-6)

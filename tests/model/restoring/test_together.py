@@ -18,8 +18,9 @@ from model.evaluation.evaluate import evaluate_run
 from model.options import EvaluateOptions, RestoreOptions
 from model.physical_networks import PhysicalRestorer
 from model.restoring.methods import open_method
-from model.restoring.physical import SmallCopyRestorer
+from model.restoring.physical import small_copy_restorer
 from model.restoring.restore import restore_files
+from model.restoring.small_copy import SmallCopyRestorer
 from model.restoring.video import some_frames
 from model.training.train import train
 
@@ -45,7 +46,7 @@ def gains(restore: SmallCopyRestorer, pictures: list[Pixels]) -> np.ndarray:
 
 def test_gains_found_together_are_more_alike() -> None:
     pictures = session()
-    alone, together = SmallCopyRestorer(unsure()), SmallCopyRestorer(unsure())
+    alone, together = small_copy_restorer(unsure()), small_copy_restorer(unsure())
     together.learn_light(pictures)
     before, after = gains(alone, pictures), gains(together, pictures)
     assert before.std() > 0.02
@@ -54,7 +55,7 @@ def test_gains_found_together_are_more_alike() -> None:
 
 def test_one_picture_alone_is_restored_as_ever() -> None:
     [picture] = session(1)
-    restore = SmallCopyRestorer(unsure())
+    restore = small_copy_restorer(unsure())
     wanted = restore(picture)
     restore.learn_light([picture])
     np.testing.assert_allclose(restore(picture), wanted, atol=1e-5)

@@ -1,0 +1,1 @@
+"""The network that comes with the package, as two files."""
