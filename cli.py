@@ -527,6 +527,7 @@ def restore(
         return
     from model.restoring.restore import restore_files
 
+    tell_of_network(options)
     done = failed = 0
     try:
         with progress("restoring", "file", leave=False) as update:
@@ -545,6 +546,14 @@ def restore(
         sys.exit(1)
 
 
+def tell_of_network(options: RestoreOptions) -> None:
+    """Say so where the built-in network stands in for a run."""
+    from model.restoring.which_network import told_of
+
+    if told := told_of(options):
+        echo(told, error=True)
+
+
 def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     """The page of ``cli restore --serve``, until Ctrl-C."""
     from model.restoring.methods import open_method
@@ -553,6 +562,7 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     def ready(address: str) -> None:
         echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
 
+    tell_of_network(options)
     done = serve_restorer(lambda told: open_method(options, told), port, ready, browser=browser)
     echo(f"{done} pictures restored")
 
@@ -690,7 +700,7 @@ def train_options(
         from model.devices import pick_device
 
         on_gpu = pick_device(settings["device"] or "auto").type != "cpu"
-        preset, options = automatic_preset(on_gpu, asked.keys())
+        preset, options = automatic_preset(on_gpu, asked)
         length = f" for {options.minutes:g} minutes" if options.minutes else ""
         echo(f"preset {preset}{length} (choose with --preset{' and --minutes' if length else ''})")
     else:

@@ -44,6 +44,7 @@ from model.metrics import HAS_FLIP
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, Session, open_method
+from model.restoring.which_network import is_builtin, told_of
 from model.runs import newest_run, read_options
 from model.weights import read_facts
 
@@ -142,8 +143,10 @@ def evaluate_run(
     swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
     report = EvaluationReport()
-    if NETWORK_METHOD in methods and is_supervised(options):
-        report.supervised, report.notes = True, [SUPERVISED]
+    if NETWORK_METHOD in methods:
+        report.supervised = is_supervised(options)
+        report.notes = [SUPERVISED] if report.supervised else []
+        report.notes += [told] if (told := told_of(options)) else []
     if pairs:
         oracles = ORACLES if options.oracles else {}
         report.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
@@ -194,6 +197,8 @@ def open_methods(options: EvaluateOptions, session: Session | None = None) -> di
 
 def is_supervised(options: EvaluateOptions) -> bool:
     """Whether the network learned from true pairs; a ``.pth`` file does not say."""
+    if is_builtin(options):
+        return False
     path = Path(options.run)
     if path.suffix == ".safetensors":
         return read_facts(path).get("supervised") == "true"

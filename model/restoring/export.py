@@ -149,9 +149,9 @@ def write_onnx(out: Path, network: nn.Module, facts: Mapping[str, str] | None = 
 
     H and W are multiples of 4. The F of preset physical is written as two chains: what its head
     proposes by a thumbnail, (1, 9, h / 2, w / 2) -> (1, 4, h / 16, w / 16), and what it draws on
-    the small copy, (1, 9, h, w), by gains, (1, 3, h, w); h and w are multiples of 32. ``small_copy``
-    runs one after the other. The file's ``metadata_props`` state what wrote it, how the network is
-    built, and the stride, range and colour space of its pictures.
+    the small copy, (1, 9, h, w), by gains, (1, 3, h, w); h and w are multiples of 32. Restoring
+    by ``small_copy`` runs one after the other. The file's ``metadata_props`` state what wrote it,
+    how the network is built, and the stride, range and colour space of its pictures.
 
     Parameters
     ----------

@@ -47,6 +47,8 @@ def told_of(options: RestoreOptions | EvaluateOptions) -> str:
     """One line for the user where the built-in network stands in for a run; empty otherwise."""
     if options.run or not is_builtin(options):
         return ""
+    if isinstance(options, RestoreOptions) and options.method != "network":
+        return ""
     return (
         f"No trained run under {options.runs}: the built-in network restores. `cli train` makes "
         "one from frames of your own, which restores them better."
