@@ -36,6 +36,10 @@ from model.options import (
 )
 
 OUT = CaptureOptions().out
+EXTRAS = {  # packages that not everybody needs -> the extra of setup.cfg that brings them
+    **dict.fromkeys(("tensorboard", "torch", "torchvision"), "train"),
+    **dict.fromkeys(("direct", "panda3d"), "game"),
+}
 
 
 class Commands(click.Group):
@@ -54,11 +58,23 @@ class Commands(click.Group):
             return super().invoke(context)
         except UserError as error:
             raise Shown(error) from error
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").split(".")[0])
+            if extra is None:
+                raise
+            if context.invoked_subcommand == "demo":  # it plays and it trains
+                extra = "all"
+            raise Shown(UserError(needs_extra(error.name, extra))) from error
         except KeyboardInterrupt:
             stopped = UserError("Stopped. Run the same command again.", INTERRUPTED)
             raise Shown(stopped) from None
         except click.UsageError as error:
             raise click.UsageError(plain(error.format_message()), error.ctx) from None
+
+
+def needs_extra(package: str | None, extra: str) -> str:
+    """What to install where a package is missing that not everybody needs."""
+    return f"This needs {package}. Install with: pip install 'unclip[{extra}]'"
 
 
 class Shown(click.ClickException):

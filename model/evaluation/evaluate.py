@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +26,6 @@ from dataset.layout.readers import (
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.terminal import ProgressCallback
-from model.devices import pick_device
-from model.evaluation.inception import open_features
 from model.evaluation.page import METHOD_TITLES, check_evaluation_folder, write_evaluation
 from model.evaluation.paired import (
     INPUT_METHOD,
@@ -46,7 +45,6 @@ from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, Session, open_method
 from model.restoring.which_network import is_builtin, told_of
 from model.runs import newest_run, read_options
-from model.weights import read_facts
 
 NETWORK_METHOD = "network"
 TOLD = {  # metric -> heading, digits
@@ -201,6 +199,8 @@ def is_supervised(options: EvaluateOptions) -> bool:
         return False
     path = Path(options.run)
     if path.suffix == ".safetensors":
+        from model.weights import read_facts  # by torch
+
         return read_facts(path).get("supervised") == "true"
     if path.suffix == ".pth":
         return False
@@ -219,7 +219,9 @@ def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], lis
     named = options.over_exposed or options.well_exposed
     if not options.pairs and not options.over_exposed:
         check_data_set_complete(options.data)
-    pairs = list_pairs(listed) if options.pairs or (not named and is_regular(listed)) else []
+    pairs: list[Pair] = []
+    if options.pairs or (not named and is_regular(listed)):
+        pairs = list_pairs(listed, may_be_empty=not options.pairs)
     y: list[Path] = []
     x: list[Path] = []
     if named or not pairs:
@@ -270,6 +272,14 @@ def show_frames(found: Evaluation, methods: dict[str, Restore]) -> dict[str, dic
 
 def _features(options: EvaluateOptions, notes: list[str]) -> Features | None:
     """Inception features, or a note on why there is no KID."""
+    if find_spec("torch") is None:
+        notes.append(
+            "No KID: it needs torch and the extra `metrics`: pip install 'unclip[metrics]'"
+        )
+        return None
+    from model.devices import pick_device
+    from model.evaluation.inception import open_features
+
     try:
         return open_features(options.inception_weights, pick_device(options.device))
     except UserError as error:

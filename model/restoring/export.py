@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ from model.restoring.onnx import (
     ONNX_INPUT,
     ONNX_OUTPUT,
     PROPOSALS,
-    need_packages,
 )
 from model.runs import read_options, saved_steps
 from model.small_size import CHANNELS, MOST_SMALL_SIDE, SMALL_SIDE, SMALL_STRIDE, THUMBNAIL
@@ -265,6 +265,16 @@ def parts(model: Any) -> Iterator[Any]:
     yield from (model, graph)
     for items in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
         yield from items
+
+
+def need_packages(*names: str) -> None:
+    """``UserError`` where one of the packages that write ONNX is missing."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"Writing ONNX files needs {' and '.join(missing)}. Install with: pip install "
+            "'unclip[onnx]'"
+        )
 
 
 def network_facts(network: nn.Module) -> dict[str, str]:
