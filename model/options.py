@@ -12,7 +12,7 @@ from typing import Any
 
 from dataset.errors import UserError
 from dataset.setting import setting
-from model.builtin.files import BUILTIN
+from model.built_in import BUILTIN
 
 METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma", "reconstruct")
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")

@@ -14,7 +14,7 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from model import runs
-from model.builtin.files import BUILTIN, ONNX_FILE, WEIGHTS_FILE
+from model.built_in import BUILTIN, ONNX_FILE, WEIGHTS_FILE
 from model.exposure import Exposure, parse_exposure
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring import guided, onnx

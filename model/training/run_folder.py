@@ -26,7 +26,7 @@ import torchvision
 
 from dataset import errors, files, gate, locks, parts
 from model import runs
-from model.builtin.files import BUILTIN
+from model.built_in import BUILTIN
 from model.checkpoint import Position
 from model.options import NEW_WEIGHTS, TrainOptions
 from model.training.autotune import StepConfig, StepTiming

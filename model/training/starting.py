@@ -13,7 +13,7 @@ import torch
 
 from dataset.errors import UserError
 from model import weights
-from model.builtin.files import BUILTIN, WEIGHTS_FILE
+from model.built_in import BUILTIN, WEIGHTS_FILE
 from model.networks import CycleGANNetworks, GeneratorPair
 from model.options import NEW_WEIGHTS, RELEASE_SUFFIX, NetworkOptions, TrainOptions
 from model.physical_networks import PhysicalNetworks, PhysicalRestorer

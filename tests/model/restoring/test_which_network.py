@@ -11,7 +11,7 @@ from helpers.tiny_physical import over_expose, scene
 
 from dataset.errors import UserError
 from dataset.pictures.images import read_image, write_png
-from model.builtin.files import BUILTIN, WEIGHTS_FILE
+from model.built_in import BUILTIN, WEIGHTS_FILE
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.methods import open_method
 from model.restoring.which_network import is_builtin, told_of

@@ -12,7 +12,7 @@ from helpers.command_line import run_cli
 from helpers.tiny_physical import make_scenes, tiny_physical
 
 from dataset.errors import UserError
-from model.builtin.files import WEIGHTS_FILE
+from model.built_in import WEIGHTS_FILE
 from model.checkpoint import load_generator
 from model.options import TrainOptions, physical_preset
 from model.physical_networks import PhysicalNetworks

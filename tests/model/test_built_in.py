@@ -14,7 +14,7 @@ from helpers import ROOT
 from helpers.tiny_physical import over_expose, scene
 
 from dataset.pictures.pixels import Pixels, to_pixels
-from model.builtin.files import ONNX_FILE, WEIGHTS_FILE
+from model.built_in import ONNX_FILE, WEIGHTS_FILE
 from model.options import RestoreOptions, physical_preset
 from model.physical_networks import FIRST_ERROR, PhysicalRestorer
 from model.restoring.methods import open_method
