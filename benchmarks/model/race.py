@@ -1,11 +1,12 @@
 """Presets against each other: the same frames, the same minutes, one machine; PSNR on true pairs.
 
 Every cell is a training of its own from new weights, planned for its minutes, so that its learning
-rate has decayed at the end. Rows of preset physical come twice: each picture restored by itself, and all together,
-as frames of one session (``cli restore --together``). ``usual`` is the paper's CycleGAN as its
-public code trains it: eager, fp32, contiguous. Pairs are those of the data set's ``pairs.csv``,
-which no training sees. Unless ``--data`` names a data set, one of the embedded game is rendered.
-Each row is printed and kept (``--out``) as soon as it is there; rows kept before are not run again.
+rate has decayed at the end. Rows of preset physical come twice: each picture restored by itself,
+and all together, as frames of one session (``cli restore --together``). ``usual`` is the paper's
+CycleGAN as its public code trains it: eager, fp32, contiguous. Pairs are those of the data set's
+``pairs.csv``, which no training sees. Unless ``--data`` names a data set, one of the embedded game
+is rendered. Each row is printed and kept (``--out``) as soon as it is there; rows kept before are
+not run again.
 
     python benchmarks/model/race.py --data data --minutes 5 30 --presets paper best physical
 """
