@@ -5,14 +5,15 @@ const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 const RESULT = /_(restored|unclipped|cielab)$/; // after the stem of a file that was downloaded here
 const SYNC = 0x47; // first byte of a video .ts; the other kind of .ts is TypeScript
 
-// [{file, folder}], folder with a slash behind it; of what cannot be read {path}.
+// [{file, folder}], folder with a slash behind it; of what cannot be read {path}. In the order given,
+// folders in natural order.
 export async function filesOf(transfer) {
   const items = [...transfer.items].filter((item) => item.kind === "file");
   // Both at once: the items are gone when the event is over.
   const held = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
   const found = [];
   for (const [entry, file] of held) {
-    if (entry?.isDirectory) await walk(entry, found);
+    if (entry?.isDirectory) found.push(...ordered(await walked(entry)));
     else if (file) found.push({ file, folder: "" });
   }
   return found;
@@ -20,22 +21,28 @@ export async function filesOf(transfer) {
 
 // The same of an input's files, which know their folder if it was chosen.
 export function filesChosen(files) {
-  return [...files].map((file) => (
-    { file, folder: file.webkitRelativePath.slice(0, -file.name.length) }));
+  return ordered([...files].map((file) => (
+    { file, folder: file.webkitRelativePath.slice(0, -file.name.length) })));
 }
 
-async function walk(entry, found) {
+async function walked(entry) {
   const path = entry.fullPath.replace(/^\//, "");
   try {
     if (entry.isFile) {
       const file = await new Promise((...done) => entry.file(...done));
-      found.push({ file, folder: path.slice(0, -entry.name.length) });
-    } else {
-      for (const each of await entriesOf(entry.createReader())) await walk(each, found);
+      return [{ file, folder: path.slice(0, -entry.name.length) }];
     }
+    const found = [];
+    for (const each of await entriesOf(entry.createReader())) found.push(...await walked(each));
+    return found;
   } catch {
-    found.push({ path });
+    return [{ path }];
   }
+}
+
+function ordered(found) {
+  const placed = (each) => (each.folder ? pathOf(each) : ""); // single files stay as they are
+  return found.sort((a, b) => byName(placed(a), placed(b)));
 }
 
 async function entriesOf(reader) { // some at a time, until there are none
@@ -53,7 +60,7 @@ export async function sort(found, { suffixes, videos }) {
   const sorted = { pictures: [], videos: [], results: [], others: [], unreadable: [] };
   const readable = found.filter(({ file }) => file);
   const paths = new Set(readable.map(pathOf));
-  for (const each of readable.sort((a, b) => byName(pathOf(a), pathOf(b)))) {
+  for (const each of readable) {
     const suffix = suffixOf(each.file.name);
     if (videos.includes(suffix) && await isVideo(each.file, suffix)) sorted.videos.push(pathOf(each));
     else if (each.folder && !suffixes.includes(suffix)) sorted.others.push(pathOf(each));

@@ -98,8 +98,9 @@ function renderChosen(seen) {
 }
 
 function busyText(result) {
+  if (result.state === "waiting") return "Waiting for the pictures before it…";
   const begun = result.strength < 1 ? "Making the file…" : "Restoring…";
-  if (result.state !== "restoring") return result.state === "waiting" || result.first ? "Waiting for the pictures before it…" : begun;
+  if (result.state === "sending") return begun;
   const [elapsed, expected] = [pictures.elapsed(result), pictures.expected(result)];
   const of = expected ? ` of about ${format.format(Math.max(expected, elapsed))}` : "";
   return `${begun} ${format.format(elapsed)}${of} s`;
@@ -175,7 +176,7 @@ function listenToDrops() {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !chosen) return;
-  if (event.target.matches("input") && event.key.length > 1) return; // it moves the slider
+  if (event.target.matches("input, #left-out-words") && event.key.length > 1) return; // theirs
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const pans = event.shiftKey && viewer.one;
   if (pans && viewer.press(event)) event.preventDefault();

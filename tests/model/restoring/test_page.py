@@ -53,6 +53,13 @@ def wait_until_restored(page: Any, count: int = 1) -> None:
     page.wait_for_selector("#stage.comparing")
 
 
+def saved(page: Any, button: str) -> tuple[str, bytes]:
+    """The name and the content of what is downloaded."""
+    with page.expect_download() as waiting:
+        page.click(button)
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
 def names(page: Any) -> list[str]:
     return list(page.locator("#list .title").all_inner_texts())
 
@@ -105,10 +112,9 @@ def test_a_dropped_picture_is_restored_and_downloaded_to_the_pixel(page: Any) ->
     assert "token" not in page.url
     assert page.evaluate(DROP, ["과다 노출.png", data])
     wait_until_restored(page)
-    with page.expect_download() as waiting:
-        page.click("#download")
-    assert waiting.value.suggested_filename == "과다 노출_restored.png"
-    assert np.array_equal(decode(Path(waiting.value.path()).read_bytes()), image // 2)
+    name, data = saved(page, "#download")
+    assert name == "과다 노출_restored.png"
+    assert np.array_equal(decode(data), image // 2)
 
 
 def test_pictures_are_chosen_and_pasted_as_well(page: Any) -> None:
@@ -120,7 +126,7 @@ def test_pictures_are_chosen_and_pasted_as_well(page: Any) -> None:
     assert page.inner_text("#name") == "image.png"
     page.click("#list li:nth-child(2) .pick")
     assert page.inner_text("#name") == "b.jpg"
-    assert page.get_attribute("#download", "download") == "b_restored.jpg"
+    assert saved(page, "#download")[0] == "b_restored.jpg"
 
 
 def test_the_divider_shows_before_on_its_left_and_after_on_its_right(page: Any) -> None:
