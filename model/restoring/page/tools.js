@@ -83,6 +83,7 @@ export class Tools {
     for (const [at, row] of rows.entries()) {
       this.packing = `Packing ${at + 1} of ${rows.length}…`;
       this.renderZip();
+      if (!this.pictures.rows.includes(row)) continue; // removed meanwhile
       const { state, name, file } = await this.pictures.make(row);
       if (state === "done") packed.push({ row, name: row.folder + name, blob: file });
       else if (state === "failed") failed.push(row.name);

@@ -6,7 +6,6 @@ import base64
 import io
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from dataset.pictures.exif import ORIENTATION
 from dataset.pictures.pixels import Pixels
 from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import ServeLimits, bind_restorer
+
 
 @pytest.fixture
 def guest() -> Iterator[Guest]:

@@ -165,7 +165,8 @@ def test_what_is_downloaded_is_what_the_command_makes(
     set_strength(network_page, 100)
     assert saved(network_page) == (name, full)
     half, whole, own = (
-        decode(by_command(runs, path, "--strength", each)).astype(float) for each in ("0.5", "1", "0")
+        decode(by_command(runs, path, "--strength", each)).astype(float)
+        for each in ("0.5", "1", "0")
     )
     assert np.abs(whole - own).max() > 9  # the network does something
     assert np.abs(half - own).max() < np.abs(whole - own).max()
@@ -340,7 +341,16 @@ def test_more_than_a_zip_holds_is_said(page: Any, count: int, size: int) -> None
 
 
 def test_paths_in_a_zip_differ_and_lead_nowhere_else(page: Any) -> None:
-    given = ["a.png", "A.PNG", "a.png", "../a.png", "x/a.b/c", "x/a.b/c", "/e\u0301.png", "\xe9.png"]
+    given = [
+        "a.png",
+        "A.PNG",
+        "a.png",
+        "../a.png",
+        "x/a.b/c",
+        "x/a.b/c",
+        "/e\u0301.png",
+        "\xe9.png",
+    ]
     script = "async (given) => (await import('/zip.js')).distinctPaths(given)"
     assert page.evaluate(script, given) == [
         *("a.png", "A (2).PNG", "a (3).png", "a (4).png"),
