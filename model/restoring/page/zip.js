@@ -65,7 +65,7 @@ async function crc32(blob) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return ~crc >>> 0;
-    for (const byte of value) crc = TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+    for (let at = 0; at < value.length; at++) crc = TABLE[(crc ^ value[at]) & 0xff] ^ (crc >>> 8);
   }
 }
 
