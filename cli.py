@@ -574,12 +574,19 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     """The page of ``cli restore --serve``, until Ctrl-C."""
     from model.restoring.methods import open_method
     from model.restoring.page_server import serve_restorer
+    from model.restoring.ways import ways_beside
 
     def ready(address: str) -> None:
         echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
 
     tell_of_network(options)
-    done = serve_restorer(lambda told: open_method(options, told), port, ready, browser=browser)
+    done = serve_restorer(
+        lambda told: open_method(options, told),
+        port,
+        ready,
+        browser=browser,
+        ways=ways_beside(options),
+    )
     echo(f"{done} pictures restored")
 
 
