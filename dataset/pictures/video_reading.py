@@ -81,9 +81,9 @@ class Source:
             last = frame.pts
             yield frame
 
-    def pixels_of(self, frame: VideoFrame) -> Pixels:
-        """A frame as it is shown: (H, W, 3) float32."""
-        return to_pixels(self._decoder.image_of(frame))
+    def pixels_of(self, frame: VideoFrame, step: int = 1) -> Pixels:
+        """A frame as it is shown, or every so many of its rows and columns: (H, W, 3) float32."""
+        return to_pixels(self._decoder.image_of(frame)[::step, ::step])
 
     def notes(self) -> tuple[str, ...]:
         """What was wrong with it."""

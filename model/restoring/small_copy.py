@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.pixels import Pixels
 from model.belief import Proposals, believed_gains, overall
-from model.restoring import full_size
+from model.restoring import full_size, steady
 from model.restoring.full_size import Plane
 from model.restoring.session_light import SessionLight, share_light
 
@@ -86,6 +89,34 @@ class SmallCopyRestorer:
         """log k of the parts of a picture, by its small copy; see `belief.believed_gains`."""
         proposals = self.finder.propose(small)
         return believed_gains(proposals, self.light_of(proposals), self.finder.linear)
+
+    def follow(self, frames: Iterable[Pixels]) -> steady.PerFrame:
+        """Find the gains of a video's frames with those around in view; see ``steady``."""
+        seen, lights, proposed = steady.FrameLights(self.finder.linear), [], []
+        for pixels in frames:
+            small = full_size.small_planes(pixels)
+            seen.see(small)
+            proposals = self.finder.propose(small[None])
+            lights.append(self.light_of(proposals))
+            proposed.append(proposals.astype(np.float16))
+        return self._by(
+            seen.smooth(proposed),
+            seen.log_gains(lights, self.finder.gain_error),
+            seen.likely_exposed(lights),
+        )
+
+    def _by(
+        self, proposed: NDArray[np.float16], lights: steady.Values, likely: steady.Values
+    ) -> steady.PerFrame:
+        """Restores frames by what was found of all, (N, 1, 4, h, w), (N,) and (N,)."""
+
+        def restore(number: int, pixels: Pixels) -> Pixels:
+            at = min(number, len(lights) - 1)
+            each, linear = proposed[at].astype(np.float32), self.finder.linear
+            gains = believed_gains(each, float(lights[at]), linear, float(likely[at]))
+            return self.restore_by(pixels, lambda small: gains)
+
+        return restore
 
     def light_of(self, proposals: Proposals) -> float:
         """log k of a whole picture, with the help of its session where that was learned."""
