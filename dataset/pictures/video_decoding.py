@@ -183,12 +183,12 @@ class Decoder:
         if self.broken:  # frames are still on the decoder's threads
             yield from self._decode(stream, None)
 
-    def image_of(self, frame: VideoFrame) -> Image:
-        """A frame as it is shown: RGB uint8 (H, W, 3), upright."""
+    def image_of(self, frame: VideoFrame, deep: bool = False) -> Image:
+        """A frame as it is shown: RGB uint8 (H, W, 3), upright; if deep, uint16."""
         if self._matrix is None:
             self._matrix = display_matrix(frame)
         try:
-            return turn(rgb(frame, self._reformatter), self._matrix)
+            return turn(rgb(frame, self._reformatter, deep), self._matrix)
         except av.error.FFmpegError as error:
             name = frame.format.name
             raise UserError(f"{self.path}: cannot convert {name} to RGB.", 1) from error
@@ -227,8 +227,10 @@ def is_hd(frame: VideoFrame) -> bool:
     return frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT
 
 
-def rgb(frame: VideoFrame, reformatter: VideoReformatter) -> Image:
+def rgb(frame: VideoFrame, reformatter: VideoReformatter, deep: bool = False) -> Image:
     """A decoded frame as RGB uint8 (H, W, 3) by the colour matrix and range that it states.
+
+    If deep, it is uint16, for frames of more than 8 bits.
 
     Without one: BT.709 from HD sizes on and BT.601 below, limited range. The transfer curve stays,
     as screens show BT.709 video and sRGB pictures alike.
@@ -238,7 +240,7 @@ def rgb(frame: VideoFrame, reformatter: VideoReformatter) -> Image:
     untagged = BT709 if is_hd(frame) else BT601
     plain = reformatter.reformat(
         frame,
-        format="rgb24",
+        format="rgb48le" if deep else "rgb24",
         src_colorspace=MATRICES.get(frame.colorspace, untagged),
         # PyAV 16 ignores the source matrix where range and matrix are those of the result.
         dst_colorspace=BT601,
@@ -246,7 +248,7 @@ def rgb(frame: VideoFrame, reformatter: VideoReformatter) -> Image:
         dst_color_range=ColorRange.JPEG,
         interpolation=ACCURATE,
     )
-    return np.asarray(plain.to_ndarray(), np.uint8)
+    return plain.to_ndarray()
 
 
 def display_matrix(frame: VideoFrame) -> Matrix:
@@ -260,7 +262,7 @@ def turn(image: Image, matrix: Matrix) -> Image:
 
     Parameters
     ----------
-    image : uint8 array, (H, W, 3)
+    image : uint8 or uint16 array, (H, W, 3)
     matrix : int32 array, (9,)
         Row by row, as in a ``tkhd`` box of ISO/IEC 14496-12: ``(x', y') = (x, y) M``.
     """

@@ -12,6 +12,7 @@ only; ``video`` reads and writes the files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import cv2
@@ -96,7 +97,7 @@ class FrameLights:
     def scenes(self) -> list[slice]:
         """The frames of each scene."""
         starts = [0, *cuts([change.spread for change in self.changes]), len(self.changes)]
-        return [slice(*each) for each in zip(starts[:-1], starts[1:], strict=True)]
+        return [slice(*each) for each in pairwise(starts)]
 
     def log_gains(self, found: Sequence[float], error: float) -> Values:
         """log k of each frame; see `steady_gains`."""
