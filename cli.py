@@ -569,8 +569,11 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
 def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
     """Measure restored pictures next to earlier methods, with or without references.
 
+    With --video, measure how much a video flickers.
+
     \b
     Example: cli evaluate --out verdict
+    Example: cli evaluate --video flight.mp4
     """
     from model.evaluation.evaluate import evaluate_run
 

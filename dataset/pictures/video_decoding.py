@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from dataset.errors import UserError
 from dataset.gate import is_regular
 from dataset.pictures.formats import VIDEOS
-from dataset.pictures.images import Image
 from dataset.pictures.limits import MOST_FILM_PIXELS, TooLarge
 
 Matrix = NDArray[np.int32]  # a display matrix, (9,)
@@ -183,7 +182,7 @@ class Decoder:
         if self.broken:  # frames are still on the decoder's threads
             yield from self._decode(stream, None)
 
-    def image_of(self, frame: VideoFrame, deep: bool = False) -> Image:
+    def image_of(self, frame: VideoFrame, deep: bool = False) -> NDArray[Any]:
         """A frame as it is shown: RGB uint8 (H, W, 3), upright; if deep, uint16."""
         if self._matrix is None:
             self._matrix = display_matrix(frame)
@@ -227,7 +226,7 @@ def is_hd(frame: VideoFrame) -> bool:
     return frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT
 
 
-def rgb(frame: VideoFrame, reformatter: VideoReformatter, deep: bool = False) -> Image:
+def rgb(frame: VideoFrame, reformatter: VideoReformatter, deep: bool = False) -> NDArray[Any]:
     """A decoded frame as RGB uint8 (H, W, 3) by the colour matrix and range that it states.
 
     If deep, it is uint16, for frames of more than 8 bits.
@@ -257,7 +256,7 @@ def display_matrix(frame: VideoFrame) -> Matrix:
     return UPRIGHT if data is None else np.frombuffer(bytes(data), np.int32)
 
 
-def turn(image: Image, matrix: Matrix) -> Image:
+def turn(image: NDArray[Any], matrix: Matrix) -> NDArray[Any]:
     """Turn and mirror a picture by a display matrix, in quarter turns.
 
     Parameters

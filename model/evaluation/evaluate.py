@@ -26,6 +26,7 @@ from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.terminal import ProgressCallback
 from model.devices import pick_device
+from model.evaluation.flicker import VideoFlicker, measure_flicker
 from model.evaluation.inception import open_features
 from model.evaluation.page import METHOD_TITLES, check_evaluation_folder, write_evaluation
 from model.evaluation.paired import (
@@ -44,6 +45,8 @@ from model.metrics import HAS_FLIP
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, Session, open_method
+from model.restoring.video import some_frames
+from model.restoring.which_network import is_builtin
 from model.runs import newest_run, read_options
 from model.weights import read_facts
 
@@ -79,6 +82,7 @@ class EvaluationReport:
 
     paired: Evaluation | None = None
     unpaired: Unpaired | None = None
+    flicker: VideoFlicker | None = None
     sweeps: list[Sweep] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was left out, and why
     supervised: bool = False  # whether the network learned from true pairs
@@ -94,6 +98,8 @@ class EvaluationReport:
         found: dict[str, Any] = self.paired.summary() if self.paired else {}
         if self.unpaired:
             found["unpaired"] = self.unpaired.summary()
+        if self.flicker:
+            found["flicker"] = self.flicker.summary()
         if self.sweeps:
             found["thresholds"] = [_numbers(asdict(sweep)) for sweep in self.sweeps]
         return {**found, "supervised": self.supervised, "notes": self.notes}
@@ -110,6 +116,8 @@ class EvaluationReport:
             )
             lines.append(f"{len(of_y)} frames of Y, {len(of_x)} of X")
             lines += _table(self.unpaired, TOLD_UNPAIRED)
+        if self.flicker:
+            lines += str(self.flicker).splitlines()
         if self.skipped:
             lines.append(f"set aside: {len(self.skipped)}. {self.skipped[0]}")
         lines += self.notes
@@ -122,6 +130,8 @@ def evaluate_run(
 ) -> EvaluationReport:
     """Compare methods on true pairs, on the two domains, or on both, and write the page.
 
+    With ``options.video``, measure instead how much a video flickers.
+
     Parameters
     ----------
     options : EvaluateOptions
@@ -132,8 +142,10 @@ def evaluate_run(
     ------
     UserError
         An unknown method; no run; neither pairs nor frames; nothing readable; a page folder that
-        holds another page. If only KID cannot be measured, the notes say why.
+        holds another page; a video and pictures at once. If only KID cannot be measured, the notes say why.
     """
+    if options.video:
+        return _evaluate_video(options, options.video, on_progress)
     pairs, y, x = find_pictures(options)
     if options.out:
         check_evaluation_folder(options.out)
@@ -157,6 +169,22 @@ def evaluate_run(
         report.sweeps = sweep_thresholds(swept, _from(total - len(swept), total, on_progress))
     if options.out:
         write_page(options, report, methods, swept)
+    return report
+
+
+def _evaluate_video(
+    options: EvaluateOptions, video: Path, on_progress: ProgressCallback | None
+) -> EvaluationReport:
+    """How much a video flickers."""
+    if options.pairs or options.over_exposed or options.well_exposed or options.out:
+        raise UserError(
+            "--video is measured by itself and has no page: leave out --pairs, --over-exposed, "
+            "--well-exposed and --out."
+        )
+    methods = open_methods(options, lambda: some_frames(video))
+    report = EvaluationReport(flicker=measure_flicker(video, methods, on_progress))
+    if NETWORK_METHOD in methods and is_supervised(options):
+        report.supervised, report.notes = True, [SUPERVISED]
     return report
 
 
@@ -194,6 +222,8 @@ def open_methods(options: EvaluateOptions, session: Session | None = None) -> di
 
 def is_supervised(options: EvaluateOptions) -> bool:
     """Whether the network learned from true pairs; a ``.pth`` file does not say."""
+    if is_builtin(options):
+        return False
     path = Path(options.run)
     if path.suffix == ".safetensors":
         return read_facts(path).get("supervised") == "true"

@@ -126,6 +126,24 @@ def restore_video(
         return RestoredVideo(outgoing.written, incoming.width, incoming.height, notes)
 
 
+def restored_frames(
+    path: Path, restore: Callable[[Pixels], Pixels]
+) -> Iterator[tuple[Pixels, Pixels]]:
+    """Each frame of a video and what a method makes of it, as `restore_video` would write it.
+
+    Raises
+    ------
+    UserError
+        As of `read_facts`.
+    """
+    with closing(_looked_at(path, read_facts(path), None)) as seen:
+        restored = steady.follow(restore, seen)
+    with video_reading.Source(video_decoding.describe(path)) as source:
+        for number, frame in enumerate(source.frames(lambda packet: None)):
+            pixels = source.pixels_of(frame)
+            yield pixels, restored(number, pixels)
+
+
 def _looked_at(
     path: Path, facts: VideoFacts, on_look: FrameProgress | None
 ) -> Generator[Pixels, None, None]:
