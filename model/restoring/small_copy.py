@@ -8,10 +8,10 @@ are believed, and what other pictures of the session say. No files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.pixels import Pixels
@@ -73,14 +73,22 @@ class SmallCopyRestorer:
         """
         return self.restore_by(pixels, self.gains_of)
 
-    def restore_by(self, pixels: Pixels, gains_of: Callable[[Plane], Plane]) -> Pixels:
-        """Restore by gains that a function finds on the small copy; as calling it otherwise."""
+    def restore_by(
+        self,
+        pixels: Pixels,
+        gains_of: Callable[[Plane], Plane],
+        settle: Callable[[Plane], Plane] = lambda content: content,
+    ) -> Pixels:
+        """Restore by gains that a function finds on the small copy; as calling it otherwise.
+
+        The content of clipped channels, (1, 3, h, w), may be changed by another one.
+        """
         height, width = pixels.shape[:2]
         needed, finder = full_size.BYTES * height * width, self.finder
 
         def find(small: Plane) -> tuple[Plane, Plane]:
             gains = gains_of(small)
-            return gains, finder.draw(small, gains)
+            return gains, settle(finder.draw(small, gains))
 
         with room_for(width, height, needed, finder.free_bytes(), PLAIN_ADVICE):
             return full_size.restore(pixels, find, finder.linear, self.on_progress, finder.source)
@@ -99,22 +107,15 @@ class SmallCopyRestorer:
             proposals = self.finder.propose(small[None])
             lights.append(self.light_of(proposals))
             proposed.append(proposals.astype(np.float16))
-        return self._by(
-            seen.smooth(proposed),
-            seen.log_gains(lights, self.finder.gain_error),
-            seen.likely_exposed(lights),
-        )
-
-    def _by(
-        self, proposed: NDArray[np.float16], lights: steady.Values, likely: steady.Values
-    ) -> steady.PerFrame:
-        """Restores frames by what was found of all, (N, 1, 4, h, w), (N,) and (N,)."""
+        smooth, likely = seen.smooth(proposed), seen.likely_exposed(lights)
+        steadied = seen.log_gains(lights, self.finder.gain_error)
+        content = steady.SteadyContent(seen.changes, seen.scenes())
 
         def restore(number: int, pixels: Pixels) -> Pixels:
             at = min(number, len(lights) - 1)
-            each, linear = proposed[at].astype(np.float32), self.finder.linear
-            gains = believed_gains(each, float(lights[at]), linear, float(likely[at]))
-            return self.restore_by(pixels, lambda small: gains)
+            each, linear = smooth[at].astype(np.float32), self.finder.linear
+            gains = believed_gains(each, float(steadied[at]), linear, float(likely[at]))
+            return self.restore_by(pixels, lambda small: gains, partial(content.settle, at))
 
         return restore
 

@@ -38,6 +38,8 @@ ALIKE = 16  # frames over which F errs alike
 BELOW = 0.02  # log k: how far under 0 it may come out; light was never divided
 ROUNDS = 20
 SMOOTH = 6.0  # frames, standard deviation: proposals for parts, and strengths
+KEPT = 0.8  # of the content drawn in clipped areas, from the frame before
+LOST = 0.1  # spread of log light from which on nothing of it is kept
 LIKELY = 96  # frames around one that is over-exposed count as over-exposed
 
 Values = NDArray[np.float64]  # (N,), one a frame
@@ -72,6 +74,7 @@ class Change(NamedTuple):
 
     ratio: float  # log
     spread: float  # median deviation from it, of all places
+    shift: tuple[float, float] = (0.0, 0.0)  # pixels of the small copy, to the right and down
 
 
 class FrameLights:
@@ -151,12 +154,40 @@ def measure(grey: Plane, logs: Plane, grey_now: Plane, logs_now: Plane) -> Chang
         return still
     window = cv2.createHanningWindow(grey.shape[::-1], cv2.CV_32F)
     (right, down), _ = cv2.phaseCorrelate(grey, grey_now, window)
-    shift = np.array([[1, 0, right], [0, 1, down]])
-    moved = [
-        cv2.warpAffine(each, shift, each.shape[::-1], borderValue=float("nan")) for each in logs
-    ]
-    following = _compare(np.array(moved), logs_now)
+    moved = [_shifted(each, (right, down), cv2.BORDER_CONSTANT) for each in logs]
+    following = _compare(np.array(moved), logs_now)._replace(shift=(right, down))
     return min(still, following, key=lambda each: (np.isnan(each.spread), each.spread))
+
+
+def _shifted(plane: Plane, shift: tuple[float, float], border: int) -> Plane:
+    """(h, w) moved by a fraction of a pixel; what comes in is NaN, or as `border` says."""
+    how = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+    moved = cv2.warpAffine(
+        plane, how, plane.shape[::-1], borderMode=border, borderValue=float("nan")
+    )
+    return np.asarray(moved, np.float32)
+
+
+class SteadyContent:
+    """Content drawn in clipped areas, which mostly keeps what was drawn in the frame before.
+
+    Frames are taken in order, and what was drawn moves with the camera. The less of a frame follows
+    from the one before, the less is kept; nothing beyond a cut.
+    """
+
+    def __init__(self, changes: Sequence[Change], scenes: Sequence[slice]) -> None:
+        self._changes, self._begins = changes, {scene.start for scene in scenes}
+        self._last: tuple[int, Plane] | None = None
+
+    def settle(self, number: int, content: Plane) -> Plane:
+        """What to show of the content of a frame, (1, 3, h, w)."""
+        before, change = self._last, self._changes[number]
+        if before and before[0] == number - 1 and number not in self._begins:
+            kept = KEPT * float(np.clip(1 - np.nan_to_num(change.spread) / LOST, 0, 1))
+            moved = [_shifted(each, change.shift, cv2.BORDER_REPLICATE) for each in before[1][0]]
+            content = content + np.float32(kept) * (np.array(moved)[None] - content)
+        self._last = number, content
+        return content
 
 
 def _compare(logs: Plane, logs_now: Plane) -> Change:
