@@ -96,7 +96,7 @@ class Source:
 
     def pixels_of(self, frame: VideoFrame, step: int = 1) -> Pixels:
         """A frame as it is shown, or every so many of its rows and columns: (H, W, 3) float32."""
-        return to_pixels(self._decoder.image_of(frame, self.form.depth > 8)[::step, ::step])
+        return to_pixels(self._decoder.image_of(frame, self.form.depth > 8, step))
 
     def notes(self) -> tuple[str, ...]:
         """What was wrong with it."""
