@@ -240,6 +240,8 @@ def steady_gains(found: Sequence[float], changes: Sequence[Change], error: float
     array([0.6, 0.6, 0.6])
     """
     each, count = np.asarray(found, np.float64), len(found)
+    if count < 2:  # SciPy's solver cannot
+        return np.maximum(each, 0)
     ratios = np.array([0.0 if np.isnan(change.spread) else change.ratio for change in changes])
     pull = np.full(count, 1 / (ALIKE * max(error, 1e-3) ** 2))
     stiff = np.array([error_of(change) ** -2.0 for change in changes])
