@@ -36,6 +36,10 @@ from model.options import (
 )
 
 OUT = CaptureOptions().out
+EXTRAS = {  # packages that not everybody needs -> the extra of setup.cfg that brings them
+    **dict.fromkeys(("tensorboard", "torch", "torchvision"), "train"),
+    **dict.fromkeys(("direct", "panda3d"), "game"),
+}
 
 
 class Commands(click.Group):
@@ -54,11 +58,23 @@ class Commands(click.Group):
             return super().invoke(context)
         except UserError as error:
             raise Shown(error) from error
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").split(".")[0])
+            if extra is None:
+                raise
+            if context.invoked_subcommand == "demo":  # it plays and it trains
+                extra = "all"
+            raise Shown(UserError(needs_extra(error.name, extra))) from error
         except KeyboardInterrupt:
             stopped = UserError("Stopped. Run the same command again.", INTERRUPTED)
             raise Shown(stopped) from None
         except click.UsageError as error:
             raise click.UsageError(plain(error.format_message()), error.ctx) from None
+
+
+def needs_extra(package: str | None, extra: str) -> str:
+    """What to install where a package is missing that not everybody needs."""
+    return f"This needs {package}. Install with: pip install 'unclip[{extra}]'"
 
 
 class Shown(click.ClickException):
@@ -527,6 +543,7 @@ def restore(
         return
     from model.restoring.restore import restore_files
 
+    tell_of_network(options)
     done = failed = 0
     try:
         with progress("restoring", "file", leave=False) as update:
@@ -545,15 +562,31 @@ def restore(
         sys.exit(1)
 
 
+def tell_of_network(options: RestoreOptions) -> None:
+    """Say so where the built-in network stands in for a run."""
+    from model.restoring.which_network import told_of
+
+    if told := told_of(options):
+        echo(told, error=True)
+
+
 def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     """The page of ``cli restore --serve``, until Ctrl-C."""
     from model.restoring.methods import open_method
     from model.restoring.page_server import serve_restorer
+    from model.restoring.ways import ways_beside
 
     def ready(address: str) -> None:
         echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
 
-    done = serve_restorer(lambda told: open_method(options, told), port, ready, browser=browser)
+    tell_of_network(options)
+    done = serve_restorer(
+        lambda told: open_method(options, told),
+        port,
+        ready,
+        browser=browser,
+        ways=ways_beside(options),
+    )
     echo(f"{done} pictures restored")
 
 
@@ -693,7 +726,7 @@ def train_options(
         from model.devices import pick_device
 
         on_gpu = pick_device(settings["device"] or "auto").type != "cpu"
-        preset, options = automatic_preset(on_gpu, asked.keys())
+        preset, options = automatic_preset(on_gpu, asked)
         length = f" for {options.minutes:g} minutes" if options.minutes else ""
         echo(f"preset {preset}{length} (choose with --preset{' and --minutes' if length else ''})")
     else:

@@ -559,6 +559,7 @@ def restore_page(folder: Path) -> Reader:
     client = app.test_client()
     small = [saved(scene(), name) for name in ("PNG", "JPEG", "TIFF")]
     seeds = [b"POST /restore?name=a.png\n" + each for each in small]
+    seeds += [b"POST /restore?name=a.png&way=cielab&strength=0.5\n" + small[0]]
     seeds += [b"GET /", b"GET /facts", b"GET /restore.js"]
     return seeds, _mutate_request, lambda data: _request(client, data)
 

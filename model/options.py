@@ -5,13 +5,14 @@ Standard library only: ``--help`` must not load torch.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from dataset.errors import UserError
 from dataset.setting import setting
+from model.built_in import BUILTIN
 
 METHOD_NAMES = ("network", "cielab", "ycbcr", "gamma", "reconstruct")
 EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
@@ -22,6 +23,8 @@ ON_OFF = ("auto", "on", "off")
 MOST_FILTERS = 1024  # channels of a first layer; the paper's networks have 64
 MOST_BLOCKS = 64  # residual blocks; the paper's networks have 9
 MOST_SIDE = 65_536  # pixels of a training frame
+RELEASE_SUFFIX = ".safetensors"  # of an exported network's weights
+NEW_WEIGHTS = "none"  # of `TrainOptions.init`
 MOST_HELD_OUT = 1024  # frames: they stay in memory, twice
 HELD_OUT = 48  # frames, of presets other than the paper's
 TOGETHER_HELP = (
@@ -123,8 +126,13 @@ class TrainOptions:
         shown="none: unpaired",
     )
     resume: bool = setting(False, "Resume a run: the newest, or --run.")
-    init: Path | None = setting(
-        None, "Start from the CycleGAN network files in this folder.", folder=True
+    init: str | None = setting(
+        None,
+        "Where the weights start: none (new ones); for preset physical builtin (the network that "
+        "comes with the package) or a .safetensors file of `cli export`; for the others a folder "
+        "of CycleGAN's networks.",
+        metavar="WHERE",
+        shown="physical: builtin, others: none",
     )
     checkpoint_every: int = setting(0, "Steps between checkpoints.", shown="by time", least=0)
     checkpoint_minutes: float = setting(
@@ -208,7 +216,7 @@ PRESETS = {
 }
 # Settings that mean nothing to a training without discriminators and cycle.
 CYCLEGAN_SETTINGS = (
-    *("cycle_weight", "identity_weight", "gan", "minimax", "graphs", "init"),
+    *("cycle_weight", "identity_weight", "gan", "minimax", "graphs"),
     *("discriminator_rate", "discriminator_every", "discriminator_filters"),
     *("generator_blocks", "residual", "resize"),
 )
@@ -216,22 +224,32 @@ LENGTHS = ("epochs", "steps", "minutes")  # settings that say how long a trainin
 MINUTES = 30.0  # of a training on a CPU of which none of them was said
 
 
-def automatic_preset(on_gpu: bool, asked: Set[str]) -> tuple[str, TrainOptions]:
+def automatic_preset(on_gpu: bool, asked: Mapping[str, Any]) -> tuple[str, TrainOptions]:
     """Name and settings of ``--preset auto``: the paper's on a GPU, else what restores best soon.
 
     Parameters
     ----------
     on_gpu : bool
         Whether the training has a GPU.
-    asked : set of str
-        Settings that were asked for. Those of CycleGAN's rule out `physical`.
+    asked : mapping
+        Settings that were asked for, by name. Those of CycleGAN's rule out `physical`, and a start
+        from a network of its kind asks for it.
     """
+    start = asked.get("init")
+    if start == BUILTIN or str(start).endswith(RELEASE_SUFFIX):
+        on_gpu = False
     if on_gpu:
         return "paper", paper_preset()
-    if not asked.isdisjoint(CYCLEGAN_SETTINGS):
+    if not asked.keys().isdisjoint(CYCLEGAN_SETTINGS) or _is_folder(start):
         return "cpu", cpu_preset()
     options = physical_preset()
-    return "physical", replace(options, minutes=MINUTES) if asked.isdisjoint(LENGTHS) else options
+    has_length = not asked.keys().isdisjoint(LENGTHS)
+    return "physical", options if has_length else replace(options, minutes=MINUTES)
+
+
+def _is_folder(start: str | None) -> bool:
+    """Whether a training starts from a folder of CycleGAN's networks."""
+    return start not in (None, NEW_WEIGHTS, BUILTIN) and not str(start).endswith(RELEASE_SUFFIX)
 
 
 def check_settings(options: TrainOptions) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from helpers import ROOT
 
 import cli
 from dataset.pictures.images import write_png
@@ -76,11 +80,34 @@ def test_a_malformed_option_is_named(empty: Path, words: str) -> None:
     assert words.split()[1] in result.output
 
 
-def test_restoring_without_a_run_says_how_to_get_one(empty: Path) -> None:
+def test_restoring_needs_no_run_and_says_how_to_get_one(empty: Path) -> None:
     write_png(empty / "image.png", WHITE)
     result = run("restore", "image.png")
-    assert result.exit_code == 2
-    assert "cli train" in result.output
+    assert result.exit_code == 0
+    assert "`cli train` makes one" in result.output
+    assert (empty / "image_restored.png").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("package", "words", "extra"),
+    [
+        ("torch", ("train",), "train"),
+        ("panda3d.core", ("game",), "game"),
+        ("torch", ("demo",), "all"),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(
+    empty: Path, package: str, words: tuple[str], extra: str
+) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; import cli; cli.main({words!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=empty, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"Install with: pip install 'unclip[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_resumed_run_keeps_its_settings(run_there: Path) -> None:

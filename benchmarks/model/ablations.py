@@ -24,8 +24,8 @@ import torch
 from made_pairs import TRAIN_PAIRS, make_pairs
 from race import METRICS, judge
 
-from model import physical, physical_networks, synthetic
-from model.options import TrainOptions, physical_preset
+from model import belief, physical, physical_networks, synthetic
+from model.options import NEW_WEIGHTS, TrainOptions, physical_preset
 from model.training.train import train
 
 # Name -> what is different: constants of modules, or settings.
@@ -38,7 +38,7 @@ CONSTANTS: dict[str, dict[ModuleType, dict[str, Any]]] = {
     "no relighting, no glare": {
         synthetic: {"RELIT": 0.0, "TINTED": 0.0, "BY_COLOUR": 0.0, "GLARE": 0.0}
     },
-    "one gain for a picture": {physical_networks: {"DEVIATION": 0.0}},
+    "one gain for a picture": {physical_networks: {"DEVIATION": 0.0}, belief: {"DEVIATION": 0.0}},
     "no order in Y": {physical: {"ORDER_WEIGHT": 0.0}},
     "no colours of X in restored Y": {physical: {"MATCH_WEIGHT": 0.0}},
     "content does not go on from rims": {physical_networks: {"NEAR": 0.0}},
@@ -91,6 +91,7 @@ def settings(arguments: argparse.Namespace) -> TrainOptions:
     return replace(
         options,
         minutes=arguments.minutes,
+        init=NEW_WEIGHTS,
         device=arguments.device,
         network=replace(options.network, linear=not arguments.encoded),
     )

@@ -33,7 +33,7 @@ from dataset.pictures.montage import side_by_side
 from dataset.pictures.pixels import to_image, to_pixels
 from model.evaluation.paired import INPUT_METHOD, Evaluation, evaluate_pairs
 from model.metrics import well_exposed_change
-from model.options import PRESETS, RestoreOptions
+from model.options import NEW_WEIGHTS, PRESETS, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES
 from model.restoring.methods import Restore, open_method
 from model.training.train import train
@@ -109,7 +109,8 @@ def train_presets(
         batch = (SIDE // options.size) ** 2
         small = replace(options.network, generator_filters=16, discriminator_filters=32)
         train(replace(options, data=data, runs=runs, run=name, batch_size=batch, network=small,
-                      epochs=max(2, steps * batch // frames), steps=steps))  # fmt: skip
+                      epochs=max(2, steps * batch // frames), steps=steps,
+                      init=NEW_WEIGHTS))  # fmt: skip
     return {name: str(runs / name) for name in names}
 
 

@@ -1,11 +1,12 @@
 """Presets against each other: the same frames, the same minutes, one machine; PSNR on true pairs.
 
-Every cell is a training of its own, planned for its minutes, so that its learning rate has decayed
-at the end. Rows of preset physical come twice: each picture restored by itself, and all together,
-as frames of one session (``cli restore --together``). ``usual`` is the paper's CycleGAN as its
-public code trains it: eager, fp32, contiguous. Pairs are those of the data set's ``pairs.csv``,
-which no training sees. Unless ``--data`` names a data set, one of the embedded game is rendered.
-Each row is printed and kept (``--out``) as soon as it is there; rows kept before are not run again.
+Every cell is a training of its own from new weights, planned for its minutes, so that its learning
+rate has decayed at the end. Rows of preset physical come twice: each picture restored by itself,
+and all together, as frames of one session (``cli restore --together``). ``usual`` is the paper's
+CycleGAN as its public code trains it: eager, fp32, contiguous. Pairs are those of the data set's
+``pairs.csv``, which no training sees. Unless ``--data`` names a data set, one of the embedded game
+is rendered. Each row is printed and kept (``--out``) as soon as it is there; rows kept before are
+not run again.
 
     python benchmarks/model/race.py --data data --minutes 5 30 --presets paper best physical
 """
@@ -26,7 +27,7 @@ from made_pairs import make_pairs
 from dataset.layout.pairs import read_pairs
 from model.evaluation.evaluate import readable
 from model.evaluation.paired import evaluate_pairs
-from model.options import PRESETS, RestoreOptions, TrainOptions, paper_preset
+from model.options import NEW_WEIGHTS, PRESETS, RestoreOptions, TrainOptions, paper_preset
 from model.restoring.methods import open_method
 from model.training.train import train
 
@@ -81,6 +82,7 @@ def ways(
                     minutes=minutes,
                     seed=seed,
                     run=f"{preset}-{minutes:g}-{seed}",
+                    init=NEW_WEIGHTS,
                     device=arguments.device,
                 )
                 found[f"{preset}, {minutes:g} min, seed {seed}"] = lambda options=options: judge(  # type: ignore[misc]

@@ -39,7 +39,7 @@ def pairs_csv(pairs: Iterable[tuple[str, str]]) -> str:
     return text.getvalue()
 
 
-def list_pairs(path: str | Path) -> list[Pair]:
+def list_pairs(path: str | Path, may_be_empty: bool = False) -> list[Pair]:
     """Read a ``pairs.csv``; relative paths count from its folder.
 
     A third column, ``gain``, may say how many times brighter the over-exposed frame is.
@@ -47,7 +47,8 @@ def list_pairs(path: str | Path) -> list[Pair]:
     Raises
     ------
     UserError
-        The list is missing, has other columns, holds no pair, or a gain that is no number over 0.
+        The list is missing, has other columns, holds a gain that is no number over 0, or no pair
+        unless it may be empty: `cli split` also writes one where nothing was recorded twice.
     """
     path = Path(path)
     if not is_regular(path):
@@ -69,7 +70,7 @@ def list_pairs(path: str | Path) -> list[Pair]:
             f"{path} is no list of pairs ({error}): it needs the columns {','.join(PAIR_COLUMNS)}, "
             f"and may have {GAIN_COLUMN}, a number over 0 or nothing."
         ) from error
-    if not pairs:
+    if not pairs and not may_be_empty:
         raise UserError(f"{path} lists no pair. Record viewpoints under two lights first.")
     return pairs
 

@@ -19,7 +19,7 @@ from dataset.splitting.split import split_captures
 from dataset.terminal import INTERRUPTED, echo, progress
 from model.evaluation.demo_folder import hold_demo
 from model.evaluation.demo_page import DemoFacts, DemoResult, write_demo_page
-from model.options import PRESETS, TrainOptions
+from model.options import NEW_WEIGHTS, PRESETS, TrainOptions
 from model.training.train import TrainSummary, train
 
 RECORDED, LEFT = 0.25, 0.8  # of the time: for recording; of what is left, for training
@@ -104,7 +104,7 @@ def share_time(out: Path, seed: int, end: float) -> Iterator[tuple[str, TrainOpt
 
 
 def demo_settings(name: str, out: Path, minutes: float, seed: int) -> TrainOptions:
-    """The settings of a training of so many minutes."""
+    """The settings of a training of so many minutes; both begin with new weights, as equals."""
     run, preset = NETWORKS[name]
     return replace(
         PRESETS[preset](),
@@ -113,6 +113,7 @@ def demo_settings(name: str, out: Path, minutes: float, seed: int) -> TrainOptio
         run=run,
         minutes=minutes,
         seed=seed,
+        init=NEW_WEIGHTS,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,9 +26,7 @@ from dataset.layout.readers import (
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.terminal import ProgressCallback
-from model.devices import pick_device
 from model.evaluation.flicker import VideoFlicker, measure_flicker
-from model.evaluation.inception import open_features
 from model.evaluation.page import METHOD_TITLES, check_evaluation_folder, write_evaluation
 from model.evaluation.paired import (
     INPUT_METHOD,
@@ -46,9 +45,8 @@ from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, Session, open_method
 from model.restoring.video import some_frames
-from model.restoring.which_network import is_builtin
+from model.restoring.which_network import is_builtin, told_of
 from model.runs import newest_run, read_options
-from model.weights import read_facts
 
 NETWORK_METHOD = "network"
 TOLD = {  # metric -> heading, digits
@@ -153,9 +151,7 @@ def evaluate_run(
     methods = open_methods(options, lambda: readable(seen))
     swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
-    report = EvaluationReport()
-    if NETWORK_METHOD in methods and is_supervised(options):
-        report.supervised, report.notes = True, [SUPERVISED]
+    report = _report_on(options, methods)
     if pairs:
         oracles = ORACLES if options.oracles else {}
         report.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
@@ -182,9 +178,18 @@ def _evaluate_video(
             "--well-exposed and --out."
         )
     methods = open_methods(options, lambda: some_frames(video))
-    report = EvaluationReport(flicker=measure_flicker(video, methods, on_progress))
-    if NETWORK_METHOD in methods and is_supervised(options):
-        report.supervised, report.notes = True, [SUPERVISED]
+    report = _report_on(options, methods)
+    report.flicker = measure_flicker(video, methods, on_progress)
+    return report
+
+
+def _report_on(options: EvaluateOptions, methods: dict[str, Restore]) -> EvaluationReport:
+    """A report that says which network restores, and is empty otherwise."""
+    report = EvaluationReport()
+    if NETWORK_METHOD in methods:
+        report.supervised = is_supervised(options)
+        report.notes = [SUPERVISED] if report.supervised else []
+        report.notes += [told] if (told := told_of(options)) else []
     return report
 
 
@@ -226,6 +231,8 @@ def is_supervised(options: EvaluateOptions) -> bool:
         return False
     path = Path(options.run)
     if path.suffix == ".safetensors":
+        from model.weights import read_facts  # by torch
+
         return read_facts(path).get("supervised") == "true"
     if path.suffix == ".pth":
         return False
@@ -244,7 +251,9 @@ def find_pictures(options: EvaluateOptions) -> tuple[list[Pair], list[Path], lis
     named = options.over_exposed or options.well_exposed
     if not options.pairs and not options.over_exposed:
         check_data_set_complete(options.data)
-    pairs = list_pairs(listed) if options.pairs or (not named and is_regular(listed)) else []
+    pairs: list[Pair] = []
+    if options.pairs or (not named and is_regular(listed)):
+        pairs = list_pairs(listed, may_be_empty=not options.pairs)
     y: list[Path] = []
     x: list[Path] = []
     if named or not pairs:
@@ -295,6 +304,14 @@ def show_frames(found: Evaluation, methods: dict[str, Restore]) -> dict[str, dic
 
 def _features(options: EvaluateOptions, notes: list[str]) -> Features | None:
     """Inception features, or a note on why there is no KID."""
+    if find_spec("torch") is None:
+        notes.append(
+            "No KID: it needs torch and the extra `metrics`: pip install 'unclip[metrics]'"
+        )
+        return None
+    from model.devices import pick_device
+    from model.evaluation.inception import open_features
+
     try:
         return open_features(options.inception_weights, pick_device(options.device))
     except UserError as error:

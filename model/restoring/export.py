@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ from model.restoring.onnx import (
     ONNX_INPUT,
     ONNX_OUTPUT,
     PROPOSALS,
-    need_packages,
 )
 from model.runs import read_options, saved_steps
 from model.small_size import CHANNELS, MOST_SMALL_SIDE, SMALL_SIDE, SMALL_STRIDE, THUMBNAIL
@@ -149,9 +149,9 @@ def write_onnx(out: Path, network: nn.Module, facts: Mapping[str, str] | None = 
 
     H and W are multiples of 4. The F of preset physical is written as two chains: what its head
     proposes by a thumbnail, (1, 9, h / 2, w / 2) -> (1, 4, h / 16, w / 16), and what it draws on
-    the small copy, (1, 9, h, w), by gains, (1, 3, h, w); h and w are multiples of 32. ``small_copy``
-    runs one after the other. The file's ``metadata_props`` state what wrote it, how the network is
-    built, and the stride, range and colour space of its pictures.
+    the small copy, (1, 9, h, w), by gains, (1, 3, h, w); h and w are multiples of 32. Restoring
+    by ``small_copy`` runs one after the other. The file's ``metadata_props`` state what wrote it,
+    how the network is built, and the stride, range and colour space of its pictures.
 
     Parameters
     ----------
@@ -265,6 +265,16 @@ def parts(model: Any) -> Iterator[Any]:
     yield from (model, graph)
     for items in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
         yield from items
+
+
+def need_packages(*names: str) -> None:
+    """``UserError`` where one of the packages that write ONNX is missing."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"Writing ONNX files needs {' and '.join(missing)}. Install with: pip install "
+            "'unclip[onnx]'"
+        )
 
 
 def network_facts(network: nn.Module) -> dict[str, str]:

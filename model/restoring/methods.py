@@ -22,7 +22,8 @@ from model.restoring.which_network import OnShare, Restore, open_network
 NOTHING = 1 / 512  # share of a correction that changes 8-bit values by less than half a level
 
 NOT_TOGETHER = (
-    "--together belongs to a run of preset physical, whose gains pictures can share. Leave it out."
+    "--together belongs to a network of preset physical, whose gains pictures can share. Leave it "
+    "out."
 )
 
 Session = Callable[[], Iterable[Pixels]]  # the pictures that are restored together

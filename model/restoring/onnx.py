@@ -8,7 +8,6 @@ by way of another module: a machine that only restores needs none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, TypeVar
@@ -241,10 +240,8 @@ def open_onnx(
     Raises
     ------
     UserError
-        onnxruntime or the file is missing, the file is damaged or not ours, or there is no such
-        device.
+        The file is missing, damaged or not ours, or there is no such device.
     """
-    need_packages("onnxruntime")
     providers = pick_providers(device)
     session = open_session(path, providers, threads)
     if device != "auto" and session.get_providers()[0] != providers[0]:
@@ -285,7 +282,7 @@ def _misdescribed(path: Path, error: Exception) -> UserError:
 
 def open_session(path: Path, providers: Sequence[str], threads: int) -> Any:
     """An onnxruntime session; ``UserError`` if the file is missing, damaged or no plain chain."""
-    import onnxruntime  # optional: pip install 'unclip[onnx]'
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -376,12 +373,3 @@ def pick_providers(device: str) -> list[str]:
             "Leave it out to take what there is, or say --device cpu."
         )
     return list(dict.fromkeys([*found, "CPUExecutionProvider"]))
-
-
-def need_packages(*names: str) -> None:
-    """``UserError`` where one of the optional packages is missing."""
-    missing = [name for name in names if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"ONNX files need {' and '.join(missing)}. Install with: pip install 'unclip[onnx]'"
-        )

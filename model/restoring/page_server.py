@@ -3,7 +3,8 @@
 It keeps no pictures: the browser holds originals and results. The body of ``POST /restore`` is the
 file itself, because forms would be parsed through temporary files. The answer is a stream of JSON
 lines; a line with ``bytes`` is followed by that many bytes. One picture is restored at a time.
-Access is controlled by `local_server`.
+For another way or another strength the browser sends the original again. Access is controlled by
+`local_server`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 import time
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,11 +31,16 @@ from dataset.pictures import formats, pixels
 from dataset.pictures.encoding import encode_picture, losses
 from dataset.pictures.picture import Picture, decode_picture, read_size
 from dataset.review.thumbnails import make_thumbnail
-from model.restoring.methods import OnShare, Restore
+from model.restoring.methods import AdaptiveStrength, OnShare, Restore
+from model.restoring.ways import RESTORED, WAYS, find_way, parse_share
 
 RESTORE_PAGE = Path(__file__).parent / "page"
 RESTORE_FILES = {"/": "index.html"} | {
-    f"/{name}": name for name in ("restore.css", "restore.js", "pictures.js", "viewer.js")
+    f"/{name}": name
+    for name in (
+        *("restore.css", "restore.js", "pictures.js", "viewer.js"),
+        *("messages.js", "offered.js", "tools.js", "zip.js"),
+    )
 }
 THUMBNAIL_PX = 160  # longer side, pixels
 LONGEST_UPLOAD_NAME = 120  # characters
@@ -62,6 +68,8 @@ class Upload:
 
     name: str  # without folders, safe to show and to download
     data: bytes  # the file
+    way: str | None = None  # one of `WAYS`; None: its browser has not been sent the original yet
+    strength: float | None = None  # share of the correction, of a file that is only downloaded
     outgoing: SimpleQueue[bytes] = field(default_factory=SimpleQueue)  # an empty one ends it
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -82,15 +90,22 @@ class RestoringPage:
     open_restorer : callable
         As of `serve_restorer`.
     limits : ServeLimits
+    ways : sequence of str
+        As of `serve_restorer`.
 
     Attributes
     ----------
     restored : int
-        Pictures restored so far.
+        Pictures restored so far, each counted once.
     """
 
-    def __init__(self, open_restorer: Callable[[OnShare], Restore], limits: ServeLimits) -> None:
-        self.limits, self.restored = limits, 0
+    def __init__(
+        self,
+        open_restorer: Callable[[OnShare], Restore],
+        limits: ServeLimits,
+        ways: Sequence[str] = tuple(WAYS),
+    ) -> None:
+        self.limits, self.ways, self.restored = limits, ways, 0
         self._restore = open_restorer(self._report)
         self._turn = threading.Lock()  # held while a picture is decoded, restored, encoded
         self._present: Upload | None = None
@@ -102,17 +117,22 @@ class RestoringPage:
         return flask.jsonify(
             limits={"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels},
             suffixes=formats.PICTURES,
+            videos=formats.VIDEOS,
+            ways=self.ways,
         )
 
     def restore(self) -> flask.Response:
-        """Restore the file in the request's body; its name is in the address: ``?name=x.png``."""
+        """Restore the file in the request's body; its name is in the address: ``?name=x.png``.
+
+        There may be ``way=``, for a picture whose original the browser has, and ``strength=``, the
+        share of the correction, for a file to download: it comes without pictures to show.
+        """
         if flask.request.content_length is None:  # werkzeug would truncate it at the limit
             flask.abort(411, "The request does not say how long it is.")
         if not self._places.acquire(blocking=False):
             flask.abort(429, "Too many pictures are waiting. Send this one again later.")
         try:
-            name = clean_name(flask.request.args.get("name", ""))
-            upload = Upload(name, flask.request.get_data(cache=False))
+            upload = self._read_upload(flask.request.get_data(cache=False))
         except BaseException:
             self._places.release()
             raise
@@ -126,6 +146,19 @@ class RestoringPage:
         """Stop restoring; wait a moment for the current picture."""
         self._closed = True
         self._turn.acquire(timeout=SERVE_END_S)
+
+    def _read_upload(self, data: bytes) -> Upload:
+        asked = flask.request.args
+        way, strength = asked.get("way"), asked.get("strength")
+        try:
+            return Upload(
+                clean_name(asked.get("name", "")),
+                data,
+                None if way is None else find_way(way, self.ways),
+                None if strength is None else parse_share(strength),
+            )
+        except UserError as error:
+            flask.abort(400, str(error))
 
     @staticmethod
     def _messages(upload: Upload) -> Iterator[bytes]:
@@ -145,7 +178,7 @@ class RestoringPage:
             try:
                 self._check_wanted(upload)
                 self._restore_upload(upload)
-                self.restored += 1
+                self.restored += upload.way is None
             except Cancelled:
                 pass
             except UserError as error:
@@ -171,9 +204,10 @@ class RestoringPage:
         picture = decode_picture(upload.data, upload.name)
         width, height = picture.size
         upload.tell(state="restoring", name=upload.name, width=width, height=height)
-        upload.send("thumbnail", thumbnail(picture), "JPEG")
-        send_before(upload, picture)
-        restored = pixels.check_finite(self._restore(picture.pixels))
+        if upload.way is None:
+            upload.send("thumbnail", thumbnail(picture), "JPEG")
+            send_before(upload, picture)
+        restored = pixels.check_finite(method_of(upload, self._restore)(picture.pixels))
         if restored.shape != picture.pixels.shape:
             raise UserError(
                 f"The network makes {restored.shape[1]}x{restored.shape[0]} pixels of a picture of "
@@ -182,6 +216,12 @@ class RestoringPage:
         notes = send_result(upload, replace(picture, pixels=restored))
         seconds = round(time.monotonic() - begin, 2)
         upload.tell(state="done", elapsed_s=seconds, notes=picture.notes + notes)
+
+
+def method_of(upload: Upload, restore: Restore) -> Restore:
+    """What restores an upload by its way, to its strength."""
+    method = WAYS[upload.way or RESTORED](restore)
+    return method if upload.strength is None else AdaptiveStrength(method, upload.strength)
 
 
 def check_upload(upload: Upload, limits: ServeLimits) -> None:
@@ -207,11 +247,12 @@ def send_before(upload: Upload, picture: Picture) -> None:
 def send_result(upload: Upload, restored: Picture) -> tuple[str, ...]:
     """Send the restored file and how to show it; returns what its format could not keep."""
     suffix = suffix_for(upload.name, restored.format)
-    name = f"{Path(upload.name).stem}_restored{suffix}"
+    name = f"{Path(upload.name).stem}_{upload.way or RESTORED}{suffix}"
     upload.send("result", encode_picture(restored, suffix), restored.format, name=name)
-    if restored.format == "TIFF":
-        upload.send("after", encode_picture(restored, ".png"), "PNG")
-    upload.send("thumbnail", thumbnail(restored), "JPEG")
+    if upload.strength is None:
+        if restored.format == "TIFF":
+            upload.send("after", encode_picture(restored, ".png"), "PNG")
+        upload.send("thumbnail", thumbnail(restored), "JPEG")
     return losses(restored, suffix)
 
 
@@ -276,7 +317,10 @@ def _explain(error: HTTPException) -> Any:
 
 @contextmanager
 def bind_restorer(
-    open_restorer: Callable[[OnShare], Restore], port: int = 0, limits: ServeLimits | None = None
+    open_restorer: Callable[[OnShare], Restore],
+    port: int = 0,
+    limits: ServeLimits | None = None,
+    ways: Sequence[str] = tuple(WAYS),
 ) -> Iterator[tuple[PageServer, local_server.PageGuard, RestoringPage]]:
     """A server that is bound but does not answer yet, the guard of its page, and the page.
 
@@ -285,7 +329,7 @@ def bind_restorer(
     UserError
         The port is taken.
     """
-    page = RestoringPage(open_restorer, limits or ServeLimits())
+    page = RestoringPage(open_restorer, limits or ServeLimits(), ways)
     with local_server.bind_page(make_restore_app(page), port, ANSWER_S) as (server, guard):
         try:
             yield server, guard, page
@@ -299,6 +343,7 @@ def serve_restorer(
     on_ready: Callable[[str], object] = print,
     limits: ServeLimits | None = None,
     browser: bool = False,
+    ways: Sequence[str] = tuple(WAYS),
 ) -> int:
     """Serve the page until Ctrl-C.
 
@@ -315,6 +360,8 @@ def serve_restorer(
         How much the page takes.
     browser : bool
         Whether to open the page in the user's browser.
+    ways : sequence of str
+        The names of `WAYS` that are offered, ``restored`` first.
 
     Returns
     -------
@@ -326,7 +373,7 @@ def serve_restorer(
     UserError
         The port is taken.
     """
-    with bind_restorer(open_restorer, port, limits) as (server, guard, page):
+    with bind_restorer(open_restorer, port, limits, ways) as (server, guard, page):
         on_ready(guard.address)
         local_server.serve_page(server, guard, browser)
     return page.restored

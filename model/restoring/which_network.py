@@ -14,7 +14,7 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from model import runs
-from model.builtin.files import BUILTIN, ONNX_FILE, WEIGHTS_FILE
+from model.built_in import BUILTIN, ONNX_FILE, WEIGHTS_FILE
 from model.exposure import Exposure, parse_exposure
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring import guided, onnx
@@ -46,6 +46,8 @@ def is_builtin(options: RestoreOptions | EvaluateOptions) -> bool:
 def told_of(options: RestoreOptions | EvaluateOptions) -> str:
     """One line for the user where the built-in network stands in for a run; empty otherwise."""
     if options.run or not is_builtin(options):
+        return ""
+    if isinstance(options, RestoreOptions) and options.method != "network":
         return ""
     return (
         f"No trained run under {options.runs}: the built-in network restores. `cli train` makes "

@@ -26,8 +26,9 @@ import torchvision
 
 from dataset import errors, files, gate, locks, parts
 from model import runs
+from model.built_in import BUILTIN
 from model.checkpoint import Position
-from model.options import TrainOptions
+from model.options import NEW_WEIGHTS, TrainOptions
 from model.training.autotune import StepConfig, StepTiming
 from model.training.sources import find_pictures
 
@@ -59,6 +60,10 @@ def open_run(options: TrainOptions) -> Iterator[Path]:
 
 
 def _new_run(options: TrainOptions) -> Path:
+    if options.run == BUILTIN:
+        raise errors.UserError(
+            f"--run {BUILTIN} means the network that comes with the package. Choose another name."
+        )
     if options.run:
         return options.runs / options.run
     name = time.strftime("%Y%m%d-%H%M%S")
@@ -132,7 +137,7 @@ def resumed_options(folder: Path, run: str, changed: dict[str, Any]) -> TrainOpt
             "out, or begin a new run with another --run."
         )
     values: dict[str, Any] = as_settings(read_start(place).speed)  # measured once, at the start
-    values["init"] = None  # the checkpoint has what became of it
+    values["init"] = NEW_WEIGHTS  # the checkpoint has what became of them
     # The time is used up; what is left is the epochs that were planned.
     values |= {"runs": folder, "run": place.name, "resume": True, "minutes": 0.0, "steps": 0}
     return replace(written, **(values | {"epochs": 0} | changed))

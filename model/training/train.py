@@ -23,12 +23,12 @@ from torch import Tensor
 from dataset import errors, memory
 from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import Image
-from model import checkpoint, devices, distributed, exposure, runs, weights
+from model import checkpoint, devices, distributed, exposure, runs
 from model.cyclegan import assert_learning, decayed_rate
-from model.networks import CycleGANNetworks, count_parameters
+from model.networks import count_parameters
 from model.options import TrainOptions, check_settings
 from model.physical import Physical
-from model.training import autotune, held_out, run_folder, sources
+from model.training import autotune, held_out, run_folder, sources, starting
 from model.training.autotune import StepConfig, StepTiming, count_flops, matmul_ceilings
 from model.training.batches import Domains, steps_per_epoch, to_range
 from model.training.best_epoch import describe_held_out, open_best
@@ -148,8 +148,8 @@ def _train_in(
     restarted = run_folder.is_restarted() and runs.has_checkpoint(run)
     if restarted and (run / runs.OPTIONS_FILE).is_file():
         options = replace(options, resume=True)
-    if options.init is not None and not options.resume:
-        weights.load_cyclegan(options.init, torch.device("cpu"))  # before measuring takes minutes
+    if not options.resume:
+        starting.check_start(options)
     supervised = options.pairs is not None
     if supervised:
         on_message(sources.describe_supervised(options))
@@ -181,9 +181,8 @@ def _train_in(
             run_folder.check_position(run, at, an_epoch)
             at = replace(at, epochs=options.epochs or at.epochs)
             on_message(f"resuming {run} at epoch {at.epoch}, step {at.step}")
-        elif options.init is not None and isinstance(model.networks, CycleGANNetworks):
-            found = weights.fill_from_cyclegan(model.networks, options.init)
-            on_message(f"starting from {', '.join(found)}")
+        elif told := starting.start(model.networks, options):
+            on_message(told)
         needs_gain = not options.resume and (isinstance(model, Physical) or held)
         gain = find_gain(model, learned, learned_y, on_message) if needs_gain else 0.0
         best = open_best(run, options, model, x, y, held, gain) if group.is_main else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from dataset.pictures.pixels import Pixels
 from helpers.reviews import Client
 from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import ServeLimits, bind_restorer
+from model.restoring.ways import WAYS
 
 
 def darken(pixels: Pixels) -> Pixels:
@@ -103,13 +104,16 @@ class Guest(Client):
     def __init__(self, address: str) -> None:
         super().__init__(address, "restore")
 
-    def hand_in(self, data: bytes, name: str = "a.png", **headers: str) -> tuple[int, Any]:
-        """Status, and the answer as its bytes where it is one."""
-        status, body, _ = self.ask(f"/restore?name={quote(name, safe='')}", data, **headers)
+    def hand_in(
+        self, data: bytes, name: str = "a.png", asked: str = "", **headers: str
+    ) -> tuple[int, Any]:
+        """Status, and the answer as its bytes where it is one. ``asked``: ``&strength=0.5``."""
+        address = f"/restore?name={quote(name, safe='')}{asked}"
+        status, body, _ = self.ask(address, data, **headers)
         return status, body if status == 200 else json.loads(body)
 
-    def restore(self, data: bytes, name: str = "a.png") -> Answer:
-        status, body = self.hand_in(data, name)
+    def restore(self, data: bytes, name: str = "a.png", asked: str = "") -> Answer:
+        status, body = self.hand_in(data, name, asked)
         assert status == 200, body
         return read_answer(body)
 
@@ -119,9 +123,11 @@ def serving(
     restore: Restore = darken,
     limits: ServeLimits | None = None,
     open_restorer: Callable[[OnShare], Restore] | None = None,
+    ways: Sequence[str] = tuple(WAYS),
 ) -> Iterator[Guest]:
     """The page, answering in another thread."""
-    with bind_restorer(open_restorer or (lambda told: restore), 0, limits) as (server, guard, _):
+    opener = open_restorer or (lambda told: restore)
+    with bind_restorer(opener, 0, limits, ways) as (server, guard, _):
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

@@ -1,6 +1,8 @@
 // What the user does, and which part of the page does it; the list, and what is said of a picture.
 
-import { Pictures } from "./pictures.js";
+import { filesChosen, filesOf, showLeftOut, showWords, sort } from "./offered.js";
+import { isDone, Pictures } from "./pictures.js";
+import { labelOf, setText, Tools } from "./tools.js";
 import { Viewer } from "./viewer.js";
 
 const get = (id) => document.getElementById(id);
@@ -10,6 +12,8 @@ history.replaceState(null, "", "/"); // the token stays out of the history and o
 
 const viewer = new Viewer();
 const pictures = new Pictures(render, showLost);
+const tools = new Tools(pictures, viewer, showWords);
+const opened = pictures.open();
 const items = new Map(); // key of a row -> its element in the list
 let chosen = null; // a row
 let lost = ""; // what is said while the server does not answer
@@ -21,20 +25,22 @@ function render() {
     if (!pictures.rows.some((row) => row.key === key)) { item.remove(); items.delete(key); }
   }
   for (const row of pictures.rows) renderItem(row);
-  viewer.show(chosen);
-  renderChosen();
+  const seen = chosen && pictures.shown(chosen);
+  viewer.show(chosen, seen, labelOf(chosen, seen));
+  tools.render(chosen);
+  renderChosen(seen);
 }
 
 function renderItem(row) {
-  const item = items.get(row.key) ?? makeItem(row);
-  item.className = `${row.state}${row === chosen ? " chosen" : ""}`;
+  const item = items.get(row.key) ?? makeItem(row), state = pictures.stateOf(row);
+  item.className = `${state}${row === chosen ? " chosen" : ""}`;
   item.querySelector(".pick").setAttribute("aria-current", String(row === chosen));
-  setText(item.querySelector(".state"), stateOf(row));
+  setText(item.querySelector(".state"), wordsOf(row));
   const bar = item.querySelector("progress");
-  bar.hidden = row.state !== "restoring";
-  setProgress(bar, row);
-  const small = item.querySelector("img");
-  if (row.thumbnail && small.getAttribute("src") !== row.thumbnail) small.setAttribute("src", row.thumbnail);
+  bar.hidden = state !== "restoring";
+  setProgress(bar, pictures.pending(row));
+  const small = item.querySelector("img"), thumbnail = pictures.shown(row)?.thumbnail || row.thumbnail;
+  if (thumbnail && small.getAttribute("src") !== thumbnail) small.setAttribute("src", thumbnail);
 }
 
 function makeItem(row) {
@@ -42,7 +48,8 @@ function makeItem(row) {
   item.innerHTML = `<button type="button" class="pick"><span class="thumb"><img class="small" alt=""></span>
     <span class="words"><span class="title"></span><span class="state"></span><progress max="1" aria-hidden="true"></progress></span></button>
     <button type="button" class="remove">×</button>`;
-  item.querySelector(".title").textContent = item.querySelector(".pick").title = row.name;
+  item.querySelector(".title").textContent = row.name;
+  item.querySelector(".pick").title = row.folder + row.name;
   item.querySelector(".remove").setAttribute("aria-label", `Remove ${row.name}`);
   item.querySelector(".pick").addEventListener("click", () => choose(row));
   item.querySelector(".remove").addEventListener("click", () => pictures.remove(row));
@@ -54,52 +61,53 @@ function makeItem(row) {
   return item;
 }
 
-function stateOf(row) {
-  if (row.state === "done") return factsOf(row);
-  if (row.state === "failed") return row.message;
-  return { waiting: "waiting", sending: "reading…", restoring: "restoring…" }[row.state];
+function wordsOf(row) {
+  const state = pictures.stateOf(row), seen = pictures.shown(row);
+  if (state === "done") return seen ? factsOf(row, seen) : "";
+  if (state === "failed") return pictures.full(row).message;
+  return { waiting: "waiting", sending: "reading…", restoring: "restoring…" }[state];
 }
 
-function factsOf(row) {
-  return `${row.width} × ${row.height} · ${format.format(pictures.elapsed(row))} s`;
+function factsOf(row, result) {
+  return `${row.width} × ${row.height} · ${format.format(pictures.elapsed(result))} s`;
 }
 
-function setProgress(bar, row) {
-  const expected = row.width ? pictures.expected(row) : 0; // as long as the one before
-  const guess = expected ? pictures.elapsed(row) / expected : 0;
-  const share = row.share || guess;
+function setProgress(bar, result) {
+  const expected = result?.state === "restoring" ? pictures.expected(result) : 0;
+  const guess = expected ? pictures.elapsed(result) / expected : 0; // as long as the one before
+  const share = result?.share || guess;
   if (share) bar.value = Math.min(0.97, share);
   else bar.removeAttribute("value");
 }
 
-function renderChosen() {
-  const row = chosen, bad = row?.state === "failed";
-  const busy = row && !bad && row.state !== "done";
-  get("busy").hidden = !busy;
-  if (busy) {
-    setText(get("busy-text"), busyText(row));
-    setProgress(get("bar"), row.state === "restoring" ? row : {});
+function renderChosen(seen) {
+  const pending = chosen && pictures.pending(chosen);
+  get("busy").hidden = !pending;
+  if (pending) {
+    setText(get("busy-text"), busyText(pending));
+    setProgress(get("bar"), pending);
   }
+  const bad = chosen && [pictures.full(chosen), pictures.asSet(chosen)].find(
+    (result) => result?.state === "failed");
   get("problem").hidden = !bad;
-  if (bad) setText(get("problem-text"), row.message);
-  setText(get("name"), row?.name ?? "");
-  setText(get("facts"), row?.state === "done" ? factsOf(row) : "");
-  setText(get("notes"), row?.notes?.join("; ") ?? "");
-  const done = row?.state === "done";
-  get("tools").hidden = !done;
-  if (done) Object.assign(get("download"), { href: row.result, download: row.resultName });
+  if (bad) setText(get("problem-text"), bad.message);
+  setText(get("name"), chosen?.name ?? "");
+  setText(get("facts"), seen ? factsOf(chosen, seen) : "");
+  setText(get("notes"), seen?.notes?.join("; ") ?? "");
   announce();
 }
 
-function busyText(row) {
-  if (row.state !== "restoring") return "Waiting for the pictures before it…";
-  const [elapsed, expected] = [pictures.elapsed(row), pictures.expected(row)];
+function busyText(result) {
+  if (result.state === "waiting") return "Waiting for the pictures before it…";
+  const begun = result.strength < 1 ? "Making the file…" : "Restoring…";
+  if (result.state === "sending") return begun;
+  const [elapsed, expected] = [pictures.elapsed(result), pictures.expected(result)];
   const of = expected ? ` of about ${format.format(Math.max(expected, elapsed))}` : "";
-  return `Restoring… ${format.format(elapsed)}${of} s`;
+  return `${begun} ${format.format(elapsed)}${of} s`;
 }
 
 function announce() {
-  const count = (state) => pictures.rows.filter((row) => row.state === state).length;
+  const count = (state) => pictures.rows.filter((row) => pictures.stateOf(row) === state).length;
   const [done, failed] = [count("done"), count("failed")];
   const open = pictures.rows.length - done - failed;
   const parts = [open && `${open} to do`, done && `${done} restored`, failed && `${failed} failed`];
@@ -110,10 +118,6 @@ function announce() {
 function showLost(message) {
   lost = message;
   announce();
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text; // live regions speak at changes
 }
 
 function choose(row) {
@@ -128,19 +132,35 @@ function step(by) {
   items.get(row.key).querySelector(".pick").focus();
 }
 
-function take(files) {
-  if (!files.length) return;
-  choose(pictures.add([...files])[0]);
+async function take(found) { // of files, or a promise of them
+  const offered = await found;
+  await opened;
+  const sorted = await sort(offered, pictures);
+  showLeftOut(sorted);
+  if (sorted.pictures.length) choose(pictures.add(sorted.pictures)[0]);
 }
 
-function listenToFiles() {
-  get("add").addEventListener("click", () => get("files").click());
-  get("choose").addEventListener("click", () => get("files").click());
-  get("files").addEventListener("change", ({ target }) => {
-    take(target.files);
-    target.value = ""; // the same file may be chosen again
+function offer(found) {
+  take(found).catch((error) => showLost(error.message));
+}
+
+function listenToInputs() {
+  for (const [button, input] of [["add", "files"], ["choose", "files"], ["add-folder", "folder"], ["choose-folder", "folder"]]) {
+    get(button).addEventListener("click", () => get(input).click());
+  }
+  for (const input of ["files", "folder"]) {
+    get(input).addEventListener("change", ({ target }) => {
+      offer(filesChosen(target.files));
+      target.value = ""; // the same file may be chosen again
+    });
+  }
+  get("left-out-close").addEventListener("click", () => showWords(""));
+}
+
+function listenToDrops() {
+  document.addEventListener("paste", ({ clipboardData }) => {
+    if (clipboardData.files.length) offer(filesChosen(clipboardData.files));
   });
-  document.addEventListener("paste", (event) => take(event.clipboardData.files));
   let depth = 0; // enter and leave come for each element that is crossed
   const within = (by) => { depth = by ? depth + by : 0; get("drop").hidden = depth <= 0; };
   const bringsFiles = (event) => event.dataTransfer.types.includes("Files");
@@ -150,31 +170,13 @@ function listenToFiles() {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     within(0);
-    take(event.dataTransfer.files);
+    if (bringsFiles(event)) offer(filesOf(event.dataTransfer));
   });
-}
-
-function listenToTools() {
-  get("fit").addEventListener("click", () => viewer.zoom(false));
-  get("one").addEventListener("click", () => viewer.zoom(true));
-  get("download").addEventListener("click", () => { chosen.saved = true; });
-  const hold = get("hold");
-  hold.addEventListener("pointerdown", (event) => {
-    hold.setPointerCapture(event.pointerId);
-    viewer.hold(true);
-  });
-  hold.addEventListener("contextmenu", (event) => event.preventDefault()); // a long touch
-  for (const end of ["lostpointercapture", "blur"]) hold.addEventListener(end, () => viewer.hold(false));
-  hold.addEventListener("keydown", (event) => {
-    if (event.key !== " " && event.key !== "Enter") return;
-    event.preventDefault();
-    viewer.hold(true);
-  });
-  hold.addEventListener("keyup", () => viewer.hold(false));
 }
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !chosen) return;
+  if (event.target.matches("input, #left-out-words") && event.key.length > 1) return; // theirs
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const pans = event.shiftKey && viewer.one;
   if (pans && viewer.press(event)) event.preventDefault();
@@ -189,13 +191,14 @@ function onKey(event) {
 }
 
 async function start() {
-  listenToFiles();
-  listenToTools();
+  listenToInputs();
+  listenToDrops();
   document.addEventListener("keydown", onKey);
   document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "o") viewer.hold(false); });
   window.addEventListener("blur", () => viewer.hold(false));
   window.addEventListener("beforeunload", (event) => { if (pictures.unsaved) event.preventDefault(); });
-  await pictures.open();
+  await opened;
+  tools.open();
   get("files").accept = pictures.suffixes.join(",");
   const { bytes, pixels } = pictures.limits;
   get("takes").textContent = `PNG, JPEG, WebP, TIFF or BMP, up to ${bytes / 1e6} MB and ${pixels / 1e6} million pixels`;

@@ -9,22 +9,26 @@ export class Viewer {
     this.stage = get("stage");
     this.before = get("before");
     this.after = get("after");
+    this.under = get("under"); // the original again, where the result is shown in part
     this.divider = get("divider");
     this.split = 0.5; // of what is seen of the picture
     this.one = false; // 1:1, else the picture fits
     this.held = false; // the original is shown, as long as something is held down
     this.middle = [0.5, 0.5]; // of the stage, as shares of the picture's sides; for 1:1
+    this.pictures = [this.before, this.under, this.after];
     this.listen();
   }
 
-  show(row) {
+  show(row, result, label) {
     const changed = this.row?.key !== row?.key;
     this.row = row;
     if (changed) this.middle = [0.5, 0.5];
     setSource(this.before, row?.before ?? "");
-    setSource(this.after, row?.after ?? "");
+    setSource(this.after, result?.after ?? "");
+    setSource(this.under, row?.strength < 1 ? row.before : "");
     this.before.alt = row ? `${row.name}, before` : "";
-    this.after.alt = row ? `${row.name}, restored` : "";
+    this.after.alt = row ? `${row.name}: ${label}` : "";
+    get("tag-after").textContent = label;
     this.lay();
   }
 
@@ -91,13 +95,16 @@ export class Viewer {
     const comparing = isThere(this.before) && isThere(this.after);
     const split = comparing && !this.held ? this.split : 1;
     const x = seen.left + split * (seen.right - seen.left);
-    for (const picture of [this.before, this.after]) {
+    for (const picture of this.pictures) {
       picture.style.width = `${box.width}px`;
       picture.style.height = `${box.height}px`;
       picture.style.transform = `translate(${box.left}px, ${box.top}px)`;
       picture.classList.toggle("there", isThere(picture));
     }
-    this.after.style.clipPath = `inset(0 0 0 ${x - box.left}px)`;
+    for (const picture of [this.under, this.after]) {
+      picture.style.clipPath = `inset(0 0 0 ${x - box.left}px)`;
+    }
+    get("result").style.setProperty("--share", isThere(this.under) ? this.row.strength : 1);
     this.before.style.clipPath = `inset(0 ${box.left + box.width - x}px 0 0)`; // for transparency
     this.stage.classList.toggle("comparing", comparing && !this.held);
     this.layDivider(x, seen);
@@ -121,7 +128,7 @@ export class Viewer {
   }
 
   listen() {
-    for (const picture of [this.before, this.after]) picture.addEventListener("load", () => this.lay());
+    for (const picture of this.pictures) picture.addEventListener("load", () => this.lay());
     new ResizeObserver(() => this.lay()).observe(this.stage);
     this.stage.addEventListener("pointerdown", (event) => this.grab(event));
     this.stage.addEventListener("dblclick", (event) => this.zoom(!this.one, this.shareAt(event)));

@@ -182,8 +182,9 @@ def test_a_run_is_evaluated_on_its_pairs(trained: Path) -> None:
 def test_methods_without_a_network_need_no_run(data: Path, tmp_path: Path) -> None:
     found = evaluate_run(EvaluateOptions(data=data, runs=tmp_path / "none", **QUICK))
     assert found.summary()["restored_by"] == "cielab"
-    with pytest.raises(UserError, match="cli train"):
-        evaluate_run(EvaluateOptions(data=data, runs=tmp_path / "none"))
+    built_in = evaluate_run(EvaluateOptions(data=data, runs=tmp_path / "none", frames=1))
+    assert built_in.summary()["restored_by"] == "network"
+    assert any("built-in network restores" in note for note in built_in.notes)
 
 
 def test_what_cannot_be_evaluated_says_why(data: Path, tmp_path: Path) -> None:
@@ -195,11 +196,14 @@ def test_what_cannot_be_evaluated_says_why(data: Path, tmp_path: Path) -> None:
         evaluate_run(EvaluateOptions(data=data, over_exposed=tmp_path / "empty", **QUICK))
 
 
+@pytest.mark.parametrize("listed", [False, True])
 def test_without_pairs_the_test_frames_are_taken(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as if it were not installed
     (data / "pairs.csv").unlink()
+    if listed:  # as `cli split` leaves it where no viewpoint was recorded twice
+        (data / "pairs.csv").write_text("over_exposed,reference\n")
     found = evaluate_run(EvaluateOptions(data=data, frames=2, **QUICK))
     assert found.paired is None
     assert isinstance(found.unpaired, Unpaired)

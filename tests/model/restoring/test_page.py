@@ -6,21 +6,32 @@ import base64
 import io
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.restorers import Gate, Guest, darken, decode, encode, noise, serving
+from helpers.restoring_pages import (
+    AFTER,
+    BEFORE,
+    DROP,
+    WINDOW,
+    choose,
+    file,
+    flat,
+    grey_at,
+    names,
+    saved,
+    sides,
+    value,
+    wait_until_restored,
+)
 from PIL import Image as Pillow
 
 from dataset.pictures.exif import ORIENTATION
 from dataset.pictures.pixels import Pixels
 from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import ServeLimits, bind_restorer
-
-WINDOW = {"width": 1000, "height": 700}
-BEFORE, AFTER = 200, 100  # grey of a flat picture, and what is restored of it
 
 
 @pytest.fixture
@@ -36,61 +47,11 @@ def page(guest: Guest, open_page: Callable[..., Any]) -> Any:
     return opened
 
 
-def flat(height: int = 300, width: int = 400) -> bytes:
-    return encode(np.full((height, width, 3), BEFORE, np.uint8))
-
-
-def file(name: str, data: bytes, media_type: str = "image/png") -> Any:
-    return {"name": name, "mimeType": media_type, "buffer": data}
-
-
-def choose(page: Any, *files: Any) -> None:
-    page.set_input_files("#files", list(files))
-
-
-def wait_until_restored(page: Any, count: int = 1) -> None:
-    page.wait_for_selector(f"#status:has-text('{count} restored')")
-    page.wait_for_selector("#stage.comparing")
-
-
-def names(page: Any) -> list[str]:
-    return list(page.locator("#list .title").all_inner_texts())
-
-
 def divider_x(page: Any) -> float:
     box = page.locator("#divider").bounding_box()
     return float(box["x"] + box["width"] / 2)
 
 
-def value(page: Any) -> int:
-    return int(page.locator("#divider").get_attribute("aria-valuenow"))
-
-
-def grey_at(page: Any, x: float, y: float) -> int:
-    """The brightness of the page at a point."""
-    spot = page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})
-    return int(decode(spot)[0, 0, 0])
-
-
-def sides(page: Any) -> tuple[int, int]:
-    """The picture's brightness left and right in the window, below its middle."""
-    box = page.locator("#before").bounding_box()
-    left, right = box["x"] + 0.1 * box["width"], box["x"] + 0.9 * box["width"]
-    y = box["y"] + 0.7 * box["height"]
-    return grey_at(page, left, y), grey_at(page, right, y)
-
-
-DROP = """([name, data]) => {
-  const bytes = Uint8Array.from(atob(data), (each) => each.charCodeAt(0));
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], name, { type: "image/png" }));
-  const settings = { dataTransfer: transfer, bubbles: true, cancelable: true };
-  const event = (kind) => new DragEvent(kind, settings);
-  document.body.dispatchEvent(event("dragenter"));
-  const shown = !document.getElementById("drop").hidden;
-  document.body.dispatchEvent(event("drop"));
-  return shown && document.getElementById("drop").hidden;
-}"""
 PASTE = """(data) => {
   const bytes = Uint8Array.from(atob(data), (each) => each.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -105,10 +66,9 @@ def test_a_dropped_picture_is_restored_and_downloaded_to_the_pixel(page: Any) ->
     assert "token" not in page.url
     assert page.evaluate(DROP, ["과다 노출.png", data])
     wait_until_restored(page)
-    with page.expect_download() as waiting:
-        page.click("#download")
-    assert waiting.value.suggested_filename == "과다 노출_restored.png"
-    assert np.array_equal(decode(Path(waiting.value.path()).read_bytes()), image // 2)
+    name, data = saved(page, "#download")
+    assert name == "과다 노출_restored.png"
+    assert np.array_equal(decode(data), image // 2)
 
 
 def test_pictures_are_chosen_and_pasted_as_well(page: Any) -> None:
@@ -120,7 +80,7 @@ def test_pictures_are_chosen_and_pasted_as_well(page: Any) -> None:
     assert page.inner_text("#name") == "image.png"
     page.click("#list li:nth-child(2) .pick")
     assert page.inner_text("#name") == "b.jpg"
-    assert page.get_attribute("#download", "download") == "b_restored.jpg"
+    assert saved(page, "#download")[0] == "b_restored.jpg"
 
 
 def test_the_divider_shows_before_on_its_left_and_after_on_its_right(page: Any) -> None:
@@ -389,10 +349,13 @@ def test_words_stand_out_in_light_and_dark(
 ) -> None:
     page = open_page(guest.address, viewport=WINDOW, color_scheme=scheme)
     page.wait_for_selector("#takes:has-text('PNG')")
-    choose(page, file("a.png", flat()), file("b.png", b"no"))
+    choose(page, file("a.png", flat()), file("b.png", b"no"), file("c.mp4", b"no"))
     wait_until_restored(page)
     page.wait_for_selector("#list .failed")
-    for selector in ("#name", "#facts", ".failed .state", "#download", "#hold", "#fit"):
+    for selector in (
+        *("#name", "#facts", ".failed .state", "#download", "#hold", "#fit", "#percent"),
+        *("#ways [aria-pressed=true]", "#ways [aria-pressed=false]", "#left-out p"),
+    ):
         assert page.evaluate(CONTRAST, selector) >= 4.5, selector  # WCAG 2.2, 1.4.3
 
 

@@ -33,15 +33,27 @@ from helpers.restorers import (
     read_answer,
     serving,
 )
+from helpers.tiny_physical import over_expose, scene
 from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image as Pillow
 from PIL import ImageCms
 
 from dataset.errors import UserError
-from dataset.pictures.pixels import Pixels
+from dataset.pictures.pixels import Pixels, to_image, to_pixels
+from model.options import RestoreOptions
+from model.restoring.baselines import cielab
+from model.restoring.keeping import keep_unclipped
 from model.restoring.methods import OnShare, Restore
-from model.restoring.page_server import BEAT_S, ServeLimits, bind_restorer, clean_name
+from model.restoring.page_server import (
+    BEAT_S,
+    RestoringPage,
+    ServeLimits,
+    bind_restorer,
+    clean_name,
+    make_restore_app,
+)
+from model.restoring.ways import ways_beside
 
 pytestmark = pytest.mark.slow
 
@@ -201,6 +213,103 @@ def test_a_file_that_hides_its_length_is_refused(guest: Guest) -> None:
     connection.request("POST", "/restore?name=a.png", pieces, shown, encode_chunked=True)
     assert connection.getresponse().status == 411
     connection.close()
+
+
+@pytest.mark.parametrize("asked", ["strength=", "strength=1.01", "strength=-1", "strength=nan"])
+def test_a_strength_that_is_no_share_is_refused(asked: str) -> None:
+    gate = Gate()
+    with serving(gate, SMALL) as guest:
+        for text in (asked, "strength=0%2C5"):
+            status, told = guest.hand_in(encode(noise(9, 9)), asked=f"&{text}")
+            assert status == 400
+            assert "not a share. Choose a number from 0 to 1" in told["error"]
+        assert guest.hand_in(encode(noise(300, 100)), asked=f"&{asked}")[0] == 400
+    assert gate.order == []
+
+
+@pytest.mark.parametrize("way", ["", "network", "RESTORED", "cielab"])
+def test_a_way_that_is_not_offered_is_refused(way: str) -> None:
+    gate = Gate()
+    with serving(gate, ways=("restored", "unclipped")) as guest:
+        status, told = guest.hand_in(encode(noise(9, 9)), asked=f"&way={way}")
+    assert status == 400
+    assert told["error"] == f"There is no way {way!r}. Choose one of: restored, unclipped."
+    assert gate.order == []
+
+
+def test_bad_queries_take_no_place_from_others() -> None:
+    with serving(limits=ServeLimits(uploads=1)) as guest:
+        for _ in range(3):
+            assert guest.hand_in(encode(noise(9, 9)), asked="&way=no")[0] == 400
+        assert guest.restore(encode(noise(9, 9))).state == "done"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_strength_gives_a_share_of_the_correction(guest: Guest, suffix: str) -> None:
+    image = noise(40, 50)
+    found = {
+        share: guest.restore(encode(image, suffix), f"a{suffix}", f"&way=restored&strength={share}")
+        for share in ("0", "0.25", "1")
+    }
+    assert np.array_equal(decode(found["0"].parts["result"]), image)
+    assert np.array_equal(decode(found["1"].parts["result"]), image // 2)
+    mixed = np.rint(image + 0.25 * (image // 2 - image.astype(float)))
+    assert np.abs(decode(found["0.25"].parts["result"]) - mixed).max() <= 1  # halves
+    assert found["0.25"].parts.keys() == {"result"}  # it is downloaded, not shown
+    assert found["0.25"].result_name == f"a_restored{suffix}"
+
+
+def test_full_strength_is_the_file_that_came_first(guest: Guest) -> None:
+    data = encode(noise(40, 50), ".jpg")
+    first = guest.restore(data, "a.jpg")
+    again = guest.restore(data, "a.jpg", "&way=restored&strength=1")
+    assert again.parts["result"] == first.parts["result"]
+    assert again.facts["notes"] == first.facts["notes"]
+
+
+@pytest.mark.parametrize("share", ["", "&strength=0.5"])
+def test_each_way_restores_by_its_method(guest: Guest, share: str) -> None:
+    image = over_expose(scene(1, 60, 90), 3.0)
+    pixels = to_pixels(image)
+    methods = {
+        "restored": darken,
+        "unclipped": lambda given: keep_unclipped(given, darken(given)),
+        "cielab": cielab,
+    }
+    for way, method in methods.items():
+        found = guest.restore(encode(image), "a.png", f"&way={way}{share}")
+        wanted = pixels + np.float32(0.5 if share else 1) * (method(pixels) - pixels)
+        assert np.array_equal(decode(found.parts["result"]), to_image(wanted))
+        assert found.result_name == f"a_{way}.png"
+        assert "before" not in found.parts  # its browser has it
+        assert ("thumbnail" in found.parts) == (not share)
+
+
+def test_a_picture_counts_once_however_often_it_is_restored() -> None:
+    page = RestoringPage(lambda told: darken, SMALL)
+    client = make_restore_app(page).test_client()
+    for asked in ("", "&way=restored", "&way=cielab&strength=0.5", ""):
+        answer = client.post(f"/restore?name=a.png{asked}", data=encode(noise(9, 9)))
+        assert read_answer(answer.data).state == "done"
+    assert page.restored == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [
+        (RestoreOptions(), ("restored", "unclipped", "cielab")),
+        (RestoreOptions(keep="unclipped", run="x"), ("restored", "cielab")),
+        (RestoreOptions(method="cielab"), ("restored", "unclipped")),
+        (RestoreOptions(method="cielab", threshold=90.0), ("restored", "unclipped", "cielab")),
+        (RestoreOptions(method="cielab", keep="unclipped"), ("restored", "cielab")),
+    ],
+)
+def test_ways_that_would_be_the_same_are_not_offered(
+    options: RestoreOptions, offered: tuple[str, ...]
+) -> None:
+    assert ways_beside(options) == offered
+    with serving(ways=offered) as guest:
+        assert json.loads(guest.ask("/facts")[1])["ways"] == list(offered)
 
 
 def make_png(width: int, height: int) -> bytes:
@@ -462,3 +571,5 @@ def test_the_page_learns_what_it_may_send(guest: Guest) -> None:
     told: Any = json.loads(guest.ask("/facts")[1])
     assert told["limits"] == {"bytes": 100_000, "pixels": 1_000_000}
     assert {".png", ".jpg", ".webp", ".tif", ".bmp"} <= set(told["suffixes"])
+    assert {".mp4", ".mkv", ".mov"} <= set(told["videos"])
+    assert told["ways"] == ["restored", "unclipped", "cielab"]

@@ -21,6 +21,7 @@ from model.restoring.full_size import BYTES
 from model.restoring.methods import with_strength
 from model.restoring.network import restorer_of, scaled_restorer_of
 from model.restoring.physical import small_copy_restorer
+from model.restoring.small_copy import SmallCopyRestorer
 
 LEVEL = 1 / 255
 

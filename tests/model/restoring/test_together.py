@@ -130,10 +130,9 @@ def test_evaluate_restores_pairs_together(run: Path) -> None:
     assert found[True][1] == found[False][1]
 
 
-@pytest.mark.parametrize("more", [{"method": "cielab"}, {"onnx": Path("a.onnx")}])
-def test_only_a_physical_run_can(run: Path, tmp_path: Path, more: dict[str, object]) -> None:
-    with pytest.raises(UserError, match="--together belongs to a run of preset physical"):
-        open_method(options(run, tmp_path, together=True, **more), session=none)
+def test_only_a_physical_network_can(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--together belongs to a network of preset physical"):
+        open_method(options(run, tmp_path, together=True, method="cielab"), session=none)
 
 
 def test_without_pictures_there_is_no_session(run: Path, tmp_path: Path) -> None:

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from helpers import ROOT
+from helpers.command_line import run_cli
 from helpers.tiny_physical import make_scenes, tiny_physical
 from helpers.tiny_runs import SMALL, make_data, tiny_options
 from torch import Tensor
 
-import cli
 import model.training.train
 from dataset.errors import UserError
 from dataset.pictures.images import read_image, write_png
@@ -77,12 +76,6 @@ def latest_of_the_best(found: dict[int, float]) -> int:
     """The epoch that is kept, by the measurements of all."""
     highest = {epoch: max(found[n] for n in found if n <= epoch) for epoch in found}
     return max(epoch for epoch in found if found[epoch] > highest[epoch] - ALIKE)
-
-
-def run_cli(*words: str, code: int = 0) -> str:
-    done = CliRunner().invoke(cli.main, list(words), catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def worse_from(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from helpers.command_line import run_cli
 from helpers.tiny_physical import SMALL_PHYSICAL, over_expose, scene, tiny_physical
 
-import cli
 from dataset.errors import UserError
 from dataset.pictures.images import Image, write_png
 from model.options import TrainOptions
@@ -58,12 +57,6 @@ def state_of(run: Path) -> str:
 
 def log_of(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
-
-
-def run_cli(*words: str, code: int = 0) -> str:
-    done = CliRunner().invoke(cli.main, list(words), catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 # -- what is read --------------------------------------------------------------------------------

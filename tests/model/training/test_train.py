@@ -202,7 +202,7 @@ def test_a_start_that_fails_leaves_no_run_behind(tmp_path: Path, fault: str) -> 
     data = make_data(tmp_path)
     if fault == "picture":
         (data / "trainB" / "000.png").write_bytes(b"\x89PNG, cut off")
-    init = tmp_path / "nowhere" if fault == "init" else None
+    init = str(tmp_path / "nowhere") if fault == "init" else None
     with pytest.raises(UserError, match="nowhere" if init else r"000\.png"):
         train(tiny_options(tmp_path, init=init))
     assert not (tmp_path / "runs").exists()
@@ -275,7 +275,7 @@ def test_a_run_starts_from_the_networks_of_another(tmp_path: Path) -> None:
     make_data(tmp_path)
     first = train(tiny_options(tmp_path, run="first")).run
     said: list[str] = []
-    options = tiny_options(tmp_path, run="second", init=first / "checkpoints", steps=1)
+    options = tiny_options(tmp_path, run="second", init=str(first / "checkpoints"), steps=1)
     second = train(replace(options, learning_rate=1e-6), on_message=said.append).run
     assert any("starting from" in line for line in said)
     one, other = (load_generator(run, torch.device("cpu")).state_dict() for run in (first, second))
@@ -286,7 +286,7 @@ def test_a_run_starts_from_the_networks_of_another(tmp_path: Path) -> None:
 def test_a_run_goes_on_without_the_networks_that_it_started_from(tmp_path: Path) -> None:
     make_data(tmp_path)
     first = train(tiny_options(tmp_path, run="first", steps=1)).run
-    train(tiny_options(tmp_path, run="second", init=first / "checkpoints", steps=1))
+    train(tiny_options(tmp_path, run="second", init=str(first / "checkpoints"), steps=1))
     shutil.rmtree(first)
     assert train(resumed_options(tmp_path / "runs", "second", {})).steps == 6
 
@@ -297,7 +297,7 @@ def test_networks_to_start_from_are_missed_before_anything_is_measured(
     make_data(tmp_path)
     monkeypatch.setattr(model.training.train, "agree_on_config", lambda *_: pytest.fail("measured"))
     with pytest.raises(UserError, match="checkpoints folder of a run"):
-        train(tiny_options(tmp_path, init=tmp_path))
+        train(tiny_options(tmp_path, init=str(tmp_path)))
     assert not (tmp_path / "runs").exists()
 
 
@@ -326,14 +326,18 @@ def test_the_defaults_are_the_papers() -> None:
 @pytest.mark.parametrize(
     ("on_gpu", "asked", "preset", "minutes"),
     [
-        (True, set(), "paper", 0.0),
-        (False, {"data", "seed"}, "physical", 30.0),
-        (False, {"steps"}, "physical", 0.0),
-        (False, {"gan"}, "cpu", 0.0),
+        (True, {}, "paper", 0.0),
+        (True, {"init": "builtin"}, "physical", 30.0),
+        (True, {"init": "none"}, "paper", 0.0),
+        (False, {"data": Path("data"), "seed": 1}, "physical", 30.0),
+        (False, {"steps": 5}, "physical", 0.0),
+        (False, {"init": "a.safetensors"}, "physical", 30.0),
+        (False, {"gan": "log"}, "cpu", 0.0),
+        (False, {"init": "runs/a/checkpoints"}, "cpu", 0.0),
     ],
 )
 def test_auto_is_the_paper_on_a_gpu_and_what_is_asked_for_without(
-    on_gpu: bool, asked: set[str], preset: str, minutes: float
+    on_gpu: bool, asked: dict[str, Any], preset: str, minutes: float
 ) -> None:
     name, options = automatic_preset(on_gpu, asked)
     assert name == preset

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from helpers.command_line import run_cli
 from helpers.made_videos import film, frames_of
 from helpers.tiny_physical import PHYSICAL, SMALL_PHYSICAL, make_scenes, tiny_physical
 
-import cli
 from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image, write_png
 from model.checkpoint import load_generator
@@ -58,12 +57,6 @@ def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run_cli(*words: str, code: int = 0) -> str:
-    done = CliRunner().invoke(cli.main, list(words), catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def test_a_run_has_g_and_f_and_neither_discriminators_nor_an_exposure(finished: Path) -> None:
@@ -162,7 +155,6 @@ def test_the_command_line_trains_stops_and_goes_on(
         (("--minimax", "--cycle-weight", "3"), "--cycle-weight, --minimax"),
         (("--blocks", "3", "--residual"), "--blocks, --residual"),
         (("--discriminator-filters", "8", "--discriminator-every", "2"), "--discriminator-every"),
-        (("--init", "runs/tiny/checkpoints"), "--init"),
         (("--graphs", "on"), "--graphs"),
     ],
 )

@@ -9,5 +9,5 @@ from __future__ import annotations
 from pathlib import Path
 
 BUILTIN = "builtin"  # instead of the name of a run
-ONNX_FILE = Path(__file__).with_name("F.onnx")
-WEIGHTS_FILE = Path(__file__).with_name("F.safetensors")
+_FOLDER = Path(__file__).parent / "builtin"
+ONNX_FILE, WEIGHTS_FILE = _FOLDER / "F.onnx", _FOLDER / "F.safetensors"

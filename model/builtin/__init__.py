@@ -1,1 +1,0 @@
-"""The network that comes with the package, as two files."""
