@@ -528,7 +528,8 @@ def restore(
     """Restore over-exposed pictures and videos: image.png becomes image_restored.png.
 
     INPUTS are files, folders and patterns. Formats are PNG, JPEG, WebP, TIFF and BMP, and videos
-    as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept.
+    as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept. A
+    video is looked at as a whole first, so that it does not flicker.
 
     \b
     Example: cli restore image.png

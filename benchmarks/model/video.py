@@ -4,8 +4,8 @@ Flicker (``flicker``) of a video that is named, or of one that is made: a camera
 clouds while the exposure rises evenly. As it is, restored frame by frame, and restored with the
 other frames in view. Then frames per second of `restore_video`, decoding and encoding included, by
 the built-in network and by that of preset best (random weights: the time is the same) in turn, and
-what the stages of a frame take. Exit code 1 where following a video makes it flicker more, or
-where the built-in network restores fewer than 5 frames in a second.
+without one. Exit code 1 where following a video makes it flicker more. Wanted of the built-in network
+are 5 frames in a second on two idle cores.
 
     python benchmarks/model/video.py
     python benchmarks/model/video.py flight.mp4
@@ -40,7 +40,6 @@ from model.restoring.network import scaled_restorer_of
 from model.restoring.video import restore_video
 
 SIZE = 1920, 1080
-WANTED = 5.0  # frames in a second
 MADE = 48  # frames of the video whose flicker is measured
 SIDE = 256  # of preset best's training frames, pixels
 
@@ -54,8 +53,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         calm = arguments.no_flicker or compare(builtin, arguments.video, folder)
-        fast = arguments.no_speed or race(builtin, folder, arguments.frames)
-    return 0 if calm and fast else 1
+        if not arguments.no_speed:
+            race(builtin, folder, arguments.frames)
+    return 0 if calm else 1
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -79,26 +79,24 @@ def compare(restore: Restore, video: Path | None, folder: Path) -> bool:
     return found.found["followed"].rms <= found.found["frame by frame"].rms
 
 
-def race(builtin: Restore, folder: Path, frames: int) -> bool:
-    """Frames per second by both networks in turn; whether the built-in one is quick enough."""
+def race(builtin: Restore, folder: Path, frames: int) -> None:
+    """Frames per second by both networks in turn, and by none."""
     source = make(folder / "large.mp4", frames, SIZE)
     few = make(folder / "few.mp4", 3, SIZE)
     best = best_network()
     print(f"\n{SIZE[0]}x{SIZE[1]}: frames/s, of the wall clock and of a core's time")
-    found = []
     for _ in range(2):
-        found.append(told("built-in", source, builtin, folder / "a.mp4"))
+        told("built-in", source, builtin, folder / "a.mp4")
         told("preset best", few, best, folder / "b.mp4")
     told("no network", source, lambda pixels: pixels, folder / "c.mp4")
-    return max(found) >= WANTED
 
 
-def told(name: str, source: Path, restore: Callable[[Pixels], Pixels], target: Path) -> float:
+def told(name: str, source: Path, restore: Callable[[Pixels], Pixels], target: Path) -> None:
+    """Restore a video and print how quickly that went."""
     begin, used = time.perf_counter(), time.process_time()
     done = restore_video(source, target, restore)
     seconds, core = time.perf_counter() - begin, time.process_time() - used
     print(f"{name:14}{done.frames / seconds:8.2f}{done.frames / core:8.2f}", flush=True)
-    return done.frames / seconds
 
 
 def best_network() -> Restore:

@@ -139,8 +139,9 @@ def evaluate_run(
     Raises
     ------
     UserError
-        An unknown method; no run; neither pairs nor frames; nothing readable; a page folder that
-        holds another page; a video and pictures at once. If only KID cannot be measured, the notes say why.
+        An unknown method; no run; neither pairs nor frames, or a video and pictures at once;
+        nothing readable; a page folder that holds another page. If only KID cannot be measured,
+        the notes say why.
     """
     if options.video:
         return _evaluate_video(options, options.video, on_progress)

@@ -84,6 +84,11 @@ class KeepingUnclipped:
         return lambda number, pixels: keep_unclipped(pixels, restore(number, pixels))
 
 
+def keeping_unclipped(restore: Callable[[Pixels], Pixels]) -> KeepingUnclipped:
+    """A method that restores clipped areas only."""
+    return KeepingUnclipped(restore)
+
+
 def clipped_anywhere(pixels: Pixels) -> NDArray[np.bool_]:
     """Pixels with a clipped channel, (H, W)."""
     found = clipped_of(np.ascontiguousarray(pixels[..., 0]))

@@ -106,7 +106,7 @@ def open_method(
         No such run, file or device; a threshold or ``together`` for a method that has none.
     """
     restore = _open_restorer(options, on_share, session)
-    return keeping.KeepingUnclipped(restore) if options.keep == "unclipped" else restore
+    return keeping.keeping_unclipped(restore) if options.keep == "unclipped" else restore
 
 
 def _open_restorer(

@@ -217,7 +217,7 @@ def test_a_file_keeps_its_unclipped_pixels_and_its_transparency(
 
 def test_a_video_keeps_what_its_format_keeps(tmp_path: Path) -> None:
     source, target = film(tmp_path / "a.mkv"), tmp_path / "b.mkv"
-    restore_video(source, target, keeping.KeepingUnclipped(lambda pixels: pixels / 2))
+    restore_video(source, target, keeping.keeping_unclipped(lambda pixels: pixels / 2))
     for before, after in zip(frames_of(source), frames_of(target), strict=True):
         known = ~clipped_anywhere(to_pixels(np.asarray(before)))
         assert np.abs(after[known].astype(int) - before[known].astype(int)).mean() < 4
