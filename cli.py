@@ -528,7 +528,8 @@ def restore(
     """Restore over-exposed pictures and videos: image.png becomes image_restored.png.
 
     INPUTS are files, folders and patterns. Formats are PNG, JPEG, WebP, TIFF and BMP, and videos
-    as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept.
+    as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept. A
+    video is looked at as a whole first, so that it does not flicker.
 
     \b
     Example: cli restore image.png
@@ -602,8 +603,11 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
 def evaluate(as_json: bool, methods: str, **settings: Any) -> None:
     """Measure restored pictures next to earlier methods, with or without references.
 
+    With --video, measure how much a video flickers.
+
     \b
     Example: cli evaluate --out verdict
+    Example: cli evaluate --video flight.mp4
     """
     from model.evaluation.evaluate import evaluate_run
 

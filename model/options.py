@@ -347,6 +347,10 @@ class EvaluateOptions:
         shown="testA, with testB",
         folder=True,
     )
+    video: Path | None = setting(
+        None,
+        "Measure instead how much this video flickers, as it is and restored.",
+    )
     methods: tuple[str, ...] = setting(METHOD_NAMES, "Methods to compare; the first one is judged.")
     oracles: bool = setting(True, "Also bounds that know the reference: best factor, true k.")
     runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)

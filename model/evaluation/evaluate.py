@@ -26,6 +26,7 @@ from dataset.layout.readers import (
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.terminal import ProgressCallback
+from model.evaluation.flicker import VideoFlicker, measure_flicker
 from model.evaluation.page import METHOD_TITLES, check_evaluation_folder, write_evaluation
 from model.evaluation.paired import (
     INPUT_METHOD,
@@ -43,6 +44,7 @@ from model.metrics import HAS_FLIP
 from model.options import EvaluateOptions, RestoreOptions
 from model.restoring.baselines import BASELINES, ORACLES, THRESHOLD_METHODS
 from model.restoring.methods import Restore, Session, open_method
+from model.restoring.video import some_frames
 from model.restoring.which_network import is_builtin, told_of
 from model.runs import newest_run, read_options
 
@@ -78,6 +80,7 @@ class EvaluationReport:
 
     paired: Evaluation | None = None
     unpaired: Unpaired | None = None
+    flicker: VideoFlicker | None = None
     sweeps: list[Sweep] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was left out, and why
     supervised: bool = False  # whether the network learned from true pairs
@@ -93,6 +96,8 @@ class EvaluationReport:
         found: dict[str, Any] = self.paired.summary() if self.paired else {}
         if self.unpaired:
             found["unpaired"] = self.unpaired.summary()
+        if self.flicker:
+            found["flicker"] = self.flicker.summary()
         if self.sweeps:
             found["thresholds"] = [_numbers(asdict(sweep)) for sweep in self.sweeps]
         return {**found, "supervised": self.supervised, "notes": self.notes}
@@ -109,6 +114,8 @@ class EvaluationReport:
             )
             lines.append(f"{len(of_y)} frames of Y, {len(of_x)} of X")
             lines += _table(self.unpaired, TOLD_UNPAIRED)
+        if self.flicker:
+            lines += str(self.flicker).splitlines()
         if self.skipped:
             lines.append(f"set aside: {len(self.skipped)}. {self.skipped[0]}")
         lines += self.notes
@@ -121,6 +128,8 @@ def evaluate_run(
 ) -> EvaluationReport:
     """Compare methods on true pairs, on the two domains, or on both, and write the page.
 
+    With ``options.video``, measure instead how much a video flickers.
+
     Parameters
     ----------
     options : EvaluateOptions
@@ -130,9 +139,12 @@ def evaluate_run(
     Raises
     ------
     UserError
-        An unknown method; no run; neither pairs nor frames; nothing readable; a page folder that
-        holds another page. If only KID cannot be measured, the notes say why.
+        An unknown method; no run; neither pairs nor frames, or a video and pictures at once;
+        nothing readable; a page folder that holds another page. If only KID cannot be measured,
+        the notes say why.
     """
+    if options.video:
+        return _evaluate_video(options, options.video, on_progress)
     pairs, y, x = find_pictures(options)
     if options.out:
         check_evaluation_folder(options.out)
@@ -140,11 +152,7 @@ def evaluate_run(
     methods = open_methods(options, lambda: readable(seen))
     swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
-    report = EvaluationReport()
-    if NETWORK_METHOD in methods:
-        report.supervised = is_supervised(options)
-        report.notes = [SUPERVISED] if report.supervised else []
-        report.notes += [told] if (told := told_of(options)) else []
+    report = _report_on(options, methods)
     if pairs:
         oracles = ORACLES if options.oracles else {}
         report.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))
@@ -158,6 +166,31 @@ def evaluate_run(
         report.sweeps = sweep_thresholds(swept, _from(total - len(swept), total, on_progress))
     if options.out:
         write_page(options, report, methods, swept)
+    return report
+
+
+def _evaluate_video(
+    options: EvaluateOptions, video: Path, on_progress: ProgressCallback | None
+) -> EvaluationReport:
+    """How much a video flickers."""
+    if options.pairs or options.over_exposed or options.well_exposed or options.out:
+        raise UserError(
+            "--video is measured by itself and has no page: leave out --pairs, --over-exposed, "
+            "--well-exposed and --out."
+        )
+    methods = open_methods(options, lambda: some_frames(video))
+    report = _report_on(options, methods)
+    report.flicker = measure_flicker(video, methods, on_progress)
+    return report
+
+
+def _report_on(options: EvaluateOptions, methods: dict[str, Restore]) -> EvaluationReport:
+    """A report that says which network restores, and is empty otherwise."""
+    report = EvaluationReport()
+    if NETWORK_METHOD in methods:
+        report.supervised = is_supervised(options)
+        report.notes = [SUPERVISED] if report.supervised else []
+        report.notes += [told] if (told := told_of(options)) else []
     return report
 
 

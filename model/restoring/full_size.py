@@ -9,6 +9,7 @@ exceed those of reading the picture. No files.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from model.small_size import CHANNELS, small_size
 
 BYTES = 48  # per pixel, beside the picture itself: the result, and planes of one channel, measured
 CLIPPED = 1 - 0.5 / 255  # encoded: that of ``formation``
+BELOW_CLIPPED = float(np.nextafter(np.float32(CLIPPED), np.float32(0)))
 TOE = 0.04045  # encoded: below it sRGB is a straight line
 SPECKLE = 0.02  # of a clipped area's pixels: more that are not clipped come from a lossy file
 ROUGH = 0.07  # of a clipped area's rim: more that is nearly white and in a dent, likewise
@@ -87,22 +89,31 @@ def small_planes(pixels: Pixels) -> Plane:
     for channel in range(3):
         own = np.ascontiguousarray(pixels[..., channel])
         clipped = own >= np.float32(CLIPPED)
-        for place, plane in enumerate((own, clipped, np.where(clipped, np.float32(0), own))):
-            planes[3 * place + channel] = average(plane, size)
+        planes[channel] = planes[6 + channel] = average(own, size)
+        planes[3 + channel] = 0
+        if clipped.any():
+            planes[3 + channel] = average(clipped.view(np.uint8), size)
+            _, known = cv2.threshold(own, BELOW_CLIPPED, 0, cv2.THRESH_TOZERO_INV)
+            planes[6 + channel] = average(np.asarray(known, np.float32), size)
     return planes
 
 
-def average(plane: NDArray[np.float32] | NDArray[np.bool_], size: tuple[int, int]) -> Plane:
+def average(plane: Plane | NDArray[np.uint8], size: tuple[int, int]) -> Plane:
     """Means over a grid of rectangles that cover a plane: torch's ``adaptive_avg_pool2d``.
 
     Their bounds are whole pixels, so that neighbours may share a row or a column.
     """
-    rows, columns = (_bounds(whole, parts) for whole, parts in zip(plane.shape, size, strict=True))
-    strips = [plane[first:end].mean(0, dtype=np.float32) for first, end in rows]
-    sums = np.zeros((size[0], plane.shape[1] + 1))
-    np.cumsum(strips, 1, np.float64, out=sums[:, 1:])
-    first, end = np.array(columns).T
-    return np.asarray((sums[:, end] - sums[:, first]) / (end - first), np.float32)
+    strips = _means(plane, _bounds(plane.shape[0], size[0]))
+    return _means(strips.T, _bounds(plane.shape[1], size[1])).T
+
+
+def _means(plane: Plane | NDArray[np.uint8], rows: list[tuple[int, int]]) -> Plane:
+    """Means over some rows each: (H, W) -> (len(rows), W)."""
+    values: Any = np.ascontiguousarray(plane)
+    means = np.empty((len(rows), plane.shape[1]), np.float32)
+    for at, (first, end) in enumerate(rows):
+        cv2.reduce(values[first:end], 0, cv2.REDUCE_AVG, means[at : at + 1], cv2.CV_32F)
+    return means
 
 
 def _bounds(whole: int, parts: int) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ hue. Any method's result will do. No files, no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dataset.memory import PLAIN_ADVICE, free_memory, room_for
 from dataset.pictures.pixels import Pixels
+from model.restoring import steady
 from model.restoring.full_size import Plane, clipped_of, take_back
 
 SIDE = 256  # pixels, shorter side of the copy on which brightness is compared
@@ -68,9 +69,24 @@ def keep_unclipped(pixels: Pixels, restored: Pixels) -> Pixels:
         return result
 
 
-def keeping_unclipped(restore: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixels]:
+class KeepingUnclipped:
+    """Restores clipped areas only, by another method: (H, W, 3) float32 in [0, 1] -> the same."""
+
+    def __init__(self, restore: Callable[[Pixels], Pixels]) -> None:
+        self.restore = restore
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        return keep_unclipped(pixels, self.restore(pixels))
+
+    def follow(self, frames: Iterable[Pixels]) -> steady.PerFrame:
+        """As the other method follows a video."""
+        restore = steady.follow(self.restore, frames)
+        return lambda number, pixels: keep_unclipped(pixels, restore(number, pixels))
+
+
+def keeping_unclipped(restore: Callable[[Pixels], Pixels]) -> KeepingUnclipped:
     """A method that restores clipped areas only."""
-    return lambda pixels: keep_unclipped(pixels, restore(pixels))
+    return KeepingUnclipped(restore)
 
 
 def clipped_anywhere(pixels: Pixels) -> NDArray[np.bool_]:

@@ -5,15 +5,18 @@ Torch is loaded only for a torch network, so a machine with only onnxruntime can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from model.exposure import Exposure
 from model.options import RestoreOptions
-from model.restoring import baselines, keeping
+from model.restoring import baselines, full_size, keeping, steady
 from model.restoring.which_network import OnShare, Restore, open_network
 
 NOTHING = 1 / 512  # share of a correction that changes 8-bit values by less than half a level
@@ -44,10 +47,39 @@ class AdaptiveStrength:
         """Restore (H, W, 3) float32 in [0, 1] -> the same; unchanged where nothing is lost."""
         strength = self.strength
         share = strength(pixels) if isinstance(strength, Exposure) else strength
-        if share < NOTHING:
-            return pixels
-        restored = self.run(pixels)
-        return pixels + np.float32(share) * (restored - pixels) if share < 1 else restored
+        return mix(pixels, self.run, share)
+
+    def follow(self, frames: Iterable[Pixels]) -> steady.PerFrame:
+        """Follow a video: learned strengths are smoothed over time, within scenes."""
+        strength = self.strength
+        if not isinstance(strength, Exposure):
+            run = steady.follow(self.run, frames)
+            return lambda number, pixels: mix(pixels, partial(run, number), strength)
+        seen, found = steady.FrameLights(), list[NDArray[np.float64]]()
+
+        def noted() -> Iterator[Pixels]:
+            for pixels in frames:
+                seen.see(full_size.small_planes(pixels))
+                found.append(np.array(strength(pixels)))
+                yield pixels
+
+        frames_left = noted()
+        run = steady.follow(self.run, frames_left)
+        deque(frames_left, 0)  # those that the method did not look at
+        shares = seen.smooth(found)
+        return lambda number, pixels: mix(
+            pixels, partial(run, number), float(shares[min(number, len(shares) - 1)])
+        )
+
+
+def mix(pixels: Pixels, run: Restore, share: float) -> Pixels:
+    """A share of a correction, 0 to 1; nothing is run where it would not be seen."""
+    if share < NOTHING:
+        return pixels
+    restored = run(pixels)
+    if share >= 1:
+        return restored
+    return pixels + np.float32(share) * (restored - pixels)
 
 
 def open_method(

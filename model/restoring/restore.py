@@ -27,6 +27,8 @@ from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
 from model.restoring.methods import Restore, open_method
 from model.restoring.video import restore_video, some_frames
 
+LOOKING = 0.2  # of the time that a video takes, where it is looked at before
+
 # Called with files done (a file in progress counts by its share), files in total, and its name.
 RestoreProgress = Callable[[float, int, str], None]
 
@@ -142,7 +144,9 @@ def _restore_picture(task: RestoreTask, method: Restore, options: RestoreOptions
 def _restore_video(
     task: RestoreTask, method: Restore, options: RestoreOptions, report: _Progress
 ) -> Outcome:
-    done = restore_video(task.source, task.target, method, report.frames, options.overwrite)
+    done = restore_video(
+        task.source, task.target, method, report.frames, options.overwrite, report.looks
+    )
     size = done.width, done.height
     return Outcome(task.source, task.target, size, done.frames, notes=done.notes)
 
@@ -180,10 +184,10 @@ class _Progress:
 
     def __init__(self, told: RestoreProgress | None, files: int) -> None:
         self.told, self.files, self.done = told, files, 0
-        self.name, self.is_video = "", False
+        self.name, self.is_video, self.looked = "", False, False
 
     def begin(self, task: RestoreTask) -> None:
-        self.name, self.is_video = task.source.name, task.is_video
+        self.name, self.is_video, self.looked = task.source.name, task.is_video, False
         self._tell(0.0)
 
     def share(self, share: float) -> None:
@@ -191,8 +195,16 @@ class _Progress:
         if not self.is_video:
             self._tell(share)
 
+    def looks(self, done: int, total: int | None) -> None:
+        """Frames of a video that were looked at before it is restored."""
+        self.looked = True
+        share = LOOKING * done / total if total else 0.0
+        self._tell(share, f" looking at light, {done}/{total or '?'} frames")
+
     def frames(self, done: int, total: int | None) -> None:
-        self._tell(done / total if total else 0.0, f" {done}/{total or '?'} frames")
+        first = LOOKING if self.looked else 0.0
+        share = first + (1 - first) * done / total if total else first
+        self._tell(share, f" {done}/{total or '?'} frames")
 
     def end(self) -> None:
         self.done += 1

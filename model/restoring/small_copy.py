@@ -8,12 +8,15 @@ are believed, and what other pictures of the session say. No files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
+
+import numpy as np
 
 from dataset.memory import PLAIN_ADVICE, room_for
 from dataset.pictures.pixels import Pixels
 from model.belief import Proposals, believed_gains, overall
-from model.restoring import full_size
+from model.restoring import full_size, steady
 from model.restoring.full_size import Plane
 from model.restoring.session_light import SessionLight, share_light
 
@@ -70,14 +73,22 @@ class SmallCopyRestorer:
         """
         return self.restore_by(pixels, self.gains_of)
 
-    def restore_by(self, pixels: Pixels, gains_of: Callable[[Plane], Plane]) -> Pixels:
-        """Restore by gains that a function finds on the small copy; as calling it otherwise."""
+    def restore_by(
+        self,
+        pixels: Pixels,
+        gains_of: Callable[[Plane], Plane],
+        settle: Callable[[Plane], Plane] = lambda content: content,
+    ) -> Pixels:
+        """Restore by gains that a function finds on the small copy; as calling it otherwise.
+
+        The content of clipped channels, (1, 3, h, w), may be changed by another one.
+        """
         height, width = pixels.shape[:2]
         needed, finder = full_size.BYTES * height * width, self.finder
 
         def find(small: Plane) -> tuple[Plane, Plane]:
             gains = gains_of(small)
-            return gains, finder.draw(small, gains)
+            return gains, settle(finder.draw(small, gains))
 
         with room_for(width, height, needed, finder.free_bytes(), PLAIN_ADVICE):
             return full_size.restore(pixels, find, finder.linear, self.on_progress, finder.source)
@@ -86,6 +97,27 @@ class SmallCopyRestorer:
         """log k of the parts of a picture, by its small copy; see `belief.believed_gains`."""
         proposals = self.finder.propose(small)
         return believed_gains(proposals, self.light_of(proposals), self.finder.linear)
+
+    def follow(self, frames: Iterable[Pixels]) -> steady.PerFrame:
+        """Find the gains of a video's frames with those around in view; see ``steady``."""
+        seen, lights, proposed = steady.FrameLights(self.finder.linear), [], []
+        for pixels in frames:
+            small = full_size.small_planes(pixels)
+            seen.see(small)
+            proposals = self.finder.propose(small[None])
+            lights.append(self.light_of(proposals))
+            proposed.append(proposals.astype(np.float16))
+        smooth, likely = seen.smooth(proposed), seen.likely_exposed(lights)
+        steadied = seen.log_gains(lights, self.finder.gain_error)
+        content = steady.SteadyContent(seen.changes, seen.scenes())
+
+        def restore(number: int, pixels: Pixels) -> Pixels:
+            at = min(number, len(lights) - 1)
+            each, linear = smooth[at].astype(np.float32), self.finder.linear
+            gains = believed_gains(each, float(steadied[at]), linear, float(likely[at]))
+            return self.restore_by(pixels, lambda small: gains, partial(content.settle, at))
+
+        return restore
 
     def light_of(self, proposals: Proposals) -> float:
         """log k of a whole picture, with the help of its session where that was learned."""

@@ -1,14 +1,15 @@
 """A video -> the same video with every frame restored.
 
-Frames are decoded, turned upright, restored and encoded one by one, each with its own timestamp, so
-memory does not grow with the length of the video. Sound, subtitles and chapters are copied.
-Decoding and encoding are in ``dataset.pictures``.
+Frames are decoded, turned upright, restored and encoded one by one, each with its own timestamp.
+Before that, a method that follows a video (``steady``) looks at all frames once, of which it keeps
+a kilobyte each. Sound, subtitles and chapters are copied. Decoding and encoding are in
+``dataset.pictures``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import av
 from dataset import errors, files
 from dataset.pictures import formats, video_decoding, video_reading, video_writing
 from dataset.pictures.pixels import Pixels
+from model.restoring import steady
+
+LOOKED_AT = 512  # pixels, shorter side: of larger frames, every second row and column is looked at
 
 FrameProgress = Callable[[int, int | None], None]  # frames done, frames expected
 
@@ -79,6 +83,7 @@ def restore_video(
     restore: Callable[[Pixels], Pixels],
     on_progress: FrameProgress | None = None,
     replaces: bool = True,
+    on_look: FrameProgress | None = None,
 ) -> RestoredVideo:
     """Restore every frame of a video.
 
@@ -87,11 +92,14 @@ def restore_video(
     source, target : Path
         The target appears under its name only when complete; its suffix is in `WRITTEN_VIDEOS`.
     restore : callable
-        (H, W, 3) float32 in [0, 1], RGB, upright -> the same shape.
+        (H, W, 3) float32 in [0, 1], RGB, upright -> the same shape. If it `steady.Follows`, it
+        looks at all frames first.
     on_progress : callable, optional
         Called after each frame with the numbers of frames done and expected.
     replaces : bool
         Whether to replace an existing target.
+    on_look : callable, optional
+        As `on_progress`, of frames that are looked at before the first one is restored.
 
     Raises
     ------
@@ -104,16 +112,48 @@ def restore_video(
         kinds = " ".join(formats.WRITTEN_VIDEOS)
         raise errors.UserError(f"{target}: videos are written as {kinds}. Use one of them.")
     facts = read_facts(source)
+    with closing(_looked_at(source, facts, on_look)) as seen:
+        restored = steady.follow(restore, seen)
     with video_reading.Source(video_decoding.describe(source)) as incoming:
         with _written(target, container, replaces) as opened:
             outgoing = video_writing.Target(opened, incoming)
             for frame in incoming.frames(outgoing.take):
-                outgoing.write(frame, restore(incoming.pixels_of(frame)))
+                outgoing.write(frame, restored(outgoing.written, incoming.pixels_of(frame)))
                 if on_progress:
                     on_progress(outgoing.written, facts.frames)
             outgoing.finish()
         notes = (*incoming.notes(), *outgoing.notes)
         return RestoredVideo(outgoing.written, incoming.width, incoming.height, notes)
+
+
+def restored_frames(
+    path: Path, restore: Callable[[Pixels], Pixels]
+) -> Iterator[tuple[Pixels, Pixels]]:
+    """Each frame of a video and what a method makes of it, as `restore_video` would write it.
+
+    Raises
+    ------
+    UserError
+        As of `read_facts`.
+    """
+    with closing(_looked_at(path, read_facts(path), None)) as seen:
+        restored = steady.follow(restore, seen)
+    with video_reading.Source(video_decoding.describe(path)) as source:
+        for number, frame in enumerate(source.frames(lambda packet: None)):
+            pixels = source.pixels_of(frame)
+            yield pixels, restored(number, pixels)
+
+
+def _looked_at(
+    path: Path, facts: VideoFacts, on_look: FrameProgress | None
+) -> Generator[Pixels, None, None]:
+    """All frames, thinned out: what is found on small copies hardly depends on every pixel."""
+    step = max(1, min(facts.width, facts.height) // LOOKED_AT)
+    with video_reading.Source(video_decoding.describe(path)) as source:
+        for number, frame in enumerate(source.frames(lambda packet: None), 1):
+            yield source.pixels_of(frame, step)
+            if on_look:
+                on_look(number, facts.frames)
 
 
 @contextmanager

@@ -140,3 +140,29 @@ def muxed(target: Path, *sources: Path, chapter: str = "") -> Path:
     for each in inputs:
         each.close()
     return target
+
+
+def film_of(
+    path: Path,
+    images: Sequence[Any],
+    pixels: str = "yuv420p",
+    codec: str = "libx264",
+    **options: str,
+) -> Path:
+    """Write pictures, RGB uint8 or uint16 (H, W, 3), as a video of 25 frames in a second."""
+    height, width = images[0].shape[:2]
+    with av.open(str(path), "w") as container:
+        given = {"crf": "8", **options} if codec == "libx264" else options
+        stream: Any = container.add_stream(codec, rate=25, options=given)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        for number, image in enumerate(images):
+            kind = "rgb48le" if image.dtype == np.uint16 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), kind)
+            limited = 1 if pixels.startswith("yuv") else 2
+            frame = frame.reformat(
+                format=pixels, dst_colorspace=5, src_color_range=2, dst_color_range=limited
+            )
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
