@@ -4,8 +4,8 @@ Flicker (``flicker``) of a video that is named, or of one that is made: a camera
 clouds while the exposure rises evenly. As it is, restored frame by frame, and restored with the
 other frames in view. Then frames per second of `restore_video`, decoding and encoding included, by
 the built-in network and by that of preset best (random weights: the time is the same) in turn, and
-without one. Exit code 1 where following a video makes it flicker more. Wanted of the built-in network
-are 5 frames in a second on two idle cores.
+without one. Exit code 1 where following a video makes it flicker more. Wanted of the built-in
+network are 5 frames in a second on two idle cores.
 
     python benchmarks/model/video.py
     python benchmarks/model/video.py flight.mp4
