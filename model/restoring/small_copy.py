@@ -107,8 +107,8 @@ class SmallCopyRestorer:
             proposals = self.finder.propose(small[None])
             lights.append(self.light_of(proposals))
             proposed.append(proposals.astype(np.float16))
-        smooth, likely = seen.smooth(proposed), seen.likely_exposed(lights)
-        steadied = seen.log_gains(lights, self.finder.gain_error)
+        smooth = seen.smooth(proposed)
+        steadied, likely = seen.log_gains(lights, self.finder.gain_error)
         content = steady.SteadyContent(seen.changes, seen.scenes())
 
         def restore(number: int, pixels: Pixels) -> Pixels:
