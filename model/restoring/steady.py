@@ -171,21 +171,24 @@ class SteadyContent:
     """Content drawn in clipped areas, which mostly keeps what was drawn in the frame before.
 
     Frames are taken in order, and what was drawn moves with the camera. The less of a frame follows
-    from the one before, the less is kept; nothing beyond a cut.
+    from the one before, the less is kept; nothing beyond a cut, or where nothing was clipped.
     """
 
     def __init__(self, changes: Sequence[Change], scenes: Sequence[slice]) -> None:
         self._changes, self._begins = changes, {scene.start for scene in scenes}
-        self._last: tuple[int, Plane] | None = None
+        self._last: tuple[int, Plane, Plane] | None = None
 
-    def settle(self, number: int, content: Plane) -> Plane:
-        """What to show of the content of a frame, (1, 3, h, w)."""
+    def settle(self, number: int, content: Plane, clipped: Plane) -> Plane:
+        """What to show of the content of a frame, by its clipped shares: both (1, 3, h, w)."""
         before, change = self._last, self._changes[number]
         if before and before[0] == number - 1 and number not in self._begins:
             kept = KEPT * float(np.clip(1 - np.nan_to_num(change.spread) / LOST, 0, 1))
-            moved = [_shifted(each, change.shift, cv2.BORDER_REPLICATE) for each in before[1][0]]
-            content = content + np.float32(kept) * (np.array(moved)[None] - content)
-        self._last = number, content
+            moved, share = (
+                np.array([_shifted(plane, change.shift, cv2.BORDER_REPLICATE) for plane in each[0]])
+                for each in before[1:]
+            )
+            content = content + np.float32(kept) * share * (moved - content)
+        self._last = number, content, clipped
         return content
 
 

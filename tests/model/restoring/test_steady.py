@@ -224,16 +224,20 @@ def test_content_keeps_what_was_drawn_before_and_moves_with_it() -> None:
     drawn[1:] = 0.0
     changes = [Change(0, 0), Change(0, 0, (2.0, 1.0)), Change(0, 0.05), Change(0, 1.0)]
     content = steady.SteadyContent(changes, [slice(0, 4)])
-    shown = [content.settle(number, each) for number, each in enumerate(drawn)]
+    clipped = np.ones_like(drawn[0])
+    shown = [content.settle(number, each, clipped) for number, each in enumerate(drawn)]
     assert shown[0].max() == 1
     assert np.argwhere(shown[1][0, 0] > 0.1).tolist() == [[4, 4]]
     assert shown[1][0, 0, 4, 4] == pytest.approx(0.8, abs=0.01)
     assert shown[2][0, 0, 4, 4] == pytest.approx(0.8 * 0.4, abs=0.01)  # half of it follows
     assert shown[3].max() == 0  # nothing follows
     beyond = steady.SteadyContent(changes, [slice(0, 1), slice(1, 4)])
-    beyond.settle(0, drawn[0])
-    assert beyond.settle(1, drawn[1]).max() == 0  # a cut
-    assert beyond.settle(3, drawn[0]).max() == 1  # a frame was left out
+    beyond.settle(0, drawn[0], clipped)
+    assert beyond.settle(1, drawn[1], clipped).max() == 0  # a cut
+    assert beyond.settle(3, drawn[0], clipped).max() == 1  # a frame was left out
+    newly = steady.SteadyContent(changes, [slice(0, 4)])
+    newly.settle(0, drawn[0], 0 * clipped)
+    assert newly.settle(1, drawn[1], clipped).max() == 0  # nothing was clipped before
 
 
 def test_parts_do_not_flicker_against_each_other() -> None:
