@@ -77,18 +77,19 @@ class SmallCopyRestorer:
         self,
         pixels: Pixels,
         gains_of: Callable[[Plane], Plane],
-        settle: Callable[[Plane], Plane] = lambda content: content,
+        settle: Callable[[Plane, Plane], Plane] = lambda content, clipped: content,
     ) -> Pixels:
         """Restore by gains that a function finds on the small copy; as calling it otherwise.
 
-        The content of clipped channels, (1, 3, h, w), may be changed by another one.
+        The content of clipped channels may be changed by another one, by clipped shares of the
+        small copy: both (1, 3, h, w).
         """
         height, width = pixels.shape[:2]
         needed, finder = full_size.BYTES * height * width, self.finder
 
         def find(small: Plane) -> tuple[Plane, Plane]:
             gains = gains_of(small)
-            return gains, settle(finder.draw(small, gains))
+            return gains, settle(finder.draw(small, gains), small[:, 3:6])
 
         with room_for(width, height, needed, finder.free_bytes(), PLAIN_ADVICE):
             return full_size.restore(pixels, find, finder.linear, self.on_progress, finder.source)
@@ -107,8 +108,8 @@ class SmallCopyRestorer:
             proposals = self.finder.propose(small[None])
             lights.append(self.light_of(proposals))
             proposed.append(proposals.astype(np.float16))
-        smooth, likely = seen.smooth(proposed), seen.likely_exposed(lights)
-        steadied = seen.log_gains(lights, self.finder.gain_error)
+        smooth = seen.smooth(proposed)
+        steadied, likely = seen.log_gains(lights, self.finder.gain_error)
         content = steady.SteadyContent(seen.changes, seen.scenes())
 
         def restore(number: int, pixels: Pixels) -> Pixels:

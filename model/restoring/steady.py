@@ -40,6 +40,7 @@ ROUNDS = 20
 SMOOTH = 6.0  # frames, standard deviation: proposals for parts, and strengths
 KEPT = 0.8  # of the content drawn in clipped areas, from the frame before
 LOST = 0.1  # spread of log light from which on nothing of it is kept
+NONE = how_likely_exposed(0.0)  # what is left of it where nothing was found
 LIKELY = 96  # frames around one that is over-exposed count as over-exposed
 
 Values = NDArray[np.float64]  # (N,), one a frame
@@ -102,22 +103,20 @@ class FrameLights:
         starts = [0, *cuts([change.spread for change in self.changes]), len(self.changes)]
         return [slice(*each) for each in pairwise(starts)]
 
-    def log_gains(self, found: Sequence[float], error: float) -> Values:
-        """log k of each frame; see `steady_gains`."""
-        gains = np.zeros(len(found))
-        for scene in self.scenes():
-            gains[scene] = steady_gains(found[scene], self.changes[scene], error)
-        return gains
+    def log_gains(self, found: Sequence[float], error: float) -> tuple[Values, Values]:
+        """log k of each frame, and how likely it is over-exposed; see `steady_gains`.
 
-    def likely_exposed(self, found: Sequence[float]) -> Values:
-        """How likely frames are over-exposed, (N,) in 0..1: the most that those around say."""
-        likely = np.zeros(len(found))
+        Where nothing seems over-exposed, it is the scene whose light was seen to change: only what
+        was found counts there.
+        """
+        gains, likely = np.zeros(len(found)), np.zeros(len(found))
         for scene in self.scenes():
-            each = smooth(np.array(found[scene], np.float64))
-            alone = np.array([how_likely_exposed(light) for light in each])
-            most = maximum_filter1d(alone, 2 * LIKELY + 1, mode="nearest")
-            likely[scene] = smooth(most, LIKELY / 4)
-        return likely
+            alone = np.asarray(smooth(np.array(found[scene], np.float64)), np.float64)
+            likely[scene] = _likely_around(alone)
+            share = np.maximum(likely[scene] - NONE, 0) / (1 - NONE)
+            steadied = steady_gains(found[scene], self.changes[scene], error)
+            gains[scene] = alone + share * (steadied - alone)
+        return gains, likely
 
     def smooth(self, values: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
         """Arrays, one a frame, smoothed over time within scenes: (N, ...), of the same type."""
@@ -172,21 +171,24 @@ class SteadyContent:
     """Content drawn in clipped areas, which mostly keeps what was drawn in the frame before.
 
     Frames are taken in order, and what was drawn moves with the camera. The less of a frame follows
-    from the one before, the less is kept; nothing beyond a cut.
+    from the one before, the less is kept; nothing beyond a cut, or where nothing was clipped.
     """
 
     def __init__(self, changes: Sequence[Change], scenes: Sequence[slice]) -> None:
         self._changes, self._begins = changes, {scene.start for scene in scenes}
-        self._last: tuple[int, Plane] | None = None
+        self._last: tuple[int, Plane, Plane] | None = None
 
-    def settle(self, number: int, content: Plane) -> Plane:
-        """What to show of the content of a frame, (1, 3, h, w)."""
+    def settle(self, number: int, content: Plane, clipped: Plane) -> Plane:
+        """What to show of the content of a frame, by its clipped shares: both (1, 3, h, w)."""
         before, change = self._last, self._changes[number]
         if before and before[0] == number - 1 and number not in self._begins:
             kept = KEPT * float(np.clip(1 - np.nan_to_num(change.spread) / LOST, 0, 1))
-            moved = [_shifted(each, change.shift, cv2.BORDER_REPLICATE) for each in before[1][0]]
-            content = content + np.float32(kept) * (np.array(moved)[None] - content)
-        self._last = number, content
+            moved, share = (
+                np.array([_shifted(plane, change.shift, cv2.BORDER_REPLICATE) for plane in each[0]])
+                for each in before[1:]
+            )
+            content = content + np.float32(kept) * share * (moved - content)
+        self._last = number, content, clipped
         return content
 
 
@@ -263,6 +265,13 @@ def error_of(change: Change) -> float:
     if np.isnan(change.spread):
         return UNMEASURED
     return float(min(LEAST_ERROR + ERROR_SHARE * change.spread, UNMEASURED))
+
+
+def _likely_around(found: Values) -> Values:
+    """How likely frames of a scene are over-exposed, 0..1: the most that those around say."""
+    each = np.array([how_likely_exposed(light) for light in found])
+    most = maximum_filter1d(each, 2 * LIKELY + 1, mode="nearest")
+    return np.asarray(smooth(most, LIKELY / 4), np.float64)
 
 
 def smooth(values: NDArray[np.floating], frames: float = SMOOTH) -> NDArray[np.floating]:
