@@ -153,7 +153,9 @@ def test_the_page_restores(environment: Path, tmp_path: Path) -> None:
         connection.request("GET", f"/?{place.query}")
         answer = connection.getresponse()
         cookie = str(answer.getheader("Set-Cookie")).split(";")[0]
-        assert b"<html" in answer.read().lower()
+        answer.read()  # which leads to the page itself
+        connection.request("GET", "/", headers={"Cookie": cookie})
+        assert b"restore.js" in connection.getresponse().read()
         origin = f"http://{place.hostname}:{place.port}"
         connection.request(
             "POST", "/restore?name=a.png", (tmp_path / "a.png").read_bytes(),
