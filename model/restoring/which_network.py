@@ -90,8 +90,15 @@ def _open_onnx(options: RestoreOptions, file: Path, on_share: OnShare | None) ->
 
 
 def _open_by_torch(options: RestoreOptions, run: str, on_share: OnShare | None) -> OpenedNetwork:
-    from model import devices, weights
-    from model.restoring import network
+    try:
+        from model import devices, weights
+        from model.restoring import network
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{run or 'The newest run'} restores by {error.name}, which is not installed. Install "
+            "with: pip install 'unclip[train]'. Or do without: --run builtin, or --onnx with a "
+            "file that `cli export -o F.onnx` writes where you have trained."
+        ) from error
 
     device = devices.pick_device(options.device)
     loaded = weights.load_network(options.runs, run, device, options.epoch)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from helpers.command_line import run_cli
 from helpers.tiny_physical import over_expose, scene
 
@@ -50,6 +54,19 @@ def test_a_run_comes_first_even_a_damaged_one(here: Path) -> None:
     assert "mine" in said
     assert not Path("image_restored.png").exists()
     assert "image_restored.png" in run_cli("restore", "image.png", "--run", "builtin")
+
+
+def test_where_torch_is_missing_a_run_says_what_restores_without(here: Path) -> None:
+    leave_run(here / "runs" / "mine")
+    code = "import sys; sys.modules['torch'] = None; import cli; cli.main(['restore', 'image.png'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    for word in ("The newest run", "pip install 'unclip[train]'", "--run builtin", "--onnx"):
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_is_named_is_never_replaced_by_it(here: Path) -> None:
