@@ -23,6 +23,7 @@ from dataset.layout.readers import (
     find_frames,
     list_pictures,
 )
+from dataset.pictures.formats import VIDEOS, is_video
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.terminal import ProgressCallback
@@ -177,6 +178,13 @@ def _evaluate_video(
         raise UserError(
             "--video is measured by itself and has no page: leave out --pairs, --over-exposed, "
             "--well-exposed and --out."
+        )
+    if not video.is_file():
+        raise UserError(f"No such video: {video}. Check the name.")
+    if not is_video(video):
+        raise UserError(
+            f"{video} is no video ({' '.join(VIDEOS)}). Name one; pictures are compared with "
+            "--over-exposed FOLDER, or --pairs."
         )
     methods = open_methods(options, lambda: some_frames(video))
     report = _report_on(options, methods)

@@ -99,5 +99,8 @@ def test_a_video_is_measured_by_itself(tmp_path: Path) -> None:
     for more in ({"pairs": tmp_path / "a.csv"}, {"out": tmp_path / "out"}):
         with pytest.raises(UserError, match="--video is measured by itself"):
             evaluate_run(EvaluateOptions(video=tmp_path / "a.mp4", **more))
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match=r"No such video: .*a\.mp4\. Check the name"):
         evaluate_run(EvaluateOptions(video=tmp_path / "a.mp4", methods=("gamma",)))
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"a\.png is no video .*--over-exposed FOLDER"):
+        evaluate_run(EvaluateOptions(video=tmp_path / "a.png", methods=("gamma",)))
