@@ -31,6 +31,7 @@ TOGETHER_HELP = (
     "The pictures are frames of one session, over-exposed alike: how much is found with all of "
     "them in view. For a run of preset physical."
 )
+RUN_HELP = "Name of a run, a weights file, or builtin: the network that comes with the package."
 EPOCH_HELP = "Epoch of the run: best, latest, or a kept one."
 
 
@@ -324,7 +325,7 @@ class RestoreOptions:
         old_choices=OLD_DETAIL_MODES,
     )
     runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
-    run: str = setting("", "Run name or weights file.", shown="the newest run")
+    run: str = setting("", RUN_HELP, shown="the newest run; without any, builtin")
     epoch: str = setting("", EPOCH_HELP, shown="best if there is one, else latest")
     onnx: Path | None = setting(None, "Use this .onnx file of `cli export`, with onnxruntime.")
     device: str = setting("auto", "auto, cpu, cuda, mps.")
@@ -354,7 +355,7 @@ class EvaluateOptions:
     methods: tuple[str, ...] = setting(METHOD_NAMES, "Methods to compare; the first one is judged.")
     oracles: bool = setting(True, "Also bounds that know the reference: best factor, true k.")
     runs: Path = setting(Path("runs"), "Folder of the runs.", folder=True)
-    run: str = setting("", "Run name or weights file.", shown="the newest run")
+    run: str = setting("", RUN_HELP, shown="the newest run; without any, builtin")
     epoch: str = setting("", EPOCH_HELP, shown="best if there is one, else latest")
     device: str = setting("auto", "auto, cpu, cuda, mps.")
     detail: str = setting(
