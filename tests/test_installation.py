@@ -182,8 +182,7 @@ def served(environment: Path, folder: Path) -> Iterator[str]:
             process.wait(20)
 
 
-def test_it_restores_in_no_more_time_than_a_look_takes(environment: Path, tmp_path: Path) -> None:
-    """No clock here: the command loads no heavy package but onnxruntime."""
+def test_restoring_loads_nothing_that_only_others_need(environment: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.full((600, 800, 3), 255, np.uint8))
     code = """
 import sys
