@@ -40,6 +40,9 @@ NEAR = 4.0  # multiple of what surrounds a straight rim: half of it is not clipp
 COARSE = 4  # pixels of the small copy at once
 REACH = 2  # of those: a rim is felt up to twice as far
 FIRST_ERROR = 0.2  # of log k, until it is measured
+LEVEL_PLANE = CHANNELS + 3  # place of the gain among INPUTS
+UNSHUFFLED = 2 * 2  # pixels of the small copy that the content network takes as one
+GAMMA = 2.2  # log k of linear light is about so many times that of encoded values
 
 
 def small_copy(picture: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -122,7 +125,9 @@ class ContentNetwork(nn.Module):
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
         widths = [filters * share // 4 for share in WIDTHS]
-        self.first = nn.Sequential(*_conv(4 * inputs, widths[0]), *_conv(widths[0], widths[0]))
+        self.first = nn.Sequential(
+            *_conv(UNSHUFFLED * inputs, widths[0]), *_conv(widths[0], widths[0])
+        )
         self.down = nn.ModuleList(
             nn.Sequential(*_conv(widths[n], widths[n + 1], 2), *_conv(widths[n + 1], widths[n + 1]))
             for n in range(DEPTH)
@@ -134,7 +139,7 @@ class ContentNetwork(nn.Module):
             )
             for n in range(DEPTH)
         )
-        self.last = nn.Conv2d(widths[0], 4 * OUTPUTS, 3, padding=1)
+        self.last = nn.Conv2d(widths[0], UNSHUFFLED * OUTPUTS, 3, padding=1)
 
     def forward(self, planes: Tensor) -> Tensor:
         features = self.first(functional.pixel_unshuffle(planes, 2))
@@ -236,6 +241,22 @@ class PhysicalRestorer(nn.Module):
         # or a sigmoid has no gradient, and would stay there.
         share = share + (share.clamp(0, 1) - share).detach()
         return least + (1 - least) * share * (1 - near * (grown + FIRST_GROWN).sigmoid())
+
+    @torch.no_grad()
+    def turn_into(self, linear: bool) -> None:
+        """Let gains act on linear light, or on encoded values: what was found means as much."""
+        if linear == self.linear:
+            return
+        factor = GAMMA if linear else 1 / GAMMA
+        proposal, first = self.head.proposal[-1], self.content.first[0]
+        assert isinstance(proposal, nn.Conv2d)
+        assert isinstance(first, nn.Conv2d)
+        assert proposal.bias is not None
+        proposal.weight[:3] *= factor
+        proposal.bias[:3] *= factor
+        first.weight[:, LEVEL_PLANE * UNSHUFFLED : (LEVEL_PLANE + 1) * UNSHUFFLED] /= factor
+        self.gain_error *= factor
+        self.linear = linear
 
     def compose(self, values: Tensor, gains: Tensor, content: Tensor) -> Tensor:
         """A picture restored by its gains and its content: (B, 3, H, W) in [0, 1]."""

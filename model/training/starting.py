@@ -50,6 +50,7 @@ def start(networks: GeneratorPair, options: TrainOptions) -> str:
         source = _physical_start(options)
         if source is None:
             return "starting from new weights: the built-in network has other --filters"
+        source.turn_into(networks.F.linear)
         for network in {networks.F, networks.ema_or_F}:
             network.load_state_dict(source.state_dict())
         name = "the built-in network" if options.init in (None, BUILTIN) else str(options.init)

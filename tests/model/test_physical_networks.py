@@ -16,10 +16,14 @@ from model.networks import count_parameters
 from model.options import physical_preset
 from model.physical_networks import (
     COARSE,
+    GAMMA,
+    INPUTS,
     LARGEST,
+    LEVEL_PLANE,
     REACH,
     ExposureSimulator,
     PhysicalNetworks,
+    PhysicalRestorer,
     build_restorer,
     enlarge,
     how_likely_exposed,
@@ -162,6 +166,32 @@ def test_what_is_not_clipped_is_exact_to_rounding(linear: bool, gain: float) -> 
 
 RISING = torch.linspace(0.6, 1.4, 128).clamp(max=1).expand(1, 3, 128, 128)
 RIM = int((RISING[0, 0, 0] < 1).sum())
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_gains_of_another_kind_and_back_are_the_same(linear: bool) -> None:
+    network = PhysicalRestorer(4, linear)
+    initialize(network, torch.Generator().manual_seed(0))
+    small = small_copy(noise(64, 64) / 255)
+    before, drawn = network.find_gains(small), network.draw(small, torch.full((1, 1, 1, 1), 0.5))
+    network.turn_into(not linear)
+    other = overall(network.propose(small))
+    factor = 1 / GAMMA if linear else GAMMA
+    network.turn_into(linear)
+    torch.testing.assert_close(other, factor * overall(network.propose(small)))
+    torch.testing.assert_close(network.find_gains(small), before)
+    torch.testing.assert_close(network.draw(small, torch.full((1, 1, 1, 1), 0.5)), drawn)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_what_a_gain_meant_for_the_content_it_means_in_the_other_kind(linear: bool) -> None:
+    network = PhysicalRestorer(4, linear)
+    initialize(network, torch.Generator().manual_seed(0))
+    planes = torch.rand(1, INPUTS, 32, 32, generator=torch.Generator().manual_seed(0))
+    before = network.content(planes)
+    network.turn_into(not linear)
+    planes[:, LEVEL_PLANE] *= 1 / GAMMA if linear else GAMMA
+    torch.testing.assert_close(network.content(planes), before)
 
 
 def test_a_rim_is_where_light_grew_until_it_clipped() -> None:

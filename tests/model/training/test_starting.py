@@ -61,11 +61,17 @@ def test_new_weights_are_those_of_the_seed() -> None:
     assert same(found.F, networks().F)
 
 
-def test_the_start_does_not_depend_on_how_light_acts() -> None:
+def test_a_start_restores_alike_by_gains_of_light_and_of_encoded_values() -> None:
     found = networks(linear=False)
     start(found, options(None, linear=False))
-    assert same(found.F, load_release(WEIGHTS_FILE, CPU).generator)
+    picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)).sqrt()
+    bright = (1.5 * picture).clamp(max=1) * 2 - 1
+    by_light = load_release(WEIGHTS_FILE, CPU).generator
+    with torch.no_grad():
+        shown, wanted = found.F(bright), by_light(bright)
     assert not found.F.linear
+    assert (wanted - bright).abs().mean() > 0.1
+    assert (shown - wanted).abs().mean() < 0.03
 
 
 def test_other_filters_start_from_new_weights_unless_it_was_asked_for() -> None:
