@@ -66,11 +66,10 @@ def judged(
     for steps in arguments.steps:
         for title, start in (("fine-tuned", init), ("from new weights", NEW_WEIGHTS)):
             options = training(arguments, runs, steps, seed, start)
-            run = train(options).run
-            yield (
-                f"{title}, {steps} steps",
-                judge(pairs, RestoreOptions(runs=runs, run=run.name, device="cpu")),
-            )
+            if train(options).interrupted:
+                raise KeyboardInterrupt
+            trained = RestoreOptions(runs=runs, run=str(options.run), device="cpu")
+            yield f"{title}, {steps} steps", judge(pairs, trained)
 
 
 def training(
