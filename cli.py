@@ -554,7 +554,7 @@ def restore(
     except KeyboardInterrupt:
         raise UserError(
             f"Stopped: {done - failed} restored, none of them half. Go on with the same command "
-            "and --skip-existing.",
+            "and --resume.",
             INTERRUPTED,
         ) from None
     if not done:

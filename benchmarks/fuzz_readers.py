@@ -483,7 +483,7 @@ def video(folder: Path) -> Reader:
         list(Shots(describe(path), 5).shots())
         read_facts(path)
         with Source(describe(path)) as source:
-            for at, each in enumerate(source.frames(lambda packet: None)):
+            for at, each in enumerate(source.frames()):
                 source.pixels_of(each)
                 if at > 40:
                     break

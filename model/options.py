@@ -301,6 +301,9 @@ class RestoreOptions:
     ext: str = setting("auto", "Output format; auto: the input's.", choices=EXTENSIONS)
     overwrite: bool = setting(False, "Replace existing outputs; inputs are never replaced.")
     skip_existing: bool = setting(False, "Skip inputs whose output exists.")
+    resume: bool = setting(
+        False, "Go on with videos that were stopped; skip inputs whose output exists."
+    )
     recursive: bool = setting(False, "Include subfolders.")
     compare: bool = setting(False, "Also write input and output side by side.")
     reference: Path | None = setting(None, "Third picture of the comparison.")

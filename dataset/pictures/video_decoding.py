@@ -7,7 +7,7 @@ are restored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -158,9 +158,8 @@ class Decoder:
         self,
         container: InputContainer,
         stream: VideoStream,
-        others: Callable[[Packet], object] = lambda packet: None,
     ) -> Iterator[VideoFrame]:
-        """All frames that can be decoded, in order of presentation; other packets as they come.
+        """All frames that can be decoded, in order of presentation.
 
         Raises
         ------
@@ -168,9 +167,8 @@ class Decoder:
             The video is encrypted, or its frames say that it is HDR.
         """
         whole = True  # False: what is decoded would be built on a damaged frame
-        for packet in self._packets(container):
+        for packet in self.packets(container):
             if packet.stream.index != stream.index:
-                others(packet)
                 continue
             if packet.has_sidedata("encryption_info"):
                 raise UserError(f"{self.path} is protected against copying.", 1)
@@ -203,7 +201,8 @@ class Decoder:
             _refuse_hdr(stream, self.path)  # some say so in their frames only
         return frames
 
-    def _packets(self, container: InputContainer) -> Iterator[Packet]:
+    def packets(self, container: InputContainer) -> Iterator[Packet]:
+        """All packets of all tracks that can be read."""
         packets = container.demux()
         while (packet := self._next(packets)) is not None:
             if packet.pts is not None and packet.time_base is not None:

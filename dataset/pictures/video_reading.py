@@ -5,7 +5,7 @@ Damage shows as in a player, and is reported. Interlaced frames are deinterlaced
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -77,10 +77,10 @@ class Source:
         sideways = abs(self._matrix[1]) > abs(self._matrix[0])
         return 1 / aspect if sideways else aspect
 
-    def frames(self, others: Callable[[Packet], object]) -> Iterator[VideoFrame]:
-        """All frames that can be decoded, with rising times; other packets as they come."""
+    def frames(self) -> Iterator[VideoFrame]:
+        """All frames that can be decoded, with rising times."""
         last, step, whole = None, self._step(), Deinterlacer()
-        for frame in self._decoder.frames(self.container, self.stream, others):
+        for frame in self._decoder.frames(self.container, self.stream):
             self._corrupt += frame.is_corrupt
             self._interlaced += frame.interlaced_frame
             if frame.pts is None:
@@ -93,6 +93,14 @@ class Source:
             last = frame.pts
             yield from whole.take(frame)
         yield from whole.finish()
+
+    def others(self) -> Iterator[Packet]:
+        """The packets of all other tracks, without decoding a frame."""
+        return (
+            packet
+            for packet in self._decoder.packets(self.container)
+            if packet.stream.index != self.stream.index
+        )
 
     def pixels_of(self, frame: VideoFrame, step: int = 1) -> Pixels:
         """A frame as it is shown, or every so many of its rows and columns: (H, W, 3) float32."""

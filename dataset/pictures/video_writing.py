@@ -1,4 +1,4 @@
-"""Restored frames -> a video, with the sound, the subtitles and the chapters of its source.
+"""Encoded parts of a video -> its file, with sound, subtitles and chapters of its source.
 
 What is copied stays as it is; sound that the new container cannot hold becomes AAC.
 """
@@ -6,42 +6,26 @@ What is copied stays as it is; sound that the new container cannot hold becomes 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from operator import le
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from typing import Any
 
 import av
 from av.container import Flags, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
-from dataset.errors import UserError
-from dataset.pictures.pixels import Pixels, to_image
-from dataset.pictures.video_decoding import ACCURATE, MATRICES
-from dataset.pictures.video_reading import Form, Source
+from dataset.pictures.video_coding import Coded, Coding
+from dataset.pictures.video_reading import Source
 
 Track = Callable[[Packet], list[Packet]]  # a packet of the source -> those of the target
 
-ENCODERS = {  # best first, each at a visually lossless quality
-    # Half the time of preset medium, and nearer to what is encoded. With mbtree, veryfast does not
-    # always make the same file of the same frames.
-    "libx264": {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"},
-    "libx265": {"crf": "17", "preset": "medium"},
-    "libvpx-vp9": {"crf": "18", "b": "0", "row-mt": "1"},
-}
 PLAYED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # what players support in MP4
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 AAC_BITS_S = 96_000  # of a channel
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-FORMATS = {  # FFmpeg's names
-    Form(depth, sampling): f"yuv{name}p" + (f"{depth}le" if depth > 8 else "")
-    for depth in (8, 10, 12)
-    for name, sampling in (("420", (2, 2)), ("422", (2, 1)), ("444", (1, 1)))
-}
-PLAYED_FORM = Form(8, (2, 2))  # what every player can show
 OWN = (  # metadata of the file itself
     *("major_brand", "minor_version", "compatible_brands", "encoder", "duration"),
     *("bps", "number_of_frames", "number_of_bytes"),
@@ -49,16 +33,27 @@ OWN = (  # metadata of the file itself
 
 
 class Target:
-    """The video that is written."""
+    """The video that is written.
 
-    def __init__(self, container: OutputContainer, source: Source) -> None:
+    Parameters
+    ----------
+    container : OutputContainer
+    source : Source
+        Opened for this: its packets are read, and its frames are not decoded.
+    coding : Coding
+        How the parts were encoded.
+
+    Attributes
+    ----------
+    notes : list of str
+        For the user: what could not be kept.
+    """
+
+    def __init__(self, container: OutputContainer, source: Source, coding: Coding) -> None:
         self.notes: list[str] = []
-        self.written = 0  # frames
-        self._container = container
-        self._reformatter = VideoReformatter()
-        self._shape = source.height, source.width, 3
-        self._matrix = MATRICES[source.colours[2]]
-        self._stream = self._add_video(source)
+        self._container, self._source = container, source
+        self._time_base = coding.time_base
+        self._stream = self._add_video(source, coding)
         self._tracks = dict(self._add_others(source))
         # No random identifiers: the same video and network give the same bytes.
         exact: Any = Flags.bitexact
@@ -66,73 +61,30 @@ class Target:
         container.metadata.update(_lasting(source.container.metadata))
         container.set_chapters(source.container.chapters())
 
-    def write(self, frame: VideoFrame, pixels: Pixels) -> None:
-        """Encode a restored picture at the time of its frame."""
-        assert pixels.shape == self._shape, (pixels.shape, self._shape)
-        made = self._reformatter.reformat(
-            VideoFrame.from_ndarray(
-                to_image(pixels, 16 if self._deep else 8), "rgb48le" if self._deep else "rgb24"
-            ),
-            format=self._stream.codec_context.pix_fmt,
-            dst_colorspace=self._matrix,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=ACCURATE,
-        )
-        made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
-        self._container.mux(self._stream.encode(made))
-        self.written += 1
+    def write(self, parts: Iterable[list[Coded]]) -> None:
+        """Write all parts in order, and every other track between them."""
+        for packet in merge(self._packets(parts), self._source.others(), key=_decoded_at):
+            self._container.mux(packet if packet.stream is self._stream else self._track(packet))
 
-    def take(self, packet: Packet) -> None:
-        """Copy a packet of another track."""
+    def _packets(self, parts: Iterable[list[Coded]]) -> Iterator[Packet]:
+        for each in in_one_order(parts):
+            packet = each.packet(self._time_base)
+            packet.stream = self._stream
+            yield packet
+
+    def _track(self, packet: Packet) -> list[Packet]:
+        """What becomes of a packet of another track."""
         track = self._tracks.get(packet.stream.index)
-        if track is not None:
-            self._container.mux(track(packet))
+        return [] if track is None else track(packet)
 
-    def finish(self) -> None:
-        """Flush the encoder."""
-        self._container.mux(self._stream.encode(None))
-
-    def _add_video(self, source: Source) -> VideoStream:
-        name = next((each for each in ENCODERS if each in av.codecs_available), None)
-        if name is None:
-            raise UserError(f"This PyAV has none of the encoders {', '.join(ENCODERS)}.")
-        rate = source.stream.average_rate or source.stream.guessed_rate
-        stream: Any = self._container.add_stream(name, rate=rate, options=dict(ENCODERS[name]))
-        context = stream.codec_context
-        context.width, context.height = source.width, source.height
-        context.pix_fmt = self._format_of(source, name)
-        self._deep = context.pix_fmt.endswith("le")
-        context.time_base = source.stream.time_base
-        context.color_primaries, context.color_trc, context.colorspace = source.colours
-        context.color_range = ColorRange.MPEG
-        if source.aspect:
-            context.sample_aspect_ratio = source.aspect
-        _describe(stream, source.stream)
-        return stream
-
-    def _format_of(self, source: Source, encoder: str) -> str:
-        """The encoder's pixel format that keeps what the source resolves, or the nearest to it."""
-        form = source.form
-        if source.width % 2 or source.height % 2:  # other samplings need even sides
-            form = Form(form.depth, (1, 1))
-            self.notes.append("an odd size needs 4:4:4 colour, which some players cannot show")
-        known = {each.name for each in av.Codec(encoder, "w").video_formats or ()}
-        usable = [each for each, name in FORMATS.items() if name in known]
-        depth = min(form.depth, max(each.depth for each in usable))
-        fine = [each for each in usable if _resolves(each, Form(depth, form.sampling))]
-        found = min(fine, key=lambda each: (each.depth, -math.prod(each.sampling)))
-        self._note_form(form, found, source.stream.codec_context.name)
-        return FORMATS[found]
-
-    def _note_form(self, form: Form, found: Form, codec: str) -> None:
-        if form.depth > found.depth:
-            self.notes.append(f"{form.depth} bits a channel became {found.depth}")
-        if found != PLAYED_FORM and codec != "h264" and not self.notes:
-            name = ":".join(FORMATS[found][3:6])
-            self.notes.append(
-                f"{found.depth} bits and {name} are kept in H.264, which some players cannot show"
-            )
+    def _add_video(self, source: Source, coding: Coding) -> VideoStream:
+        """The track of the video; its encoder tells the container what decoders need, no more."""
+        made: Any = self._container.add_stream(
+            coding.encoder, rate=coding.rate, options=dict(coding.options)
+        )
+        coding.set_up(made.codec_context)
+        _describe(made, source.stream)
+        return made
 
     def _add_others(self, source: Source) -> Iterator[tuple[int, Track]]:
         """Every other track unchanged; sound that the container cannot hold becomes AAC."""
@@ -204,5 +156,25 @@ def _describe(made: Any, stream: Stream) -> None:
     made.disposition = stream.disposition.value
 
 
-def _resolves(form: Form, wanted: Form) -> bool:
-    return form.depth >= wanted.depth and all(map(le, form.sampling, wanted.sampling))
+def _decoded_at(packet: Packet) -> float:
+    """Seconds; what has no time comes at once."""
+    time, base = packet.pts if packet.dts is None else packet.dts, packet.time_base
+    return -math.inf if time is None or base is None else float(time * base)
+
+
+def in_one_order(parts: Iterable[list[Coded]]) -> Iterator[Coded]:
+    """Frames of all parts with rising times of decoding.
+
+    Each part begins some frames before it is shown, where the one before has not ended if frames
+    are not evenly spaced. So a frame is decoded when the one that is shown so many before it is.
+    """
+    lag, before = -1, deque[int]()
+    for part in parts:
+        shown = sorted(each.pts for each in part)
+        if lag < 0:  # the encoder's reordering: the same in every part
+            lag = sum(each.dts < shown[0] for each in part)
+            before.extend(each.dts for each in part[:lag])
+        for each, pts in zip(part, shown, strict=True):
+            before.append(pts)
+            each.dts = before.popleft()
+            yield each

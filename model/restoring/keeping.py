@@ -11,6 +11,7 @@ hue. Any method's result will do. No files, no torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -78,10 +79,14 @@ class KeepingUnclipped:
     def __call__(self, pixels: Pixels) -> Pixels:
         return keep_unclipped(pixels, self.restore(pixels))
 
-    def follow(self, frames: Iterable[Pixels]) -> steady.PerFrame:
+    def look(self, frames: Iterable[Pixels]) -> steady.Arrays:
+        """As the other method looks at a video."""
+        return steady.look(self.restore, frames)
+
+    def follow(self, seen: steady.Arrays) -> steady.Followed:
         """As the other method follows a video."""
-        restore = steady.follow(self.restore, frames)
-        return lambda number, pixels: keep_unclipped(pixels, restore(number, pixels))
+        run = steady.follow(self.restore, seen)
+        return replace(run, restore=lambda at, pixels: keep_unclipped(pixels, run(at, pixels)))
 
 
 def keeping_unclipped(restore: Callable[[Pixels], Pixels]) -> KeepingUnclipped:

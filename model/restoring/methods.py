@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
@@ -49,27 +49,35 @@ class AdaptiveStrength:
         share = strength(pixels) if isinstance(strength, Exposure) else strength
         return mix(pixels, self.run, share)
 
-    def follow(self, frames: Iterable[Pixels]) -> steady.PerFrame:
-        """Follow a video: learned strengths are smoothed over time, within scenes."""
+    def look(self, frames: Iterable[Pixels]) -> steady.Arrays:
+        """Look at a video for the method, and for learned strengths."""
         strength = self.strength
         if not isinstance(strength, Exposure):
-            run = steady.follow(self.run, frames)
-            return lambda number, pixels: mix(pixels, partial(run, number), strength)
-        seen, found = steady.FrameLights(), list[NDArray[np.float64]]()
+            return steady.look(self.run, frames)
+        lights, found = steady.FrameLights(), list[float]()
 
         def noted() -> Iterator[Pixels]:
             for pixels in frames:
-                seen.see(full_size.small_planes(pixels))
-                found.append(np.array(strength(pixels)))
+                lights.see(full_size.small_planes(pixels))
+                found.append(strength(pixels))
                 yield pixels
 
         frames_left = noted()
-        run = steady.follow(self.run, frames_left)
+        seen = steady.look(self.run, frames_left)
         deque(frames_left, 0)  # those that the method did not look at
-        shares = seen.smooth(found)
-        return lambda number, pixels: mix(
-            pixels, partial(run, number), float(shares[min(number, len(shares) - 1)])
-        )
+        return {**seen, "strengths": np.array(found), "light": lights.seen}
+
+    def follow(self, seen: steady.Arrays) -> steady.Followed:
+        """Follow a video: learned strengths are smoothed over time, within scenes."""
+        run, shares = steady.follow(self.run, seen), np.array([self.strength])
+        if isinstance(self.strength, Exposure):
+            shares = steady.FrameLights(seen=seen["light"]).smooth(seen["strengths"])
+
+        def restore(number: int, pixels: Pixels) -> Pixels:
+            share = float(shares[min(number, len(shares) - 1)])
+            return mix(pixels, partial(run, number), share)
+
+        return replace(run, restore=restore)
 
 
 def mix(pixels: Pixels, run: Restore, share: float) -> Pixels:

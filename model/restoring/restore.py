@@ -25,8 +25,10 @@ from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
 from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
 from model.restoring.methods import Restore, open_method
+from model.restoring.unfinished import Way, probe_of
 from model.restoring.video import restore_video, some_frames
 
+DECISIVE = ("method", "threshold", "strength", "keep", "together", "detail")
 LOOKING = 0.2  # of the time that a video takes, where it is looked at before
 
 # Called with files done (a file in progress counts by its share), files in total, and its name.
@@ -69,8 +71,14 @@ def restore_files(
         No input, no run, or an output that exists or would replace an input; raised before the
         first file is restored.
     """
+    if options.resume and options.overwrite:
+        raise UserError("--resume and --overwrite contradict each other. Leave one out.")
     naming = Naming(
-        options.out, options.suffix, options.ext, options.overwrite, options.skip_existing
+        options.out,
+        options.suffix,
+        options.ext,
+        options.overwrite,
+        options.skip_existing or options.resume,
     )
     tasks = plan_tasks(inputs, naming, options.recursive)
     if not tasks:  # all were restored earlier
@@ -144,11 +152,24 @@ def _restore_picture(task: RestoreTask, method: Restore, options: RestoreOptions
 def _restore_video(
     task: RestoreTask, method: Restore, options: RestoreOptions, report: _Progress
 ) -> Outcome:
+    way = Way(settings_of(options), probe_of(method))
     done = restore_video(
-        task.source, task.target, method, report.frames, options.overwrite, report.looks
+        task.source,
+        task.target,
+        method,
+        report.frames,
+        options.overwrite,
+        report.looks,
+        options.resume,
+        way,
     )
     size = done.width, done.height
     return Outcome(task.source, task.target, size, done.frames, notes=done.notes)
+
+
+def settings_of(options: RestoreOptions) -> str:
+    """What decides how frames are restored, beside the network."""
+    return str({name: getattr(options, name) for name in DECISIVE})
 
 
 def panels(picture: Picture, restored: Picture, reference: Path | None) -> list[tuple[str, Image]]:

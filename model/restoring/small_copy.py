@@ -99,26 +99,35 @@ class SmallCopyRestorer:
         proposals = self.finder.propose(small)
         return believed_gains(proposals, self.light_of(proposals), self.finder.linear)
 
-    def follow(self, frames: Iterable[Pixels]) -> steady.PerFrame:
-        """Find the gains of a video's frames with those around in view; see ``steady``."""
-        seen, lights, proposed = steady.FrameLights(self.finder.linear), [], []
+    def look(self, frames: Iterable[Pixels]) -> steady.Arrays:
+        """Find the gains of a video's frames, and how their light changes; see ``steady``."""
+        lights, found, proposed = steady.FrameLights(self.finder.linear), [], []
         for pixels in frames:
             small = full_size.small_planes(pixels)
-            seen.see(small)
+            lights.see(small)
             proposals = self.finder.propose(small[None])
-            lights.append(self.light_of(proposals))
+            found.append(self.light_of(proposals))
             proposed.append(proposals.astype(np.float16))
-        smooth = seen.smooth(proposed)
-        steadied, likely = seen.log_gains(lights, self.finder.gain_error)
-        content = steady.SteadyContent(seen.changes, seen.scenes())
+        return {
+            "changes": lights.seen,
+            "found": np.array(found, np.float64),
+            "proposed": np.array(proposed),
+        }
+
+    def follow(self, seen: steady.Arrays) -> steady.Followed:
+        """Restore a video's frames by gains that were found with those around in view."""
+        lights, found = steady.FrameLights(self.finder.linear, seen["changes"]), seen["found"]
+        smooth = lights.smooth(seen["proposed"])
+        steadied, likely = lights.log_gains(found, self.finder.gain_error)
+        content = steady.SteadyContent(lights.changes, lights.scenes())
 
         def restore(number: int, pixels: Pixels) -> Pixels:
-            at = min(number, len(lights) - 1)
+            at = min(number, len(found) - 1)
             each, linear = smooth[at].astype(np.float32), self.finder.linear
             gains = believed_gains(each, float(steadied[at]), linear, float(likely[at]))
             return self.restore_by(pixels, lambda small: gains, partial(content.settle, at))
 
-        return restore
+        return steady.Followed(restore, content)
 
     def light_of(self, proposals: Proposals) -> float:
         """log k of a whole picture, with the help of its session where that was learned."""

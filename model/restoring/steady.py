@@ -5,15 +5,17 @@ exposure *changes* from a frame to the next can be measured instead, from what i
 neither. A first pass over the video collects both, `FrameLights` finds the gains that agree best
 with them within each scene, and a second pass restores by these.
 
-A method takes part by a method ``follow``; one that has none restores each frame by itself. Arrays
-only; ``video`` reads and writes the files.
+A method takes part by ``look`` and ``follow``; one that has none restores each frame by itself.
+What is seen of all frames, and what is carried from one to the next, are plain arrays, so that a
+video that was stopped can go on. Arrays only; ``video`` reads and writes the files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -45,18 +47,43 @@ LIKELY = 96  # frames around one that is over-exposed count as over-exposed
 
 Values = NDArray[np.float64]  # (N,), one a frame
 PerFrame = Callable[[int, Pixels], Pixels]  # number of a frame, and the frame -> restored
+Arrays = Mapping[str, NDArray[Any]]  # by name; of what was seen, a row for each frame
 
 
 @runtime_checkable
 class Follows(Protocol):
     """A method that restores the frames of a video with those around them in view."""
 
-    def follow(self, frames: Iterable[Pixels]) -> PerFrame:
-        """Look at all frames once; the result restores any of them by its number."""
+    def look(self, frames: Iterable[Pixels]) -> Arrays:
+        """What is seen of all frames, in order."""
+
+    def follow(self, seen: Arrays) -> Followed:
+        """What restores them by it."""
 
 
-def follow(restore: Callable[[Pixels], Pixels], frames: Iterable[Pixels]) -> PerFrame:
-    """What restores the frames of a video.
+@dataclass(frozen=True)
+class Followed:
+    """Restores the frames of a video, in order: number of a frame, and the frame -> restored."""
+
+    restore: PerFrame
+    content: SteadyContent | None = None  # what is carried from frame to frame
+
+    def __call__(self, number: int, pixels: Pixels) -> Pixels:
+        return self.restore(number, pixels)
+
+    @property
+    def carried(self) -> Arrays:
+        """What the next frame needs of those before it."""
+        return {} if self.content is None else self.content.carried
+
+    def carry(self, arrays: Arrays) -> None:
+        """Go on after the frame of which this was `carried`."""
+        if self.content is not None:
+            self.content.carry(arrays)
+
+
+def look(restore: Callable[[Pixels], Pixels], frames: Iterable[Pixels]) -> Arrays:
+    """What a method sees of the frames of a video.
 
     Parameters
     ----------
@@ -65,9 +92,14 @@ def follow(restore: Callable[[Pixels], Pixels], frames: Iterable[Pixels]) -> Per
     frames : iterable of (H, W, 3) float32 in [0, 1]
         All frames in order, of any one size: those that are restored may be larger.
     """
+    return restore.look(frames) if isinstance(restore, Follows) else {}
+
+
+def follow(restore: Callable[[Pixels], Pixels], seen: Arrays) -> Followed:
+    """What restores the frames of a video, by what `look` saw of them."""
     if isinstance(restore, Follows):
-        return restore.follow(frames)
-    return lambda number, pixels: restore(pixels)
+        return restore.follow(seen)
+    return Followed(lambda number, pixels: restore(pixels))
 
 
 class Change(NamedTuple):
@@ -85,10 +117,14 @@ class FrameLights:
     ----------
     linear : bool
         Whether gains act on linear light, else on encoded values.
+    seen : (N, 4) array, optional
+        What another one has `seen`.
     """
 
-    def __init__(self, linear: bool = True) -> None:
-        self.linear, self.changes = linear, list[Change]()
+    def __init__(self, linear: bool = True, seen: NDArray[np.float64] | None = None) -> None:
+        rows = [] if seen is None else seen.tolist()
+        self.linear = linear
+        self.changes = [Change(ratio, spread, (x, y)) for ratio, spread, x, y in rows]
         self._before: tuple[Plane, Plane] | None = None
 
     def see(self, small: Plane) -> None:
@@ -98,12 +134,18 @@ class FrameLights:
         self.changes.append(change)
         self._before = now
 
+    @property
+    def seen(self) -> NDArray[np.float64]:
+        """The changes of all frames so far, (N, 4)."""
+        rows = [(each.ratio, each.spread, *each.shift) for each in self.changes]
+        return np.array(rows, np.float64).reshape(-1, 4)
+
     def scenes(self) -> list[slice]:
         """The frames of each scene."""
         starts = [0, *cuts([change.spread for change in self.changes]), len(self.changes)]
         return [slice(*each) for each in pairwise(starts)]
 
-    def log_gains(self, found: Sequence[float], error: float) -> tuple[Values, Values]:
+    def log_gains(self, found: Values, error: float) -> tuple[Values, Values]:
         """log k of each frame, and how likely it is over-exposed; see `steady_gains`.
 
         Where nothing seems over-exposed, it is the scene whose light was seen to change: only what
@@ -118,9 +160,9 @@ class FrameLights:
             gains[scene] = alone + share * (steadied - alone)
         return gains, likely
 
-    def smooth(self, values: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
-        """Arrays, one a frame, smoothed over time within scenes: (N, ...), of the same type."""
-        every = np.array(values)
+    def smooth(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """A row for each frame, smoothed over time within scenes: (N, ...), of the same type."""
+        every = values.copy()
         for scene in self.scenes():
             every[scene] = smooth(every[scene].astype(np.float32))
         return every
@@ -191,6 +233,20 @@ class SteadyContent:
         self._last = number, content, clipped
         return content
 
+    @property
+    def carried(self) -> Arrays:
+        """The last frame's number, content and clipped shares; nothing before the first."""
+        if self._last is None:
+            return {}
+        number, content, clipped = self._last
+        return {"number": np.array(number), "content": content, "clipped": clipped}
+
+    def carry(self, arrays: Arrays) -> None:
+        """Go on after the frame of which this was `carried`."""
+        self._last = (
+            (int(arrays["number"]), arrays["content"], arrays["clipped"]) if arrays else None
+        )
+
 
 def _compare(logs: Plane, logs_now: Plane) -> Change:
     ratios = logs_now - logs
@@ -220,7 +276,9 @@ def cuts(spreads: Sequence[float]) -> list[int]:
     return found
 
 
-def steady_gains(found: Sequence[float], changes: Sequence[Change], error: float) -> Values:
+def steady_gains(
+    found: Sequence[float] | Values, changes: Sequence[Change], error: float
+) -> Values:
     """log k of the frames of a scene: the best compromise of what is found and what is measured.
 
     Least squares: each gain is off from what was found in its frame by `error`, its change from

@@ -271,7 +271,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, small_disk: Path
     (small_disk / "filling").write_bytes(bytes(8_000_000))
     noise = np.random.default_rng(0)
     target = small_disk / "b.mp4"
-    with pytest.raises(UserError, match=r"Cannot write .*b\.mp4: No space left"):
+    with pytest.raises(UserError, match=r"Cannot write .*b\.mp4.*: No space left"):
         restore_video(source, target, lambda pixels: noise.random(pixels.shape, np.float32))
     assert [path.name for path in small_disk.iterdir()] == ["filling"]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from helpers.made_videos import film, film_of, frames_of, times_of, unchanged
 
+from dataset.pictures.video_coding import FORMATS
 from dataset.pictures.video_decoding import describe
-from dataset.pictures.video_reading import Deinterlacer, Source
-from dataset.pictures.video_writing import FORMATS, Form
+from dataset.pictures.video_reading import Deinterlacer, Form, Source
 from model.restoring.video import restore_video
 
 pytestmark = pytest.mark.slow
@@ -156,12 +156,12 @@ def test_colours_of_interlaced_videos_stay(tmp_path: Path) -> None:
     source = interlaced(tmp_path / "a.mp4", colorspace="bt709", color_range="tv")
     with Source(describe(source)) as opened:
         assert opened.colours[2] == 1
-        frame = [*opened.frames(lambda packet: None)][2]
+        frame = [*opened.frames()][2]
         assert int(frame.colorspace) == 1
         found = opened.pixels_of(frame)[:, 100:] * 255
     plain = film_of(tmp_path / "c.mp4", [bars(0)] * 2, colorspace="bt709", color_range="tv")
     with Source(describe(plain)) as opened:
-        wanted = opened.pixels_of(next(opened.frames(lambda packet: None)))[:, 100:] * 255
+        wanted = opened.pixels_of(next(opened.frames()))[:, 100:] * 255
     assert np.abs(found - wanted).mean() < 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,11 @@ def means(frames: Sequence[Any]) -> np.ndarray[Any, Any]:
     return np.array([frame.mean() for frame in frames])
 
 
+def followed_over(method: Callable[[Pixels], Pixels], frames: Iterable[Pixels]) -> steady.Followed:
+    """What restores frames that were all looked at."""
+    return steady.follow(method, steady.look(method, frames))
+
+
 def alone(method: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixels]:
     """The method without its way to follow a video."""
     return lambda pixels: method(pixels)
@@ -151,7 +156,7 @@ def test_a_jump_of_exposure_is_no_cut_and_is_followed_at_once() -> None:
         seen.see(small_planes(frame))
     assert seen.scenes() == [slice(0, 20)]
     assert seen.changes[10].ratio == pytest.approx(1.0, abs=0.02)
-    followed = SmallCopyRestorer(Guessing(truth)).follow(frames)
+    followed = followed_over(SmallCopyRestorer(Guessing(truth)), frames)
     found = means([followed(number, frame) for number, frame in enumerate(frames)]) * 255
     assert np.abs(np.diff(found)).max() < 1.5
     before = means(frames) * 255
@@ -213,7 +218,7 @@ def test_gains_are_never_below_nothing_and_keep_to_what_is_found(
 
 def test_light_of_scenes_that_are_not_over_exposed_may_change() -> None:
     frames = [to_pixels(shown(light_of(), each)) for each in [0.0] * 9 + [-1.2] * 9 + [0.0] * 9]
-    followed = SmallCopyRestorer(Guessing([0.0])).follow(frames)
+    followed = followed_over(SmallCopyRestorer(Guessing([0.0])), frames)
     for number, frame in enumerate(frames):
         assert np.abs(followed(number, frame) - frame)[30:].max() < 0.001
 
@@ -243,7 +248,7 @@ def test_content_keeps_what_was_drawn_before_and_moves_with_it() -> None:
 def test_parts_do_not_flicker_against_each_other() -> None:
     frames = [to_pixels(shown(light_of(), each)) for each in STEADY]
     method = SmallCopyRestorer(Guessing(STEADY, noise=0.0, parts=0.2))
-    followed = method.follow(frames)
+    followed = followed_over(method, frames)
     corner = [followed(number, frame)[50:, :40] for number, frame in enumerate(frames)]
     each = [method(frame)[50:, :40] for frame in frames]
     assert np.abs(np.diff(means(each))).max() > 0.02
@@ -253,7 +258,7 @@ def test_parts_do_not_flicker_against_each_other() -> None:
 def test_what_is_kept_unclipped_follows_as_the_whole_does() -> None:
     frames = [to_pixels(shown(light_of(), each)) for each in STEADY]
     finder = Guessing(STEADY, noise=0.5)
-    followed = KeepingUnclipped(SmallCopyRestorer(finder)).follow(frames)
+    followed = followed_over(KeepingUnclipped(SmallCopyRestorer(finder)), frames)
     assert finder.proposed == len(frames)
     found = [followed(number, frame) for number, frame in enumerate(frames)]
     assert finder.proposed == len(frames)  # no frame was judged alone
@@ -264,8 +269,8 @@ def test_what_is_kept_unclipped_follows_as_the_whole_does() -> None:
 
 def test_a_part_of_the_correction_follows_as_all_of_it_does() -> None:
     frames = [to_pixels(shown(light_of(), each)) for each in STEADY]
-    whole = SmallCopyRestorer(Guessing(STEADY)).follow(frames)
-    half = AdaptiveStrength(SmallCopyRestorer(Guessing(STEADY)), 0.5).follow(frames)
+    whole = followed_over(SmallCopyRestorer(Guessing(STEADY)), frames)
+    half = followed_over(AdaptiveStrength(SmallCopyRestorer(Guessing(STEADY)), 0.5), frames)
     for number, frame in enumerate(frames):
         wanted = (frame + whole(number, frame)) / 2
         np.testing.assert_allclose(half(number, frame), wanted, atol=1e-6)
@@ -291,7 +296,7 @@ def test_a_learned_strength_is_smoothed_over_time_and_not_over_cuts() -> None:
     dark = [np.clip(frame * 0.2, 0, 1) for frame in blinking([0.0] * 30, seed=7)]
     frames = blinking(list(bright)) + dark
     method = AdaptiveStrength(lambda pixels: np.zeros_like(pixels), LEARNED)
-    followed = method.follow(frames)
+    followed = followed_over(method, frames)
     shares = [1 - followed(n, frame).sum() / frame.sum() for n, frame in enumerate(frames)]
     each = [1 - method(frame).sum() / frame.sum() for frame in frames]
     assert np.abs(np.diff(each[:30])).max() > 0.1
@@ -310,7 +315,7 @@ def test_frames_are_not_looked_at_for_methods_that_do_not_follow() -> None:
 
     frame = to_pixels(shown(light_of(), 0.0))
     for method in (darker, AdaptiveStrength(darker, 1.0), KeepingUnclipped(darker)):
-        followed = steady.follow(method, never())
+        followed = followed_over(method, never())
         np.testing.assert_array_equal(followed(5, frame), method(frame))
 
 
@@ -354,7 +359,7 @@ def test_each_frame_takes_a_few_kilobytes() -> None:
         method = SmallCopyRestorer(Guessing([0.7]))
         gc.collect()
         tracemalloc.start()
-        followed = method.follow(picture for _ in range(frames))
+        followed = followed_over(method, (picture for _ in range(frames)))
         followed(0, picture)
         size, _ = tracemalloc.get_traced_memory()
         _, peak = tracemalloc.get_traced_memory()
