@@ -27,6 +27,7 @@ from dataset.errors import UserError
 from dataset.gate import is_regular
 from dataset.pictures.formats import VIDEOS
 from dataset.pictures.limits import MOST_FILM_PIXELS, TooLarge
+from dataset.pictures.video_times import ShownTimes
 
 Matrix = NDArray[np.int32]  # a display matrix, (9,)
 
@@ -167,6 +168,7 @@ class Decoder:
         UserError
             The video is encrypted, or its frames say that it is HDR.
         """
+        self._times = ShownTimes(stream, container.format.name)
         whole = True  # False: what is decoded would be built on a damaged frame
         for packet in self._packets(container):
             if packet.stream.index != stream.index:
@@ -194,13 +196,18 @@ class Decoder:
             raise UserError(f"{self.path}: cannot convert {name} to RGB.", 1) from error
 
     def _decode(self, stream: VideoStream, packet: Packet | None) -> list[VideoFrame]:
+        if packet is not None:
+            self._times.sends(packet)
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
             self.damaged += 1
+            self._times.lost()
             return []
         if frames:
             _refuse_hdr(stream, self.path)  # some say so in their frames only
+        for frame in frames:
+            self._times.correct(frame)
         return frames
 
     def _packets(self, container: InputContainer) -> Iterator[Packet]:
