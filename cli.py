@@ -419,8 +419,10 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
         summary = import_files(list(paths), **settings, on_progress=update)
     for reason in summary.skipped:
         say(f"skipped: {reason}", error=True)
-    for each in summary.sessions:
-        say(each)
+    for note in summary.notes:
+        say(f"note: {note}", error=True)
+    for session in summary.sessions:
+        say(session)
 
 
 @main.command()

@@ -13,7 +13,7 @@ from dataset.gate import open_regular
 
 SUFFIXES = {  # of the picture formats that are read and written; the first is the usual one
     "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jfif", ".jpe"),
     "WebP": (".webp",),
     "TIFF": (".tiff", ".tif"),
     "BMP": (".bmp",),
@@ -31,6 +31,7 @@ SIGNATURES = {  # how files begin, also of formats that are not read
     "AVIF": rb"....ftypavi[fs]",
     "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
     "JPEG XL": rb"\xff\x0a|....JXL ",
+    "JPEG XR": rb"II\xbc[\0\1]",
     "JPEG 2000": rb"....jP  |\xff\x4f\xff\x51",
     "OpenEXR": rb"v/1\x01",
     "Radiance HDR": rb"#\?R(ADIANCE|GBE)",

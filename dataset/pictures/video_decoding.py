@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from dataset.errors import UserError
 from dataset.gate import is_regular
+from dataset.pictures.dynamic_range import CURVES, hdr_fault
 from dataset.pictures.formats import VIDEOS
 from dataset.pictures.limits import MOST_FILM_PIXELS, TooLarge
 from dataset.pictures.video_times import ShownTimes
@@ -40,7 +41,6 @@ NS = 1_000_000_000  # nanoseconds in a second
 CUT_S = 1.0  # a video that ends this much before its stated length was cut off
 
 # Code points of ITU-T H.273; those of matrices are swscale's as well.
-HDR = {16: "PQ", 18: "HLG"}
 BT709, BT601 = 1, 5
 MATRICES = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}  # 7: SMPTE 240M, 9: BT.2020
 HD_HEIGHT, HD_WIDTH = 577, 1280  # from either on, untagged colours are those of BT.709
@@ -297,12 +297,9 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _refuse_hdr(stream: VideoStream, path: Path) -> None:
-    curve = HDR.get(stream.codec_context.color_trc)
+    curve = CURVES.get(stream.codec_context.color_trc)
     if curve is not None:
-        raise UserError(
-            f"{path} is an HDR recording ({curve}), in which nothing is over-exposed as on an SDR "
-            "screen. Record with HDR off, or convert it to SDR first."
-        )
+        raise hdr_fault(path, "recording", curve)
 
 
 def _limit_size(stream: VideoStream, path: Path) -> None:
