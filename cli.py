@@ -544,7 +544,7 @@ def restore(
             raise UserError("--serve takes pictures on its page. Leave the file names out.")
         serve_page(options, port, browser)
         return
-    from model.restoring.restore import restore_files
+    from model.restoring.restore import restore_files, told_left_out
 
     tell_of_network(options)
     done = failed = 0
@@ -559,6 +559,8 @@ def restore(
             "and --skip-existing.",
             INTERRUPTED,
         ) from None
+    if others := told_left_out(inputs, options):
+        say(others, error=True)
     if not done:
         echo("Nothing to do: every result is there already.")
     if failed:

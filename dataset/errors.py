@@ -1,6 +1,8 @@
-"""The one exception that a user can mend. Imports nothing."""
+"""The one exception that a user can mend, and how several are told. Imports nothing."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class UserError(Exception):
@@ -29,3 +31,24 @@ class UserError(Exception):
         super().__init__(f"{what} {remedy}".rstrip())
         self.what, self.remedy = what, remedy
         self.exit_code = exit_code
+
+
+def several(what: str, faults: Sequence[str], most: int = 3) -> str:
+    """Many faults as one message: how many there are, and the first few.
+
+    Parameters
+    ----------
+    what : str
+        What they have in common, without a full stop.
+    faults : sequence of str
+        Sentences, one at least. A single one stands for itself.
+
+    Examples
+    --------
+    >>> several("3 of 9 pictures cannot be used", ["a is GIF.", "b is PDF.", "c."], most=2)
+    '3 of 9 pictures cannot be used. a is GIF. b is PDF. And 1 more.'
+    """
+    if len(faults) == 1:
+        return faults[0]
+    more = [f"And {len(faults) - most:,} more."] if len(faults) > most else []
+    return " ".join([f"{what}.", *faults[:most], *more])

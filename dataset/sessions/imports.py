@@ -19,11 +19,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from dataset.errors import UserError
+from dataset.errors import UserError, several
 from dataset.files import move_over, part_of
 from dataset.gate import plain
 from dataset.parts import make_marked, move_finished, remove_marked, remove_part_folders
-from dataset.pictures.formats import is_video
+from dataset.pictures.formats import is_video, left_out
 from dataset.pictures.images import resize_area
 from dataset.pictures.limits import InFlight
 from dataset.pictures.png import encode_png
@@ -129,13 +129,19 @@ def import_files(
         A path is missing, nothing can be read, or a session exists.
     """
     _check(session, label, fps)
-    files = find_importable(paths, out)
-    pictures = [each for each in files if not is_video(each)]
-    films, skipped = _describe_all([each for each in files if is_video(each)])
+    files, others = find_importable(paths, out)
+    videos = {each for each in files if is_video(each)}
+    pictures = [each for each in files if each not in videos]
+    films, skipped = _describe_all([each for each in files if each in videos])
     targets = _targets(out, session, bool(pictures), films, skipped)
     total = len(pictures) + sum(film.intervals(fps) for _, film in targets if film)
     progress = _Progress(on_progress, total)
-    made, notes = [], []
+    made, notes = (
+        [],
+        [f"left out: {left_out(others)}. Convert pictures to PNG, videos to MP4."]
+        if others
+        else [],
+    )
     for target, film in targets:
         if film is None:
             take = partial(_take_pictures, pictures, paths, size, progress)
@@ -148,8 +154,7 @@ def import_files(
             missed = sum(frame.missed_before for frame in taken.frames)
             made.append(ImportedSession(target, len(taken.frames), missed))
     if not made:
-        more = f"None of {len(files)} files can be used, the first: " if len(files) > 1 else ""
-        raise UserError(more + skipped[0], 1)
+        raise UserError(several(f"None of {len(files)} files can be used", skipped), 1)
     return ImportSummary(tuple(made), tuple(skipped), tuple(notes))
 
 
