@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import hashlib
 import io
 import os
 import time
@@ -24,18 +23,17 @@ from pathlib import Path
 from typing import IO, Any
 
 import cv2
-import numpy as np
 
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import ends_with_line, open_to_append
 from dataset.labelling.clipping import ClippingStatistics, Mask, measure_clipping
-from dataset.paths import inside
+from dataset.labelling.hud_mask import ignored, read_mask
 from dataset.pictures.accepted import check_picture
 from dataset.pictures.dynamic_range import HighDynamicRange
-from dataset.pictures.images import decode, read_image
+from dataset.pictures.images import decode
 from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge
-from dataset.sessions.manifest import HUD_MASK, FrameKey
+from dataset.sessions.manifest import FrameKey
 
 STATISTICS_FILE = "statistics.csv"
 STATISTICS_COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
@@ -154,27 +152,6 @@ def _parse(line: str) -> tuple[FrameKey, str, ClippingStatistics]:
     return (session, name), method, found
 
 
-def hud_digest(session: Path) -> str:
-    """The first 8 hexadecimal digits of the SHA-256 of a session's HUD mask; empty without one.
-
-    Raises
-    ------
-    UserError
-        The mask is no picture, no regular file, or a link out of the session.
-    """
-    path = session / HUD_MASK
-    if not os.path.lexists(path):
-        return ""
-    try:
-        data = gate.read_regular(inside(session, HUD_MASK), gate.MOST_PICTURE)
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise UserError(f"The mask {path} cannot be used: {error}.") from error
-    decode(data, path)
-    return hashlib.sha256(data).hexdigest()[:8]
-
-
 def why_unfit(data: bytes) -> str:
     """Why a file is no frame: empty, huge, HDR, 16-bit, grey, alpha, truncated; empty if it is one.
 
@@ -209,8 +186,7 @@ def why_unfit(data: bytes) -> str:
 @lru_cache(maxsize=8)
 def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
     """Where a HUD mask is white, at a frame's size."""
-    mask = cv2.resize(read_image(path), (width, height), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(mask.max(axis=2) >= 128)
+    return ignored(read_mask(Path(path))[0], (width, height))
 
 
 def measure_file(job: StatisticsTask) -> Found:
