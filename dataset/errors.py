@@ -48,7 +48,30 @@ def several(what: str, faults: Sequence[str], most: int = 3) -> str:
     >>> several("3 of 9 pictures cannot be used", ["a is GIF.", "b is PDF.", "c."], most=2)
     '3 of 9 pictures cannot be used. a is GIF. b is PDF. And 1 more.'
     """
-    if len(faults) == 1:
-        return faults[0]
+    return faults[0] if len(faults) == 1 else f"{what}. {first_of(faults, most)}"
+
+
+def first_of(faults: Sequence[str], most: int = 3) -> str:
+    """The first few of many faults, and how many more there are, on one line."""
     more = [f"And {len(faults) - most:,} more."] if len(faults) > most else []
-    return " ".join([f"{what}.", *faults[:most], *more])
+    return " ".join([*faults[:most], *more])
+
+
+class BrokenPictures(UserError):
+    """Pictures of a list that cannot be used, each with its reason.
+
+    Parameters
+    ----------
+    faults : sequence of str
+        Sentences, one at least.
+    of : int
+        How many pictures there are.
+    """
+
+    def __init__(self, faults: Sequence[str], of: int) -> None:
+        super().__init__(
+            several(f"{len(faults):,} of {of:,} pictures cannot be used", faults, most=5),
+            1,
+            remedy="Leave them out, get whole copies, or convert them to PNG.",
+        )
+        self.faults, self.of = list(faults), of

@@ -81,9 +81,10 @@ def decoding(path: Path) -> Iterator[None]:
             yield
         except FAULTS as error:
             raise UserError(
-                f"{path} cannot be decoded ({error}). It is damaged, cut off or of a rare kind: "
-                "get a whole copy, or convert it to PNG.",
+                f"{path} cannot be decoded ({error}).",
                 1,
+                remedy="It is damaged, cut off or of a rare kind: get a whole copy, or convert it "
+                "to PNG.",
             ) from error
         except MemoryError as error:
             message = f"{path} needs more memory than there is. Make it smaller."

@@ -51,10 +51,11 @@ class HighDynamicRange(UserError):
 def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
     """What is said of an HDR picture or recording, ``what``."""
     return HighDynamicRange(
-        f"{name} is an HDR {what} ({curve}). Its levels do not mean what they mean on an SDR "
-        "screen: nothing in it would count as over-exposed, and it would be restored wrongly. "
-        "Record with HDR off, or export it as SDR first.",
+        f"{name} is an HDR {what} ({curve}).",
         1,
+        remedy="Its levels do not mean what they mean on an SDR screen: nothing in it would count "
+        "as over-exposed, and it would be restored wrongly. Record with HDR off, or export it as "
+        "SDR first.",
     )
 
 

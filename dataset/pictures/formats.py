@@ -76,7 +76,9 @@ def readable_format(head: bytes, name: str | Path) -> str:
         return found
     what = f"is {found}" if found else "is not a picture" if head else "is empty (0 bytes)"
     raise UserError(
-        f"{name} {what}. Readable are {', '.join(SUFFIXES)}: convert it to PNG, or leave it out.", 1
+        f"{name} {what}.",
+        1,
+        remedy=f"Readable are {', '.join(SUFFIXES)}: convert it to PNG, or leave it out.",
     )
 
 

@@ -70,7 +70,8 @@ def decode(data: bytes, name: str | Path) -> Image:
 
 
 def _damaged(name: str | Path) -> UserError:
-    return UserError(f"{name} is not a readable picture. Leave it out or convert it to PNG.", 1)
+    remedy = "Leave it out or convert it to PNG."
+    return UserError(f"{name} is not a readable picture.", 1, remedy=remedy)
 
 
 def _decoded(data: bytes) -> Image | None:

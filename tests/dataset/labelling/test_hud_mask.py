@@ -51,8 +51,8 @@ def test_an_inverted_mask_is_refused_by_every_command_that_takes_one(
         label_captures(LabelOptions(source=captures))
     with pytest.raises(UserError, match=words):
         find_clipped(np.zeros((48, 64, 3), np.uint8), captures / "s", LabelOptions())
+    options = CaptureOptions(out=tmp_path / "new", hud_mask=everything, disk_floor_bytes=0)
     with pytest.raises(UserError, match=words):
-        options = CaptureOptions(out=tmp_path / "new", hud_mask=everything, disk_floor_bytes=0)
         check_options(options)
     assert not (captures / "labels.csv").exists()
     assert "hides 100%" in mask_notes(captures)[0]  # which the review says
