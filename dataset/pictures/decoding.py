@@ -11,7 +11,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from dataset.pictures import png, tiff
 from dataset.pictures.accepted import check_picture, check_single
 from dataset.pictures.formats import HEAD, readable_format
 from dataset.pictures.headers import Header, is_cut
+from dataset.pictures.hushed import hushed
 from dataset.pictures.limits import MOST_PIXELS, check_header
 from dataset.pictures.png import Samples
 
@@ -119,7 +120,9 @@ def read_samples(image: ImageFile, data: bytes) -> Samples:
     TIFF comes upright, as its decoders turn it. Raises any of `FAULTS`.
     """
     layout = _layout(image, data)
-    image.load()
+    # Pillow's libtiff says itself what is wrong with compressed pixels.
+    with hushed() if isinstance(image, TiffImageFile) else nullcontext():
+        image.load()
     if layout.depth == 16 and image.mode != "CMYK":
         return _deep(image, data, layout)
     return _shallow(image)

@@ -128,9 +128,9 @@ def left_out(paths: Iterable[Path]) -> str:
 
     Those of no known format go by their suffix.
     """
-    counts = Counter(_kind(path) for path in paths)
-    named = [f"{count:,} {kind}" for kind, count in counts.most_common(MOST_KINDS)]
-    others = counts.total() - sum(count for _, count in counts.most_common(MOST_KINDS))
+    counts = sorted(Counter(map(_kind, paths)).items(), key=lambda each: (-each[1], each[0]))
+    named = [f"{count:,} {kind}" for kind, count in counts[:MOST_KINDS]]
+    others = sum(count for _, count in counts[MOST_KINDS:])
     return ", ".join([*named, *([f"{others:,} more"] if others else [])])
 
 

@@ -88,7 +88,10 @@ def _both(open_x: Callable[[], Frames], open_y: Callable[[], Frames]) -> tuple[F
         except BrokenPictures as of_y:
             raise BrokenPictures([*of_x.faults, *of_y.faults], of_x.of + of_y.of) from of_x
         raise BrokenPictures(of_x.faults, of_x.of + len(y)) from of_x
-    return x, open_y()
+    try:
+        return x, open_y()
+    except BrokenPictures as of_y:
+        raise BrokenPictures(of_y.faults, len(x) + of_y.of) from of_y
 
 
 def _named(files: Sequence[Path], root: Path) -> dict[str, Path]:
