@@ -16,9 +16,9 @@ from av.video.frame import VideoFrame
 
 from dataset.errors import UserError
 from dataset.gate import plain
-from dataset.pictures.deinterlacing import Deinterlacer
 from dataset.pictures.images import Image
 from dataset.pictures.video_decoding import NS, Decoder, Recording
+from dataset.pictures.video_deinterlacing import Deinterlacer
 from dataset.pictures.video_reading import form_of, has_alpha
 
 ROUNDING_NS = 1_000_000  # Matroska and FLV round times to a millisecond

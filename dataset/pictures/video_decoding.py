@@ -234,6 +234,11 @@ def is_hd(frame: VideoFrame) -> bool:
     return frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT
 
 
+def is_full(frame: VideoFrame) -> bool:
+    """Whether the levels of a frame that is no RGB use the full range."""
+    return frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+
+
 def rgb(
     frame: VideoFrame, reformatter: VideoReformatter, deep: bool = False, step: int = 1
 ) -> NDArray[Any]:
@@ -245,8 +250,7 @@ def rgb(
     Without one: BT.709 from HD sizes on and BT.601 below, limited range. The transfer curve stays,
     as screens show BT.709 video and sRGB pictures alike.
     """
-    full = frame.format.is_rgb or frame.format.name.startswith("yuvj")
-    full = full or frame.color_range == ColorRange.JPEG
+    full = frame.format.is_rgb or is_full(frame)
     untagged = BT709 if is_hd(frame) else BT601
     plain = reformatter.reformat(
         frame,

@@ -14,7 +14,6 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from dataset.errors import UserError
-from dataset.pictures.deinterlacing import Deinterlacer
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.pictures.video_decoding import (
     BT709,
@@ -22,8 +21,10 @@ from dataset.pictures.video_decoding import (
     Decoder,
     Recording,
     display_matrix,
+    is_full,
     is_hd,
 )
+from dataset.pictures.video_deinterlacing import Deinterlacer
 
 UNSTATED = (0, 2)  # of ITU-T H.273's code points
 SD = 6  # its code point of SMPTE 170M, for primaries, curve and matrix
@@ -60,6 +61,7 @@ class Source:
             self.colours = _colours(stream, first)
             self.has_alpha = has_alpha(first)
             self.form = form_of(first)
+            self.full_range = is_full(first) and not first.format.is_rgb
 
     def __enter__(self) -> Source:
         return self

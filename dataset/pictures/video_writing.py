@@ -58,6 +58,7 @@ class Target:
         self._reformatter = VideoReformatter()
         self._shape = source.height, source.width, 3
         self._matrix = MATRICES[source.colours[2]]
+        self._range = ColorRange.JPEG if source.full_range else ColorRange.MPEG
         self._stream = self._add_video(source)
         self._tracks = dict(self._add_others(source))
         # No random identifiers: the same video and network give the same bytes.
@@ -76,7 +77,7 @@ class Target:
             format=self._stream.codec_context.pix_fmt,
             dst_colorspace=self._matrix,
             src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
+            dst_color_range=self._range,
             interpolation=ACCURATE,
         )
         made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
@@ -105,7 +106,7 @@ class Target:
         self._deep = context.pix_fmt.endswith("le")
         context.time_base = source.stream.time_base
         context.color_primaries, context.color_trc, context.colorspace = source.colours
-        context.color_range = ColorRange.MPEG
+        context.color_range = self._range
         if source.aspect:
             context.sample_aspect_ratio = source.aspect
         _describe(stream, source.stream)
