@@ -419,8 +419,10 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
         summary = import_files(list(paths), **settings, on_progress=update)
     for reason in summary.skipped:
         say(f"skipped: {reason}", error=True)
-    for each in summary.sessions:
-        say(each)
+    for note in summary.notes:
+        say(f"note: {note}", error=True)
+    for session in summary.sessions:
+        say(session)
 
 
 @main.command()
@@ -542,7 +544,7 @@ def restore(
             raise UserError("--serve takes pictures on its page. Leave the file names out.")
         serve_page(options, port, browser)
         return
-    from model.restoring.restore import restore_files
+    from model.restoring.restore import restore_files, told_left_out
 
     tell_of_network(options)
     done = failed = 0
@@ -557,6 +559,8 @@ def restore(
             "and --resume.",
             INTERRUPTED,
         ) from None
+    if others := told_left_out(inputs, options):
+        say(others, error=True)
     if not done:
         echo("Nothing to do: every result is there already.")
     if failed:

@@ -447,7 +447,8 @@ def frame(folder: Path) -> Reader:
 
 def hud(folder: Path) -> Reader:
     """A session's HUD mask."""
-    from dataset.labelling.statistics import StatisticsTask, hud_digest, measure_file
+    from dataset.labelling.hud_mask import digest_of, read_session_mask
+    from dataset.labelling.statistics import StatisticsTask, measure_file
     from dataset.sessions.manifest import HUD_MASK
 
     made = _session(folder)
@@ -455,7 +456,8 @@ def hud(folder: Path) -> Reader:
 
     def read(data: bytes) -> None:
         (made / HUD_MASK).write_bytes(data)
-        digest = hud_digest(made)
+        mask = read_session_mask(made)
+        digest = digest_of(mask[1]) if mask else ""
         measure_file(StatisticsTask(first, "max_rgb", 250, str(made / HUD_MASK), digest))
 
     return _pictures(), ways.mutate_bytes, read

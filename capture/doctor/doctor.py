@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from statistics import median
@@ -33,6 +34,7 @@ from capture.screens.source import BgrxImage, FrameSource
 from capture.screens.target import NotVisible, show
 from capture.screens.window import is_xwayland
 from dataset.errors import UserError
+from dataset.labelling.hud_mask import doubts, read_mask
 from dataset.pictures.images import resize_area, rgb_of
 from dataset.pictures.png import encode_png
 
@@ -73,7 +75,7 @@ def examine(options: CaptureOptions) -> list[Finding]:
         try:
             with open_screen(options) as screen:
                 seen, picture = _look(screen)
-                findings += [*seen, *_window(screen)]
+                findings += [*seen, *_window(screen), *_mask(options, screen)]
         except UserError as error:
             findings.append(_fault("picture", error))
         findings += [_keys(options), *_blocked_keys(options)]
@@ -84,11 +86,15 @@ def examine(options: CaptureOptions) -> list[Finding]:
 
 
 def warnings_at_start(options: CaptureOptions) -> list[Finding]:
-    """What to warn of when a recording starts: Wayland, a locked screen, HDR, permissions.
+    """What to warn of when a recording starts: Wayland, a locked screen, HDR, permissions, masks.
 
     Grabs nothing and takes a few hundredths of a second; empty if all is well.
     """
-    return [each for each in (*_session(), *_desktop(options)) if each.level != "ok"]
+    found = [*_session(), *_desktop(options)]
+    if options.hud_mask is not None:
+        with suppress(UserError), open_screen(options) as screen:  # recording will say so
+            found += _mask(options, screen)
+    return [each for each in found if each.level != "ok"]
 
 
 def format_findings(findings: list[Finding]) -> str:
@@ -211,6 +217,23 @@ def _window(screen: Screen) -> Iterator[Finding]:
         yield _fault("window", error)
         return
     yield Finding("window", "ok", f'"{window.title}", {place}; it {focus}')
+
+
+def _mask(options: CaptureOptions, screen: FrameSource) -> Iterator[Finding]:
+    """Whether the HUD mask fits what is recorded."""
+    if options.hud_mask is None:
+        return
+    try:
+        _, _, *seen = screen.rectangle()
+        found = doubts(read_mask(options.hud_mask)[0], options.hud_mask, [(seen[0], seen[1])])
+    except UserError as error:
+        yield _fault("hud mask", error)
+        return
+    for each in found:
+        message, _, remedy = each.rpartition(". ")
+        yield Finding("hud mask", "warning", message, remedy)
+    if not found:
+        yield Finding("hud mask", "ok", f"{options.hud_mask} fits")
 
 
 def _keys(options: CaptureOptions) -> Finding:

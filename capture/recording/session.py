@@ -15,8 +15,8 @@ from typing import Any
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 from dataset.files import write_whole
-from dataset.gate import CONTROLS, LONGEST_TEXT, MOST_PICTURE, plain, read_regular
-from dataset.pictures.images import read_image
+from dataset.gate import CONTROLS, LONGEST_TEXT, plain
+from dataset.labelling.hud_mask import read_mask
 from dataset.sessions.manifest import HUD_MASK, write_session
 
 SESSION_FORMAT = 1  # raised when older readers would misunderstand it
@@ -42,7 +42,7 @@ class Session:
     def __init__(
         self, options: CaptureOptions, screen: dict[str, Any], claim: Callable[[Path], object]
     ) -> None:
-        mask = None if options.hud_mask is None else _read_mask(options.hud_mask)
+        mask = None if options.hud_mask is None else read_mask(options.hud_mask)[1]
         self.path = create_session(options.out, options.session)
         claim(self.path)
         self._facts: dict[str, Any] = {
@@ -79,13 +79,6 @@ class Session:
 
     def _write(self) -> None:
         write_session(self.path, self._facts)
-
-
-def _read_mask(path: Path) -> bytes:
-    try:
-        return read_regular(path, MOST_PICTURE)
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
 
 
 def create_session(out: Path, name: str | None) -> Path:
@@ -131,7 +124,7 @@ def check_options(options: CaptureOptions) -> None:
         if choices and value is not None and value not in choices:
             raise UserError(f"--{each.name} must be one of {', '.join(choices)}, not {value!r}.")
     if options.hud_mask is not None:
-        read_image(options.hud_mask)  # says itself what is wrong
+        read_mask(options.hud_mask)  # says itself what is wrong
     out = options.out.absolute()
     there = next(each for each in (out, *out.parents) if os.path.exists(each))
     if shutil.disk_usage(there).free < options.disk_floor_bytes:

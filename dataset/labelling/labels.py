@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.labelling.hand_labels import apply_hand_labels, read_journal
+from dataset.labelling.hud_mask import digest_of, read_session_mask, session_doubts
 from dataset.labelling.rules import (
     BY_HAND,
     LABEL_SOURCES,
@@ -34,7 +36,6 @@ from dataset.labelling.statistics import (
     Found,
     StatisticsStore,
     StatisticsTask,
-    hud_digest,
     measure_here,
     measure_on_cluster,
 )
@@ -60,6 +61,7 @@ class LabelSummary:
     broken: list[str]  # session/file of each frame that could not be read
     path: Path  # the labels.csv written
     reasons: dict[str, int] = field(default_factory=dict)  # reason -> number of broken frames
+    notes: list[str] = field(default_factory=list)  # what is odd about HUD masks
 
     @property
     def total(self) -> int:
@@ -73,7 +75,7 @@ class LabelSummary:
             more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
             why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
             text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more} ({why})"
-        return text
+        return "\n".join([text, *self.notes])
 
 
 def session_name(folder: Path) -> str:
@@ -241,14 +243,28 @@ def label_captures(
         [f"{row.session}/{row.file}" for row in rows if row.method == UNREADABLE],
         path,
         dict(sorted(Counter(unfit.values()).items())),
+        mask_notes(options.source),
     )
+
+
+def mask_notes(source: Path) -> list[str]:
+    """What is odd about the HUD masks of all sessions, in sentences."""
+    notes = []
+    for folder in find_sessions(source):
+        if os.path.lexists(folder / HUD_MASK):
+            try:
+                notes += session_doubts(folder, read_frames(folder))
+            except UserError as error:
+                notes.append(str(error))
+    return notes
 
 
 def _find_items(options: LabelOptions) -> list[_Item]:
     """All frames of all sessions, in order."""
     items = []
     for folder in find_sessions(options.source):
-        digest = hud_digest(folder)
+        mask = read_session_mask(folder)
+        digest = digest_of(mask[1]) if mask else ""
         method = method_name(options.limit, options.method, digest)
         name = session_name(folder)
         frames = list(read_frames(folder))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import hashlib
 import io
 import os
 import time
@@ -24,23 +23,23 @@ from pathlib import Path
 from typing import IO, Any
 
 import cv2
-import numpy as np
 
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import ends_with_line, open_to_append
 from dataset.labelling.clipping import ClippingStatistics, Mask, measure_clipping
-from dataset.paths import inside
-from dataset.pictures.images import decode, decode_unchanged, read_image
-from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge, check_picture
-from dataset.pictures.png import SIGNATURE
-from dataset.sessions.manifest import HUD_MASK, FrameKey
+from dataset.labelling.hud_mask import ignored, read_mask
+from dataset.pictures.accepted import check_picture
+from dataset.pictures.dynamic_range import HighDynamicRange
+from dataset.pictures.images import decode
+from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge
+from dataset.sessions.manifest import FrameKey
 
 STATISTICS_FILE = "statistics.csv"
 STATISTICS_COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
 # Why a frame has no statistics.
 MISSING = "missing"  # no regular file of its session
-HUGE, BROKEN = "huge", "broken"
+HUGE, BROKEN, HDR = "huge", "broken", "HDR"
 BLOCK = 16  # frames that a thread, or a worker of a cluster, measures in one go
 FLUSH_S = 0.2  # seconds between two flushes: one for each frame costs a fiftieth of the whole
 
@@ -153,37 +152,11 @@ def _parse(line: str) -> tuple[FrameKey, str, ClippingStatistics]:
     return (session, name), method, found
 
 
-def hud_digest(session: Path) -> str:
-    """The first 8 hexadecimal digits of the SHA-256 of a session's HUD mask; empty without one.
-
-    Raises
-    ------
-    UserError
-        The mask is no picture, no regular file, or a link out of the session.
-    """
-    path = session / HUD_MASK
-    if not os.path.lexists(path):
-        return ""
-    try:
-        data = gate.read_regular(inside(session, HUD_MASK), gate.MOST_PICTURE)
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise UserError(f"The mask {path} cannot be used: {error}.") from error
-    decode(data, path)
-    return hashlib.sha256(data).hexdigest()[:8]
-
-
 def why_unfit(data: bytes) -> str:
-    """Why a file is no frame: empty, huge, 16-bit, grey, alpha, truncated; empty if it is one.
+    """Why a file is no frame: empty, huge, HDR, 16-bit, grey, alpha, truncated; empty if it is one.
 
-    Recordings and imports are 8-bit RGB only, so that every reader sees the same data set. PNG is
-    checked by its header, other formats by decoding.
-
-    Raises
-    ------
-    TooLarge
-        There is not enough memory now; the frame may be fine.
+    Recordings and imports are 8-bit RGB only, so that every reader sees the same data set. The
+    header says so; whether the file is whole shows when it is decoded.
 
     Examples
     --------
@@ -196,31 +169,24 @@ def why_unfit(data: bytes) -> str:
         header = check_picture(data, "a frame")
     except TooLarge:
         return HUGE
+    except HighDynamicRange:
+        return HDR
     except UserError:
         return BROKEN
-    if header is not None and header.size[0] * header.size[1] > MOST_FRAME_PIXELS:
+    if header is None:
+        return BROKEN
+    if header.size[0] * header.size[1] > MOST_FRAME_PIXELS:
         return HUGE
-    if data.startswith(SIGNATURE) and len(data) > 26:
-        if b"IEND" not in data[-64:]:
-            return "truncated"
-        kind = {0: "grey", 4: "alpha", 6: "alpha"}.get(data[25], "")
-        return "16-bit" if data[24] == 16 else kind
-    try:
-        picture = decode_unchanged(data, "a frame")
-    except TooLarge:
-        raise
-    except UserError:
-        return BROKEN
-    if picture.dtype != np.uint8:
-        return "16-bit"
-    return "grey" if picture.ndim == 2 else "alpha" if picture.shape[2] == 4 else ""
+    if header.format == "PNG" and b"IEND" not in data[-64:]:
+        return "truncated"
+    faults = {"16-bit": header.depth > 8, "alpha": header.alpha, "grey": header.grey}
+    return next((fault for fault, is_so in faults.items() if is_so), "")
 
 
 @lru_cache(maxsize=8)
 def _ignored(path: str, digest: str, width: int, height: int) -> Mask:
     """Where a HUD mask is white, at a frame's size."""
-    mask = cv2.resize(read_image(path), (width, height), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(mask.max(axis=2) >= 128)
+    return ignored(read_mask(Path(path))[0], (width, height))
 
 
 def measure_file(job: StatisticsTask) -> Found:

@@ -76,12 +76,14 @@ def list_pairs(path: str | Path, may_be_empty: bool = False) -> list[Pair]:
 
 
 def read_pairs(path: str | Path) -> list[Pair]:
-    """`list_pairs`, all of whose files can be read; ``UserError`` names one that cannot."""
+    """`list_pairs`, all of whose files are there; ``UserError`` names those that are not."""
     pairs = list_pairs(path)
-    for pair in pairs:
-        for picture in (pair.over_exposed, pair.reference):
-            if not is_regular(picture):
-                raise UserError(f"{path} names {picture}, which cannot be read.")
+    named = dict.fromkeys(each for pair in pairs for each in (pair.over_exposed, pair.reference))
+    missing = [each for each in named if not is_regular(each)]
+    if missing:
+        more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
+        shown = ", ".join(map(str, missing[:3]))
+        raise UserError(f"{path} names {shown}{more}, which cannot be read.")
     return pairs
 
 

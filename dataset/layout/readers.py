@@ -24,7 +24,7 @@ from dataset.gate import (
 )
 from dataset.locks import is_held
 from dataset.paths import check_path
-from dataset.pictures.formats import PICTURES
+from dataset.pictures.formats import PICTURES, left_out
 
 DOMAIN_FOLDERS = ("trainA", "trainB", "testA", "testB")
 LAYOUTS = {  # training X, Y, test X, Y
@@ -34,6 +34,7 @@ LAYOUTS = {  # training X, Y, test X, Y
 PICTURE_FOLDERS = {folder for folders in LAYOUTS.values() for folder in folders}
 SPLIT_FILE, CARD_FILE = "split.json", "README.md"
 SPLIT_LOCK = ".split.lock"  # held by `cli split` while it works in the folder
+OWN_FILES = ("metadata.csv",)  # that `cli split` puts beside pictures
 CACHE_FOLDER = ".cache"  # decoded frames of a training; made again when missing
 
 _T = TypeVar("_T")
@@ -187,6 +188,25 @@ def list_pictures(folder: str | Path) -> list[Path]:
     if not found:
         raise UserError(f"{folder} holds no picture. Name a folder with PNG or JPEG files.")
     return found
+
+
+def left_out_beside(pictures: Sequence[Path]) -> list[str]:
+    """A sentence for each folder of these pictures that holds other files, too."""
+    return [told for place in dict.fromkeys(e.parent for e in pictures) if (told := _told(place))]
+
+
+def _told(place: Path) -> str:
+    others = [
+        each
+        for each in place.iterdir()
+        if each.is_file()
+        and not each.name.startswith(".")
+        and each.suffix.lower() not in PICTURES
+        and each.name not in OWN_FILES
+    ]
+    if not others:
+        return ""
+    return f"{place}: left out {left_out(others)}. Readable are {' '.join(PICTURES)}."
 
 
 def _pictures(folder: Path) -> list[Path]:

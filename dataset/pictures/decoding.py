@@ -11,7 +11,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,16 @@ from PIL.WebPImagePlugin import WebPImageFile
 from dataset.errors import UserError
 from dataset.memory import check_room, free_memory
 from dataset.pictures import png, tiff
+from dataset.pictures.accepted import check_picture, check_single
 from dataset.pictures.formats import HEAD, readable_format
 from dataset.pictures.headers import Header, is_cut
-from dataset.pictures.limits import MOST_PIXELS, check_header, check_picture
+from dataset.pictures.hushed import hushed
+from dataset.pictures.limits import MOST_PIXELS, check_header
 from dataset.pictures.png import Samples
 
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_SILENT
+)  # what is wrong with a file is said once, by us
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow would refuse some formats earlier
 TAKEN_BYTES = 16  # per pixel: three channels as float32, and as they are decoded
 
@@ -77,9 +82,10 @@ def decoding(path: Path) -> Iterator[None]:
             yield
         except FAULTS as error:
             raise UserError(
-                f"{path} cannot be decoded ({error}). It is damaged, cut off or of a rare kind: "
-                "get a whole copy, or convert it to PNG.",
+                f"{path} cannot be decoded ({error}).",
                 1,
+                remedy="It is damaged, cut off or of a rare kind: get a whole copy, or convert it "
+                "to PNG.",
             ) from error
         except MemoryError as error:
             message = f"{path} needs more memory than there is. Make it smaller."
@@ -104,15 +110,7 @@ def open_image(data: bytes, path: Path) -> ImageFile:
         raise ValueError("part of its picture is missing")
     check_room(width, height, TAKEN_BYTES * width * height, free_memory())
     if isinstance(image, TiffImageFile):
-        count, what = tiff.pages_of(image), "pages"
-    else:
-        count, what = getattr(image, "n_frames", 1), "frames of an animation"
-    if count > 1:
-        raise UserError(
-            f"{path} holds {count} {what}, of which only one would be restored. Save them as "
-            "single pictures, or an animation as MP4.",
-            1,
-        )
+        check_single(path, tiff.pages_of(image), "pages")
     return image
 
 
@@ -122,7 +120,9 @@ def read_samples(image: ImageFile, data: bytes) -> Samples:
     TIFF comes upright, as its decoders turn it. Raises any of `FAULTS`.
     """
     layout = _layout(image, data)
-    image.load()
+    # Pillow's libtiff says itself what is wrong with compressed pixels.
+    with hushed() if isinstance(image, TiffImageFile) else nullcontext():
+        image.load()
     if layout.depth == 16 and image.mode != "CMYK":
         return _deep(image, data, layout)
     return _shallow(image)
@@ -154,7 +154,8 @@ def _layout_of_tiff(image: TiffImageFile) -> Layout:
 
 
 def _deep(image: ImageFile, data: bytes, layout: Layout) -> Samples:
-    found: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    needed = png.essence(data) if isinstance(image, PngImageFile) else data
+    found: Any = cv2.imdecode(np.frombuffer(needed, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.dtype != np.uint16 or found.shape[1::-1] != image.size:
         raise ValueError("its 16-bit samples are stored in a way that is not supported")
     found = found.reshape(*found.shape[:2], -1)

@@ -1,8 +1,8 @@
 """Frames: file <-> RGB uint8 (H, W, 3), quickly.
 
 What matters of a frame is its 8-bit colour; ``picture.py`` reads depth, transparency, profile and
-metadata too. OpenCV decodes byte strings and Python opens the files, as OpenCV's own file
-functions fail silently on non-ASCII paths on Windows.
+metadata too, and whatever is no PNG. OpenCV decodes byte strings and Python opens the files, as
+OpenCV's own file functions fail silently on non-ASCII paths on Windows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.gate import MOST_PICTURE, read_regular
-from dataset.pictures.headers import Header, is_cut
-from dataset.pictures.limits import TooLarge, check_picture
-from dataset.pictures.png import encode_png
+from dataset.pictures.accepted import check_picture
+from dataset.pictures.headers import Header
+from dataset.pictures.limits import TooLarge
+from dataset.pictures.picture import decode_frame
+from dataset.pictures.png import SIGNATURE, encode_png, essence
 
 Image = NDArray[np.uint8]
 
@@ -29,7 +31,7 @@ _alone = threading.Lock()
 
 
 def decode(data: bytes, name: str | Path) -> Image:
-    """Decode an encoded picture to RGB uint8 (H, W, 3).
+    """Decode an encoded picture to RGB uint8 (H, W, 3), upright.
 
     Parameters
     ----------
@@ -43,44 +45,41 @@ def decode(data: bytes, name: str | Path) -> Image:
     TooLarge
         It is over a limit of ``limits.py``, or over the free memory.
     UserError
-        It is damaged, or of no format of ``formats.py``.
+        It is damaged, or not taken: see ``accepted.py``.
     """
-    return np.asarray(_decode(data, name, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
-
-
-def decode_unchanged(data: bytes, name: str | Path) -> NDArray[Any]:
-    """Decode to the depth and the channels of the file; raises as `decode`."""
-    return np.asarray(_decode(data, name, cv2.IMREAD_UNCHANGED))
-
-
-def _decode(data: bytes, name: str | Path, how: int) -> Any:
     header = check_picture(data, name)
-    if header is not None and is_cut(data, header):
-        raise _damaged(name)
-    picture = _decoded(data, how)
-    if picture is not None:
-        return picture
+    if not data.startswith(SIGNATURE):
+        return decode_frame(data, name)  # OpenCV's own libraries would write to the terminal
+    try:
+        needed = essence(data)
+    except ValueError as error:
+        raise _damaged(name) from error
+    image = _decoded(needed)
+    if image is not None:
+        return image
     with _alone:
-        picture = _decoded(data, how)
-        if picture is None and header is not None and not _fits(header):
+        image = _decoded(needed)
+        if image is None and header is not None and not _fits(header):
             raise TooLarge(
                 f"{name} takes more memory than is free. Close other programs, or make it smaller.",
                 1,
             )
-    if picture is None:
+    if image is None:
         raise _damaged(name)
-    return picture
+    return image
 
 
 def _damaged(name: str | Path) -> UserError:
-    return UserError(f"{name} is not a readable picture. Leave it out or convert it to PNG.", 1)
+    remedy = "Leave it out or convert it to PNG."
+    return UserError(f"{name} is not a readable picture.", 1, remedy=remedy)
 
 
-def _decoded(data: bytes, how: int) -> Any:
+def _decoded(data: bytes) -> Image | None:
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), how)
+        found: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except (cv2.error, MemoryError):
         return None
+    return None if found is None else np.asarray(found, np.uint8)
 
 
 def _fits(header: Header) -> bool:

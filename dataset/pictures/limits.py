@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.pictures.formats import HEAD, readable_format
-from dataset.pictures.headers import Header, read_header
+from dataset.pictures.headers import Header
 
 MOST_PIXELS = 400_000_000  # of a picture: 5 GB once they are float32
 MOST_FRAME_PIXELS = 1 << 27  # of a frame of a session, 134 million: several are measured at once
@@ -26,34 +25,6 @@ MOST_IN_FLIGHT = 200_000_000  # pixels decoded at once by the threads of an impo
 
 class TooLarge(UserError):
     """The picture is over a limit, or over the free memory. It may be whole."""
-
-
-def check_picture(data: bytes, name: str | Path) -> Header | None:
-    """Refuse a file by its header, before it is decoded.
-
-    Parameters
-    ----------
-    data : bytes
-        The encoded file.
-    name : str or Path
-        What an error calls it.
-
-    Returns
-    -------
-    Header or None
-        None where it is damaged: the decoder will say so.
-
-    Raises
-    ------
-    TooLarge
-        It is over a limit.
-    UserError
-        It is of no format that is read.
-    """
-    readable_format(data[:HEAD], name)
-    header = read_header(data)
-    check_header(header, name)
-    return header
 
 
 def check_header(header: Header | None, name: str | Path) -> None:

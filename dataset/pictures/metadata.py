@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+GAIN_MAP_IN_XMP = re.compile(
+    rb"\s(?:xmlns:)?hdrgm(?::\w+)?=[\"'][^\"']*[\"']"
+    rb"|<rdf:li[^>]*>\s*<Container:Item[^>]*Semantic=[\"']GainMap[\"'][^>]*/>\s*</rdf:li>"
+)
 ORIENTATION_IN_XMP = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[1-8]")
 
 
@@ -22,3 +26,8 @@ class Metadata:
 def upright_xmp(xmp: bytes) -> bytes:
     """XMP for a picture that was turned upright."""
     return ORIENTATION_IN_XMP.sub(rb"\g<1>1", xmp)
+
+
+def without_gain_map(xmp: bytes) -> bytes:
+    """XMP for a picture whose gain map was left out, so that nobody looks for it."""
+    return GAIN_MAP_IN_XMP.sub(b"", xmp)

@@ -21,7 +21,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, is_regular, open_regular
 from dataset.pictures import png, tiff
+from dataset.pictures.accepted import check_picture
 from dataset.pictures.decoding import FAULTS, decoding, open_image, read_samples
+from dataset.pictures.dynamic_range import has_gain_map
 from dataset.pictures.exif import (
     ORIENTATION,
     PREFIX,
@@ -30,8 +32,8 @@ from dataset.pictures.exif import (
     swaps_sides,
     turn,
 )
-from dataset.pictures.formats import HEAD, readable_format
-from dataset.pictures.metadata import Metadata, upright_xmp
+from dataset.pictures.formats import HEAD, SUFFIXES, format_of, readable_format
+from dataset.pictures.metadata import Metadata, upright_xmp, without_gain_map
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.pictures.png import Samples
 
@@ -39,6 +41,7 @@ Alpha = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W), 0 for transparent
 
 X_RESOLUTION = 282  # tag of TIFF
 MOST_DPI = 65_535  # that JPEG can state
+BEGINNING = 1 << 16  # bytes of a file that are read to know what it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,17 @@ def decode_picture(data: bytes, name: str | Path) -> Picture:
         return _assemble(open_image(data, path), data)
 
 
+def decode_frame(data: bytes, name: str | Path) -> NDArray[np.uint8]:
+    """Decode a file's bytes to RGB uint8 (H, W, 3), upright; raises as `read_picture`."""
+    path = Path(name)
+    with decoding(path):
+        samples, _ = _upright(open_image(data, path), data)
+        if samples.itemsize > 1:
+            samples = np.rint(samples / np.float32(257)).astype(np.uint8)
+        colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
+        return np.ascontiguousarray(colour, np.uint8)
+
+
 def read_size(data: bytes, name: str | Path) -> tuple[int, int]:
     """Width and height by a file's header, as stored; raises as `decode_picture`."""
     path = Path(name)
@@ -91,8 +105,9 @@ def _load(path: Path) -> bytes:
     """A file's bytes; one of another format is refused by its first ones."""
     try:
         with open_regular(path, MOST_PICTURE) as file:
-            head = file.read(HEAD)
-            readable_format(head, path)
+            head = file.read(BEGINNING)
+            if format_of(head[:HEAD]) not in SUFFIXES:
+                check_picture(head, path)
             return head + file.read(MOST_PICTURE)
     except OSError as error:
         if os.path.exists(path) and not is_regular(path):
@@ -102,15 +117,8 @@ def _load(path: Path) -> bytes:
 
 def _assemble(image: ImageFile, data: bytes) -> Picture:
     """Decode a file whose header was read."""
-    name = readable_format(data[:HEAD], "")
-    if isinstance(image, TiffImageFile):  # decoders turn it, and then forget its tags
-        stated = _stated_by_tiff(image)
-        samples = read_samples(image, data)
-    else:  # a PNG may state it behind its pixels
-        samples = read_samples(image, data)
-        stated = _stated(image)
-        samples = turn(samples, stated.orientation)
-    channels = samples.shape[2]
+    name, (samples, stated) = readable_format(data[:HEAD], ""), _upright(image, data)
+    channels, xmp = samples.shape[2], stated.upright_xmp
     alpha: Any = np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None
     return Picture(
         pixels=_pixels_of(samples),
@@ -118,13 +126,23 @@ def _assemble(image: ImageFile, data: bytes) -> Picture:
         depth=8 * samples.itemsize,
         grey=channels < 3,
         format=name,
-        notes=stated.notes + _notes(image),
+        notes=stated.notes + _notes(image, data),
         icc=image.info.get("icc_profile") if image.mode != "CMYK" else None,
         exif=stated.exif,
-        xmp=stated.upright_xmp,
+        xmp=without_gain_map(xmp) if xmp and has_gain_map(data) else xmp,
         dpi=_dpi(image, stated.orientation),
         png_colour=_colour_chunks(data) if name == "PNG" else (),
     )
+
+
+def _upright(image: ImageFile, data: bytes) -> tuple[Samples, _Stated]:
+    """The samples, turned, and what the file said of turning."""
+    if isinstance(image, TiffImageFile):  # decoders turn it, and then forget its tags
+        stated = _stated_by_tiff(image)
+        return read_samples(image, data), stated
+    samples = read_samples(image, data)
+    stated = _stated(image)  # a PNG may state it behind its pixels
+    return turn(samples, stated.orientation), stated
 
 
 @dataclass(frozen=True)
@@ -175,12 +193,14 @@ def _colour_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(each for each in png.read_chunks(data) if each[0] in png.COLOUR_CHUNKS)
 
 
-def _notes(image: ImageFile) -> tuple[str, ...]:
+def _notes(image: ImageFile, data: bytes) -> tuple[str, ...]:
     """What of the file is not in the picture."""
+    with_map = has_gain_map(data)
     found = {
         "CMYK converted to sRGB": image.mode == "CMYK",
-        "further pictures in the same JPEG, like a preview or a gain map, left out": (
-            "mp" in image.info
+        "its gain map, which makes it HDR, left out: the SDR picture was restored": with_map,
+        "further pictures in the same JPEG, like a preview, left out": (
+            "mp" in image.info and not with_map
         ),
     }
     return tuple(what for what, is_so in found.items() if is_so)

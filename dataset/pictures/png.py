@@ -38,6 +38,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey + alpha, RGB, RGB + alpha
 GREY_TYPES = (0, 4)
 COLOUR_CHUNKS = (b"cICP", b"cHRM", b"gAMA", b"sRGB")  # what the numbers mean, beside a profile
+NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")
 BGR = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}  # OpenCV's order of channels
 INCH = 0.0254  # metres
 KEPT = 1 << 26  # bytes of filtered rows that a thread keeps for its next frame
@@ -58,18 +59,38 @@ def read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     ValueError
         A chunk is damaged, or the file is cut off.
     """
-    view, at, kind = memoryview(data), len(SIGNATURE), b""
+    view = memoryview(data)
+    for kind, begin, end in _checked(view):
+        yield kind, bytes(view[begin + 8 : end - 4]) if kind != b"IDAT" else b""
+
+
+def essence(data: bytes) -> bytes:
+    """A PNG without what its pixels do not need, of which decoders may complain aloud.
+
+    Raises
+    ------
+    ValueError
+        A chunk is damaged, or the file is cut off.
+    """
+    view = memoryview(data)
+    parts = [view[begin:end] for kind, begin, end in _checked(view) if kind in NEEDED]
+    return b"".join([SIGNATURE, *parts])
+
+
+def _checked(view: memoryview) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, begin and end of each chunk, up to the last one; raises as `read_chunks`."""
+    at, kind = len(SIGNATURE), b""
     while kind != b"IEND":
         head = bytes(view[at : at + 8])
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
-        content = view[at + 8 : at + 8 + length]
-        checksum = bytes(view[at + 8 + length : at + 12 + length])
+        content, end = view[at + 8 : at + 8 + length], at + 12 + length
+        checksum = bytes(view[end - 4 : end])
         if len(checksum) < 4:
             raise ValueError("it ends too early")
         if int.from_bytes(checksum, "big") != deflate.crc32(content, deflate.crc32(kind)):
             raise ValueError("a checksum is wrong")
-        yield kind, bytes(content) if kind != b"IDAT" else b""
-        at += 12 + length
+        yield kind, at, end
+        at = end
 
 
 def encode_samples(samples: Samples, about: Metadata | None = None, extra: bytes = b"") -> bytes:

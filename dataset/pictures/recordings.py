@@ -18,6 +18,8 @@ from dataset.errors import UserError
 from dataset.gate import plain
 from dataset.pictures.images import Image
 from dataset.pictures.video_decoding import NS, Decoder, Recording
+from dataset.pictures.video_deinterlacing import Deinterlacer
+from dataset.pictures.video_reading import form_of, has_alpha
 
 ROUNDING_NS = 1_000_000  # Matroska and FLV round times to a millisecond
 
@@ -94,6 +96,7 @@ class Reader:
         self._grid = Grid(fps)
         self._first_ns = self._last_ns = 0  # presentation times of the frames so far
         self._backwards = 0
+        self._depth, self._interlaced, self._alpha = 8, False, False
 
     @property
     def duration_ns(self) -> int:
@@ -117,7 +120,7 @@ class Reader:
         container, stream = self._decoder.start()
         with container:
             stream.thread_type = "AUTO"
-            for frame in self._decoder.frames(container, stream):
+            for frame in self._whole(self._decoder.frames(container, stream)):
                 shot = self._shot(frame)
                 if shot is not None:
                     yield shot
@@ -140,6 +143,34 @@ class Reader:
         text = "; ".join(faults)
         return f"{self.recording.path}: {text}. The other frames were taken." if faults else None
 
+    def changes(self) -> tuple[str, ...]:
+        """What the shots do not keep of the recording, after reading, in words."""
+        found = {
+            f"{self._depth} bits a channel became 8": self._depth > 8,
+            "interlaced; deinterlaced to one frame for two fields": self._interlaced,
+            "transparency left out": self._alpha,
+        }
+        return tuple(what for what, is_so in found.items() if is_so)
+
+    def _whole(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+        """Frames that are not interlaced, nor damaged; and notes how they are stored."""
+        deinterlacer = Deinterlacer()
+        for frame in frames:
+            self._interlaced = self._interlaced or frame.interlaced_frame
+            self._depth = max(self._depth, form_of(frame).depth)
+            self._alpha = self._alpha or has_alpha(frame)
+            if frame.is_corrupt or self._time_of(frame) is None:
+                continue
+            frame.pts = frame.pts if frame.pts is not None else frame.dts
+            yield from deinterlacer.take(frame)
+        yield from deinterlacer.finish()
+
+    @staticmethod
+    def _time_of(frame: VideoFrame) -> Fraction | None:
+        """Seconds as the recording counts them; None: it does not say."""
+        ticks = frame.pts if frame.pts is not None else frame.dts
+        return None if ticks is None or frame.time_base is None else ticks * frame.time_base
+
     def facts(self) -> dict[str, Any]:
         """What is known of the recording after reading, for ``session.json``."""
         fps = self.average_fps
@@ -154,10 +185,9 @@ class Reader:
 
     def _shot(self, frame: VideoFrame) -> Shot | None:
         """The frame, if its interval has none yet."""
-        ticks = frame.pts if frame.pts is not None else frame.dts
-        if ticks is None or frame.time_base is None or frame.is_corrupt:
+        seconds = self._time_of(frame)
+        if seconds is None:
             return None
-        seconds = ticks * frame.time_base
         time_ns = round(seconds * NS)
         if not self.decoded:
             self._first_ns = self._last_ns = time_ns

@@ -92,6 +92,7 @@ class Coding:
         )
         self._deep = self._format.endswith("le")
         self._shape, self._matrix = (source.height, source.width, 3), MATRICES[source.colours[2]]
+        self._range = ColorRange.JPEG if source.full_range else ColorRange.MPEG
         self._reformatter = VideoReformatter()
 
     def set_up(self, context: Any) -> None:
@@ -100,7 +101,7 @@ class Coding:
         context.pix_fmt = self._format
         context.time_base = self.time_base
         context.color_primaries, context.color_trc, context.colorspace = self._colours
-        context.color_range = ColorRange.MPEG
+        context.color_range = self._range
         if self._aspect:
             context.sample_aspect_ratio = self._aspect
 
@@ -135,7 +136,7 @@ class Coding:
             format=self._format,
             dst_colorspace=self._matrix,
             src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
+            dst_color_range=self._range,
             interpolation=ACCURATE,
         )
         made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration

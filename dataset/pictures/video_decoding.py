@@ -25,8 +25,10 @@ from numpy.typing import NDArray
 
 from dataset.errors import UserError
 from dataset.gate import is_regular
+from dataset.pictures.dynamic_range import CURVES, hdr_fault
 from dataset.pictures.formats import VIDEOS
 from dataset.pictures.limits import MOST_FILM_PIXELS, TooLarge
+from dataset.pictures.video_times import ShownTimes
 
 Matrix = NDArray[np.int32]  # a display matrix, (9,)
 
@@ -39,7 +41,6 @@ NS = 1_000_000_000  # nanoseconds in a second
 CUT_S = 1.0  # a video that ends this much before its stated length was cut off
 
 # Code points of ITU-T H.273; those of matrices are swscale's as well.
-HDR = {16: "PQ", 18: "HLG"}
 BT709, BT601 = 1, 5
 MATRICES = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}  # 7: SMPTE 240M, 9: BT.2020
 HD_HEIGHT, HD_WIDTH = 577, 1280  # from either on, untagged colours are those of BT.709
@@ -166,6 +167,7 @@ class Decoder:
         UserError
             The video is encrypted, or its frames say that it is HDR.
         """
+        self._times = ShownTimes(stream, container.format.name)
         whole = True  # False: what is decoded would be built on a damaged frame
         for packet in self.packets(container):
             if packet.stream.index != stream.index:
@@ -192,13 +194,18 @@ class Decoder:
             raise UserError(f"{self.path}: cannot convert {name} to RGB.", 1) from error
 
     def _decode(self, stream: VideoStream, packet: Packet | None) -> list[VideoFrame]:
+        if packet is not None:
+            self._times.sends(packet)
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
             self.damaged += 1
+            self._times.lost()
             return []
         if frames:
             _refuse_hdr(stream, self.path)  # some say so in their frames only
+        for frame in frames:
+            self._times.correct(frame)
         return frames
 
     def packets(self, container: InputContainer) -> Iterator[Packet]:
@@ -226,6 +233,11 @@ def is_hd(frame: VideoFrame) -> bool:
     return frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT
 
 
+def is_full(frame: VideoFrame) -> bool:
+    """Whether the levels of a frame that is no RGB use the full range."""
+    return frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+
+
 def rgb(
     frame: VideoFrame, reformatter: VideoReformatter, deep: bool = False, step: int = 1
 ) -> NDArray[Any]:
@@ -237,8 +249,7 @@ def rgb(
     Without one: BT.709 from HD sizes on and BT.601 below, limited range. The transfer curve stays,
     as screens show BT.709 video and sRGB pictures alike.
     """
-    full = frame.format.is_rgb or frame.format.name.startswith("yuvj")
-    full = full or frame.color_range == ColorRange.JPEG
+    full = frame.format.is_rgb or is_full(frame)
     untagged = BT709 if is_hd(frame) else BT601
     plain = reformatter.reformat(
         frame,
@@ -289,12 +300,9 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _refuse_hdr(stream: VideoStream, path: Path) -> None:
-    curve = HDR.get(stream.codec_context.color_trc)
+    curve = CURVES.get(stream.codec_context.color_trc)
     if curve is not None:
-        raise UserError(
-            f"{path} is an HDR recording ({curve}), in which nothing is over-exposed as on an SDR "
-            "screen. Record with HDR off, or convert it to SDR first."
-        )
+        raise hdr_fault(path, "recording", curve)
 
 
 def _limit_size(stream: VideoStream, path: Path) -> None:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import av
-from av.filter import Graph
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -23,8 +21,10 @@ from dataset.pictures.video_decoding import (
     Decoder,
     Recording,
     display_matrix,
+    is_full,
     is_hd,
 )
+from dataset.pictures.video_deinterlacing import Deinterlacer
 
 UNSTATED = (0, 2)  # of ITU-T H.273's code points
 SD = 6  # its code point of SMPTE 170M, for primaries, curve and matrix
@@ -59,8 +59,9 @@ class Source:
             self._matrix = display_matrix(first)
             self.height, self.width = decoder.image_of(first).shape[:2]
             self.colours = _colours(stream, first)
-            self.has_alpha = any(part.is_alpha for part in first.format.components)
+            self.has_alpha = has_alpha(first)
             self.form = form_of(first)
+            self.full_range = is_full(first) and not first.format.is_rgb
 
     def __enter__(self) -> Source:
         return self
@@ -128,58 +129,9 @@ class Source:
         return max(1, round(1 / (rate * base))) if rate and base else 1
 
 
-class Deinterlacer:
-    """Makes whole frames of interlaced ones, from the first of them on, and passes on others.
-
-    FFmpeg's bwdif: where things move, rows of the later field are drawn from those beside them.
-    """
-
-    def __init__(self) -> None:
-        self._graph: Graph | None = None  # costs nothing before there is something to do
-        self._base: Any = None  # seconds in a tick of its times
-
-    def take(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """The frames that are ready once this one is known; each waits for the one after it."""
-        if self._graph is None and not frame.interlaced_frame:
-            yield frame
-            return
-        if self._graph is None:
-            self._graph, self._base = _bwdif(frame), frame.time_base
-        self._graph.vpush(frame)
-        yield from self._ready()
-
-    def finish(self) -> Iterator[VideoFrame]:
-        """Those that are left."""
-        if self._graph is not None:
-            self._graph.vpush(None)
-            yield from self._ready()
-
-    def _ready(self) -> Iterator[VideoFrame]:
-        assert self._graph is not None
-        while True:
-            try:
-                frame: Any = self._graph.vpull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            scale = frame.time_base / self._base  # bwdif counts fields
-            frame.pts, frame.duration = round(frame.pts * scale), round(frame.duration * scale)
-            frame.time_base = self._base
-            yield frame
-
-
-def _bwdif(frame: VideoFrame) -> Graph:
-    graph, base = Graph(), frame.time_base or Fraction(1)
-    buffer = graph.add(
-        "buffer",
-        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
-        f"time_base={base.numerator}/{base.denominator}:"
-        f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
-    )
-    graph.link_nodes(
-        buffer, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
-    )
-    graph.configure()
-    return graph
+def has_alpha(frame: VideoFrame) -> bool:
+    """Whether a frame's format has transparency."""
+    return any(part.is_alpha for part in frame.format.components)
 
 
 def form_of(frame: VideoFrame) -> Form:

@@ -19,6 +19,7 @@ from flask import Flask, Response, abort, jsonify, request
 from dataset import gate
 from dataset.errors import UserError
 from dataset.labelling.clipping import Mask
+from dataset.labelling.labels import mask_notes
 from dataset.labelling.rules import DUPLICATE, LABELS, UNREADABLE, LabelRow
 from dataset.local_server import PageGuard, PageServer, bind_page, make_page, serve_page
 from dataset.options import PAPER_COUNTS, ReviewOptions
@@ -210,6 +211,8 @@ def run_review(options: ReviewOptions, say: Callable[[str], Any]) -> ReviewSumma
         folding = threading.Thread(target=_fold_now_and_then, args=(store, options.fold_s, ended))
         folding.start()
         try:
+            for note in mask_notes(options.source):
+                say(note)
             say(f"Review of {options.source}, Ctrl-C ends it: {guard.address}")
             serve_page(server, guard, options.browser)
         finally:

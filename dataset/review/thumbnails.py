@@ -5,7 +5,6 @@ Arrays in, encoded pictures out. `store` decides which files may be shown.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -17,11 +16,10 @@ import numpy as np
 from dataset import gate
 from dataset.errors import UserError
 from dataset.labelling.clipping import Mask, clipped_mask
+from dataset.labelling.hud_mask import ignored, read_session_mask
 from dataset.options import LabelOptions
-from dataset.paths import inside
-from dataset.pictures.images import Image, decode, read_image, resize_area
+from dataset.pictures.images import Image, decode, resize_area
 from dataset.pictures.png import SIGNATURE, encode_png
-from dataset.sessions.manifest import HUD_MASK
 
 CLIPPED = (255, 0, 200)  # RGB of what is clipped: no sky, sun or aircraft looks like it
 JPEG_START = b"\xff\xd8\xff"
@@ -65,21 +63,11 @@ def find_clipped(image: Image, folder: Path, options: LabelOptions) -> Mask:
     Raises
     ------
     UserError
-        The HUD mask is not a picture, or a link out of the session.
+        The HUD mask is not a picture, hides nearly all, or is a link out of the session.
     """
-    ignore = None
-    if os.path.lexists(folder / HUD_MASK):
-        size = image.shape[1], image.shape[0]
-        hud = cv2.resize(_read_hud(folder), size, interpolation=cv2.INTER_NEAREST)
-        ignore = np.asarray(hud.max(axis=2) >= 128)
+    mask = read_session_mask(folder)
+    ignore = ignored(mask[0], (image.shape[1], image.shape[0])) if mask else None
     return clipped_mask(image, options.limit, options.method, ignore)
-
-
-def _read_hud(folder: Path) -> Image:
-    try:
-        return read_image(inside(folder, HUD_MASK))
-    except ValueError as error:
-        raise UserError(f"The mask {folder / HUD_MASK} cannot be used: {error}.") from error
 
 
 def make_thumbnail(image: Image, longer_px: int, clipped: Mask | None = None) -> bytes:

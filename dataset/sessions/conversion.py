@@ -7,9 +7,10 @@ from pathlib import Path
 
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, read_regular
+from dataset.pictures.accepted import check_picture, frame_losses
 from dataset.pictures.hashing import phash, sha256
 from dataset.pictures.images import Image, decode, resize_area
-from dataset.pictures.limits import InFlight, check_picture
+from dataset.pictures.limits import InFlight
 from dataset.pictures.png import encode_png
 from dataset.sessions.manifest import Frame
 
@@ -19,8 +20,8 @@ RGB8 = b"\x08\x02"  # the bit depth and colour type of plain 8-bit RGB in a PNG 
 
 def import_picture(
     path: Path, target: Path, size: tuple[int, int] | None, in_flight: InFlight
-) -> Frame:
-    """Write a picture as PNG; returns its frame, without index and file.
+) -> tuple[Frame, tuple[str, ...]]:
+    """Write a picture as PNG.
 
     Parameters
     ----------
@@ -31,10 +32,15 @@ def import_picture(
     in_flight : InFlight
         Bounds the memory of all conversions at a time.
 
+    Returns
+    -------
+    Frame, tuple of str
+        The frame without index and file, and what it does not keep of the picture.
+
     Raises
     ------
     UserError
-        It cannot be read, or is too large.
+        It cannot be read, or is not taken: see ``dataset/pictures/accepted.py``.
     OSError
         The PNG cannot be written.
     """
@@ -45,6 +51,7 @@ def import_picture(
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     header = check_picture(data, path)
     width, height = header.size if header else (0, 0)
+    losses = frame_losses(data, header)
     with in_flight.room(width * height):
         image = decode(data, path)
         if size is None and _is_plain_png(data):
@@ -53,7 +60,7 @@ def import_picture(
             image = image if size is None else resize_area(image, size)
             data = encode_png(image)
             target.write_bytes(data)
-        return frame_of(image, data, modified_ns)
+        return frame_of(image, data, modified_ns), losses
 
 
 def frame_of(image: Image, data: bytes, time_ns: int) -> Frame:

@@ -1,4 +1,4 @@
-"""Finds the pictures and recordings that an import takes. Opens none of them."""
+"""Finds the pictures and recordings that an import takes. Decodes none of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from natsort import natsorted, ns
 
 from dataset.errors import UserError
-from dataset.pictures.formats import PICTURES, VIDEOS, is_readable
+from dataset.pictures.formats import PICTURES, VIDEOS, is_readable, left_out
 
 
-def find_importable(paths: Sequence[Path], out: Path) -> list[Path]:
-    """Pictures and recordings under the paths, in natural order, each once.
+def find_importable(paths: Sequence[Path], out: Path) -> tuple[list[Path], list[Path]]:
+    """Pictures and recordings under the paths, in natural order, each once; and the other files.
 
-    Files in ``out`` are skipped: they belong to sessions already.
+    Hidden files and those in ``out`` are neither: the latter belong to sessions already.
 
     Raises
     ------
@@ -22,26 +22,31 @@ def find_importable(paths: Sequence[Path], out: Path) -> list[Path]:
         A path is missing, or there is no picture and no recording.
     """
     found: dict[Path, Path] = {}
+    others: list[Path] = []
     for path in paths:
         if not path.exists():
             raise UserError(
                 f"No such file or folder: {path}. Name pictures, recordings or a folder of them."
             )
         for each in natsorted(_files(path, out.resolve()), alg=ns.PATH | ns.IGNORECASE):
-            found.setdefault(each.resolve(), each)
+            if each == path or is_readable(each):  # named by hand: tried, whatever it is called
+                found.setdefault(each.resolve(), each)
+            else:
+                others.append(each)
     if not found:
         names = ", ".join(str(path) for path in paths)
         readable = " ".join(PICTURES + VIDEOS)
-        raise UserError(f"No pictures or recordings under {names}. Readable are {readable}.")
-    return list(found.values())
+        held = f" (there are: {left_out(others)})" if others else ""
+        raise UserError(f"No pictures or recordings under {names}{held}. Readable are {readable}.")
+    return list(found.values()), others
 
 
 def _files(path: Path, out: Path) -> Iterator[Path]:
     if not path.is_dir():
-        yield path  # named by hand: tried, whatever it is called
+        yield path
         return
     for each in path.rglob("*"):
-        if each.name.startswith(".") or not is_readable(each):
+        if each.name.startswith("."):
             continue
         if each.is_file() and out not in each.resolve().parents:
             yield each

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -19,11 +19,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from dataset.errors import UserError
+from dataset.errors import UserError, several
 from dataset.files import move_over, part_of
 from dataset.gate import plain
 from dataset.parts import make_marked, move_finished, remove_marked, remove_part_folders
-from dataset.pictures.formats import is_video
+from dataset.pictures.formats import is_video, left_out
 from dataset.pictures.images import resize_area
 from dataset.pictures.limits import InFlight
 from dataset.pictures.png import encode_png
@@ -58,6 +58,7 @@ class ImportSummary:
 
     sessions: tuple[ImportedSession, ...]
     skipped: tuple[str, ...] = ()  # what could not be used, or not all of it, each with the reason
+    notes: tuple[str, ...] = ()  # what frames do not keep of their pictures, and what was left out
 
 
 @dataclass
@@ -66,6 +67,7 @@ class _Taken:
 
     frames: list[Frame] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)  # for session.json
 
 
@@ -127,13 +129,19 @@ def import_files(
         A path is missing, nothing can be read, or a session exists.
     """
     _check(session, label, fps)
-    files = find_importable(paths, out)
-    pictures = [each for each in files if not is_video(each)]
-    films, skipped = _describe_all([each for each in files if is_video(each)])
+    files, others = find_importable(paths, out)
+    videos = {each for each in files if is_video(each)}
+    pictures = [each for each in files if each not in videos]
+    films, skipped = _describe_all([each for each in files if each in videos])
     targets = _targets(out, session, bool(pictures), films, skipped)
     total = len(pictures) + sum(film.intervals(fps) for _, film in targets if film)
     progress = _Progress(on_progress, total)
-    made = []
+    made, notes = (
+        [],
+        [f"left out: {left_out(others)}. Convert pictures to PNG, videos to MP4."]
+        if others
+        else [],
+    )
     for target, film in targets:
         if film is None:
             take = partial(_take_pictures, pictures, paths, size, progress)
@@ -141,13 +149,13 @@ def import_files(
             take = partial(_take_recording, film, fps, size, progress)
         taken = _build(target, label, take)
         skipped += taken.skipped
+        notes += taken.notes
         if taken.frames:
             missed = sum(frame.missed_before for frame in taken.frames)
             made.append(ImportedSession(target, len(taken.frames), missed))
     if not made:
-        more = f"None of {len(files)} files can be used, the first: " if len(files) > 1 else ""
-        raise UserError(more + skipped[0], 1)
-    return ImportSummary(tuple(made), tuple(skipped))
+        raise UserError(several(f"None of {len(files)} files can be used", skipped), 1)
+    return ImportSummary(tuple(made), tuple(skipped), tuple(notes))
 
 
 def _check(session: str | None, label: str | None, fps: float) -> None:
@@ -246,6 +254,7 @@ def _facts(name: str, taken: _Taken) -> dict[str, Any]:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **taken.facts,
         "skipped": [plain(each) for each in taken.skipped],
+        "notes": [plain(each) for each in taken.notes],
     }
 
 
@@ -259,14 +268,14 @@ def _take_pictures(
     """Put the readable pictures into ``frames/``."""
     # Their times are those of the files, which say when they were copied, if anything.
     taken = _Taken(facts={"times": "files", "paths": [plain(each.absolute()) for each in paths]})
-    in_flight = InFlight()
+    in_flight, losses = InFlight(), Counter[str]()
 
-    def take(job: tuple[int, Path]) -> tuple[Path, Frame] | str:
+    def take(job: tuple[int, Path]) -> tuple[Path, Frame, tuple[str, ...]] | str:
         number, path = job
         aside = session / f"{number}.png"
         try:
-            frame = import_picture(path, aside, size, in_flight)
-            return aside, replace(frame, extra={"source": plain(path)})
+            frame, lost = import_picture(path, aside, size, in_flight)
+            return aside, replace(frame, extra={"source": plain(path)}), lost
         except UserError as error:
             return str(error)
 
@@ -276,7 +285,8 @@ def _take_pictures(
                 if isinstance(result, str):
                     taken.skipped.append(result)
                 else:
-                    aside, frame = result
+                    aside, frame, lost = result
+                    losses.update(lost)
                     index = len(taken.frames)
                     move_over(aside, session / _file(index))
                     taken.frames.append(replace(frame, index=index, file=_file(index)))
@@ -285,6 +295,7 @@ def _take_pictures(
             pool.shutdown(cancel_futures=True)
             raise
     progress.over(len(files))
+    taken.notes += [f"{count} of {len(files)} pictures: {lost}" for lost, count in losses.items()]
     return taken
 
 
@@ -307,6 +318,7 @@ def _take_recording(
     begin_ns, known_from = _begin_ns(film, reader.duration_ns)
     taken.frames = [replace(each, wall_ns=begin_ns + each.monotonic_ns) for each in taken.frames]
     taken.skipped += [note] if (note := reader.note()) else []
+    taken.notes += [f"{film.path}: {note}" for note in reader.changes()]
     taken.facts = {
         "times": TIMES_OF_RECORDING,
         "fps": fps,

@@ -57,6 +57,7 @@ class Table:
     repeats: Bools  # looks like an earlier frame of another session and the same domain
     sessions: list[str]  # names
     folders: list[Path]
+    broken: tuple[str, ...] = ()  # session/file of each frame that is missing or cannot be read
 
     def __len__(self) -> int:
         return len(self.file)
@@ -253,6 +254,8 @@ def _usable(
         {LABELS[at]: int((label == at).sum()) for at in (UNSURE, DROP) if (label == at).any()}
     )
     labelled = label <= Y
+    broken = (f"{table.session(at)}/{table.file[at]}" for at in np.flatnonzero(~whole).tolist())
+    table = replace(table, broken=tuple(broken))
     left_out[MISSING_OR_BROKEN] = int((labelled & ~whole).sum())
     table = table.take(np.flatnonzero(labelled & whole))
     twice = repeated_bytes(table)

@@ -53,6 +53,7 @@ class SplitSummary:
     link: str = "hard"  # as asked for
     near: int = 0  # test frames that look much like a training frame
     advice: str = ""  # what to do about them
+    broken: tuple[str, ...] = ()  # session/file of each frame that is missing or cannot be read
 
     @property
     def table1(self) -> str:
@@ -67,6 +68,9 @@ class SplitSummary:
             else ""
         )
         advice = f"\n{self.advice}" if self.advice else ""
+        if self.broken:
+            more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
+            advice += f"\nMissing or not readable: {', '.join(self.broken[:5])}{more}"
         return (
             f"{self.table1}\n{self.groups:,} groups, none on both sides; {self.pairs:,} true pairs "
             f"in the test; left out: {left_out or 'none'}: {self.out}{copied}{advice}"
@@ -109,6 +113,7 @@ class Planned:
             self.options.link,
             self.leaks["hash_bits"]["near"],
             describe_near(self.leaks),
+            self.table.broken,
         )
 
 

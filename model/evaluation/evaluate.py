@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dataset.errors import UserError
+from dataset.errors import UserError, first_of
 from dataset.gate import is_regular, plain
 from dataset.layout.pairs import PAIRS_FILE, Pair, list_pairs
 from dataset.layout.readers import (
     check_data_set_complete,
     evenly_spaced,
     find_frames,
+    left_out_beside,
     list_pictures,
 )
 from dataset.pictures.formats import VIDEOS, is_video
@@ -118,7 +119,7 @@ class EvaluationReport:
         if self.flicker:
             lines += str(self.flicker).splitlines()
         if self.skipped:
-            lines.append(f"set aside: {len(self.skipped)}. {self.skipped[0]}")
+            lines.append(f"set aside: {len(self.skipped)}. {first_of(self.skipped)}")
         lines += self.notes
         lines += [f"open {self.page}"] if self.page else []
         return "\n".join(map(plain, lines))  # a name may contain a line break
@@ -154,6 +155,7 @@ def evaluate_run(
     swept = evenly_spaced(pairs, options.swept) if options.out and _has_threshold(methods) else []
     total = len(pairs) + len(swept) + len(y) + len(x)
     report = _report_on(options, methods)
+    report.notes += left_out_beside(y + x)
     if pairs:
         oracles = ORACLES if options.oracles else {}
         report.paired = evaluate_pairs(pairs, methods, oracles, _from(0, total, on_progress))

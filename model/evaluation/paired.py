@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.errors import UserError
+from dataset.errors import UserError, first_of
 from dataset.layout.pairs import Pair
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
@@ -148,7 +148,7 @@ def evaluate_pairs(
         try:
             source, reference = read_pair(pair)
         except UserError as error:
-            skipped.append(str(error))
+            skipped.append(error.what)
         else:
             kept.append(pair)
             gain = pair.gain or measure_gain(source, reference)
@@ -158,7 +158,7 @@ def evaluate_pairs(
         if on_progress:
             on_progress(done, len(pairs))
     if not kept:
-        raise UserError(f"No pair can be compared. {' '.join(skipped[:3])}", 1)
+        raise UserError(f"No pair can be compared. {first_of(skipped)}", 1)
     return Evaluation(kept, found, skipped)
 
 
@@ -182,8 +182,16 @@ def apply(method: Restore, source: Image) -> Image:
 
 
 def read_pair(pair: Pair) -> tuple[Image, Image]:
-    """Both pictures of a pair; ``UserError`` if one cannot be read or they differ in size."""
-    source, reference = read_image(pair.over_exposed), read_image(pair.reference)
+    """Both pictures of a pair; ``UserError`` if any cannot be read or they differ in size."""
+    images, faults = [], []
+    for path in (pair.over_exposed, pair.reference):
+        try:
+            images.append(read_image(path))
+        except UserError as error:
+            faults.append(error.what)
+    if faults:
+        raise UserError(" ".join(faults), 1)
+    source, reference = images
     if source.shape != reference.shape:
         raise UserError(f"{pair.over_exposed} and {pair.reference} differ in size.")
     return source, reference

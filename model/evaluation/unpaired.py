@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.errors import UserError
+from dataset.errors import UserError, first_of
 from dataset.labelling.clipping import clipped_mask
 from dataset.pictures.images import Image, read_image
 from dataset.terminal import ProgressCallback
@@ -119,7 +119,7 @@ def evaluate_unpaired(
         try:
             source = read_image(path)
         except UserError as error:
-            found.skipped.append(str(error))
+            found.skipped.append(error.what)
         else:
             if features and not is_y:
                 real.append(features(source))
@@ -134,7 +134,7 @@ def evaluate_unpaired(
         if on_progress:
             on_progress(done, len(frames))
     if not found.over_exposed[INPUT_METHOD]:
-        raise UserError(f"No over-exposed frame can be read. {' '.join(found.skipped[:3])}", 1)
+        raise UserError(f"No over-exposed frame can be read. {first_of(found.skipped)}", 1)
     found.kid.update(distances(made, real))
     return found
 

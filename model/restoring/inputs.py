@@ -25,6 +25,7 @@ from dataset.pictures.formats import (
     format_of,
     is_readable,
     is_video,
+    left_out,
 )
 
 LONGEST_PART = 255  # bytes of one name
@@ -96,6 +97,19 @@ def plan_tasks(
     return tasks
 
 
+def left_over(
+    given: Sequence[str | Path], naming: Naming = Naming(), recursive: bool = False
+) -> str:
+    """What `plan_tasks` leaves out of folders and patterns, in words; empty if nothing."""
+    seen: set[Path] = set()
+    for path in map(Path, given):
+        if path.is_dir():
+            seen |= {e for e in _walk(path, recursive) if not _is_under(e, naming.out, path)}
+        elif not os.path.lexists(path) and glob.has_magic(str(path)):
+            seen |= {each for each in _matches(path) if not each.name.startswith(".")}
+    return left_out(path for path in seen if not is_readable(path))
+
+
 def output_path(
     source: Path, naming: Naming = Naming(), several: bool = False, below: Path = Path()
 ) -> Path:
@@ -132,11 +146,15 @@ def _find(path: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
             raise errors.UserError(f"{path} is not a file. Name a picture, a video or a folder.")
         yield _Found(path)
     else:
-        matches = (Path(name) for name in glob.glob(str(path), recursive=True))
-        wanted = _wanted((match for match in matches if match.is_file()), naming)
+        wanted = _wanted(_matches(path), naming)
         if not wanted:
             raise errors.UserError(f"{path} matches no picture and no video. Check the pattern.")
         yield from (_Found(match) for match in wanted)
+
+
+def _matches(pattern: Path) -> Iterator[Path]:
+    """The files that a pattern stands for."""
+    return filter(Path.is_file, map(Path, glob.glob(str(pattern), recursive=True)))
 
 
 def _in_folder(folder: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
@@ -145,7 +163,9 @@ def _in_folder(folder: Path, naming: Naming, recursive: bool) -> Iterator[_Found
     if not wanted:
         below = "" if recursive else " Say --recursive to look in its folders too."
         kinds = " ".join(PICTURES + VIDEOS)
-        raise errors.UserError(f"{folder} holds nothing to restore ({kinds}).{below}")
+        there = left_out(path for path in found if not is_readable(path))
+        held = f", only {there}" if there else ""
+        raise errors.UserError(f"{folder} holds nothing to restore ({kinds}){held}.{below}")
     yield from (_Found(path, path.parent.relative_to(folder)) for path in wanted)
 
 

@@ -23,7 +23,7 @@ from dataset.pictures.picture import Picture, read_picture
 from dataset.pictures.pixels import Pixels, to_image
 from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
-from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
+from model.restoring.inputs import COMPARED, Naming, RestoreTask, left_over, plan_tasks
 from model.restoring.methods import Restore, open_method
 from model.restoring.unfinished import Way, probe_of
 from model.restoring.video import restore_video, some_frames
@@ -73,13 +73,7 @@ def restore_files(
     """
     if options.resume and options.overwrite:
         raise UserError("--resume and --overwrite contradict each other. Leave one out.")
-    naming = Naming(
-        options.out,
-        options.suffix,
-        options.ext,
-        options.overwrite,
-        options.skip_existing or options.resume,
-    )
+    naming = _naming(options)
     tasks = plan_tasks(inputs, naming, options.recursive)
     if not tasks:  # all were restored earlier
         return
@@ -93,6 +87,17 @@ def restore_files(
         report.begin(task)
         yield attempt(task, method, options, report)
         report.end()
+
+
+def told_left_out(inputs: Sequence[str | Path], options: RestoreOptions) -> str:
+    """A line on what folders and patterns hold that is not restored; empty if nothing."""
+    others = left_over(inputs, _naming(options), options.recursive)
+    return f"Left out: {others}. Convert pictures to PNG, videos to MP4." if others else ""
+
+
+def _naming(options: RestoreOptions) -> Naming:
+    skips = options.skip_existing or options.resume
+    return Naming(options.out, options.suffix, options.ext, options.overwrite, skips)
 
 
 def pictures_of(tasks: Sequence[RestoreTask]) -> Iterator[Pixels]:

@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from dataset.errors import UserError
+from dataset.errors import BrokenPictures, UserError
 from dataset.files import remove_file, written_aside
 from dataset.gate import (
     MOST_PICTURE,
@@ -78,8 +78,8 @@ def decode_frames(
 
     Raises
     ------
-    UserError
-        A picture cannot be read.
+    BrokenPictures
+        Some cannot be read; all of them are named.
     """
     for frame, _ in _decode_all(paths, size, load_size, on_progress):
         yield frame
@@ -91,20 +91,28 @@ def _decode_all(
     load_size: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Decoded]:
+    """As `decode_frames`; reads on after a broken one, so that all of them are told at once."""
     workers, left = os.cpu_count() or 1, iter(paths)
     waiting: deque[Future[Decoded]] = deque()
+    faults: list[str] = []
     with ThreadPoolExecutor(workers) as pool:
         try:
             for done in range(len(paths)):
                 for path in islice(left, 4 * workers - len(waiting)):
                     waiting.append(pool.submit(_load, path, size, load_size))
-                frame = waiting.popleft().result()
+                try:
+                    frame = waiting.popleft().result()
+                except UserError as error:
+                    faults.append(error.what)
                 if on_progress:
                     on_progress(done + 1, len(paths))
-                yield frame
+                if not faults:
+                    yield frame
         finally:
             for each in waiting:
                 each.cancel()
+    if faults:
+        raise BrokenPictures(list(dict.fromkeys(faults)), len(paths))
 
 
 def _load(path: Path, size: int, load_size: int) -> Decoded:

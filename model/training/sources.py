@@ -6,12 +6,13 @@ a batch holds is up to ``batches``, what is held out to ``held_out``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
-from dataset.errors import UserError
+from dataset.errors import BrokenPictures, UserError
 from dataset.layout.pairs import Pair, list_pairs, read_pairs
-from dataset.layout.readers import find_frames
+from dataset.layout.readers import find_frames, left_out_beside
 from model.options import TrainOptions
 from model.training.frame_cache import Frames, open_frames, open_pictures
 
@@ -56,16 +57,41 @@ def open_sources(options: TrainOptions) -> tuple[Frames, Frames]:
     """
     size, load_size = options.size, options.load_size
     if options.pairs is None:
-        x, y = (open_frames(options.data, folder, size, load_size) for folder in FOLDERS)
-        return x, y
+        return _both(
+            lambda: open_frames(options.data, FOLDERS[0], size, load_size),
+            lambda: open_frames(options.data, FOLDERS[1], size, load_size),
+        )
     root, name = options.pairs.parent, options.pairs.stem
     x_files, y_files = find_pictures(options)
-    x, y = (
-        open_pictures(_named(files, root), root, f"{name}-{domain}", size, load_size)
-        for domain, files in (("reference", x_files), ("over_exposed", y_files))
+    x, y = _both(
+        lambda: open_pictures(_named(x_files, root), root, f"{name}-reference", size, load_size),
+        lambda: open_pictures(_named(y_files, root), root, f"{name}-over_exposed", size, load_size),
     )
     _check_sizes(options, x, y)
     return x, y
+
+
+def told_left_out(options: TrainOptions) -> list[str]:
+    """Sentences on files of the data set's folders that are no pictures of a readable format."""
+    if options.pairs is not None:
+        return []
+    return left_out_beside([*chain(*find_pictures(options))])
+
+
+def _both(open_x: Callable[[], Frames], open_y: Callable[[], Frames]) -> tuple[Frames, Frames]:
+    """The frames of both; broken pictures of X do not hide those of Y."""
+    try:
+        x = open_x()
+    except BrokenPictures as of_x:
+        try:
+            y = open_y()
+        except BrokenPictures as of_y:
+            raise BrokenPictures([*of_x.faults, *of_y.faults], of_x.of + of_y.of) from of_x
+        raise BrokenPictures(of_x.faults, of_x.of + len(y)) from of_x
+    try:
+        return x, open_y()
+    except BrokenPictures as of_y:
+        raise BrokenPictures(of_y.faults, len(x) + of_y.of) from of_y
 
 
 def _named(files: Sequence[Path], root: Path) -> dict[str, Path]:

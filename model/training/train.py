@@ -153,6 +153,8 @@ def _train_in(
     supervised = options.pairs is not None
     if supervised:
         on_message(sources.describe_supervised(options))
+    for told in sources.told_left_out(options):
+        on_message(told)
     x, y = sources.open_sources(options)
     sums = {"X": x.sha256, "Y": y.sha256}
     if options.resume:
@@ -341,6 +343,7 @@ def describe_plan(options: TrainOptions) -> str:
     model = autotune.kind_of(options)(options, torch.device("meta"), initialized=False)
     lines = [f"{field.name} = {getattr(options, field.name)}" for field in fields(options)]
     lines += [sources.describe_supervised(options)] if options.pairs is not None else []
+    lines += sources.told_left_out(options)
     lines += [
         "parameters: "
         + ", ".join(

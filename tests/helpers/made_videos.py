@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.packet import Packet
 
 from dataset.pictures.pixels import Pixels
 
@@ -166,3 +167,58 @@ def film_of(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def out_of_order(path: Path, sound: bool = False, count: int = 24, bad: int | None = None) -> Path:
+    """A video with B-frames whose file has only the order in which its frames are decoded.
+
+    Frame ``n`` is as bright as `BRIGHTNESS` says and belongs to time ``n / 12`` s; frame 12 is
+    white, and a tone begins with it. AVI counts like that by itself; of other containers, the
+    packets get such times. Packet ``bad`` is made of noise.
+    """
+    packets, parts = [], []
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=12, options={"bf": "2", "b_adapt": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 12)
+        tone: Any = container.add_stream("pcm_s16le", rate=48_000) if sound else None
+        for number in range(count):
+            grey = np.full((48, 64, 3), BRIGHTNESS[number], np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 12)
+            packets += stream.encode(frame)
+        for number, packet in enumerate([*packets, *stream.encode(None)]):
+            packet.pts = packet.dts = number
+            if number == bad:
+                packet = _noise_like(packet)
+            parts.append(packet)
+        container.mux(parts)
+        if tone:
+            samples = np.zeros((1, 2 * 48_000 * count // 12), np.int16)
+            samples[0, 2 * 48_000 :] = 20_000
+            heard = av.AudioFrame.from_ndarray(samples, "s16", "stereo")
+            heard.sample_rate, heard.pts = 48_000, 0
+            container.mux(tone.encode(heard))
+            container.mux(tone.encode(None))
+    return path
+
+
+BRIGHTNESS = [255 if number == 12 else 10 * number for number in range(24)]
+
+
+def _noise_like(packet: Packet) -> Packet:
+    made = Packet(bytes(7) + np.random.default_rng(0).bytes(packet.size))
+    made.stream, made.time_base = packet.stream, packet.time_base
+    made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+    return made
+
+
+def tone_begins(path: Path) -> float:
+    """When the sound of a video begins to be loud, in seconds."""
+    with av.open(str(path)) as container:
+        rate = container.streams.audio[0].rate
+        heard = [each.to_ndarray() for each in container.decode(audio=0)]
+    loud = np.concatenate([np.abs(each.astype(np.float64)).max(axis=0) for each in heard])
+    return float(
+        np.flatnonzero(loud > loud.max() / 2)[0] / rate / (2 if heard[0].shape[0] == 1 else 1)
+    )

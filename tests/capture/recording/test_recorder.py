@@ -217,7 +217,7 @@ def test_another_label_or_light_makes_an_unchanged_picture_new(options: CaptureO
 
 def test_the_hud_mask_lies_with_the_session(options: CaptureOptions, tmp_path: Path) -> None:
     mask = tmp_path / "hud.png"
-    write_png(mask, np.full((64, 96, 3), 255, np.uint8))
+    write_png(mask, np.diag(np.full(96, 255, np.uint8))[:64, :, None].repeat(3, axis=2))
     recorder = Recorder(replace(options, hud_mask=mask), Noise())
     recorder.close()
     assert read_session(recorder.path)["hud_mask"] == "hud_mask.png"

@@ -190,7 +190,7 @@ def test_pipes_and_devices_are_no_pictures(tmp_path: Path) -> None:
     [
         (saved(scene(), "GIF"), "is GIF. Readable are PNG"),
         (b"P6 40000 40000 255\n", "is not a picture"),
-        (b"#?RADIANCE\n\n-Y 40000 +X 40000\n", "is Radiance HDR. Readable are PNG"),
+        (b"#?RADIANCE\n\n-Y 40000 +X 40000\n", r"is an HDR picture \(Radiance HDR\)"),
     ],
 )
 def test_formats_that_are_not_on_the_list_are_not_decoded(data: bytes, words: str) -> None:

@@ -193,8 +193,8 @@ PLANES = scene(3, np.uint16).transpose(2, 0, 1)
         (animation("PNG"), "holds 2 frames of an animation"),
         (animation("WEBP"), "holds 2 frames of an animation"),
         (animation("TIFF"), "holds 2 pages"),
-        (tiff(scene().astype(np.float32), photometric="rgb"), "signed or floating|cannot be dec"),
-        (tiff(scene(1).astype(np.float32), photometric="minisblack"), "signed or floating"),
+        (tiff(scene().astype(np.float32), photometric="rgb"), "HDR picture .floating"),
+        (tiff(scene(1).astype(np.float32), photometric="minisblack"), "HDR picture .floating"),
         (tiff(scene(1).astype(np.int16), photometric="minisblack"), "signed or floating"),
         (tiff(scene(1).astype(np.uint32), photometric="minisblack"), "32 bits per channel"),
         (
@@ -218,7 +218,7 @@ def test_the_frames_that_phones_add_to_a_jpeg_are_told_of(tmp_path: Path) -> Non
     data = saved(image, "MPO", save_all=True, append_images=[Image.fromarray(scene()[::2, ::2])])
     picture = read(data, tmp_path)
     assert picture.size == (36, 24)
-    assert any("gain map" in note for note in picture.notes)
+    assert picture.notes == ("further pictures in the same JPEG, like a preview, left out",)
 
 
 def test_paths_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_jpeg_too_short_for_its_size_is_no_picture(tmp_path: Path) -> None:
     struct.pack_into(">HH", data, place, 6_894, 56_560)
     with pytest.raises(UserError, match="part of its picture is missing"):
         read(bytes(data), tmp_path)
-    with pytest.raises(UserError, match="not a readable picture"):
+    with pytest.raises(UserError, match="part of its picture is missing"):
         decode(bytes(data), "x.jpg")
     white = np.full((2_000, 2_000, 3), 255, np.uint8)  # the shortest that is whole
     assert (read(saved(white, "JPEG", quality=1), tmp_path).pixels == 1).all()

@@ -9,11 +9,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 from helpers.made_videos import film, film_of, frames_of, times_of, unchanged
 
 from dataset.pictures.video_coding import FORMATS
 from dataset.pictures.video_decoding import describe
-from dataset.pictures.video_reading import Deinterlacer, Form, Source
+from dataset.pictures.video_deinterlacing import Deinterlacer
+from dataset.pictures.video_reading import Form, Source
 from model.restoring.video import restore_video
 
 pytestmark = pytest.mark.slow
@@ -183,3 +185,24 @@ def test_times_of_fields_become_those_of_frames(tmp_path: Path) -> None:
         made = [each for frame in given for each in whole.take(frame)] + [*whole.finish()]
     assert [(frame.pts, frame.time_base) for frame in made] == wanted
     assert {frame.time_base for frame in made} == {Fraction(1, 1000)}
+
+
+def test_the_range_of_levels_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "full.mkv"
+    grey = np.full((48, 64, 3), 250, np.uint8)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25, options={"crf": "8"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.color_range = ColorRange.JPEG
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(grey, "rgb24")
+            frame = frame.reformat(format="yuv420p", src_color_range=2, dst_color_range=2)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    done = restore_video(path, tmp_path / "out.mp4", unchanged)
+    assert done.notes == ()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        first = next(container.decode(video=0))
+    assert first.color_range == ColorRange.JPEG
+    assert first.to_ndarray()[:48].mean() == pytest.approx(250, abs=1)

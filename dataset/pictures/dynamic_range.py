@@ -1,0 +1,169 @@
+"""Whether a picture is HDR, by what its file says. Decodes nothing, and reads no HDR.
+
+The levels of an SDR picture are those of a screen: the highest is where light was clipped. Levels
+by PQ or HLG, and floating-point samples, mean light itself, far beyond that; read as if they were
+SDR, nothing would count as over-exposed. A JPEG with a gain map is SDR: the map beside it is not.
+
+References
+----------
+.. [1] ITU-T H.273: code points of transfer curves.
+.. [2] ICC.1:2022, 9.2.17: cicpTag.
+.. [3] ISO 21496-1:2025: gain maps; Adobe: Gain map 1.0; Google: Ultra HDR image format 1.1.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.pictures.formats import HEAD, format_of
+from dataset.pictures.headers import (
+    START_OF_SCAN,
+    Header,
+    jpeg_markers,
+    png_chunks,
+    tiff_profile,
+)
+
+CURVES = {16: "PQ", 18: "HLG"}  # code points of HDR curves
+LIGHT = "floating-point light"
+LINEAR_FORMATS = ("OpenEXR", "Radiance HDR", "JPEG XR")  # the last is what Windows' HDR shots are
+MOST_PROFILE = 1 << 24  # bytes
+MADE = re.compile(rb"ST ?2084|(?<![A-Za-z])PQ(?![A-Za-z])|HLG|Hybrid Log", re.IGNORECASE)
+GAIN_MAP = re.compile(
+    rb"http://ns\.adobe\.com/hdr-gain-map/|urn:iso:std:iso:ts:21496:-1"
+    rb"|urn:com:apple:photo:2020:aux:hdrgainmap|HDRGainMapVersion"
+)
+APP1, APP2 = 0xE1, 0xE2
+ICC_IN_JPEG = b"ICC_PROFILE\0"
+PROFILE_OF_BMP = 0x4D424544  # "MBED": the profile is in the file
+
+
+class HighDynamicRange(UserError):
+    """A picture or recording is HDR."""
+
+
+def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
+    """What is said of an HDR picture or recording, ``what``."""
+    return HighDynamicRange(
+        f"{name} is an HDR {what} ({curve}).",
+        1,
+        remedy="Its levels do not mean what they mean on an SDR screen: nothing in it would count "
+        "as over-exposed, and it would be restored wrongly. Record with HDR off, or export it as "
+        "SDR first.",
+    )
+
+
+def hdr_curve(data: bytes, header: Header | None = None) -> str:
+    """What makes a picture HDR: PQ, HLG, `LIGHT` or a format of HDR only; empty if it is not."""
+    kind = format_of(data[:HEAD]) or ""
+    if kind in LINEAR_FORMATS:
+        return kind
+    if header is not None and header.floating:
+        return LIGHT
+    if kind in ("AVIF", "HEIC"):
+        return _curve_of_boxes(data)
+    if kind == "PNG":
+        stated = next((bytes(each) for name, each in png_chunks(data) if name == b"cICP"), b"")
+        if len(stated) == 4:  # counts before any profile
+            return CURVES.get(stated[1], "")
+    return _curve_of_profile(profile_of(data))
+
+
+def has_gain_map(data: bytes) -> bool:
+    """Whether a JPEG comes with a map that makes an HDR picture of it."""
+    if format_of(data[:HEAD]) != "JPEG":
+        return False
+    if any(GAIN_MAP.search(data, at, end) for at, end in _segments(data, APP1, APP2)):
+        return True
+    # Apple says so in the second picture only, which follows the first.
+    return b"MPF\0" in data[: 1 << 18] and b"HDRGainMap" in data
+
+
+def profile_of(data: bytes) -> bytes:
+    """The colour profile in a picture's file, or its first part; empty if there is none."""
+    reader = PROFILES.get(format_of(data[:HEAD]) or "")
+    with suppress(struct.error, zlib.error, ValueError):
+        return reader(data) if reader else b""
+    return b""
+
+
+def _curve_of_profile(profile: bytes) -> str:
+    """The HDR curve that an ICC profile states, by its cicp tag or its name."""
+    tags = dict(_tags_of(profile))
+    stated = tags.get(b"cicp", b"")
+    if len(stated) >= 12:
+        return CURVES.get(stated[9], "")
+    named = MADE.search(tags.get(b"desc", b"").replace(b"\0", b""))
+    if not named:
+        return ""
+    return "HLG" if named.group().upper().startswith((b"HLG", b"HYBRID")) else "PQ"
+
+
+def _tags_of(profile: bytes) -> Iterator[tuple[bytes, bytes]]:
+    with suppress(struct.error):
+        (count,) = struct.unpack_from(">I", profile, 128)
+        for place in range(132, 132 + 12 * min(count, 200), 12):
+            tag, at, length = struct.unpack_from(">4sII", profile, place)
+            yield tag, profile[at : at + length]
+
+
+def _curve_of_boxes(data: bytes) -> str:
+    """Of AVIF and HEIF: the curve in a colour box of type nclx."""
+    for found in re.finditer(rb"colrnclx..(..)", data[: 1 << 18], re.DOTALL):
+        curve = CURVES.get(int.from_bytes(found.group(1), "big"))
+        if curve:
+            return curve
+    return ""
+
+
+def _segments(data: bytes, *wanted: int) -> Iterator[tuple[int, int]]:
+    """Where the contents of a JPEG's segments of some markers begin and end, before its pixels."""
+    with suppress(struct.error):
+        for marker, at in jpeg_markers(data):
+            if marker == START_OF_SCAN:
+                return
+            if marker in wanted:
+                yield at + 2, at + struct.unpack_from(">H", data, at)[0]
+
+
+def _of_png(data: bytes) -> bytes:
+    for kind, content in png_chunks(data):
+        if kind == b"iCCP":
+            _, _, packed = bytes(content).partition(b"\0")
+            return zlib.decompressobj().decompress(packed[1:], MOST_PROFILE)
+    return b""
+
+
+def _of_jpeg(data: bytes) -> bytes:
+    parts = [data[at:end] for at, end in _segments(data, APP2) if data.startswith(ICC_IN_JPEG, at)]
+    return b"".join(part[len(ICC_IN_JPEG) + 2 :] for part in sorted(parts))
+
+
+def _of_webp(data: bytes) -> bytes:
+    if data[12:16] != b"VP8X" or data[30:34] != b"ICCP":  # which comes first
+        return b""
+    (length,) = struct.unpack_from("<I", data, 34)
+    return data[38 : 38 + length]
+
+
+def _of_bmp(data: bytes) -> bytes:
+    size, kind = struct.unpack_from("<I", data, 14)[0], struct.unpack_from("<I", data, 70)[0]
+    if size < 124 or kind != PROFILE_OF_BMP:
+        return b""
+    at, length = struct.unpack_from("<II", data, 126)
+    return data[14 + at : 14 + at + length]
+
+
+PROFILES = {
+    "PNG": _of_png,
+    "JPEG": _of_jpeg,
+    "WebP": _of_webp,
+    "TIFF": tiff_profile,
+    "BMP": _of_bmp,
+}

@@ -1,0 +1,128 @@
+"""HDR is never taken for SDR, by any command; a gain map that is left out is told of."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset.errors import BrokenPictures, UserError
+from dataset.labelling.hud_mask import read_mask
+from dataset.labelling.labels import label_captures
+from dataset.labelling.statistics import why_unfit
+from dataset.options import LabelOptions
+from dataset.pictures.dynamic_range import HighDynamicRange, has_gain_map
+from dataset.pictures.encoding import write_picture
+from dataset.pictures.images import read_image, write_png
+from dataset.pictures.picture import decode_picture, read_picture
+from dataset.pictures.video_decoding import describe
+from dataset.sessions.imports import import_files
+from model.evaluation.paired import unchanged
+from model.evaluation.unpaired import evaluate_unpaired
+from model.options import RestoreOptions
+from model.restoring.page_server import ServeLimits, Upload, check_upload
+from model.restoring.restore import restore_files
+from model.training.frame_cache import load_frames
+from tests.helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, HLG, PQ, SDR_PICTURES, hdr_png
+from tests.helpers.made_pictures import scene
+from tests.helpers.made_videos import film
+
+WORDS = r"is an HDR picture \({}\)\. Its levels .*Record with HDR off, or export it as SDR first"
+
+
+@pytest.mark.parametrize(("data", "curve"), HDR_PICTURES.values(), ids=HDR_PICTURES)
+def test_every_way_of_saying_hdr_is_understood(tmp_path: Path, data: bytes, curve: str) -> None:
+    (tmp_path / "a.png").write_bytes(data)
+    for reader in (read_image, read_picture):
+        with pytest.raises(HighDynamicRange, match=WORDS.format(curve)) as caught:
+            reader(tmp_path / "a.png")
+        assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("data", SDR_PICTURES.values(), ids=SDR_PICTURES)
+def test_sdr_is_taken(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(data)
+    assert read_image(tmp_path / "a.png").shape == (24, 36, 3)
+    assert read_picture(tmp_path / "a.png").notes == ()
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("curve", [PQ, HLG])
+def test_no_command_takes_an_hdr_picture_for_sdr(tmp_path: Path, curve: int, deep: bool) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    write_png(shots / "a.png", scene())
+    hdr = shots / "hdr.png"
+    hdr.write_bytes(hdr_png(curve, deep))
+    words = "is an HDR picture"
+    imported = import_files([shots], tmp_path / "captures", session="s")  # import
+    assert (imported.sessions[0].frames, len(imported.skipped)) == (1, 1)
+    assert words in imported.skipped[0]
+    frame = tmp_path / "captures/s/frames/000000.png"  # label
+    frame.unlink()  # it is a link to the picture that was imported
+    shutil.copy(hdr, frame)
+    labelled = label_captures(LabelOptions(source=tmp_path / "captures"))
+    assert (labelled.counts["drop"], labelled.reasons) == (1, {"HDR": 1})
+    done = list(restore_files([hdr], RestoreOptions(method="cielab")))  # restore
+    assert words in done[0].fault
+    assert sorted(each.name for each in shots.iterdir()) == ["a.png", "hdr.png"]
+    with pytest.raises(HighDynamicRange, match=words):  # the page
+        check_upload(Upload("hdr.png", hdr.read_bytes()), ServeLimits())
+    found = evaluate_unpaired([shots / "a.png", hdr], [], {"none": unchanged})  # evaluate
+    assert len(found.over_exposed["none"]) == 1
+    assert words in found.skipped[0]
+    with pytest.raises(BrokenPictures, match=words):  # train
+        load_frames([shots / "a.png", hdr], 8, 0)
+    with pytest.raises(UserError, match=words):  # a HUD mask
+        read_mask(hdr)
+
+
+def test_a_frame_that_is_hdr_is_unfit() -> None:
+    assert why_unfit(hdr_png()) == "HDR"
+
+
+@pytest.mark.parametrize("curve", [PQ, HLG])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".avi", ".flv", ".m4v"])
+def test_hdr_recordings_are_refused_in_every_container(
+    tmp_path: Path, suffix: str, curve: int
+) -> None:
+    path = film(tmp_path / f"a{suffix}", curve=curve, codec="libx264")
+    with pytest.raises(HighDynamicRange, match="is an HDR recording"):
+        describe(path)
+    with pytest.raises(UserError, match="is an HDR recording"):
+        import_files([path], tmp_path / "captures")
+    (done,) = restore_files([path], RestoreOptions(method="cielab"))
+    assert "is an HDR recording" in done.fault
+
+
+@pytest.mark.parametrize("data", GAIN_MAPS.values(), ids=GAIN_MAPS)
+def test_a_gain_map_is_left_out_and_told_of(tmp_path: Path, data: bytes) -> None:
+    assert has_gain_map(data)
+    picture = decode_picture(data, "a.jpg")
+    assert picture.notes == (
+        "its gain map, which makes it HDR, left out: the SDR picture was restored",
+    )
+    (tmp_path / "a.jpg").write_bytes(data)
+    imported = import_files([tmp_path / "a.jpg"], tmp_path / "captures")
+    assert imported.notes == ("1 of 1 pictures: a gain map (HDR) left out, the SDR picture taken",)
+
+
+def test_a_restored_picture_does_not_claim_a_gain_map(tmp_path: Path) -> None:
+    picture = decode_picture(GAIN_MAPS["Ultra HDR"], "a.jpg")
+    write_picture(tmp_path / "b.jpg", picture)
+    data = (tmp_path / "b.jpg").read_bytes()
+    assert not has_gain_map(data)
+    assert b"hdrgm" not in data
+    assert b"GainMap" not in data
+    assert b'tiff:Orientation="1"' in data
+
+
+def test_pictures_without_a_gain_map_are_not_said_to_have_one() -> None:
+    assert not any(has_gain_map(data) for data in SDR_PICTURES.values())
+
+
+def test_levels_are_as_stored_where_a_profile_is_sdr(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(SDR_PICTURES["sRGB in cICP"])
+    assert np.array_equal(read_image(tmp_path / "a.png"), scene())
