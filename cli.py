@@ -544,13 +544,23 @@ def restore(
             raise UserError("--serve takes pictures on its page. Leave the file names out.")
         serve_page(options, port, browser)
         return
-    from model.restoring.restore import restore_files, told_left_out
+    from model.restoring.inputs import told_left_out
+    from model.restoring.restore import naming_of, restore_files
+    from model.restoring.which_network import told_of
 
-    tell_of_network(options)
     done = failed = 0
+    told = told_of(options)
+
+    def on_progress(files: float, total: int, name: str) -> None:
+        nonlocal told
+        if told and files > failed:  # something is being restored
+            say(told, error=True)
+            told = ""
+        update(files, total, name)
+
     try:
         with progress("restoring", "file", leave=False) as update:
-            for outcome in restore_files(inputs, options, update):
+            for outcome in restore_files(inputs, options, on_progress):
                 done, failed = done + 1, failed + bool(outcome.fault)
                 say(f"Error: {outcome}" if outcome.fault else str(outcome), bool(outcome.fault))
     except KeyboardInterrupt:
@@ -559,20 +569,12 @@ def restore(
             "and --skip-existing.",
             INTERRUPTED,
         ) from None
-    if others := told_left_out(inputs, options):
-        say(others, error=True)
+    if others := told_left_out(inputs, naming_of(options), options.recursive):
+        echo(others, error=True)
     if not done:
         echo("Nothing to do: every result is there already.")
     if failed:
         sys.exit(1)
-
-
-def tell_of_network(options: RestoreOptions) -> None:
-    """Say so where the built-in network stands in for a run."""
-    from model.restoring.which_network import told_of
-
-    if told := told_of(options):
-        echo(told, error=True)
 
 
 def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
@@ -580,11 +582,13 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     from model.restoring.methods import open_method
     from model.restoring.page_server import serve_restorer
     from model.restoring.ways import ways_beside
+    from model.restoring.which_network import told_of
 
     def ready(address: str) -> None:
+        if told := told_of(options):
+            echo(told, error=True)
         echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
 
-    tell_of_network(options)
     done = serve_restorer(
         lambda told: open_method(options, told),
         port,

@@ -23,7 +23,7 @@ from dataset.errors import UserError, several
 from dataset.files import move_over, part_of
 from dataset.gate import plain
 from dataset.parts import make_marked, move_finished, remove_marked, remove_part_folders
-from dataset.pictures.formats import is_video, left_out
+from dataset.pictures.formats import is_video
 from dataset.pictures.images import resize_area
 from dataset.pictures.limits import InFlight
 from dataset.pictures.png import encode_png
@@ -108,7 +108,7 @@ def import_files(
     Parameters
     ----------
     paths : sequence of Path
-        Files or folders.
+        Files, folders, and patterns that the shell did not expand.
     out : Path
         Folder of sessions.
     session : str or None
@@ -129,19 +129,15 @@ def import_files(
         A path is missing, nothing can be read, or a session exists.
     """
     _check(session, label, fps)
-    files, others = find_importable(paths, out)
+    found = find_importable(paths, out)
+    files = found.files
     videos = {each for each in files if is_video(each)}
     pictures = [each for each in files if each not in videos]
     films, skipped = _describe_all([each for each in files if each in videos])
     targets = _targets(out, session, bool(pictures), films, skipped)
     total = len(pictures) + sum(film.intervals(fps) for _, film in targets if film)
     progress = _Progress(on_progress, total)
-    made, notes = (
-        [],
-        [f"left out: {left_out(others)}. Convert pictures to PNG, videos to MP4."]
-        if others
-        else [],
-    )
+    made, notes = [], found.notes
     for target, film in targets:
         if film is None:
             take = partial(_take_pictures, pictures, paths, size, progress)

@@ -81,6 +81,30 @@ def test_size_shrinks_pictures(shots: Path, tmp_path: Path) -> None:
     assert read_image(shots / "shot 2.png").shape == (64, 96, 3)
 
 
+def test_small_copies_are_left_out_unless_named(shots: Path, tmp_path: Path) -> None:
+    for folder in ("thumbnails", "deeper/@eaDir", ".hidden"):
+        (shots / folder).mkdir()
+        (shots / folder / "shot 1.png").write_bytes(encode_png(noise(7)))
+    summary = import_files([shots], tmp_path / "captures", session="all")
+    assert [each.frames for each in summary.sessions] == [3]
+    small = shots / "deeper" / "@eaDir"
+    assert summary.notes == (
+        f"left out: 2 small copies in 2 folders, such as {small}. To take them, name that folder.",
+    )
+    assert import_one([shots / "thumbnails"], tmp_path / "captures", session="small").frames == 1
+
+
+def test_patterns_that_the_shell_left_alone_are_matched(shots: Path, tmp_path: Path) -> None:
+    odd = shots.rename(tmp_path / "[2024] shots (1)")
+    (odd / "notes.txt").write_text("not a picture")
+    for name, pattern, count in (("a", "*.png", 1), ("b", "**/*", 3), ("c", "shot [12].png", 1)):
+        summary = import_files([odd / pattern], tmp_path / "captures", session=name)
+        assert [each.frames for each in summary.sessions] == [count]
+        assert bool(summary.notes) is (name == "b")
+    with pytest.raises(UserError, match=r"Nothing matches .*\*\.jpg\. Name pictures"):
+        import_files([odd / "*.jpg"], tmp_path / "captures")
+
+
 def test_unreadable_files_are_skipped_and_named(shots: Path, tmp_path: Path) -> None:
     (shots / "broken.png").write_bytes(encode_png(noise(0))[:40])
     (shots / "empty.jpg").write_bytes(b"")
