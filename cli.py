@@ -88,7 +88,7 @@ class Shown(click.ClickException):
 class Numbers(click.ParamType):
     """Whole numbers with a separator between them: ``1280x720`` or ``0,0,640,480``."""
 
-    def __init__(self, name: str, separator: str, count: int, least: int = 0) -> None:
+    def __init__(self, name: str, separator: str, count: int, least: int | None = 0) -> None:
         self.name, self.separator, self.count, self.least = name, separator, count, least
 
     def convert(
@@ -100,8 +100,9 @@ class Numbers(click.ParamType):
             numbers = tuple(int(part) for part in str(value).lower().split(self.separator))
         except ValueError:
             numbers = ()
-        if len(numbers) != self.count or min(numbers) < self.least:
-            self.fail(f"{value!r} is not of the form {self.name}", param, context)
+        if len(numbers) != self.count or (self.least is not None and min(numbers) < self.least):
+            quoted = " (PowerShell needs quotes around it)" if self.separator == "," else ""
+            self.fail(f"{value!r} is not of the form {self.name}{quoted}", param, context)
         return numbers
 
 
