@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, asdict, fields, replace
@@ -45,10 +46,13 @@ EXTRAS = {  # packages that not everybody needs -> the extra of setup.cfg that b
 class Commands(click.Group):
     """Shows a ``UserError`` as one message with its exit code; all else keeps its traceback."""
 
-    def main(self, *words: Any, **settings: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:
         with guarded_output():
             try:
-                return super().main(*words, **settings)
+                # On Windows, click would take brackets in names and titles for patterns.
+                return super().main(
+                    typed() if args is None else args, *more, windows_expand_args=False, **settings
+                )
             except OutputGone as error:
                 echo(f"Error: Cannot write the output: {error.strerror}.", error=True)
                 sys.exit(1)
@@ -70,6 +74,12 @@ class Commands(click.Group):
             raise Shown(stopped) from None
         except click.UsageError as error:
             raise click.UsageError(plain(error.format_message()), error.ctx) from None
+
+
+def typed() -> list[str]:
+    """What was typed, with ``~`` for the user's folder where shells leave that to programs."""
+    words = sys.argv[1:]
+    return [os.path.expanduser(each) for each in words] if os.name == "nt" else words
 
 
 def needs_extra(package: str | None, extra: str) -> str:
