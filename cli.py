@@ -514,13 +514,20 @@ def train(
     from model.training.train import describe_plan, train
     from model.training.train import tune as tune_here
 
-    options = train_options(preset, runs, run, resume, settings)
+    options, chosen = train_options(preset, runs, run, resume, settings)
+
+    def tell(line: str) -> None:
+        nonlocal chosen
+        for each in filter(None, (chosen, line)):  # the preset once there is something to train
+            echo(each)
+        chosen = ""
+
     if tune or dry_run:
-        echo(tune_here(options, echo) if tune else describe_plan(options))
+        tell(tune_here(options, tell) if tune else describe_plan(options))
         return
     with lasting():
         with progress("training", "step") as update:
-            summary = train(options, lambda now: update(now.done, now.total, str(now)), echo)
+            summary = train(options, lambda now: update(now.done, now.total, str(now)), tell)
         if summary.interrupted:
             echo(
                 f"Stopped in epoch {summary.epoch} after {summary.step} of its steps; all is "
@@ -729,8 +736,12 @@ def demo(minutes: float, out: Path, seed: int) -> None:
 
 def train_options(
     preset: str, runs: Path, run: str, resume: bool, settings: dict[str, Any]
-) -> TrainOptions:
-    """The preset with what was asked to be different; a resumed run keeps its own settings."""
+) -> tuple[TrainOptions, str]:
+    """The preset with what was asked to be different, and a line on one that was chosen.
+
+    A resumed run keeps its own settings.
+    """
+    chosen = ""
     asked = {key: value for key, value in settings.items() if value is not None}
     if resume:
         from model.training.run_folder import resumed_options
@@ -741,19 +752,19 @@ def train_options(
         if explicit - allowed:
             names = ", ".join(sorted("--" + key.replace("_", "-") for key in explicit - allowed))
             raise UserError(f"A resumed run keeps its settings; leave out {names}.")
-        return resumed_options(runs, run, {key: asked[key] for key in explicit})
+        return resumed_options(runs, run, {key: asked[key] for key in explicit}), chosen
     if preset == "auto":
         from model.devices import pick_device
 
         on_gpu = pick_device(settings["device"] or "auto").type != "cpu"
         preset, options = automatic_preset(on_gpu, asked)
         length = f" for {options.minutes:g} minutes" if options.minutes else ""
-        echo(f"preset {preset}{length} (choose with --preset{' and --minutes' if length else ''})")
+        chosen = f"preset {preset}{length} (choose with --preset{' and --minutes' * bool(length)})"
     else:
         options = PRESETS[preset]()
     shape = {each.name for each in fields(NetworkOptions)} & asked.keys()
     network = replace(options.network, **{name: asked.pop(name) for name in shape})
-    return replace(options, runs=runs, run=run, network=network, **asked)
+    return replace(options, runs=runs, run=run, network=network, **asked), chosen
 
 
 def given(name: str) -> bool:

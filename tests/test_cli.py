@@ -157,3 +157,10 @@ def test_on_windows_brackets_stay_letters_and_the_users_folder_is_found(
         with pytest.raises(SystemExit):
             cli.main()
         assert said in capsys.readouterr().err
+
+
+def test_train_names_its_preset_only_once_there_is_something_to_train(empty: Path) -> None:
+    done = run("train", "--minutes", "1", "--device", "cpu")
+    assert done.exit_code == 2
+    assert "Make the data set first" in done.output
+    assert "preset" not in done.output
