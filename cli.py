@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, asdict, fields, replace
@@ -45,10 +46,13 @@ EXTRAS = {  # packages that not everybody needs -> the extra of setup.cfg that b
 class Commands(click.Group):
     """Shows a ``UserError`` as one message with its exit code; all else keeps its traceback."""
 
-    def main(self, *words: Any, **settings: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:
         with guarded_output():
             try:
-                return super().main(*words, **settings)
+                # On Windows, click would take brackets in names and titles for patterns.
+                return super().main(
+                    typed() if args is None else args, *more, windows_expand_args=False, **settings
+                )
             except OutputGone as error:
                 echo(f"Error: Cannot write the output: {error.strerror}.", error=True)
                 sys.exit(1)
@@ -72,6 +76,12 @@ class Commands(click.Group):
             raise click.UsageError(plain(error.format_message()), error.ctx) from None
 
 
+def typed() -> list[str]:
+    """What was typed, with ``~`` for the user's folder where shells leave that to programs."""
+    words = sys.argv[1:]
+    return [os.path.expanduser(each) for each in words] if os.name == "nt" else words
+
+
 def needs_extra(package: str | None, extra: str) -> str:
     """What to install where a package is missing that not everybody needs."""
     return f"This needs {package}. Install with: pip install 'unclip[{extra}]'"
@@ -88,7 +98,7 @@ class Shown(click.ClickException):
 class Numbers(click.ParamType):
     """Whole numbers with a separator between them: ``1280x720`` or ``0,0,640,480``."""
 
-    def __init__(self, name: str, separator: str, count: int, least: int = 0) -> None:
+    def __init__(self, name: str, separator: str, count: int, least: int | None = 0) -> None:
         self.name, self.separator, self.count, self.least = name, separator, count, least
 
     def convert(
@@ -100,8 +110,9 @@ class Numbers(click.ParamType):
             numbers = tuple(int(part) for part in str(value).lower().split(self.separator))
         except ValueError:
             numbers = ()
-        if len(numbers) != self.count or min(numbers) < self.least:
-            self.fail(f"{value!r} is not of the form {self.name}", param, context)
+        if len(numbers) != self.count or (self.least is not None and min(numbers) < self.least):
+            quoted = " (PowerShell needs quotes around it)" if self.separator == "," else ""
+            self.fail(f"{value!r} is not of the form {self.name}{quoted}", param, context)
         return numbers
 
 
@@ -503,13 +514,20 @@ def train(
     from model.training.train import describe_plan, train
     from model.training.train import tune as tune_here
 
-    options = train_options(preset, runs, run, resume, settings)
+    options, chosen = train_options(preset, runs, run, resume, settings)
+
+    def tell(line: str) -> None:
+        nonlocal chosen
+        for each in filter(None, (chosen, line)):  # the preset once there is something to train
+            echo(each)
+        chosen = ""
+
     if tune or dry_run:
-        echo(tune_here(options, echo) if tune else describe_plan(options))
+        tell(tune_here(options, tell) if tune else describe_plan(options))
         return
     with lasting():
         with progress("training", "step") as update:
-            summary = train(options, lambda now: update(now.done, now.total, str(now)), echo)
+            summary = train(options, lambda now: update(now.done, now.total, str(now)), tell)
         if summary.interrupted:
             echo(
                 f"Stopped in epoch {summary.epoch} after {summary.step} of its steps; all is "
@@ -544,13 +562,23 @@ def restore(
             raise UserError("--serve takes pictures on its page. Leave the file names out.")
         serve_page(options, port, browser)
         return
-    from model.restoring.restore import restore_files, told_left_out
+    from model.restoring.inputs import told_left_out
+    from model.restoring.restore import naming_of, restore_files
+    from model.restoring.which_network import told_of
 
-    tell_of_network(options)
     done = failed = 0
+    told = told_of(options)
+
+    def on_progress(files: float, total: int, name: str) -> None:
+        nonlocal told
+        if told and files > failed:  # something is being restored
+            say(told, error=True)
+            told = ""
+        update(files, total, name)
+
     try:
         with progress("restoring", "file", leave=False) as update:
-            for outcome in restore_files(inputs, options, update):
+            for outcome in restore_files(inputs, options, on_progress):
                 done, failed = done + 1, failed + bool(outcome.fault)
                 say(f"Error: {outcome}" if outcome.fault else str(outcome), bool(outcome.fault))
     except KeyboardInterrupt:
@@ -559,20 +587,12 @@ def restore(
             "and --resume.",
             INTERRUPTED,
         ) from None
-    if others := told_left_out(inputs, options):
-        say(others, error=True)
+    if others := told_left_out(inputs, naming_of(options), options.recursive):
+        echo(others, error=True)
     if not done:
         echo("Nothing to do: every result is there already.")
     if failed:
         sys.exit(1)
-
-
-def tell_of_network(options: RestoreOptions) -> None:
-    """Say so where the built-in network stands in for a run."""
-    from model.restoring.which_network import told_of
-
-    if told := told_of(options):
-        echo(told, error=True)
 
 
 def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
@@ -580,11 +600,13 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
     from model.restoring.methods import open_method
     from model.restoring.page_server import serve_restorer
     from model.restoring.ways import ways_beside
+    from model.restoring.which_network import told_of
 
     def ready(address: str) -> None:
+        if told := told_of(options):
+            echo(told, error=True)
         echo(f"{address}\nDrop pictures there; Ctrl-C ends it.")
 
-    tell_of_network(options)
     done = serve_restorer(
         lambda told: open_method(options, told),
         port,
@@ -714,8 +736,12 @@ def demo(minutes: float, out: Path, seed: int) -> None:
 
 def train_options(
     preset: str, runs: Path, run: str, resume: bool, settings: dict[str, Any]
-) -> TrainOptions:
-    """The preset with what was asked to be different; a resumed run keeps its own settings."""
+) -> tuple[TrainOptions, str]:
+    """The preset with what was asked to be different, and a line on one that was chosen.
+
+    A resumed run keeps its own settings.
+    """
+    chosen = ""
     asked = {key: value for key, value in settings.items() if value is not None}
     if resume:
         from model.training.run_folder import resumed_options
@@ -726,19 +752,19 @@ def train_options(
         if explicit - allowed:
             names = ", ".join(sorted("--" + key.replace("_", "-") for key in explicit - allowed))
             raise UserError(f"A resumed run keeps its settings; leave out {names}.")
-        return resumed_options(runs, run, {key: asked[key] for key in explicit})
+        return resumed_options(runs, run, {key: asked[key] for key in explicit}), chosen
     if preset == "auto":
         from model.devices import pick_device
 
         on_gpu = pick_device(settings["device"] or "auto").type != "cpu"
         preset, options = automatic_preset(on_gpu, asked)
         length = f" for {options.minutes:g} minutes" if options.minutes else ""
-        echo(f"preset {preset}{length} (choose with --preset{' and --minutes' if length else ''})")
+        chosen = f"preset {preset}{length} (choose with --preset{' and --minutes' * bool(length)})"
     else:
         options = PRESETS[preset]()
     shape = {each.name for each in fields(NetworkOptions)} & asked.keys()
     network = replace(options.network, **{name: asked.pop(name) for name in shape})
-    return replace(options, runs=runs, run=run, network=network, **asked)
+    return replace(options, runs=runs, run=run, network=network, **asked), chosen
 
 
 def given(name: str) -> bool:

@@ -32,10 +32,13 @@ class CaptureOptions:
     max_frames: int | None = setting(None, "Stop after this many frames.")
     monitor: int = setting(1, "Monitor to record; 1 is the first, 0 all of them together.")
     region: tuple[int, int, int, int] | None = setting(
-        None, "Part of the desktop to record, in pixels.", form="X,Y,W,H"
+        None,
+        "Part of the desktop to record, in pixels; left of the main monitor X is negative.",
+        form="X,Y,W,H",
+        least=None,
     )
     window: str | None = setting(
-        None, "Record the window whose title contains this text.", metavar="TITLE"
+        None, "Record the window whose title contains this text, or of this id.", metavar="TITLE"
     )
     label: str | None = setting(
         None, "Label of all frames, unless a key changes it.", choices=("X", "Y")

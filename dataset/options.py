@@ -69,7 +69,9 @@ class SplitOptions:
     guard_s: float = setting(
         2.0, "Minimum seconds between a training and a test frame.", flag="guard", least=0
     )
-    burst_frames: int = setting(30)  # longest run of imported screenshots, which have no clock
+    burst_frames: int = setting(
+        30, "Imported pictures whose times are alike: so many in a row stay together.", least=1
+    )
     phash_bits: int = setting(
         1,
         "Perceptual hashes up to this many bits apart are one picture; -1: off.",

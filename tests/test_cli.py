@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import click.core
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -131,3 +133,34 @@ def test_restore_writes_beside_the_input(run_there: Path) -> None:
     again = run("restore", "image.png")
     assert again.exit_code == 2
     assert "--overwrite" in again.output
+
+
+class OfWindows:
+    """The module os, as on Windows."""
+
+    name = "nt"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+def test_on_windows_brackets_stay_letters_and_the_users_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "shots").mkdir()
+    for module in (click.core, cli):
+        monkeypatch.setattr(module, "os", OfWindows())
+    for word, said in (("[s]hots", "[s]hots"), ("~/none", str(tmp_path / "home" / "none"))):
+        monkeypatch.setattr(sys, "argv", ["cli", "label", "--source", word])
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert said in capsys.readouterr().err
+
+
+def test_train_names_its_preset_only_once_there_is_something_to_train(empty: Path) -> None:
+    done = run("train", "--minutes", "1", "--device", "cpu")
+    assert done.exit_code == 2
+    assert "Make the data set first" in done.output
+    assert "preset" not in done.output

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from statistics import median
@@ -31,8 +31,8 @@ from capture.recording.freeze import (
 from capture.screens.mss import is_wayland, list_monitors, open_screen
 from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage, FrameSource
-from capture.screens.target import NotVisible, show
-from capture.screens.window import is_xwayland
+from capture.screens.target import NotVisible, Window, show
+from capture.screens.window import find_window, is_xwayland
 from dataset.errors import UserError
 from dataset.labelling.hud_mask import doubts, read_mask
 from dataset.pictures.images import resize_area, rgb_of
@@ -44,6 +44,7 @@ LEVEL_WORDS = {"ok": "ok", "warning": "warn", "fault": "fault"}  # at the start 
 GRABS = 5  # timed
 STILL_S = 0.5  # between two pictures that are compared
 ENCODE_S = 1.0  # how long encoding is measured
+MOST_WINDOWS = 3  # that are named
 LEAST_MINUTES = 10.0  # of recording that should fit on the disk
 
 
@@ -86,15 +87,17 @@ def examine(options: CaptureOptions) -> list[Finding]:
 
 
 def warnings_at_start(options: CaptureOptions) -> list[Finding]:
-    """What to warn of when a recording starts: Wayland, a locked screen, HDR, permissions, masks.
+    """What to say when a recording starts: Wayland, a locked screen, HDR, permissions, mask, window.
 
-    Grabs nothing and takes a few hundredths of a second; empty if all is well.
+    Grabs nothing and takes a few hundredths of a second; empty if all is well and no window is
+    named.
     """
     found = [*_session(), *_desktop(options)]
     if options.hud_mask is not None:
         with suppress(UserError), open_screen(options) as screen:  # recording will say so
             found += _mask(options, screen)
-    return [each for each in found if each.level != "ok"]
+    warned = [each for each in found if each.level != "ok"]
+    return warned + _named_window(options)
 
 
 def format_findings(findings: list[Finding]) -> str:
@@ -216,7 +219,32 @@ def _window(screen: Screen) -> Iterator[Finding]:
     except UserError as error:
         yield _fault("window", error)
         return
-    yield Finding("window", "ok", f'"{window.title}", {place}; it {focus}')
+    yield _chosen(window, place, f"; it {focus}")
+
+
+def _named_window(options: CaptureOptions) -> list[Finding]:
+    """Which window is recorded; nothing where none is named, or found: that is told later."""
+    if options.window is None:
+        return []
+    with suppress(UserError), closing(find_window(options.window)) as window:
+        return [_chosen(window, show(window.rectangle()))]
+    return []
+
+
+def _chosen(window: Window, place: str, more: str = "") -> Finding:
+    """Which window is recorded, and which others have such a title."""
+    chosen = f'"{window.title}", {place} ({window.id:#x}){more}'
+    if not window.others:
+        return Finding("window", "ok", chosen)
+    named = ", ".join(map(str, window.others[:MOST_WINDOWS]))
+    rest = f" and {len(window.others) - MOST_WINDOWS} more" if window.others[MOST_WINDOWS:] else ""
+    return Finding(
+        "window",
+        "warning",
+        f"{chosen}; its title is not the only one that matches: there is also {named}{rest}",
+        "If another one is meant, give more of its title, or its number: --window "
+        f"{window.others[0].id:#x}.",
+    )
 
 
 def _mask(options: CaptureOptions, screen: FrameSource) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +28,8 @@ class Window(Protocol):
     """One window of another program. Every method raises ``UserError`` once it was closed."""
 
     title: str
+    id: int  # the system's number of it
+    others: list[Candidate]  # further windows that were meant as well, the next best first
 
     def rectangle(self) -> Rectangle:
         """Where its picture is now, borders and title bar left out.
@@ -60,6 +62,12 @@ class Candidate:
     title: str
     area: int  # pixels
     handle: Any  # what the system calls it
+    size: tuple[int, int] = (0, 0)  # width and height, pixels
+    id: int = 0  # the system's number of it
+    top: int = 0  # the number of the window that it is a part of, or its own; 0: not known
+
+    def __str__(self) -> str:
+        return f'"{self.title}" ({self.id:#x}, {self.size[0]}x{self.size[1]})'
 
 
 class Followed:
@@ -122,14 +130,22 @@ def choose_rectangle(options: CaptureOptions, monitors: list[Rectangle]) -> Rect
     """
     region, number = options.region, options.monitor
     if region is not None:
-        if min(region[2:]) <= 0 or intersect(region, monitors[0]) != region:
-            there = show(monitors[0])
-            raise NotVisible(f"The region {show(region)} is not on the screen, which is {there}.")
+        if min(region[2:]) <= 0 or not is_covered(region, monitors[1:] or monitors):
+            there = _list(monitors) if monitors[2:] else show(monitors[0])
+            raise NotVisible(
+                f"The region {show(region)} is not all on the screen, which is {there}."
+            )
         return region
     if not 0 <= number < len(monitors):
-        listed = "; ".join(f"{n}: {show(each)}" for n, each in enumerate(monitors) if n)
-        raise NotVisible(f"There is no monitor {number}. There are {listed}; 0 is all of them.")
+        raise NotVisible(
+            f"There is no monitor {number}. There are {_list(monitors)}; 0 is all of them."
+        )
     return monitors[number]
+
+
+def _list(monitors: list[Rectangle]) -> str:
+    """Each monitor in words, without the whole desktop."""
+    return "; ".join(f"{number}: {show(each)}" for number, each in enumerate(monitors) if number)
 
 
 def source_of(options: CaptureOptions) -> str:
@@ -151,6 +167,19 @@ def intersect(one: Rectangle, other: Rectangle) -> Rectangle | None:
     if right <= left or bottom <= top:
         return None
     return left, top, right - left, bottom - top
+
+
+def is_covered(one: Rectangle, others: Sequence[Rectangle]) -> bool:
+    """Whether several rectangles together cover the first one.
+
+    >>> is_covered((-5, 0, 10, 10), [(-5, 0, 5, 20), (0, 0, 20, 20)])
+    True
+    """
+    shared = [each for each in (intersect(one, other) for other in others) if each]
+    across = sorted({x for left, _, width, _ in (one, *shared) for x in (left, left + width)})
+    down = sorted({y for _, top, _, height in (one, *shared) for y in (top, top + height)})
+    cells = [(x, y, 1, 1) for x in across[:-1] for y in down[:-1]]  # a corner stands for its cell
+    return all(any(intersect(cell, each) for each in shared) for cell in cells)
 
 
 def shared_fraction(one: Rectangle, other: Rectangle) -> float:

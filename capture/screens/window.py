@@ -12,7 +12,7 @@ from dataset.errors import UserError
 
 
 def find_window(title: str) -> Window:
-    """The visible window whose title contains ``title``, ignoring case.
+    """The visible window whose title contains ``title``, ignoring case; or of this number, as 0x5f.
 
     Of several, an equal title comes first, then one that begins with it, then the largest window.
 
@@ -24,7 +24,7 @@ def find_window(title: str) -> Window:
     if sys.platform == "win32":
         from capture.screens import window_win32  # Windows only
 
-        return window_win32.Win32Window(choose(title, list(window_win32.visible_windows())))
+        return window_win32.Win32Window(*matching(title, list(window_win32.visible_windows())))
     if sys.platform == "darwin":
         raise UserError(
             "--window cannot find windows on macOS.",
@@ -34,20 +34,27 @@ def find_window(title: str) -> Window:
 
     connection = window_x11.connect()
     try:
-        found = choose(title, window_x11.visible_windows(connection))
-        return window_x11.X11Window(connection, found)
+        return window_x11.X11Window(
+            connection, *matching(title, window_x11.visible_windows(connection))
+        )
     except BaseException:
         window_x11.disconnect(connection)
         raise
 
 
-def choose(title: str, candidates: list[Candidate]) -> Candidate:
-    """The best match among the candidates; ``UserError`` that lists them if none matches."""
+def matching(title: str, candidates: list[Candidate]) -> list[Candidate]:
+    """The candidates that may be meant, the best first; of parts of one window only the best.
+
+    ``UserError`` that lists the candidates if none matches.
+    """
     wanted = title.casefold().strip()
     if not wanted:
         raise UserError("--window needs a part of the window's title.")
-    matching = [each for each in candidates if wanted in each.title.casefold()]
-    if not matching:
+    numbered = [each for each in candidates if wanted == f"{each.id:#x}"]
+    if numbered:
+        return numbered[:1]
+    found = [each for each in candidates if wanted in each.title.casefold()]
+    if not found:
         names = sorted({each.title for each in candidates})
         shown = ", ".join(f'"{name}"' for name in names[:12]) + (", ..." if names[12:] else "")
         there = f"There are: {shown}." if names else "No window is open: start the game first."
@@ -57,7 +64,10 @@ def choose(title: str, candidates: list[Candidate]) -> Candidate:
         name = each.title.casefold()
         return name == wanted, name.startswith(wanted), each.area
 
-    return max(matching, key=rank)
+    best: dict[object, Candidate] = {}
+    for each in sorted(found, key=rank, reverse=True):
+        best.setdefault(each.top or id(each), each)
+    return list(best.values())
 
 
 def is_xwayland() -> bool:

@@ -64,8 +64,8 @@ dwmapi.DwmGetWindowAttribute.argtypes = [
 class Win32Window:
     """A window by its handle."""
 
-    def __init__(self, found: Candidate) -> None:
-        self.title = found.title
+    def __init__(self, found: Candidate, *others: Candidate) -> None:
+        self.title, self.id, self.others = found.title, found.id, list(others)
         self._handle = found.handle
 
     def rectangle(self) -> Rectangle:
@@ -114,7 +114,7 @@ def visible_windows() -> Iterator[Candidate]:
         title = _title(handle)
         if title and _user32.IsWindowVisible(handle) and not _is_cloaked(handle):
             _, _, width, height = _client_rectangle(handle)
-            yield Candidate(title, width * height, handle)
+            yield Candidate(title, width * height, handle, (width, height), handle, handle)
 
 
 def _above(handle: int) -> Iterator[int]:

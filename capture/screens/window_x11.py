@@ -32,8 +32,8 @@ FROM_PAGER = 2  # in _NET_ACTIVE_WINDOW: a request of the user, not of the progr
 class X11Window:
     """A window of an X11 display, followed over its own connection."""
 
-    def __init__(self, connection: Any, found: Candidate) -> None:
-        self.title = found.title
+    def __init__(self, connection: Any, found: Candidate, *others: Candidate) -> None:
+        self.title, self.id, self.others = found.title, found.id, list(others)
         self._connection = connection
         self._window = found.handle
         self._root = connection.screen().root
@@ -225,11 +225,13 @@ def visible_windows(connection: Any) -> list[Candidate]:
 def _walk(connection: Any) -> Iterator[Candidate]:
     terminal = os.environ.get("WINDOWID", "")
     names = [connection.intern_atom(name) for name in TITLE_PROPERTIES]
-    waiting = [connection.screen().root]
+    root = connection.screen().root
+    waiting = [(root, 0)]  # windows, each with the number of the top-level one that holds it
     while waiting:
-        window = waiting.pop()
+        window, top = waiting.pop()
         try:
-            waiting.extend(window.query_tree().children)
+            children = window.query_tree().children
+            waiting.extend((each, top or each.id) for each in children)
             title = _title(window, names)
             if not title or str(window.id) == terminal:
                 continue
@@ -237,7 +239,8 @@ def _walk(connection: Any) -> Iterator[Candidate]:
         except error.XError:
             continue  # closed while we looked
         if attributes.map_state == X.IsViewable and attributes.win_class == X.InputOutput:
-            yield Candidate(title, size.width * size.height, window)
+            sides = size.width, size.height
+            yield Candidate(title, size.width * size.height, window, sides, window.id, top)
 
 
 def is_xwayland() -> bool:

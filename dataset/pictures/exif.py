@@ -21,12 +21,15 @@ PREFIX = b"Exif\0\0"  # stands before the block in some formats
 ORIENTATION, EXIF_IFD = 274, 34665  # tags
 SIDES = (40962, 40963)  # PixelXDimension, PixelYDimension
 THUMBNAIL, THUMBNAIL_BYTES = 513, 514
+TAKEN, DIGITIZED, FRACTION, ZONE = 36867, 36868, 37521, 36881  # DateTimeOriginal and what goes on
+LONGEST_DATE = 64  # bytes
+ASCII = 2  # the type of a text
 CODES = {3: "H", 4: "I"}  # for struct, by the type of a value: SHORT and LONG
 UPRIGHT = 1
 
 
 class _Directory:
-    """The values of a directory that are single integers, by tag.
+    """The values of a directory that are single integers or short texts, by tag.
 
     Raises ``struct.error`` where the block ends within it.
     """
@@ -37,10 +40,13 @@ class _Directory:
         begin = self._read("I", 4) if at is None else at
         self._link = begin + 2 + 12 * self._read("H", begin)  # where it says where the next one is
         self._places = {}  # tag -> how and where its value is stored
+        self._texts = {}  # tag -> length and place of a text
         for place in range(begin + 2, self._link, 12):
             tag, kind, count = struct.unpack_from(self._order + "HHI", block, place)
             if kind in CODES and count == 1:
                 self._places[tag] = CODES[kind], place + 8
+            elif kind == ASCII and count <= LONGEST_DATE:
+                self._texts[tag] = count, place + 8
 
     def __getitem__(self, tag: int) -> int | None:
         return self._read(*self._places[tag]) if tag in self._places else None
@@ -49,6 +55,12 @@ class _Directory:
         if tag in self._places and value is not None:
             code, at = self._places[tag]
             struct.pack_into(self._order + code, self._block, at, value)
+
+    def text(self, tag: int) -> str:
+        """A short text; empty where there is none."""
+        length, at = self._texts.get(tag, (0, 0))
+        begin = at if length <= 4 else self._read("I", at)
+        return self._block[begin : begin + length].decode("ascii", "replace").rstrip("\0 ")
 
     def unlink_next(self) -> int:
         """Where the next directory is; 0 after the last."""
@@ -67,6 +79,19 @@ def orientation_of(exif: bytes | None) -> int:
     except struct.error:
         return UPRIGHT
     return found if found and found <= 8 else UPRIGHT
+
+
+def date_texts(exif: bytes) -> tuple[str, str, str]:
+    """When a block says that its picture was taken: date and time, digits of a second, zone.
+
+    Raises ``struct.error`` where it is damaged. What it does not state is empty.
+    """
+    block = bytearray(exif)
+    facts = _Directory(block)[EXIF_IFD]
+    if facts is None:
+        return "", "", ""
+    stated = _Directory(block, facts)
+    return stated.text(TAKEN) or stated.text(DIGITIZED), stated.text(FRACTION), stated.text(ZONE)
 
 
 def swaps_sides(orientation: int) -> bool:

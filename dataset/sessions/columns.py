@@ -68,6 +68,7 @@ class SessionColumns:
     time_ns: Ints
     viewpoint: Ints  # from 0 within the session, or NO_VIEWPOINT
     reference: Bools  # its light is called the reference
+    size: Ints  # (N, 2) width and height
     sha256: NDArray[np.bytes_]
     phash: NDArray[np.uint64]
 
@@ -83,6 +84,8 @@ class _Line(msgspec.Struct, gc=False):
 
     index: Count
     file: Name
+    width: Count
+    height: Count
     wall_ns: Nanoseconds
     monotonic_ns: Nanoseconds
     viewpoint: Text | None = None
@@ -167,13 +170,14 @@ def _collect(blocks: Iterable[list[_Line]]) -> SessionColumns:
 
 
 def _arrays(block: list[_Line], scenes: dict[str | None, int]) -> tuple[NDArray[Any], ...]:
-    """index, wall_ns, time_ns, viewpoint, reference, sha256, phash of some lines."""
+    """index, wall_ns, time_ns, viewpoint, reference, size, sha256, phash of some lines."""
     return (
         np.array([each.index for each in block], np.int64),
         np.array([each.wall_ns for each in block], np.int64),
         np.array([each.monotonic_ns for each in block], np.int64),
         np.array([scenes.setdefault(each.viewpoint, len(scenes) - 1) for each in block], np.int64),
         np.array(["reference" in (each.light or "").lower() for each in block], np.bool_),
+        np.array([(each.width, each.height) for each in block], np.int64).reshape(-1, 2),
         _digests([each.sha256 for each in block]),
         _hashes([each.phash for each in block]),
     )

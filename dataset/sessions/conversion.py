@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from dataset.errors import UserError
@@ -12,9 +13,11 @@ from dataset.pictures.hashing import phash, sha256
 from dataset.pictures.images import Image, decode, resize_area
 from dataset.pictures.limits import InFlight
 from dataset.pictures.png import encode_png
+from dataset.pictures.taken import taken_ns
 from dataset.sessions.manifest import Frame
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+TIME_FROM, FILE = "time_from", "file"  # in the manifest: exif, name or file
 RGB8 = b"\x08\x02"  # the bit depth and colour type of plain 8-bit RGB in a PNG header
 
 
@@ -35,7 +38,8 @@ def import_picture(
     Returns
     -------
     Frame, tuple of str
-        The frame without index and file, and what it does not keep of the picture.
+        The frame without index and file, with `TIME_FROM` among its extras; and what it does not
+        keep of the picture.
 
     Raises
     ------
@@ -49,6 +53,7 @@ def import_picture(
         modified_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    time_ns, time_from = taken_ns(data, path.name) or (modified_ns, FILE)
     header = check_picture(data, path)
     width, height = header.size if header else (0, 0)
     losses = frame_losses(data, header)
@@ -60,7 +65,8 @@ def import_picture(
             image = image if size is None else resize_area(image, size)
             data = encode_png(image)
             target.write_bytes(data)
-        return frame_of(image, data, modified_ns), losses
+        frame = frame_of(image, data, time_ns)
+        return replace(frame, extra={TIME_FROM: time_from}), losses
 
 
 def frame_of(image: Image, data: bytes, time_ns: int) -> Frame:

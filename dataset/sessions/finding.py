@@ -2,51 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from natsort import natsorted, ns
 
 from dataset.errors import UserError
+from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import PICTURES, VIDEOS, is_readable, left_out
 
 
-def find_importable(paths: Sequence[Path], out: Path) -> tuple[list[Path], list[Path]]:
-    """Pictures and recordings under the paths, in natural order, each once; and the other files.
+@dataclass
+class Importable:
+    """What an import takes, in natural order, each file once, and what it leaves out."""
 
-    Hidden files and those in ``out`` are neither: the latter belong to sessions already.
+    files: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)  # of other formats
+    thumbnails: list[tuple[Path, Path]] = field(default_factory=list)  # and the folder searched
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, in words."""
+        others = left_out(self.others)
+        told = f"left out: {others}. Convert pictures to PNG, videos to MP4." if others else ""
+        return [note for note in (told, told_thumbnails(self.thumbnails)) if note]
+
+
+def find_importable(paths: Sequence[Path], out: Path) -> Importable:
+    """Pictures and recordings among files, in folders, and that patterns stand for.
+
+    Hidden files and those in ``out`` are passed over: the latter belong to sessions already.
 
     Raises
     ------
     UserError
         A path is missing, or there is no picture and no recording.
     """
-    found: dict[Path, Path] = {}
-    others: list[Path] = []
+    found, seen = Importable(), set[Path]()
     for path in paths:
-        if not path.exists():
-            raise UserError(
-                f"No such file or folder: {path}. Name pictures, recordings or a folder of them."
-            )
         for each in natsorted(_files(path, out.resolve()), alg=ns.PATH | ns.IGNORECASE):
-            if each == path or is_readable(each):  # named by hand: tried, whatever it is called
-                found.setdefault(each.resolve(), each)
-            else:
-                others.append(each)
-    if not found:
+            if path.is_dir() and in_thumbnails(each, path):
+                found.thumbnails.append((each, path))
+            elif each != path and not is_readable(each):
+                found.others.append(each)
+            elif each.resolve() not in seen:  # named by hand: tried, whatever it is called
+                seen.add(each.resolve())
+                found.files.append(each)
+    if not found.files:
         names = ", ".join(str(path) for path in paths)
         readable = " ".join(PICTURES + VIDEOS)
-        held = f" (there are: {left_out(others)})" if others else ""
+        there = left_out([*found.others, *(path for path, _ in found.thumbnails)])
+        held = f" (there are: {there})" if there else ""
         raise UserError(f"No pictures or recordings under {names}{held}. Readable are {readable}.")
-    return list(found.values()), others
+    return found
 
 
-def _files(path: Path, out: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    for each in path.rglob("*"):
-        if each.name.startswith("."):
-            continue
-        if each.is_file() and out not in each.resolve().parents:
-            yield each
+def _files(path: Path, out: Path) -> list[Path]:
+    if path.is_dir():
+        return [each for each in walk(path) if out not in each.resolve().parents]
+    if path.exists():
+        return [path]
+    found = [each for each in matches(path) if not each.name.startswith(".")]
+    if not found:
+        what = "Nothing matches" if is_pattern(path) else "No such file or folder:"
+        raise UserError(f"{what} {path}. Name pictures, recordings or a folder of them.")
+    return found

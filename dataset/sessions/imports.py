@@ -23,18 +23,26 @@ from dataset.errors import UserError, several
 from dataset.files import move_over, part_of
 from dataset.gate import plain
 from dataset.parts import make_marked, move_finished, remove_marked, remove_part_folders
-from dataset.pictures.formats import is_video, left_out
+from dataset.pictures.formats import is_video
 from dataset.pictures.images import resize_area
 from dataset.pictures.limits import InFlight
 from dataset.pictures.png import encode_png
 from dataset.pictures.recordings import Reader, Shot
+from dataset.pictures.taken import named_ns
 from dataset.pictures.video_decoding import NS, Recording, describe
 from dataset.sessions.conversion import frame_of, import_picture
 from dataset.sessions.finding import find_importable
+from dataset.sessions.imported import (
+    TIMES_OF_FILES,
+    TIMES_OF_PICTURES,
+    TIMES_OF_RECORDING,
+    have_times,
+    told_sizes,
+    told_times,
+)
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
 from dataset.terminal import ProgressCallback
 
-TIMES_OF_RECORDING = "recording"  # in session.json: the times are those of the pictures
 NOT_IN_NAMES = r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]'
 NOTE = "An import that did not end. It is removed by the next one."
 
@@ -108,7 +116,7 @@ def import_files(
     Parameters
     ----------
     paths : sequence of Path
-        Files or folders.
+        Files, folders, and patterns that the shell did not expand.
     out : Path
         Folder of sessions.
     session : str or None
@@ -129,19 +137,15 @@ def import_files(
         A path is missing, nothing can be read, or a session exists.
     """
     _check(session, label, fps)
-    files, others = find_importable(paths, out)
+    found = find_importable(paths, out)
+    files = found.files
     videos = {each for each in files if is_video(each)}
     pictures = [each for each in files if each not in videos]
     films, skipped = _describe_all([each for each in files if each in videos])
     targets = _targets(out, session, bool(pictures), films, skipped)
     total = len(pictures) + sum(film.intervals(fps) for _, film in targets if film)
     progress = _Progress(on_progress, total)
-    made, notes = (
-        [],
-        [f"left out: {left_out(others)}. Convert pictures to PNG, videos to MP4."]
-        if others
-        else [],
-    )
+    made, notes = [], found.notes
     for target, film in targets:
         if film is None:
             take = partial(_take_pictures, pictures, paths, size, progress)
@@ -266,8 +270,7 @@ def _take_pictures(
     session: Path,
 ) -> _Taken:
     """Put the readable pictures into ``frames/``."""
-    # Their times are those of the files, which say when they were copied, if anything.
-    taken = _Taken(facts={"times": "files", "paths": [plain(each.absolute()) for each in paths]})
+    taken = _Taken(facts={"paths": [plain(each.absolute()) for each in paths]})
     in_flight, losses = InFlight(), Counter[str]()
 
     def take(job: tuple[int, Path]) -> tuple[Path, Frame, tuple[str, ...]] | str:
@@ -275,7 +278,7 @@ def _take_pictures(
         aside = session / f"{number}.png"
         try:
             frame, lost = import_picture(path, aside, size, in_flight)
-            return aside, replace(frame, extra={"source": plain(path)}), lost
+            return aside, replace(frame, extra={"source": plain(path), **frame.extra}), lost
         except UserError as error:
             return str(error)
 
@@ -296,6 +299,8 @@ def _take_pictures(
             raise
     progress.over(len(files))
     taken.notes += [f"{count} of {len(files)} pictures: {lost}" for lost, count in losses.items()]
+    taken.facts["times"] = TIMES_OF_PICTURES if have_times(taken.frames) else TIMES_OF_FILES
+    taken.notes += [note for note in (told_times(taken.frames), told_sizes(taken.frames)) if note]
     return taken
 
 
@@ -331,6 +336,8 @@ def _begin_ns(film: Recording, duration_ns: int) -> tuple[int, str]:
     """Wall time of a recording's first frame, and where it is known from."""
     if film.created_ns is not None:
         return film.created_ns, "creation_time"
+    if (named := named_ns(film.path.name)) is not None:
+        return named, "name of the file"
     return film.path.stat().st_mtime_ns - duration_ns, "time of the file, less the duration"
 
 

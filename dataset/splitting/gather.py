@@ -21,6 +21,7 @@ from dataset.labelling.labels import LABELS_FILE, label_captures, read_labels, s
 from dataset.labelling.rules import LABEL_SOURCES, LABELS, UNREADABLE, options_used
 from dataset.options import SplitOptions
 from dataset.sessions.columns import Bools, Columns, Ints, SessionColumns, read_columns
+from dataset.sessions.imported import OWN_TIMES
 from dataset.sessions.manifest import files_exist, find_sessions, read_session
 from dataset.splitting.near_hashes import near_pairs, starts_of_runs
 from dataset.terminal import ProgressCallback
@@ -54,6 +55,7 @@ class Table:
     p99: NDArray[np.float32]
     fraction: NDArray[np.float32]
     reference: Bools  # its light is called the reference
+    size: Ints  # (N, 2) width and height
     repeats: Bools  # looks like an earlier frame of another session and the same domain
     sessions: list[str]  # names
     folders: list[Path]
@@ -80,6 +82,7 @@ class Table:
             p99=self.p99[chosen],
             fraction=self.fraction[chosen],
             reference=self.reference[chosen],
+            size=self.size[chosen],
             repeats=self.repeats[chosen],
         )
 
@@ -229,6 +232,7 @@ def _join(
         labels.p99[rows],
         labels.fraction[rows],
         joined("reference"),
+        joined("size"),
         np.zeros(len(rows), np.bool_),
         names,
         folders,
@@ -236,13 +240,13 @@ def _join(
 
 
 def _has_times(folder: Path, session: SessionColumns) -> bool:
-    """Whether times are those of a grab: imported pictures have the files' times, for both clocks.
+    """Whether times are those of a grab: imported pictures may have those of their files.
 
-    An imported recording has its own.
+    An imported recording has its own, and so have pictures whose EXIF or names say when.
     """
     facts = read_session(folder)
     if facts.get("imported", False):
-        return facts.get("times") == "recording"
+        return facts.get("times") in OWN_TIMES
     return bool((session.wall_ns != session.time_ns).any())
 
 

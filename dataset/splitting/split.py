@@ -23,6 +23,7 @@ from dataset.layout.readers import CARD_FILE, LAYOUTS
 from dataset.options import SplitOptions
 from dataset.pictures.png import encode_png
 from dataset.sessions.columns import Ints
+from dataset.sessions.imported import count_sizes
 from dataset.splitting.croissant import croissant
 from dataset.splitting.gather import Table, gather_frames
 from dataset.splitting.groups import Neighbours, group_frames
@@ -35,6 +36,10 @@ from dataset.splitting.split_json import metadata_csv, name_files, record_split
 from dataset.terminal import ProgressCallback
 
 RECORD_MORE = "Record more with `cli capture --hotkey`"
+MIXED = (
+    "frames of several sizes: {}. Training scales all to one size, which blurs small ones: move "
+    "sessions of previews away, or import and record all with one --size"
+)
 SHEET_FRAMES = 64  # frames on a contact sheet
 
 
@@ -54,6 +59,7 @@ class SplitSummary:
     near: int = 0  # test frames that look much like a training frame
     advice: str = ""  # what to do about them
     broken: tuple[str, ...] = ()  # session/file of each frame that is missing or cannot be read
+    sizes: str = ""  # how many frames of which size, where they differ
 
     @property
     def table1(self) -> str:
@@ -71,9 +77,10 @@ class SplitSummary:
         if self.broken:
             more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
             advice += f"\nMissing or not readable: {', '.join(self.broken[:5])}{more}"
+        sizes = f"\n{MIXED.format(self.sizes)}" if self.sizes else ""
         return (
             f"{self.table1}\n{self.groups:,} groups, none on both sides; {self.pairs:,} true pairs "
-            f"in the test; left out: {left_out or 'none'}: {self.out}{copied}{advice}"
+            f"in the test; left out: {left_out or 'none'}: {self.out}{copied}{advice}{sizes}"
         )
 
 
@@ -114,6 +121,7 @@ class Planned:
             self.leaks["hash_bits"]["near"],
             describe_near(self.leaks),
             self.table.broken,
+            count_sizes(map(tuple, self.table.size[self.plan.train + self.plan.test].tolist())),
         )
 
 
@@ -260,7 +268,7 @@ def _plan(
             return pool, plan, tried
         burst_s /= 2
         if not options.fit or burst_s < max(2 * options.guard_s, 1.0):
-            raise UserError(_too_few(have, pool, plan, options))
+            raise UserError(_too_few(have, pool, plan, options, _joined(table, options)))
 
 
 def _describe(
@@ -274,11 +282,23 @@ def _describe(
     return f"{options.source} has {x:,} X and {y:,} Y{more}", none
 
 
-def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions) -> str:
+def _joined(table: Table, options: SplitOptions) -> str:
+    """Which options join frames into so few groups, as sentences."""
+    told = "" if options.phash_bits <= 1 else " A smaller --phash-bits joins fewer of them."
+    untimed = int((~table.keys.timed & (table.keys.viewpoint < 0)).sum())
+    if untimed and options.burst_frames > 1:
+        told += (
+            f" {untimed:,} are imported pictures that do not say when they were taken: where the "
+            f"times of their files are alike, {options.burst_frames} in a row stay together; a "
+            "smaller --burst-frames makes more groups."
+        )
+    return told
+
+
+def _too_few(have: str, pool: Pool, plan: Plan | None, options: SplitOptions, joined: str) -> str:
     """The error message: what is missing, and what to do."""
     x, y = (len(np.unique(pool.group[pool.domain == at])) for at in (0, 1))
     groups = f"{x:,} groups with X and {y:,} with Y (viewpoints or stretches of a recording)"
-    joined = " A smaller --phash-bits joins fewer of them." if options.phash_bits > 1 else ""
     if plan is None:
         return (
             f"Training and test cannot be kept apart: {have}, but in only {groups}, which stay "

@@ -130,14 +130,21 @@ def write_demo_page(
 
 def render_demo(facts: DemoFacts, result: dict[str, Any], machine: dict[str, Any]) -> str:
     """The page's HTML."""
-    made_on = ", ".join(f"{key} {value}" for key, value in machine.items())
+    made_on = describe_machine(machine)
     return render_page(
         "demo",
         result=result,
         measures=compared(result),
-        facts=[*facts.facts, made_on],
+        facts=[*facts.facts, *([made_on] if made_on else [])],
         table1=table_rows(facts.table1),
     )
+
+
+def describe_machine(machine: Mapping[str, Any]) -> str:
+    """What a run was trained on, by its ``options.json``, in a sentence."""
+    told = {"{}": "device", "{} threads": "threads", "PyTorch {}": "torch", "Python {}": "python"}
+    known = [words.format(machine[key]) for words, key in told.items() if machine.get(key)]
+    return f"Trained on {', '.join(known)}." if known else ""
 
 
 def compared(result: Mapping[str, Any]) -> list[list[str]]:

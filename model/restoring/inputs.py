@@ -6,7 +6,6 @@ Errors inside a file are found when its turn comes, and do not stop the others.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from natsort import natsort_keygen, ns
 
 from dataset import errors, gate
+from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import (
     HEAD,
     PICTURES,
@@ -88,6 +88,7 @@ def plan_tasks(
     if not found:
         raise errors.UserError("Nothing to restore: name a picture, a video or a folder of them.")
     tasks = [_plan(each, naming, len(found) > 1) for each in found]
+    _check_distinct(tasks)
     if naming.skip_existing:
         tasks = [task for task in tasks if not os.path.lexists(task.target)]
     tasks = [replace(task, fault=_fault_of(task.target)) for task in tasks]
@@ -97,17 +98,22 @@ def plan_tasks(
     return tasks
 
 
-def left_over(
+def told_left_out(
     given: Sequence[str | Path], naming: Naming = Naming(), recursive: bool = False
 ) -> str:
-    """What `plan_tasks` leaves out of folders and patterns, in words; empty if nothing."""
+    """Lines on what `plan_tasks` leaves out of folders and patterns; empty if nothing."""
     seen: set[Path] = set()
+    small: list[tuple[Path, Path]] = []
     for path in map(Path, given):
         if path.is_dir():
-            seen |= {e for e in _walk(path, recursive) if not _is_under(e, naming.out, path)}
-        elif not os.path.lexists(path) and glob.has_magic(str(path)):
-            seen |= {each for each in _matches(path) if not each.name.startswith(".")}
-    return left_out(path for path in seen if not is_readable(path))
+            found = _held_by(path, naming, recursive)
+            small += [(each, path) for each in found if in_thumbnails(each, path)]
+            seen |= {each for each in found if not in_thumbnails(each, path)}
+        elif is_pattern(path):
+            seen |= {each for each in matches(path) if not each.name.startswith(".")}
+    others = left_out(path for path in seen if not is_readable(path))
+    told = f"left out: {others}. Convert pictures to PNG, videos to MP4." if others else ""
+    return "\n".join(filter(None, (told, told_thumbnails(small))))
 
 
 def output_path(
@@ -139,46 +145,42 @@ def _find(path: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
     """The files that one argument stands for."""
     if os.path.isdir(path):
         yield from _in_folder(path, naming, recursive)
-    elif os.path.lexists(path) or not glob.has_magic(str(path)):
+    elif not is_pattern(path):
         if not os.path.exists(path):
             raise errors.UserError(f"No such file: {path}. Check the name.")
         if not os.path.isfile(path):
             raise errors.UserError(f"{path} is not a file. Name a picture, a video or a folder.")
         yield _Found(path)
     else:
-        wanted = _wanted(_matches(path), naming)
+        wanted = _wanted(matches(path), naming)
         if not wanted:
             raise errors.UserError(f"{path} matches no picture and no video. Check the pattern.")
         yield from (_Found(match) for match in wanted)
 
 
-def _matches(pattern: Path) -> Iterator[Path]:
-    """The files that a pattern stands for."""
-    return filter(Path.is_file, map(Path, glob.glob(str(pattern), recursive=True)))
-
-
 def _in_folder(folder: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
-    found = [each for each in _walk(folder, recursive) if not _is_under(each, naming.out, folder)]
-    wanted = _wanted(found, naming)
+    found = _held_by(folder, naming, recursive)
+    wanted = _wanted((each for each in found if not in_thumbnails(each, folder)), naming)
     if not wanted:
-        below = "" if recursive else " Say --recursive to look in its folders too."
-        kinds = " ".join(PICTURES + VIDEOS)
-        there = left_out(path for path in found if not is_readable(path))
-        held = f", only {there}" if there else ""
-        raise errors.UserError(f"{folder} holds nothing to restore ({kinds}){held}.{below}")
+        raise errors.UserError(_holds_nothing(folder, found, naming, recursive))
     yield from (_Found(path, path.parent.relative_to(folder)) for path in wanted)
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    """The files of a folder, except hidden ones."""
+def _held_by(folder: Path, naming: Naming, recursive: bool) -> list[Path]:
+    """The files of a folder, those in a folder of results left out."""
+    return [each for each in walk(folder, recursive) if not _is_under(each, naming.out, folder)]
 
-    def refuse(error: OSError) -> None:
-        raise errors.UserError(f"Cannot read {error.filename}: {error.strerror}.") from error
 
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        yield from filter(os.path.isfile, paths)
+def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: bool) -> str:
+    """Why nothing of a folder is restored, and what to do."""
+    kinds = " ".join(PICTURES + VIDEOS)
+    there = left_out(path for path in found if not is_readable(path))
+    held = f", only {there}" if there else ""
+    told = told_thumbnails((each, folder) for each in found if is_readable(each))
+    below = [] if recursive else _held_by(folder, naming, recursive=True)
+    if _wanted((each for each in below if not in_thumbnails(each, folder)), naming):
+        told = "Say --recursive to look in its folders too."
+    return f"{folder} holds nothing to restore ({kinds}){held}. {told}".rstrip()
 
 
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
@@ -254,22 +256,36 @@ def _format_in(source: Path) -> str | None:
 def _check_outputs(tasks: Sequence[RestoreTask], overwrite: bool) -> None:
     """Refuse what would lose a file or cannot be written."""
     sources = {os.path.realpath(task.source) for task in tasks}
-    writers: dict[str, Path] = {}
     for source, target in ((task.source, task.target) for task in tasks):
         if os.path.realpath(target) in sources:
             raise errors.UserError(
                 f"{target}, where {source} would go, is an input, and inputs are never replaced. "
                 "Leave it out, or choose another -o."
             )
-        other = writers.setdefault(os.path.normcase(os.path.abspath(target)), source)
-        if other is not source:
-            raise errors.UserError(
-                f"{other} and {source} would both be written to {target}. Restore them one by "
-                "one, or say --recursive with the folder that holds both."
-            )
     _check_existing([task.target for task in tasks if os.path.lexists(task.target)], overwrite)
     for folder in sorted({task.target.parent for task in tasks}):
         _check_folder(folder)
+
+
+def _check_distinct(tasks: Sequence[RestoreTask]) -> None:
+    """Refuse two inputs of one result, whether or not that is there already."""
+    writers: dict[str, Path] = {}
+    for source, target in ((task.source, task.target) for task in tasks):
+        other = writers.setdefault(os.path.normcase(os.path.abspath(target)), source)
+        if other is not source:
+            raise errors.UserError(
+                f"{other} and {source} would both be written to {target}. "
+                f"{_way_apart(other, source)}"
+            )
+
+
+def _way_apart(one: Path, other: Path) -> str:
+    """What gives two inputs results of different names."""
+    if one.parent != other.parent:
+        return "Restore their folders with an -o each, or leave -o out."
+    if _extension(one, "auto").lower() != _extension(other, "auto").lower():
+        return "Leave out --ext, so that each keeps its format, or rename one of them."
+    return "Rename one of them."
 
 
 def _fault_of(target: Path) -> str:

@@ -27,7 +27,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from dataset import local_server
 from dataset.errors import UserError
 from dataset.local_server import PageServer
-from dataset.pictures import formats, pixels
+from dataset.pictures import folders, formats, pixels
 from dataset.pictures.encoding import encode_picture, losses
 from dataset.pictures.picture import Picture, decode_picture, read_size
 from dataset.review.thumbnails import make_thumbnail
@@ -118,6 +118,7 @@ class RestoringPage:
             limits={"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels},
             suffixes=formats.PICTURES,
             videos=formats.VIDEOS,
+            thumbnails=tuple(folders.THUMBNAIL_FOLDERS),
             ways=self.ways,
         )
 

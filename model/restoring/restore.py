@@ -23,7 +23,7 @@ from dataset.pictures.picture import Picture, read_picture
 from dataset.pictures.pixels import Pixels, to_image
 from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
-from model.restoring.inputs import COMPARED, Naming, RestoreTask, left_over, plan_tasks
+from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
 from model.restoring.methods import Restore, open_method
 from model.restoring.unfinished import Way, probe_of
 from model.restoring.video import restore_video, some_frames
@@ -73,7 +73,7 @@ def restore_files(
     """
     if options.resume and options.overwrite:
         raise UserError("--resume and --overwrite contradict each other. Leave one out.")
-    naming = _naming(options)
+    naming = naming_of(options)
     tasks = plan_tasks(inputs, naming, options.recursive)
     if not tasks:  # all were restored earlier
         return
@@ -89,13 +89,8 @@ def restore_files(
         report.end()
 
 
-def told_left_out(inputs: Sequence[str | Path], options: RestoreOptions) -> str:
-    """A line on what folders and patterns hold that is not restored; empty if nothing."""
-    others = left_over(inputs, _naming(options), options.recursive)
-    return f"Left out: {others}. Convert pictures to PNG, videos to MP4." if others else ""
-
-
-def _naming(options: RestoreOptions) -> Naming:
+def naming_of(options: RestoreOptions) -> Naming:
+    """Where the results of a command go."""
     skips = options.skip_existing or options.resume
     return Naming(options.out, options.suffix, options.ext, options.overwrite, skips)
 
@@ -200,7 +195,15 @@ def check_compared(tasks: Sequence[RestoreTask], options: RestoreOptions) -> Non
         return
     if tasks[0].is_video and len(tasks) == 1:
         raise UserError("--compare is for pictures, not for videos. Leave it out.")
-    for path in (compared_path(task.target) for task in tasks if not task.is_video):
+    compared: dict[Path, Path] = {}
+    for task in (task for task in tasks if not task.is_video):
+        path = compared_path(task.target)
+        other = compared.setdefault(path, task.source)
+        if other is not task.source:
+            raise UserError(
+                f"{other} and {task.source} would both be compared in {path}. Leave out "
+                "--compare, or rename one of them."
+            )
         if path.exists() and not options.overwrite:
             raise UserError(f"{path} exists. Say --overwrite to replace it, or choose another -o.")
 

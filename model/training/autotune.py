@@ -291,9 +291,9 @@ def lacks_memory(options: TrainOptions) -> str:
 
 
 def tune_table(found: Sequence[StepTiming], flops: float, ceilings: dict[str, float]) -> str:
-    """What ``cli train --tune`` prints: each configuration, and its share of the ceiling."""
+    """What ``cli train --tune`` prints: each configuration, beside the rate of matrix products."""
     lines = [
-        f"{'configuration':<36}{'s/step':>9}{'start-up s':>12}{'TFLOP/s':>9}{'of ceiling':>12}"
+        f"{'configuration':<36}{'s/step':>9}{'start-up s':>12}{'TFLOP/s':>9}{'of products':>12}"
     ]
     for each in sorted(found, key=lambda one: one.seconds):
         if each.failure:
@@ -305,7 +305,7 @@ def tune_table(found: Sequence[StepTiming], flops: float, ceilings: dict[str, fl
             f"{rate / top:>11.0%}"
         )
     tops = ", ".join(f"{name} {value / 1e12:.2f}" for name, value in ceilings.items())
-    return "\n".join([*lines, f"ceilings, matrix products: {tops} TFLOP/s"])
+    return "\n".join([*lines, f"matrix products: {tops} TFLOP/s"])
 
 
 def count_flops(options: TrainOptions) -> float:
@@ -322,7 +322,10 @@ def count_flops(options: TrainOptions) -> float:
 
 
 def matmul_ceilings(device: torch.device, repeats: int = 3) -> dict[str, float]:
-    """The fastest matrix product in each precision, FLOP/s: no step can exceed it."""
+    """The fastest matrix product in each precision, FLOP/s: by it a step's rate is judged.
+
+    It is no limit: some algorithms of convolutions need fewer operations than are counted.
+    """
     rates = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         side, most = (8192, 8192) if device.type == "cuda" else (256, 2048)

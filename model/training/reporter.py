@@ -35,13 +35,19 @@ class TrainingProgress:
     epoch: int  # from 1
     epochs: int
     done: int  # steps so far, of all epochs
-    total: int  # steps planned in total
+    total: int  # steps planned in total; 0 where time is planned
     pairs_per_s: float  # frame pairs per second since the last report
     losses: dict[str, float]  # means since the last report, by the names of its losses
     held_out: str = ""  # how well held-out frames are restored
+    seconds: float = 0.0  # since this process began
+    minutes: float = 0.0  # planned; 0: epochs are
 
     def __str__(self) -> str:
-        where = f"epoch {self.epoch}/{self.epochs} {self.pairs_per_s:.1f} pairs/s "
+        where = f"epoch {self.epoch}/{self.epochs}"
+        if self.minutes:  # how many epochs fit is known only by the end
+            now = min(self.seconds / 60, self.minutes)
+            where = f"{now:.1f} of {self.minutes:.1f} min, epoch {self.epoch}"
+        where += f" {self.pairs_per_s:.1f} pairs/s "
         return where + self._losses() + (f" {self.held_out}" if self.held_out else "")
 
     def _losses(self) -> str:
@@ -208,7 +214,11 @@ class RunReporter:
         if self.on_progress:
             total = at.epochs * self.domains.steps_per_epoch
             total = min(total, self.options.steps) if self.options.steps else total
-            best = str(self.best or "")
+            total = 0 if self.options.minutes else total
             self.on_progress(
-                TrainingProgress(at.epoch, at.epochs, at.done, total, rate, values, best)
+                TrainingProgress(
+                    *(at.epoch, at.epochs, at.done, total, rate, values, str(self.best or "")),
+                    seconds=self.seconds,
+                    minutes=self.options.minutes,
+                )
             )

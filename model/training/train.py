@@ -10,9 +10,9 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -208,7 +208,7 @@ def _train_in(
         model.optimizers.set_learning_rate(decayed_rate(options, min(at.epoch, options.epochs)))
         on_message(
             f"{len(learned)} X and {len(learned_y)} Y frames on {device}, {config}, "
-            f"{options.epochs} epochs of {an_epoch} steps, run folder {run}\n"
+            f"{describe_length(options)} of {an_epoch} steps, run folder {run}\n"
             + describe_rate(flops / group.world_size / seconds, config, ceilings)
         )
         step = autotune.build_step(model, config)
@@ -292,12 +292,22 @@ def agree_on_config(
     return group.broadcast(timings)
 
 
+def describe_length(options: TrainOptions) -> str:
+    """How many epochs there will be, or how long."""
+    if options.minutes <= 0:
+        return f"{options.epochs} epochs"
+    return f"{options.minutes:.3g} minutes of epochs"
+
+
 def describe_rate(rate: float, config: StepConfig, ceilings: dict[str, float]) -> str:
-    """A step's FLOP/s beside those of matrix products on the same machine, in a sentence."""
+    """A step's FLOP/s beside those of matrix products on the same machine, in a sentence.
+
+    No share of a limit: convolutions can do with fewer operations than are counted.
+    """
     precision = "bf16" if config.bf16 else "fp32"
     return (
-        f"{rate / 1e12:.3g} TFLOP/s when measured alone, {rate / ceilings[precision]:.0%} of what "
-        f"{precision} matrix products reach here"
+        f"{rate / 1e12:.3g} TFLOP/s when measured alone; {precision} matrix products reach "
+        f"{ceilings[precision] / 1e12:.3g} here"
     )
 
 
@@ -325,6 +335,18 @@ def count_frames(
     return held, (len(x) - held, len(y))
 
 
+def _settings_in_words(options: Any) -> Iterator[tuple[str, str]]:
+    """Names and values of settings, those of the network among them."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            yield from _settings_in_words(value)
+        elif isinstance(value, (list, tuple)):
+            yield field.name, ", ".join(map(str, value)) or "none"
+        else:
+            yield field.name, "none" if value in (None, "") else str(value)
+
+
 def describe_plan(options: TrainOptions) -> str:
     """What ``cli train --dry-run`` prints: settings, parameters, estimated time. Writes nothing."""
     check_settings(options)
@@ -341,7 +363,7 @@ def describe_plan(options: TrainOptions) -> str:
     options = run_folder.plan_epochs(options, an_epoch, seconds)
     steps = run_folder.planned_steps(options, an_epoch, seconds)
     model = autotune.kind_of(options)(options, torch.device("meta"), initialized=False)
-    lines = [f"{field.name} = {getattr(options, field.name)}" for field in fields(options)]
+    lines = [f"{name} = {value}" for name, value in _settings_in_words(options)]
     lines += [sources.describe_supervised(options)] if options.pairs is not None else []
     lines += sources.told_left_out(options)
     lines += [

@@ -56,13 +56,14 @@ async function entriesOf(reader) { // some at a time, until there are none
 
 // What is restored, and the paths of what is not. A file that is no picture by its name is one for
 // the server to look into, unless it came with its folder.
-export async function sort(found, { suffixes, videos }) {
-  const sorted = { pictures: [], videos: [], results: [], others: [], unreadable: [] };
+export async function sort(found, { suffixes, videos, thumbnails }) {
+  const sorted = { pictures: [], videos: [], results: [], thumbnails: [], others: [], unreadable: [] };
   const readable = found.filter(({ file }) => file);
   const paths = new Set(readable.map(pathOf));
   for (const each of readable) {
     const suffix = suffixOf(each.file.name);
-    if (videos.includes(suffix) && await isVideo(each.file, suffix)) sorted.videos.push(pathOf(each));
+    if (inThumbnails(each.folder, thumbnails)) sorted.thumbnails.push(pathOf(each));
+    else if (videos.includes(suffix) && await isVideo(each.file, suffix)) sorted.videos.push(pathOf(each));
     else if (each.folder && !suffixes.includes(suffix)) sorted.others.push(pathOf(each));
     else if (each.folder && isResult(pathOf(each), paths, suffixes)) sorted.results.push(pathOf(each));
     else sorted.pictures.push(each);
@@ -83,6 +84,11 @@ async function isVideo(file, suffix) {
   if (suffix !== ".ts") return true;
   const head = await file.slice(0, 1).arrayBuffer().catch(() => new ArrayBuffer(0));
   return !head.byteLength || new Uint8Array(head)[0] === SYNC;
+}
+
+// Whether a file is in a folder of small copies, below the folder that was given.
+function inThumbnails(folder, names) {
+  return folder.split("/").slice(1).some((name) => names.includes(name.toLowerCase()));
 }
 
 // Whether a file is the result of another that lies beside it.
@@ -109,11 +115,12 @@ function show(words) {
   get("left-out").hidden = !words.length;
 }
 
-function paragraphsOf({ videos, results, others, unreadable }) {
+function paragraphsOf({ videos, results, thumbnails, others, unreadable }) {
   return [
     videos.length && videoParagraph(videos),
     listParagraph(others, "is not a picture", "are not pictures"),
     listParagraph(results, "is a result, whose original is here, too", "are results, whose originals are here, too"),
+    listParagraph(thumbnails, "is a small copy", "are small copies in folders of thumbnails"),
     listParagraph(unreadable, "cannot be read", "cannot be read"),
   ];
 }

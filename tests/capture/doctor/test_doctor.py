@@ -89,6 +89,23 @@ def test_without_a_display_the_disk_is_still_looked_at(
     assert found(findings, "writing").level == "ok"
 
 
+def test_the_window_is_named_and_others_that_match(display: str, tmp_path: Path) -> None:
+    with PaintedWindow("The Game", (20, 30), SIZE) as game:
+        [alone] = warnings_at_start(CaptureOptions(window="the game"))
+        assert alone.level == "ok"
+        assert alone.message == f'"The Game", 320x200 at 20,30 ({game.id:#x})'
+        with PaintedWindow("The Game - Launcher", (400, 300)) as other:
+            [finding] = warnings_at_start(CaptureOptions(window="the game"))
+            assert finding.level == "warning"
+            assert f'also "The Game - Launcher" ({other.id:#x}, 96x64)' in finding.message
+            assert f"--window {other.id:#x}." in str(finding.remedy)
+            assert "also" in found(examine(options(tmp_path)), "window").message
+            [chosen] = warnings_at_start(CaptureOptions(window=f"{other.id:#x}"))
+            assert chosen.level == "ok"
+            assert chosen.message.startswith('"The Game - Launcher"')
+    assert warnings_at_start(CaptureOptions(window="no such window")) == []
+
+
 def test_wayland_is_a_fault(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     monkeypatch.setattr(capture.doctor.doctor, "is_xwayland", lambda: True)

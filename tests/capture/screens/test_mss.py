@@ -10,10 +10,11 @@ import pytest
 from helpers.painted import PaintedWindow, noise
 
 import capture.screens.mss
+import cli
 from capture.options import CaptureOptions
 from capture.screens.mss import open_screen
-from capture.screens.target import Candidate, NotVisible
-from capture.screens.window import choose, find_window
+from capture.screens.target import Candidate, NotVisible, choose_rectangle
+from capture.screens.window import find_window, matching
 from dataset.errors import UserError
 from dataset.pictures.images import rgb_of
 
@@ -74,8 +75,46 @@ def test_a_window_not_found_names_those_there_are(display: str) -> None:
 
 def test_the_equal_title_wins_over_the_longer_and_larger() -> None:
     there = [Candidate(title, area, None) for title, area in (("my game - notes", 9), ("Game", 1))]
-    assert choose("game", there).title == "Game"
-    assert choose("gam", [*there, Candidate("GAME two", 5, None)]).title == "GAME two"
+    assert matching("game", there)[0].title == "Game"
+    three = [*there, Candidate("GAME two", 5, None)]
+    assert [each.title for each in matching("gam", three)] == [
+        "GAME two",
+        "Game",
+        "my game - notes",
+    ]
+
+
+def test_parts_of_one_window_match_once_and_a_number_names_one() -> None:
+    frame, inside = (Candidate("Game", area, None, id=area, top=99) for area in (99, 80))
+    other = Candidate("Game", 70, None, (10, 7), id=0x5F, top=0x5F)
+    assert matching("game", [inside, other, frame]) == [frame, other]
+    assert matching("0x5F", [inside, other, frame]) == [other]
+    assert str(other) == '"Game" (0x5f, 10x7)'
+
+
+LEFT, MAIN = (-1920, -200, 1920, 1080), (0, 0, 2560, 1440)
+DESKTOP = (-1920, -200, 4480, 1640)
+
+
+@pytest.mark.parametrize(
+    "region", [(-1920, -200, 640, 480), (-100, 0, 200, 200), (-1920, -200, 1920, 1080)]
+)
+def test_a_region_left_of_the_main_monitor_is_on_the_desktop(
+    region: tuple[int, int, int, int],
+) -> None:
+    words = ["capture", "--region", ",".join(map(str, region))]
+    with cli.main.make_context("cli", words) as context:
+        asked = cli.capture.make_context("capture", words[1:], parent=context).params["region"]
+    assert asked == region
+    assert choose_rectangle(CaptureOptions(region=asked), [DESKTOP, LEFT, MAIN]) == region
+
+
+@pytest.mark.parametrize("region", [(-1921, 0, 9, 9), (-9, -200, 18, 9), (0, 0, 9, -9)])
+def test_a_region_beside_all_monitors_is_refused_with_a_list(
+    region: tuple[int, int, int, int],
+) -> None:
+    with pytest.raises(UserError, match=r"not all on the screen.* 1: 1920x1080 at -1920,-200; 2: "):
+        choose_rectangle(CaptureOptions(region=region), [DESKTOP, LEFT, MAIN])
 
 
 @pytest.mark.parametrize("region", [(1200, 0, 200, 100), (0, 0, 0, 10), (-5, 0, 20, 20)])

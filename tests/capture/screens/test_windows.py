@@ -19,7 +19,7 @@ import capture.screens.mss
 import capture.screens.screen
 from capture.options import CaptureOptions
 from capture.screens.mss import open_screen
-from capture.screens.target import WINDOW_CHECK_S, Followed, NotVisible, Rectangle
+from capture.screens.target import WINDOW_CHECK_S, Candidate, Followed, NotVisible, Rectangle
 from capture.screens.window import find_window
 from dataset.errors import UserError
 from dataset.pictures.images import rgb_of
@@ -139,10 +139,10 @@ def test_a_minimised_window_is_not_called_covered() -> None:
 class Asked:
     """A window that counts how often it was asked what covers it."""
 
-    title = "Asked"
+    title, id = "Asked", 1
 
     def __init__(self, clock: list[float], takes_s: float) -> None:
-        self.looks = 0
+        self.looks, self.others = 0, list[Candidate]()
         self.above: str | None = None
         self._clock, self._takes_s = clock, takes_s
 
@@ -310,7 +310,7 @@ def test_a_region_that_left_the_screen_shows_nothing_until_it_is_back(
         assert screen.grab().shape == (64, 96, 4)
         resize_screen(1024, 768)
         for _ in range(2):
-            with pytest.raises(NotVisible, match="not on the screen, which is 1024x768"):
+            with pytest.raises(NotVisible, match="not all on the screen, which is 1024x768"):
                 screen.grab()
         resize_screen(1280, 800)
         time.sleep(0.06)

@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,16 @@ def test_a_stated_creation_time_comes_before_that_of_the_file(tmp_path: Path) ->
     assert [frame.wall_ns - frame.monotonic_ns for frame in frames] == [1_795_371_601 * NS] * 5
     facts = read_session(summary.sessions[0].session)
     assert facts["recording"]["times_known_from"] == "creation_time"
+
+
+def test_a_recording_begins_when_its_name_says(tmp_path: Path) -> None:
+    path = film(tmp_path / "2024-01-31 12-34-56.mkv", steady(30, 1))
+    os.utime(path, ns=(0, 1_700_000_000 * NS))
+    frames, summary = import_one(path, tmp_path / "captures")
+    began = datetime(2024, 1, 31, 12, 34, 56).timestamp()
+    assert frames[0].wall_ns == round(began) * NS
+    facts = read_session(summary.sessions[0].session)
+    assert facts["recording"]["times_known_from"] == "name of the file"
 
 
 def test_gaps_of_a_variable_rate_are_missed_and_never_filled(tmp_path: Path) -> None:

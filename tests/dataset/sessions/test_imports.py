@@ -81,6 +81,74 @@ def test_size_shrinks_pictures(shots: Path, tmp_path: Path) -> None:
     assert read_image(shots / "shot 2.png").shape == (64, 96, 3)
 
 
+def test_times_come_from_exif_then_names_then_files(tmp_path: Path) -> None:
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    for name in ("20240131123456_1.png", "20240131123556_1.png"):
+        (folder / name).write_bytes(encode_png(noise(1)))
+        os.utime(folder / name, (1.7e9, 1.7e9))
+    session = import_one([folder], tmp_path / "captures", session="named").session
+    begin, end = (each.wall_ns for each in read_frames(session))
+    assert end - begin == 60 * 10**9
+    assert [each.extra["time_from"] for each in read_frames(session)] == ["name", "name"]
+    assert read_session(session)["times"] == "pictures"
+    (folder / "other.png").write_bytes(encode_png(noise(1)))
+    session = import_one([folder], tmp_path / "captures", session="mixed").session
+    assert [each.extra["time_from"] for each in read_frames(session)] == ["name", "name", "file"]
+    assert read_session(session)["times"] == "files"
+
+
+def test_times_that_are_alike_are_told_with_the_option_that_counts(tmp_path: Path) -> None:
+    for folder, name in (("copied", "shot {}.png"), ("cut", "Video 2024-01-31 12-34-56_{:04}.png")):
+        (tmp_path / folder).mkdir()
+        for number in range(12):
+            path = tmp_path / folder / name.format(number)
+            path.write_bytes(encode_png(noise(number)))
+            os.utime(path, (1.7e9, 1.7e9))
+        summary = import_files([tmp_path / folder], tmp_path / "captures", session=folder)
+        assert read_session(summary.sessions[0].session)["times"] == "files"
+        assert len(summary.notes) == 1
+        assert summary.notes[0].startswith("the times of 12 of 12 pictures are alike")
+        assert "--burst-frames" in summary.notes[0]
+
+
+def test_pictures_of_several_sizes_are_counted(shots: Path, tmp_path: Path) -> None:
+    (shots / "shot 11.png").write_bytes(encode_png(noise(1)[:32, :48]))
+    (note,) = (
+        each
+        for each in import_files([shots], tmp_path / "captures", session="a").notes
+        if "sizes" in each
+    )
+    assert note.startswith("pictures of several sizes: 3 of 96x64, 1 of 48x32. ")
+    assert "--size" in note
+    told = import_files([shots], tmp_path / "captures", session="b", size=(48, 32)).notes
+    assert not any("sizes" in each for each in told)
+
+
+def test_small_copies_are_left_out_unless_named(shots: Path, tmp_path: Path) -> None:
+    for folder in ("thumbnails", "deeper/@eaDir", ".hidden"):
+        (shots / folder).mkdir()
+        (shots / folder / "shot 1.png").write_bytes(encode_png(noise(7)))
+    summary = import_files([shots], tmp_path / "captures", session="all")
+    assert [each.frames for each in summary.sessions] == [3]
+    small = shots / "deeper" / "@eaDir"
+    assert summary.notes == (
+        f"left out: 2 small copies in 2 folders, such as {small}. To take them, name that folder.",
+    )
+    assert import_one([shots / "thumbnails"], tmp_path / "captures", session="small").frames == 1
+
+
+def test_patterns_that_the_shell_left_alone_are_matched(shots: Path, tmp_path: Path) -> None:
+    odd = shots.rename(tmp_path / "[2024] shots (1)")
+    (odd / "notes.txt").write_text("not a picture")
+    for name, pattern, count in (("a", "*.png", 1), ("b", "**/*", 3), ("c", "shot [12].png", 1)):
+        summary = import_files([odd / pattern], tmp_path / "captures", session=name)
+        assert [each.frames for each in summary.sessions] == [count]
+        assert bool(summary.notes) is (name == "b")
+    with pytest.raises(UserError, match=r"Nothing matches .*\*\.jpg\. Name pictures"):
+        import_files([odd / "*.jpg"], tmp_path / "captures")
+
+
 def test_unreadable_files_are_skipped_and_named(shots: Path, tmp_path: Path) -> None:
     (shots / "broken.png").write_bytes(encode_png(noise(0))[:40])
     (shots / "empty.jpg").write_bytes(b"")

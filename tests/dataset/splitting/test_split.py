@@ -26,7 +26,9 @@ from dataset.layout import folders as layout
 from dataset.layout.folders import check_split_folder
 from dataset.layout.pairs import read_pairs
 from dataset.options import LabelOptions, SplitOptions
-from dataset.pictures.images import read_image
+from dataset.pictures.images import read_image, resize_area
+from dataset.pictures.png import encode_png
+from dataset.sessions.imports import import_files
 from dataset.sessions.manifest import Frame
 from dataset.splitting.groups import Neighbours
 from dataset.splitting.plan import Pool, plan_largest, plan_split
@@ -162,6 +164,39 @@ def test_one_group_cannot_be_divided(tmp_path: Path) -> None:
     make_sweep(tmp_path / "captures", "sweep", 1, [0, 0, 0.5, 0.5])
     with pytest.raises(UserError, match="cannot be kept apart"):
         split_captures(options(tmp_path, fit=True))
+
+
+def import_alike(tmp_path: Path, name: str) -> SplitOptions:
+    """Twelve pictures of X and twelve of Y, whose files have one time."""
+    random = np.random.default_rng(0)
+    for number in range(24):
+        path = tmp_path / "shots" / name.format(number)
+        path.parent.mkdir(exist_ok=True)
+        shape = (8, 8, 3) if number % 2 else (8, 9, 3)
+        image = resize_area(random.integers(0, 200, shape, np.uint8), (96, 64 + number % 2))
+        image[: 20 if number % 4 < 2 else 0] = 255
+        path.write_bytes(encode_png(image))
+        os.utime(path, (1.7e9, 1.7e9))
+    import_files([tmp_path / "shots"], tmp_path / "captures", session="shots")
+    return options(tmp_path, fit=True, phash_bits=-1)
+
+
+def test_pictures_of_one_time_are_divided_as_the_message_says(tmp_path: Path) -> None:
+    asked = import_alike(tmp_path, "shot {}.png")
+    with pytest.raises(UserError, match=r"in only 1 groups .* 24 are imported .*--burst-frames "):
+        split_captures(asked)
+    done = split_captures(replace(asked, burst_frames=3))
+    assert done.groups > 4
+    assert "frames of several sizes: " in str(done)
+    assert "of 96x64" in done.sizes
+    assert "of 96x65" in done.sizes
+
+
+def test_pictures_whose_names_say_when_are_divided_by_that(tmp_path: Path) -> None:
+    done = split_captures(import_alike(tmp_path, "202401311234{:02}_1.png"))
+    assert done.groups >= 3  # of 24 s, in stretches of at most 10 s
+    assert done.closest_s is not None
+    assert done.closest_s >= 2
 
 
 def test_an_empty_domain_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,16 @@ import pytest
 from dataset.layout.pairs import Pair
 from dataset.pictures.images import write_png
 from model.evaluation import demo
-from model.evaluation.demo_page import DemoResult, ahead, compared, draw_compared, ranked_pairs
+from model.evaluation.demo_page import (
+    DemoFacts,
+    DemoResult,
+    ahead,
+    compared,
+    describe_machine,
+    draw_compared,
+    ranked_pairs,
+    render_demo,
+)
 from model.evaluation.paired import Evaluation
 from model.metrics import Comparison
 
@@ -73,3 +82,28 @@ def test_the_figure_has_a_row_for_each_network(tmp_path: Path) -> None:
     two, four = (draw_compared([pair], dict(list(methods.items())[:n])) for n in (0, 2))
     assert four.shape[0] > 1.9 * two.shape[0] - 20
     assert four.shape[1] == two.shape[1]
+
+
+def test_the_page_says_in_words_what_trained() -> None:
+    machine: dict[str, Any] = {
+        "device": "cpu x86_64",
+        "threads": 2,
+        "speed": {"bf16": False},
+        "matmul_tflop_per_s": {"fp32": 0.1},
+        "torch": "2.9.0",
+        "python": "3.12.3",
+    }
+    told = describe_machine(machine)
+    assert told == "Trained on cpu x86_64, 2 threads, PyTorch 2.9.0, Python 3.12.3."
+    assert describe_machine({}) == ""
+    result = {
+        "frames": 6,
+        "seconds": 1.0,
+        "physical_ahead": ahead(evaluation()),
+        **evaluation().summary(),
+    }
+    page = render_demo(DemoFacts("| a |\n|---|\n| 1 |", 6, ("A fact.",)), result, machine)
+    assert told in page
+    body = page.partition("<body")[2]
+    assert "{" not in body
+    assert "&#39;" not in body

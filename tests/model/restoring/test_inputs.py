@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from dataset.errors import UserError
-from model.restoring.inputs import Naming, RestoreTask, natural_key, output_path, plan_tasks
+from model.restoring.inputs import (
+    Naming,
+    RestoreTask,
+    natural_key,
+    output_path,
+    plan_tasks,
+    told_left_out,
+)
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
@@ -179,13 +186,56 @@ def test_what_has_a_result_is_left_out_if_asked(tmp_path: Path) -> None:
     assert plan_tasks([tmp_path], going_on) == []
 
 
-def test_two_inputs_of_one_result_are_both_named(tmp_path: Path) -> None:
-    make(tmp_path, "a.png", "a.jpg", "x/b.png", "y/b.png")
-    with pytest.raises(UserError, match=r"a\.jpg and .*a\.png would both be written to .*a_restor"):
+def test_two_inputs_of_one_result_are_both_named_with_a_way_that_works(tmp_path: Path) -> None:
+    make(tmp_path, "a.png", "a.jpg", "x/b.png", "y/b.png", "v/c.avi", "v/c.mp4", "v/c_restored.mp4")
+    with pytest.raises(
+        UserError, match=r"a\.jpg and .*a\.png would both be written to .*a_restor.* --ext, "
+    ):
         plan_tasks([tmp_path], Naming(ext="png"))
-    with pytest.raises(UserError, match=r"x.b\.png and .*y.b\.png would both"):
-        plan_tasks([tmp_path / "x", tmp_path / "y"], Naming(tmp_path / "out"))
     assert len(plan_tasks([tmp_path])) == 2  # as .jpg and as .png
+    both = [tmp_path / "x", tmp_path / "y"]
+    with pytest.raises(UserError, match=r"x.b\.png and .*y.b\.png would both.*leave -o out"):
+        plan_tasks(both, Naming(tmp_path / "out"))
+    assert len(plan_tasks(both)) == 2
+    for each in both:
+        assert len(plan_tasks([each], Naming(tmp_path / "out" / each.name))) == 1
+    for naming in (Naming(ext="png"), Naming(skip_existing=True)):  # a result says not whose
+        with pytest.raises(UserError, match=r"c\.avi and .*c\.mp4 would .* Rename one of them\."):
+            plan_tasks([tmp_path / "v"], naming)
+    (tmp_path / "v/c.avi").rename(tmp_path / "v/d.avi")
+    assert len(plan_tasks([tmp_path / "v"], Naming(overwrite=True))) == 2
+
+
+def test_recursive_is_advised_only_where_it_finds_something(tmp_path: Path) -> None:
+    make(tmp_path, "up/below/a.png", "none/below/a.txt", "steam/thumbnails/a.jpg")
+    with pytest.raises(UserError, match=r"holds nothing .*Say --recursive"):
+        plan_tasks([tmp_path / "up"])
+    assert len(plan_tasks([tmp_path / "up"], recursive=True)) == 1
+    for name in ("none", "steam"):
+        with pytest.raises(UserError, match="holds nothing to restore") as caught:
+            plan_tasks([tmp_path / name])
+        assert "--recursive" not in str(caught.value)
+
+
+def test_small_copies_are_left_out_and_counted(tmp_path: Path) -> None:
+    made = make(tmp_path, "1.jpg", "thumbnails/1.jpg", "x/@eaDir/2.png", "x/2.png", "x/.h/2.png")
+    assert names(plan_tasks([tmp_path], recursive=True), tmp_path) == ["1.jpg", "x/2.png"]
+    assert told_left_out([tmp_path], recursive=True) == (
+        f"left out: 2 small copies in 2 folders, such as {tmp_path / 'thumbnails'}. "
+        "To take them, name that folder."
+    )
+    assert told_left_out([tmp_path]) == ""
+    assert [task.source for task in plan_tasks([tmp_path / "thumbnails"])] == [made[1]]
+
+
+def test_brackets_are_letters_where_nothing_else_fits(tmp_path: Path) -> None:
+    make(tmp_path, "[2024] shots (1)/a.png", "[2024] shots (1)/[b] 2.png", "b/c1.png", "b/c2.png")
+    for pattern in ("[2024] shots (1)/*.png", "*shots*/*.png", "[2024] */*.png"):
+        assert len(plan_tasks([tmp_path / pattern])) == 2
+    assert names(plan_tasks([tmp_path / "[2024] shots (1)/[b]*.png"]), tmp_path) == [
+        "[2024] shots (1)/[b] 2.png"
+    ]
+    assert names(plan_tasks([tmp_path / "b/c[12].png"]), tmp_path) == ["b/c1.png", "b/c2.png"]
 
 
 @pytest.mark.parametrize(

@@ -406,6 +406,20 @@ def test_a_folder_is_looked_through_and_says_what_it_leaves_out(
         ]
 
 
+@pytest.mark.parametrize("hand_in", [hand_in_by_input, drop_from_disk])
+def test_small_copies_in_a_folder_are_left_out_and_named(
+    page: Any, tmp_path: Path, hand_in: Callable[[Any, Path], None]
+) -> None:
+    small = tmp_path / "shots" / "Thumbnails"
+    small.mkdir(parents=True)
+    for path in (small / "a.png", small.parent / "a.png"):
+        path.write_bytes(flat())
+    hand_in(page, small.parent)
+    page.wait_for_selector("#status:has-text('1 restored')")
+    said = page.locator("#left-out p").all_inner_texts()
+    assert said == ["Left out: shots/Thumbnails/a.png is a small copy."]
+
+
 def test_many_files_of_a_folder_are_all_found(page: Any, tmp_path: Path) -> None:
     """A browser gives a hundred entries of a folder at a time."""
     full = tmp_path / "full"

@@ -106,6 +106,13 @@ def test_a_comparison_shows_input_output_and_reference(trained: Path, tmp_path: 
         run([source], trained, compare=True)
 
 
+def test_two_pictures_of_one_comparison_are_refused(trained: Path, tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=r"a\.jpg and .*a\.png would both be compared in"):
+        run([tmp_path], trained, compare=True)
+
+
 def test_what_came_before_restores_without_a_run(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     picture = np.full((40, 40, 3), 120, np.uint8)

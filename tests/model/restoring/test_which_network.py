@@ -47,6 +47,21 @@ def test_without_a_run_it_restores_and_is_told_in_one_line(here: Path) -> None:
     assert np.array_equal(read_image(Path("asked.png")), restored)
 
 
+@pytest.mark.parametrize("name", ["none.png", "broken.png", "both", "image.png"])
+def test_what_is_not_restored_has_no_network(here: Path, name: str) -> None:
+    Path("broken.png").write_bytes(Path("image.png").read_bytes()[:99])
+    Path("both").mkdir()
+    Path("image_restored.png").write_bytes(b"an earlier result")
+    said = run_cli("restore", name, code=1 if name == "broken.png" else 2)
+    assert "built-in network" not in said
+
+
+def test_a_broken_file_first_does_not_hide_which_network_restores(here: Path) -> None:
+    Path("broken.png").write_bytes(Path("image.png").read_bytes()[:99])
+    said = run_cli("restore", "broken.png", "image.png", code=1)
+    assert said.count("the built-in network restores") == 1
+
+
 def test_a_run_comes_first_even_a_damaged_one(here: Path) -> None:
     leave_run(here / "runs" / "mine")
     assert not is_builtin(RestoreOptions())

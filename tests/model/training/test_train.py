@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,9 +30,10 @@ from model.networks import Generator
 from model.options import PRESETS, TrainOptions, automatic_preset, cpu_preset
 from model.runs import STATE_FILE
 from model.state_files import fingerprint
+from model.training.autotune import StepConfig
 from model.training.reporter import RunReporter, TrainingProgress
 from model.training.run_folder import epochs_to_keep, plan_epochs, plan_rest, resumed_options
-from model.training.train import describe_plan, train
+from model.training.train import describe_plan, describe_rate, train
 
 pytestmark = pytest.mark.slow
 
@@ -306,7 +308,26 @@ def test_dry_run_describes_the_paper_and_writes_nothing(tmp_path: Path) -> None:
     text = describe_plan(replace(tiny_options(tmp_path), epochs=200))
     assert "frames: 6 X, 6 Y" in text
     assert "estimate: 600 steps" in text
+    for sign in ("Options(", "None", "[", "("):
+        assert not any(sign in line.partition(" = ")[2] for line in text.splitlines())
+    assert "\ngenerator_filters = " in text
     assert not (tmp_path / "runs").exists()
+
+
+def test_progress_by_time_names_no_number_of_epochs_that_changes(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    lines: list[str] = []
+    told: list[TrainingProgress] = []
+    train(replace(tiny_options(tmp_path), epochs=0, minutes=0.02), told.append, lines.append)
+    assert {each.total for each in told} == {0}
+    assert all(re.match(r"0\.\d of 0\.0 min, epoch \d+ \d", str(each)) for each in told)
+    [begun] = [line for line in lines if "run folder" in line]
+    assert "0.02 minutes of epochs of 3 steps" in begun
+
+
+def test_a_rate_is_set_beside_that_of_products_and_is_no_share_of_it() -> None:
+    said = describe_rate(1.12e12, StepConfig(), {"fp32": 1e12, "bf16": 2e12})
+    assert said == "1.12 TFLOP/s when measured alone; fp32 matrix products reach 1 here"
 
 
 def test_the_defaults_are_the_papers() -> None:
