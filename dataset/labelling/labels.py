@@ -7,8 +7,6 @@ is only in the review's journal yet (`hand_labels`). No frame is moved.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -42,9 +40,11 @@ from dataset.locks import hold_lock
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
 from dataset.sessions.manifest import HUD_MASK, Frame, files_exist, find_sessions, read_frames
+from dataset.tables import number, read_table, table_text
 from dataset.terminal import ProgressCallback
 
 LABELS_FILE = "labels.csv"
+FILLED = 4  # columns that are never empty
 TABLE_LOCK = ".labels.lock"
 LABEL_COLUMNS = tuple(each.name for each in fields(LabelRow))
 TABLE_WAIT_S = 60.0  # for another writer of the table: a million rows take seconds
@@ -92,32 +92,27 @@ def read_labels(captures: str | Path) -> list[LabelRow]:
     path = Path(captures) / LABELS_FILE
     rows: list[LabelRow] = []
     try:
-        for number, values in gate.read_table(path, LABEL_COLUMNS):
+        for line, values in read_table(path, LABEL_COLUMNS[:FILLED], LABEL_COLUMNS[FILLED:]):
             try:
                 rows.append(_parse(values))
             except ValueError as error:
-                raise UserError(
-                    f"{path}, line {number} is damaged ({error}). Mend or remove that line."
-                ) from error
+                raise ValueError(f"line {line} is damaged: {error}") from error
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
-        raise UserError(f"{path}, {error}. Mend that line, or remove the file.") from error
+        raise UserError(f"{path}: {error}. Mend it, or remove the file.") from error
     return rows
 
 
 def _parse(values: Sequence[str]) -> LabelRow:
     session, file, label, source, fraction, blob, p99, method, threshold = values
-    for what, value, known in (("label", label, LABELS), ("source", source, LABEL_SOURCES)):
-        if value not in known:
-            raise ValueError(f"{what} {gate.plain(value[:40])!r} is none of {', '.join(known)}")
     return LabelRow(
         session,
         file,
-        label,
-        source,
+        _word("label", label, LABELS),
+        _word("source", source, LABEL_SOURCES),
         _number(fraction, 1),
         _number(blob, 1),
         None if not p99 else int(_number(p99, 255) or 0),
@@ -126,10 +121,20 @@ def _parse(values: Sequence[str]) -> LabelRow:
     )
 
 
+def _word(what: str, text: str, known: Sequence[str]) -> str:
+    """The one of these words that somebody typed, in capitals or not."""
+    if text in known:
+        return text
+    for each in known:
+        if each.casefold() == text.strip().casefold():
+            return each
+    raise ValueError(f"{what} {gate.plain(text[:40])!r} is none of {', '.join(known)}")
+
+
 def _number(text: str, most: float) -> float | None:
     if not text:
         return None
-    value = float(text)
+    value = number(text)
     if not 0 <= value <= most:
         raise ValueError(f"{text[:40]} is not between 0 and {most:g}")
     return value
@@ -137,12 +142,9 @@ def _number(text: str, most: float) -> float | None:
 
 def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
     """Write ``captures/labels.csv`` atomically; returns its path."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LABEL_COLUMNS)
-    writer.writerows([getattr(row, name) for name in LABEL_COLUMNS] for row in rows)
+    lines = ([getattr(row, name) for name in LABEL_COLUMNS] for row in rows)
     path = Path(captures) / LABELS_FILE
-    write_whole(path, text.getvalue().encode(errors="replace"))
+    write_whole(path, table_text(LABEL_COLUMNS, lines).encode(errors="replace"))
     return path
 
 

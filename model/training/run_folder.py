@@ -8,9 +8,7 @@ others. No network is built here and no step is taken.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import platform
 import time
@@ -24,7 +22,7 @@ from typing import Any
 import torch
 import torchvision
 
-from dataset import errors, files, gate, locks, parts
+from dataset import errors, files, gate, locks, parts, tables
 from model import runs
 from model.built_in import BUILTIN
 from model.checkpoint import Position
@@ -216,18 +214,15 @@ def write_frames(run: Path, sums: Sums) -> None:
 
 
 def _table(sums: Sums) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FINGERPRINT_COLUMNS)
-    writer.writerows((domain, *each) for domain in "XY" for each in sums[domain].items())
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    rows = ((domain, *each) for domain in "XY" for each in sums[domain].items())
+    return tables.table_text(FINGERPRINT_COLUMNS, rows).encode("utf-8", "surrogateescape")
 
 
 def _difference(run: Path, sums: Sums) -> str:
     """How many frames differ, and how."""
     now = {(domain, name): each for domain in "XY" for name, each in sums[domain].items()}
     try:
-        rows = gate.read_table(run / FINGERPRINT_FILE, FINGERPRINT_COLUMNS)
+        rows = tables.read_table(run / FINGERPRINT_FILE, FINGERPRINT_COLUMNS)
         before = {(domain, name): sha256 for _, (domain, name, sha256) in rows}
     except (OSError, ValueError):  # the list is only needed for this message
         return f"now {len(sums['X']):,} X and {len(sums['Y']):,} Y"
