@@ -2,7 +2,7 @@
 
 Each frame is measured once and its statistics are kept (`statistics`), so changing a threshold
 reads no pixel again. `rules` decides a label; a label set by hand is never overruled, even if it
-is only in the review's journal yet (`hand_labels`). No frame is moved.
+is only in the review's journal yet, or was changed in the table (`hand_labels`). No frame is moved.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
-from dataset.labelling.hand_labels import apply_hand_labels, read_journal
+from dataset.labelling.hand_labels import adopt, apply_hand_labels, edited_rows, read_journal
 from dataset.labelling.rules import (
     BY_HAND,
     LABEL_SOURCES,
@@ -60,6 +60,7 @@ class LabelSummary:
     broken: list[str]  # session/file of each frame that could not be read
     path: Path  # the labels.csv written
     reasons: dict[str, int] = field(default_factory=dict)  # reason -> number of broken frames
+    edited: int = 0  # labels that a person had changed in the table
 
     @property
     def total(self) -> int:
@@ -69,11 +70,20 @@ class LabelSummary:
         counts = ", ".join(f"{count:,} {label}" for label, count in self.counts.items())
         sources = ", ".join(f"{count:,} by {source}" for source, count in self.sources.items())
         text = f"{counts} ({sources}; {self.measured:,} measured now): {self.path}"
+        text += told_of_edits(self.edited)
         if self.broken:
             more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
             why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
             text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more} ({why})"
         return text
+
+
+def told_of_edits(count: int) -> str:
+    """A further line on labels that a person changed in the table; empty if there are none."""
+    what = "1 label was" if count == 1 else f"{count:,} labels were"
+    return (
+        f"\n{what} changed in {LABELS_FILE} by hand, and kept: as in `cli review`" if count else ""
+    )
 
 
 def session_name(folder: Path) -> str:
@@ -188,7 +198,8 @@ def label_captures(
 ) -> LabelSummary:
     """Label every frame of every session and write ``labels.csv``.
 
-    Hand labels come first (review journal, table, manifest), then the light, then the statistic.
+    Hand labels come first (review journal, table, manifest), then the light, then the statistic. A
+    label that a person changed in the table becomes a hand label.
     Journal and table are read again before the table is written, since a review may be running.
     Frames that repeat an earlier one or cannot be read become ``drop``. Measurements are saved as
     they are made, so an interrupted run continues where it stopped. White pixels of a session's
@@ -234,7 +245,7 @@ def label_captures(
                 if on_progress:
                     on_progress(measured, len(todo))
         finally:
-            rows, path = _write(items, kept, unfit, options)
+            rows, path, edited = _write(items, kept, unfit, options)
     counts = Counter(row.label for row in rows)
     return LabelSummary(
         {label: counts[label] for label in LABELS},
@@ -243,6 +254,7 @@ def label_captures(
         [f"{row.session}/{row.file}" for row in rows if row.method == UNREADABLE],
         path,
         dict(sorted(Counter(unfit.values()).items())),
+        edited,
     )
 
 
@@ -301,7 +313,11 @@ def _label(
 
 def _known(source: Path) -> dict[tuple[str, str], LabelRow]:
     """The table with the journal applied, as they are now."""
-    return apply_hand_labels({row.key: row for row in read_labels(source)}, read_journal(source))
+    return apply_hand_labels(_table(source), read_journal(source))
+
+
+def _table(source: Path) -> dict[tuple[str, str], LabelRow]:
+    return {row.key: row for row in read_labels(source)}
 
 
 def _write(
@@ -309,12 +325,26 @@ def _write(
     kept: StatisticsStore,
     unfit: dict[tuple[str, str], str],
     options: LabelOptions,
-) -> tuple[list[LabelRow], Path]:
-    """Label all frames and write the table; the rows of the frames that are there, and its path."""
+) -> tuple[list[LabelRow], Path, int]:
+    """Label all frames and write the table.
+
+    Returns
+    -------
+    (list of LabelRow, Path, int)
+        Rows of the frames that are there, the table, and how many labels were changed in it.
+    """
     with hold_table(options.source):
-        known = _known(options.source)
-        rows = _label(items, known, kept, unfit, options)
+        table, hand = _table(options.source), read_journal(options.source)
+        frames = {item.key: item.frame for item in items}
+        edited = edited_rows(
+            table, hand, frames, lambda row: kept.get(row.key, row.method) or row.statistics
+        )
+        adopted = adopt(options.source, edited)
+        left = {row.key: row for row in edited if row.key not in adopted}
+        known = apply_hand_labels(table, hand | adopted)
+        rows = [left.get(row.key, row) for row in _label(items, known, kept, unfit, options)]
         present = {row.key for row in rows}
         # The session folder may just be elsewhere today: its hand labels are kept.
-        absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
-        return rows, write_labels(options.source, [*rows, *absent])
+        by_hand = (row for row in known.values() if row.source in BY_HAND or row.key in left)
+        absent = [row for row in by_hand if row.key not in present]
+        return rows, write_labels(options.source, [*rows, *absent]), len(edited)
