@@ -35,7 +35,7 @@ NETWORK_FILES = {  # CycleGAN: A = X, B = Y, G_A = G, G_B = F, D_A = D_Y, D_B = 
 
 
 def write_options(run: Path, options: TrainOptions, facts: dict[str, Any]) -> None:
-    """Write ``options.json``: the settings, with absolute paths, and facts about machine and data."""
+    """Write ``options.json``: the settings, paths absolute, and facts about machine and data."""
     _write_values(run, {"options": asdict(options) | places(options), **facts})
 
 

@@ -50,7 +50,7 @@ def open_run(options: TrainOptions) -> Iterator[Path]:
     """
     if options.resume:
         run = runs.newest_run(options.runs, options.run)
-        _check_place(run, place_of(options))
+        _check_place(run, options)
     find_pictures(options)  # refused before a folder is made
     run = run if options.resume else _new_run(options)
     busy = f"{run} is being trained by another process. Wait for it, or choose another --run."
@@ -158,10 +158,11 @@ def _place_now(run: Path, runs_then: Path, place: Path) -> Path:
     return beside if beside.exists() else place
 
 
-def _check_place(run: Path, place: Path) -> None:
+def _check_place(run: Path, options: TrainOptions) -> None:
     """``UserError`` where the frames of a run are no longer there."""
+    place = place_of(options)
     if not place.exists():
-        kind, option = ("list of pairs", "pairs") if place.suffix else ("data set", "data")
+        kind, option = ("list of pairs", "pairs") if options.pairs else ("data set", "data")
         raise errors.UserError(
             f"The {kind} that {run} learns from, {place}, is not there any more. Name its new "
             f"place with --{option}; the frames must be the same."

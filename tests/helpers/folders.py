@@ -127,7 +127,7 @@ def trained(work: Path) -> None:
 
     make_data(work, count=4)
     before = Path.cwd()
-    os.chdir(work)  # paths in options.json are as they were given
+    os.chdir(work)
     try:
         train(tiny_options(Path(), steps=2))
     finally:

@@ -138,10 +138,9 @@ def test_a_finished_run_says_so_at_once_and_changes_nothing(
     shutil.rmtree(root / "data")
     before = everything(root / "runs")
     monkeypatch.setattr("model.training.autotune.pick_config", None)  # nothing is measured
-    said = go_on(root / "runs")
-    assert said == [
-        f"{root / 'runs/tiny'} is finished: 2 epochs, 6 steps. --epochs N, with more than 2, goes on"
-    ]
+    run = root / "runs" / "tiny"
+    told = f"{run} is finished: 2 epochs, 6 steps. --epochs N, with more than 2, goes on"
+    assert go_on(root / "runs") == [told]
     assert everything(root / "runs") == before
 
 
