@@ -21,6 +21,7 @@ from model.options import NetworkOptions, TrainOptions
 _T = TypeVar("_T")
 
 OPTIONS_FILE = "options.json"
+SAMPLES_FOLDER = "samples"
 STATE_FILE = "latest_state.pth"
 STATE_FILES = (STATE_FILE, "previous_state.pth", *(f"previous_{n}_state.pth" for n in range(2, 10)))
 NOTE_FILE = "latest_networks.json"

@@ -53,6 +53,7 @@ class SplitSummary:
     link: str = "hard"  # as asked for
     near: int = 0  # test frames that look much like a training frame
     advice: str = ""  # what to do about them
+    edited: tuple[Path, ...] = ()  # what somebody had changed in the data set before, set aside
 
     @property
     def table1(self) -> str:
@@ -67,6 +68,8 @@ class SplitSummary:
             else ""
         )
         advice = f"\n{self.advice}" if self.advice else ""
+        kept = ", ".join(map(str, self.edited))
+        advice += f"\nChanged by hand since it was written, and kept: {kept}" if kept else ""
         return (
             f"{self.table1}\n{self.groups:,} groups, none on both sides; {self.pairs:,} true pairs "
             f"in the test; left out: {left_out or 'none'}: {self.out}{copied}{advice}"
@@ -149,10 +152,10 @@ def _write(
     )
     files = {path: table.path(at) for at, path in paths.items()}
     texts = _texts(planned, paths, record["leaks"]) | _pictures(planned)
-    copied = layout.write_data_set(
+    copied, edited = layout.write_data_set(
         options.out, files, record, texts, options.link, on_progress, folders
     )
-    return planned.summary(copied)
+    return replace(planned.summary(copied), edited=tuple(edited))
 
 
 def plan_captures(

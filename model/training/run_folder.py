@@ -56,7 +56,9 @@ def open_run(options: TrainOptions) -> Iterator[Path]:
     busy = f"{run} is being trained by another process. Wait for it, or choose another --run."
     with locks.hold_folder(run, RUN_LOCK, busy):
         _check_run(run, options)
-        parts.remove_parts(run)
+        for folder in (run, run / runs.SAMPLES_FOLDER):
+            if folder.is_dir() and not folder.is_symlink():
+                parts.remove_parts(folder, alive=False)
         yield run
 
 

@@ -283,6 +283,41 @@ def test_a_run_that_another_process_trains_is_left_to_it(root: Path, run: str) -
     assert (root / "runs" / "new").exists() is False
 
 
+def test_two_real_trainings_of_one_run_do_not_meet(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    command = [sys.executable, str(ROOT / "cli.py"), *TRAINS]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    run = tmp_path / "runs" / "long"
+    with subprocess.Popen([*command, "--epochs", "5000"], cwd=tmp_path, **quiet) as first:
+        try:
+            for _ in range(1200):
+                if first.poll() is not None or (run / "checkpoints" / STATE_FILE).exists():
+                    break
+                time.sleep(0.1)
+            for again in ([*command, "--epochs", "2"], [*command[:2], "train", "--resume"]):
+                second = subprocess.run(
+                    again, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+                )
+                assert second.returncode == 1
+                assert "is being trained by another process" in second.stderr
+            assert first.poll() is None
+        finally:
+            first.send_signal(signal.SIGINT)
+        assert first.wait(120) == 130
+    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert not list(run.rglob("*.part"))
+
+
+def test_what_a_killed_training_was_writing_is_removed_by_the_next(root: Path) -> None:
+    run = root / "runs" / "tiny"
+    for folder in ("", "samples", "checkpoints"):
+        (run / folder / ".something.png.99999999.part").write_bytes(b"half")
+    (root / "data" / ".cache" / ".trainA-0123456789abcdef.frames.99999999.part").write_bytes(b"")
+    resume(root)
+    assert not list(run.rglob("*.part"))
+
+
 def test_two_runs_without_a_name_get_two_folders(root: Path) -> None:
     options = tiny_options(root, run="")
     with open_run(options) as first, open_run(options) as second:
