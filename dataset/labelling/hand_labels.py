@@ -156,6 +156,8 @@ def adopt(captures: Path, edited: Iterable[LabelRow]) -> Hand:
         try:
             append_labels(captures, journal, found)
             journal.sync()
+        except OSError as error:
+            raise _unwritable(captures, error) from error
         finally:
             journal.close()
     return found

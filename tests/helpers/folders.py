@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -98,6 +99,20 @@ def captures(work: Path) -> None:
 
 def labelled(work: Path) -> None:
     make_captures(work / "captures")
+
+
+def edited(work: Path) -> None:
+    """A table in which somebody changed labels: of a statistic, of a review, of a key."""
+    from dataset.labelling.labels import read_labels, write_labels
+    from dataset.review.store import open_review
+
+    labelled(work)
+    with open_review(work / "captures") as store:
+        store.set_labels([(1, "X")])
+    rows = read_labels(work / "captures")
+    changed = {0: "Y", 1: "drop", 3: "unsure"}
+    rows = [replace(row, label=changed.get(at, row.label)) for at, row in enumerate(rows)]
+    write_labels(work / "captures", rows)
 
 
 def sweep(work: Path) -> None:

@@ -40,6 +40,12 @@ PAIRS = [
     _pair("repair a spool"),
     _pair("label"),
     _pair("label again", [f"{PARTS}label_one", "captures", "1", "drop"], "label + review"),
+    _pair("label, edited by hand"),
+    _pair(
+        "label, edited by hand",
+        [f"{PARTS}label_one", "captures", "2", "drop"],
+        "label, edited by hand + review",
+    ),
     _pair("review"),
     _pair("split"),
     _pair(

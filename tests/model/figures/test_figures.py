@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -353,3 +354,18 @@ def test_figures_that_were_stopped_can_be_drawn_again(tmp_path: Path) -> None:
     check_page_folder(tmp_path, "figures", HEADINGS, "cli figures")
     with pytest.raises(UserError, match="is no page of `cli evaluate`"):
         check_page_folder(tmp_path, "evaluation", ["evaluation.json"], "cli evaluate")
+
+
+def test_a_page_that_another_one_is_writing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.figures.page_folder.PAGE_WAIT_S", 0.2)
+    page = partial(page_folder, tmp_path, "figures", HEADINGS, "cli figures")
+    with (
+        page(),
+        pytest.raises(UserError, match="Another `cli figures` has been writing"),
+        page(),
+    ):
+        raise AssertionError("two at once")
+    with page():
+        pass
