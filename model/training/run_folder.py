@@ -56,10 +56,16 @@ def open_run(options: TrainOptions) -> Iterator[Path]:
     busy = f"{run} is being trained by another process. Wait for it, or choose another --run."
     with locks.hold_folder(run, RUN_LOCK, busy):
         _check_run(run, options)
-        for folder in (run, run / runs.SAMPLES_FOLDER):
-            if folder.is_dir() and not folder.is_symlink():
-                parts.remove_parts(folder, alive=False)
+        clear_parts(run, alive=False)
         yield run
+
+
+def clear_parts(run: Path, alive: bool = True) -> None:
+    """Remove what killed processes were writing; ``alive`` as of ``parts.remove_parts``."""
+    for folder in (run, run / runs.SAMPLES_FOLDER, run / "checkpoints"):
+        if folder.is_dir() and not folder.is_symlink():
+            with files.writing_in(folder):
+                parts.remove_parts(folder, alive=alive)
 
 
 def _new_run(options: TrainOptions) -> Path:

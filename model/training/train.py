@@ -118,7 +118,7 @@ def train(
         if not group.is_main:
             on_progress, on_message = None, lambda message: None
         if options.resume and (at := run_folder.finished(options)):
-            return _nothing_left(options, at, on_message)
+            return _nothing_left(options, at, group, on_message)
         try:
             return _train(options, group, device, on_progress, on_message)
         except Exception as error:
@@ -127,8 +127,13 @@ def train(
             raise errors.UserError(autotune.lacks_memory(options), 1) from error
 
 
-def _nothing_left(options: TrainOptions, at: checkpoint.Position, on_message: Say) -> TrainSummary:
+def _nothing_left(
+    options: TrainOptions, at: checkpoint.Position, group: distributed.Group, on_message: Say
+) -> TrainSummary:
+    """Say that a run is finished, in place of training it."""
     run = runs.newest_run(options.runs, options.run)
+    if group.is_main:
+        run_folder.clear_parts(run)
     on_message(
         f"{run} is finished: {at.epoch - 1} epochs, {at.done:,} steps. --epochs N, with more than "
         f"{at.epoch - 1}, goes on"
