@@ -534,7 +534,8 @@ def train(
                 f"saved.\nGo on with: cli train --runs {runs} --run {summary.run.name} --resume"
             )
             sys.exit(INTERRUPTED)
-        echo(f"{summary.steps} steps, {summary.seconds / 60:.1f} min: {summary.run}")
+        if not summary.finished:
+            echo(f"{summary.steps} steps, {summary.seconds / 60:.1f} min: {summary.run}")
 
 
 @main.command()

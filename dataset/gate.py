@@ -8,16 +8,14 @@ checks paths named in files. Imports only `errors`.
 
 from __future__ import annotations
 
-import csv
 import errno
 import io
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -270,51 +268,6 @@ def blocks_of(path: str | Path, size: int, most: int = MOST_TABLE) -> Iterator[b
                 rest += data
         if rest:
             yield rest
-
-
-def read_table(
-    path: str | Path,
-    columns: Sequence[str],
-    most: int = MOST_TABLE,
-    optional: str = "",
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """The rows of a table (CSV, UTF-8): number of the line, and the fields of these columns.
-
-    At least two columns. With an optional one, its field comes last: "" if there is no such column.
-
-    Columns may stand in any order beside others; lines without a field are passed over.
-
-    Raises
-    ------
-    OSError
-        As for `open_regular`.
-    ValueError
-        It is no such table: another encoding, a column that is missing, a line that is too short,
-        or a field that never ends; "line 3 is damaged: it is too short".
-    """
-    # utf-8-sig: a spreadsheet puts a byte order mark in front when it saves the file.
-    with io.TextIOWrapper(open_regular(path, most), encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=False)
-        try:
-            head = next(reader, [])
-            found = (*columns, optional) if optional in head else columns
-            fields = itemgetter(*(_place(head, name) for name in found))
-            missing = ("",) if optional and optional not in head else ()
-            for values in reader:
-                if values:
-                    yield reader.line_num, fields(values) + missing
-        except IndexError as error:
-            raise ValueError(f"line {reader.line_num} is damaged: it is too short") from error
-        except csv.Error as error:
-            raise ValueError(f"line {reader.line_num} is damaged: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"line {reader.line_num + 1} is damaged: no UTF-8") from error
-
-
-def _place(head: Sequence[str], name: str) -> int:
-    if name not in head:
-        raise ValueError(f"line 1 has no column {name!r}")
-    return head.index(name)
 
 
 def plain(text: object) -> str:

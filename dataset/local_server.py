@@ -44,6 +44,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 PAGE_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+SHARED = Path(__file__).parent / "page" / "keys.js"  # of all pages
 SNAPS = Path("/snap")  # there where programs may be packed so that they see little of the disk
 OPENING = """<!doctype html>
 <meta charset="utf-8">
@@ -162,7 +163,7 @@ def _end(connection: Any) -> None:
 
 
 def make_page(name: str, folder: Path, files: Mapping[str, str], request_bytes: int) -> Flask:
-    """An application that serves the files of a page, and nothing else yet.
+    """An application that serves the files of a page, `SHARED`, and nothing else yet.
 
     Parameters
     ----------
@@ -182,6 +183,7 @@ def make_page(name: str, folder: Path, files: Mapping[str, str], request_bytes: 
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for address, file in files.items():
         app.add_url_rule(address, file, _page_file(folder / file))
+    app.add_url_rule(f"/{SHARED.name}", SHARED.name, _page_file(SHARED))
     app.add_url_rule("/favicon.ico", "icon", lambda: ("", 204))
     return app
 

@@ -16,11 +16,12 @@ from dataset.errors import UserError
 from dataset.files import open_to_append, remove_empty, remove_file
 from dataset.gate import refuse_links
 
+PATIENCE_S = 0.5  # for what is held for long by whoever holds it
 LOCK_MODE = 0o600  # whoever can read a lock file can hold the lock
 
 
 @contextmanager
-def hold_lock(path: Path, busy: str, patience_s: float = 0.5) -> Iterator[None]:
+def hold_lock(path: Path, busy: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Hold a lock; the system releases it however this process ends.
 
     Parameters
@@ -71,7 +72,9 @@ def _lock_of(path: Path, patience_s: float) -> FileLock:
 
 
 @contextmanager
-def hold_folder(folder: Path, lock: str, busy: str) -> Iterator[None]:
+def hold_folder(
+    folder: Path, lock: str, busy: str, patience_s: float = PATIENCE_S
+) -> Iterator[None]:
     """Hold a lock in a folder, creating the folder if needed.
 
     A folder that was created here and holds nothing but the lock is removed again.
@@ -83,6 +86,8 @@ def hold_folder(folder: Path, lock: str, busy: str) -> Iterator[None]:
         Name of the lock's file.
     busy : str
         Error message if it is taken.
+    patience_s : float
+        How long to wait for it.
 
     Raises
     ------
@@ -93,7 +98,7 @@ def hold_folder(folder: Path, lock: str, busy: str) -> Iterator[None]:
     made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     try:
         number = _make(folder, path)
-        with hold_lock(path, busy):
+        with hold_lock(path, busy, patience_s):
             # Its last holder may have removed the file, and another process made a new one.
             if not path.exists() or path.stat().st_ino != number:
                 raise UserError(busy, 1)

@@ -216,6 +216,19 @@ def load_checkpoint(
     return position
 
 
+def read_position(run: Path) -> Position | None:
+    """Where a run continues, without reading its tensors; None where that cannot be read."""
+    path = run / "checkpoints" / runs.STATE_FILE
+    try:
+        state_files.check_directory(path, state_files.STATE_LIMITS)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return (
+            gate.to_typed(state["position"], Position) if state["format"] == STATE_FORMAT else None
+        )
+    except Exception:  # torch raises many kinds for a damaged or foreign file
+        return None
+
+
 def _newest_state(folder: Path, on_message: Callable[[str], None]) -> Path:
     """The newest state file that is whole; damaged ones before it are set aside."""
     there = [folder / name for name in runs.STATE_FILES if (folder / name).is_file()]

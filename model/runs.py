@@ -7,6 +7,7 @@ to ``training.run_folder``.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from model.options import NetworkOptions, TrainOptions
 _T = TypeVar("_T")
 
 OPTIONS_FILE = "options.json"
+SAMPLES_FOLDER = "samples"
 STATE_FILE = "latest_state.pth"
 STATE_FILES = (STATE_FILE, "previous_state.pth", *(f"previous_{n}_state.pth" for n in range(2, 10)))
 NOTE_FILE = "latest_networks.json"
@@ -34,8 +36,23 @@ NETWORK_FILES = {  # CycleGAN: A = X, B = Y, G_A = G, G_B = F, D_A = D_Y, D_B = 
 
 
 def write_options(run: Path, options: TrainOptions, facts: dict[str, Any]) -> None:
-    """Write ``options.json``: the settings verbatim, and facts about machine and data."""
-    values = {"options": asdict(options), **facts}
+    """Write ``options.json``: the settings, paths absolute, and facts about machine and data."""
+    _write_values(run, {"options": asdict(options) | places(options), **facts})
+
+
+def note_places(run: Path, options: TrainOptions) -> None:
+    """Write into ``options.json`` where data set and runs are by now; the rest stays as it is."""
+    values = read_run_file(run, lambda values: values)
+    _write_values(run, values | {"options": values["options"] | places(options)})
+
+
+def places(options: TrainOptions) -> dict[str, Path | None]:
+    """The settings that are paths, which mean the same from every folder."""
+    found = {name: getattr(options, name) for name in ("data", "runs", "pairs")}
+    return {name: each and Path(os.path.abspath(each)) for name, each in found.items()}
+
+
+def _write_values(run: Path, values: dict[str, Any]) -> None:
     text = json.dumps(values, indent=2, default=str) + "\n"
     files.write_whole(run / OPTIONS_FILE, text.encode())
 

@@ -60,8 +60,10 @@ def cli_json(*words: str) -> Any:
 
 
 def labels() -> list[dict[str, str]]:
+    """The table; of labels given in a review without the column that says so again."""
     with open("captures/labels.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    return [row | {"threshold": ""} if row["source"] == "review" else row for row in rows]
 
 
 def pictures(data: str) -> dict[str, bytes]:

@@ -87,7 +87,7 @@ def examine(options: CaptureOptions) -> list[Finding]:
 
 
 def warnings_at_start(options: CaptureOptions) -> list[Finding]:
-    """What to say when a recording starts: Wayland, a locked screen, HDR, permissions, mask, window.
+    """What to say when a recording starts: Wayland, a lock, HDR, permissions; mask and window.
 
     Grabs nothing and takes a few hundredths of a second; empty if all is well and no window is
     named.

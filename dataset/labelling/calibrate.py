@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dataset.errors import UserError
 from dataset.labelling.histogram import BINS, LEAST_SHARE, draw_histogram, histogram
-from dataset.labelling.labels import label_captures, read_labels
+from dataset.labelling.labels import label_captures, read_labels, told_of_edits
 from dataset.labelling.rules import BY_HAND, LabelRow, label_by_thresholds
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
@@ -51,6 +51,7 @@ class Calibration:
     scores: dict[str, Score]  # X and Y at the proposal; empty without hand labels
     scores_now: dict[str, Score]  # the same at the thresholds in use
     path: Path  # of the plot
+    edited: int = 0  # labels that a person had changed in the table
 
     def __str__(self) -> str:
         lines = [
@@ -61,7 +62,7 @@ class Calibration:
             lines += [f"cli label --x-fraction {self.x_fraction} --y-fraction {self.y_fraction}"]
         for name, scores in (("proposed", self.scores), ("now", self.scores_now)):
             lines += [f"{name:<8} {domain}: {_words(each)}" for domain, each in scores.items()]
-        return "\n".join([*lines, f"Plot: {self.path}"])
+        return "\n".join([*lines, f"Plot: {self.path}"]) + told_of_edits(self.edited)
 
 
 RULES = {
@@ -88,7 +89,7 @@ def calibrate_captures(
     UserError
         As for `label_captures`; or no frame could be measured.
     """
-    label_captures(options, on_progress)
+    edited = label_captures(options, on_progress).edited
     rows = [row for row in read_labels(options.source) if row.statistics is not None]
     if not rows:
         raise UserError(f"No frame of {options.source} could be measured.")
@@ -113,6 +114,7 @@ def calibrate_captures(
         score(hand, proposed),
         score(hand, options),
         path,
+        edited,
     )
 
 

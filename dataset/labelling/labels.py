@@ -2,13 +2,11 @@
 
 Each frame is measured once and its statistics are kept (`statistics`), so changing a threshold
 reads no pixel again. `rules` decides a label; a label set by hand is never overruled, even if it
-is only in the review's journal yet (`hand_labels`). No frame is moved.
+is only in the review's journal yet, or was changed in the table (`hand_labels`). No frame is moved.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +17,7 @@ from pathlib import Path
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import write_whole
-from dataset.labelling.hand_labels import apply_hand_labels, read_journal
+from dataset.labelling.hand_labels import adopt, apply_hand_labels, edited_rows, read_journal
 from dataset.labelling.hud_mask import digest_of, read_session_mask, session_doubts
 from dataset.labelling.rules import (
     BY_HAND,
@@ -43,9 +41,11 @@ from dataset.locks import hold_lock
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
 from dataset.sessions.manifest import HUD_MASK, Frame, files_exist, find_sessions, read_frames
+from dataset.tables import number, read_table, table_text
 from dataset.terminal import ProgressCallback
 
 LABELS_FILE = "labels.csv"
+FILLED = 4  # columns that are never empty
 TABLE_LOCK = ".labels.lock"
 LABEL_COLUMNS = tuple(each.name for each in fields(LabelRow))
 TABLE_WAIT_S = 60.0  # for another writer of the table: a million rows take seconds
@@ -62,6 +62,7 @@ class LabelSummary:
     path: Path  # the labels.csv written
     reasons: dict[str, int] = field(default_factory=dict)  # reason -> number of broken frames
     notes: list[str] = field(default_factory=list)  # what is odd about HUD masks
+    edited: int = 0  # labels that a person had changed in the table
 
     @property
     def total(self) -> int:
@@ -71,11 +72,20 @@ class LabelSummary:
         counts = ", ".join(f"{count:,} {label}" for label, count in self.counts.items())
         sources = ", ".join(f"{count:,} by {source}" for source, count in self.sources.items())
         text = f"{counts} ({sources}; {self.measured:,} measured now): {self.path}"
+        text += told_of_edits(self.edited)
         if self.broken:
             more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
             why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
             text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more} ({why})"
         return "\n".join([text, *self.notes])
+
+
+def told_of_edits(count: int) -> str:
+    """A further line on labels that a person changed in the table; empty if there are none."""
+    what = "1 label was" if count == 1 else f"{count:,} labels were"
+    return (
+        f"\n{what} changed in {LABELS_FILE} by hand, and kept: as in `cli review`" if count else ""
+    )
 
 
 def session_name(folder: Path) -> str:
@@ -94,32 +104,27 @@ def read_labels(captures: str | Path) -> list[LabelRow]:
     path = Path(captures) / LABELS_FILE
     rows: list[LabelRow] = []
     try:
-        for number, values in gate.read_table(path, LABEL_COLUMNS):
+        for line, values in read_table(path, LABEL_COLUMNS[:FILLED], LABEL_COLUMNS[FILLED:]):
             try:
                 rows.append(_parse(values))
             except ValueError as error:
-                raise UserError(
-                    f"{path}, line {number} is damaged ({error}). Mend or remove that line."
-                ) from error
+                raise ValueError(f"line {line} is damaged: {error}") from error
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
-        raise UserError(f"{path}, {error}. Mend that line, or remove the file.") from error
+        raise UserError(f"{path}: {error}. Mend it, or remove the file.") from error
     return rows
 
 
 def _parse(values: Sequence[str]) -> LabelRow:
     session, file, label, source, fraction, blob, p99, method, threshold = values
-    for what, value, known in (("label", label, LABELS), ("source", source, LABEL_SOURCES)):
-        if value not in known:
-            raise ValueError(f"{what} {gate.plain(value[:40])!r} is none of {', '.join(known)}")
     return LabelRow(
         session,
         file,
-        label,
-        source,
+        _word("label", label, LABELS),
+        _word("source", source, LABEL_SOURCES),
         _number(fraction, 1),
         _number(blob, 1),
         None if not p99 else int(_number(p99, 255) or 0),
@@ -128,10 +133,20 @@ def _parse(values: Sequence[str]) -> LabelRow:
     )
 
 
+def _word(what: str, text: str, known: Sequence[str]) -> str:
+    """The one of these words that somebody typed, in capitals or not."""
+    if text in known:
+        return text
+    for each in known:
+        if each.casefold() == text.strip().casefold():
+            return each
+    raise ValueError(f"{what} {gate.plain(text[:40])!r} is none of {', '.join(known)}")
+
+
 def _number(text: str, most: float) -> float | None:
     if not text:
         return None
-    value = float(text)
+    value = number(text)
     if not 0 <= value <= most:
         raise ValueError(f"{text[:40]} is not between 0 and {most:g}")
     return value
@@ -139,12 +154,9 @@ def _number(text: str, most: float) -> float | None:
 
 def write_labels(captures: str | Path, rows: Sequence[LabelRow]) -> Path:
     """Write ``captures/labels.csv`` atomically; returns its path."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LABEL_COLUMNS)
-    writer.writerows([getattr(row, name) for name in LABEL_COLUMNS] for row in rows)
+    lines = ([getattr(row, name) for name in LABEL_COLUMNS] for row in rows)
     path = Path(captures) / LABELS_FILE
-    write_whole(path, text.getvalue().encode(errors="replace"))
+    write_whole(path, table_text(LABEL_COLUMNS, lines).encode(errors="replace"))
     return path
 
 
@@ -188,7 +200,8 @@ def label_captures(
 ) -> LabelSummary:
     """Label every frame of every session and write ``labels.csv``.
 
-    Hand labels come first (review journal, table, manifest), then the light, then the statistic.
+    Hand labels come first (review journal, table, manifest), then the light, then the statistic. A
+    label that a person changed in the table becomes a hand label.
     Journal and table are read again before the table is written, since a review may be running.
     Frames that repeat an earlier one or cannot be read become ``drop``. Measurements are saved as
     they are made, so an interrupted run continues where it stopped. White pixels of a session's
@@ -234,7 +247,7 @@ def label_captures(
                 if on_progress:
                     on_progress(measured, len(todo))
         finally:
-            rows, path = _write(items, kept, unfit, options)
+            rows, path, edited = _write(items, kept, unfit, options)
     counts = Counter(row.label for row in rows)
     return LabelSummary(
         {label: counts[label] for label in LABELS},
@@ -244,6 +257,7 @@ def label_captures(
         path,
         dict(sorted(Counter(unfit.values()).items())),
         mask_notes(options.source),
+        edited,
     )
 
 
@@ -315,7 +329,11 @@ def _label(
 
 def _known(source: Path) -> dict[tuple[str, str], LabelRow]:
     """The table with the journal applied, as they are now."""
-    return apply_hand_labels({row.key: row for row in read_labels(source)}, read_journal(source))
+    return apply_hand_labels(_table(source), read_journal(source))
+
+
+def _table(source: Path) -> dict[tuple[str, str], LabelRow]:
+    return {row.key: row for row in read_labels(source)}
 
 
 def _write(
@@ -323,12 +341,26 @@ def _write(
     kept: StatisticsStore,
     unfit: dict[tuple[str, str], str],
     options: LabelOptions,
-) -> tuple[list[LabelRow], Path]:
-    """Label all frames and write the table; the rows of the frames that are there, and its path."""
+) -> tuple[list[LabelRow], Path, int]:
+    """Label all frames and write the table.
+
+    Returns
+    -------
+    (list of LabelRow, Path, int)
+        Rows of the frames that are there, the table, and how many labels were changed in it.
+    """
     with hold_table(options.source):
-        known = _known(options.source)
-        rows = _label(items, known, kept, unfit, options)
+        table, hand = _table(options.source), read_journal(options.source)
+        frames = {item.key: item.frame for item in items}
+        edited = edited_rows(
+            table, hand, frames, lambda row: kept.get(row.key, row.method) or row.statistics
+        )
+        adopted = adopt(options.source, edited)
+        left = {row.key: row for row in edited if row.key not in adopted}
+        known = apply_hand_labels(table, hand | adopted)
+        rows = [left.get(row.key, row) for row in _label(items, known, kept, unfit, options)]
         present = {row.key for row in rows}
         # The session folder may just be elsewhere today: its hand labels are kept.
-        absent = [row for row in known.values() if row.key not in present and row.source in BY_HAND]
-        return rows, write_labels(options.source, [*rows, *absent])
+        by_hand = (row for row in known.values() if row.source in BY_HAND or row.key in left)
+        absent = [row for row in by_hand if row.key not in present]
+        return rows, write_labels(options.source, [*rows, *absent]), len(edited)

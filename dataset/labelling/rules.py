@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from dataset import gate
@@ -22,6 +23,7 @@ LABELS = ("X", "Y", "unsure", "drop")
 LABEL_SOURCES = ("key", "light", "clipping", "review")  # who decided
 BY_HAND = ("key", "review")
 DUPLICATE = "duplicate"  # in the method column: the manifest says it repeats an earlier frame
+GIVEN = "given "  # in the threshold column, before the label that was given in a review
 UNREADABLE = "unreadable"  # in the method column: the file is missing, broken or of another kind
 
 
@@ -37,7 +39,7 @@ class LabelRow:
     largest_blob: float | None = None  # 0..1
     p99: int | None = None  # 0..255
     method: str = ""  # the statistic, its limit and HUD mask, or why there is none
-    threshold: str = ""  # the thresholds that decided; empty for a hand label
+    threshold: str = ""  # the thresholds that decided; of a review, the label given there
 
     @property
     def key(self) -> FrameKey:
@@ -113,18 +115,25 @@ def options_used(rows: Sequence[LabelRow], source: Path) -> LabelOptions:
 
     So that new frames are labelled like earlier ones. Rows that cannot be parsed are skipped.
     """
-    for row in rows:
-        method = re.fullmatch(r"(\w+)>=(\d{1,3})(?: hud:\w+)?", row.method)
-        threshold = re.fullmatch(r"X<=(\S+) Y>=(\S+) blob>=(\S+)(?: light:(.*))?", row.threshold)
-        if method and threshold:
-            with suppress(ValueError):
-                x, y, blob = map(float, threshold.groups()[:3])
-                lights = gate.parse_json(threshold[4] or '["", ""]', tuple[Text, Text])
-                used = LabelOptions(source, int(method[2]), x, y, blob, method=method[1])
-                used = replace(used, light_x=lights[0], light_y=lights[1])
-                if not fault_of(used):
-                    return used
-    return LabelOptions(source)
+    found = (_options_in(row.method, row.threshold) for row in rows)
+    used = next((each for each in found if each is not None), LabelOptions())
+    return replace(used, source=source)
+
+
+@lru_cache(maxsize=64)
+def _options_in(method: str, threshold: str) -> LabelOptions | None:
+    """What the columns of a row say; None where they cannot be parsed."""
+    by = re.fullmatch(r"(\w+)>=(\d{1,3})(?: hud:\w+)?", method)
+    limits = re.fullmatch(r"X<=(\S+) Y>=(\S+) blob>=(\S+)(?: light:(.*))?", threshold)
+    if not by or not limits:
+        return None
+    with suppress(ValueError):
+        x, y, blob = map(float, limits.groups()[:3])
+        lights = gate.parse_json(limits[4] or '["", ""]', tuple[Text, Text])
+        used = LabelOptions(limit=int(by[2]), x_fraction=x, y_fraction=y, y_blob=blob, method=by[1])
+        used = replace(used, light_x=lights[0], light_y=lights[1])
+        return None if fault_of(used) else used
+    return None
 
 
 def fault_of(options: LabelOptions) -> str:
@@ -180,7 +189,9 @@ def label_frame(
     if frame.duplicate_of is not None:
         method = DUPLICATE
     label, source, threshold = *_hand_label(frame, known), ""
-    if method in (DUPLICATE, UNREADABLE) and source != "review":
+    if known is not None and source == "review":
+        threshold = known.threshold
+    elif method in (DUPLICATE, UNREADABLE):
         label, source = "drop", source or "clipping"
     elif not source:
         label, source = label_by_light(frame.light, options), "light"
@@ -194,6 +205,43 @@ def label_frame(
         return row
     fraction, blob, p99 = statistics.clipped_fraction, statistics.largest_blob, statistics.p99
     return replace(row, clipped_fraction=fraction, largest_blob=blob, p99=p99)
+
+
+def decided_label(
+    row: LabelRow, frame: Frame | None, statistics: ClippingStatistics | None
+) -> str | None:
+    """The label that follows from the other columns of a row; None where they do not tell.
+
+    Parameters
+    ----------
+    row : LabelRow
+    frame : Frame or None
+        None if its session is elsewhere.
+    statistics : ClippingStatistics or None
+        Measured by the method of the row.
+
+    Examples
+    --------
+    >>> row = LabelRow("s", "a", "X", "clipping", 0.3, 0.2, 255, "max_rgb>=250",
+    ...                "X<=0.005 Y>=0.05 blob>=0.02")
+    >>> decided_label(row, None, row.statistics)
+    'Y'
+    >>> decided_label(replace(row, source="review", threshold="given drop"), None, None)
+    'drop'
+    """
+    if row.source == "review":
+        return row.threshold.removeprefix(GIVEN) if row.threshold.startswith(GIVEN) else None
+    if row.method in (DUPLICATE, UNREADABLE):
+        return "drop"
+    if row.source == "key":
+        return frame.label if frame is not None and frame.label in ("X", "Y") else None
+    # A light decides before anything is measured.
+    options = _options_in(row.method or method_name(LabelOptions.limit), row.threshold)
+    if options is None:
+        return None
+    if row.source == "light":
+        return label_by_light(frame.light, options) or None if frame is not None else None
+    return label_by_thresholds(statistics, options) if statistics is not None else None
 
 
 def _hand_label(frame: Frame, known: LabelRow | None) -> tuple[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import os
 import time
 from collections import deque
@@ -34,6 +33,7 @@ from dataset.pictures.dynamic_range import HighDynamicRange
 from dataset.pictures.images import decode
 from dataset.pictures.limits import MOST_FRAME_PIXELS, TooLarge
 from dataset.sessions.manifest import FrameKey
+from dataset.tables import fields_of, number, table_text
 
 STATISTICS_FILE = "statistics.csv"
 STATISTICS_COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
@@ -135,16 +135,13 @@ class StatisticsStore:
 
 
 def _line(row: Iterable[object]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(row)
-    return text.getvalue()
+    return table_text(list(row))
 
 
 def _parse(line: str) -> tuple[FrameKey, str, ClippingStatistics]:
     """Parse one line by itself, so that a stray quote spoils no other; ``ValueError``."""
-    (values,) = csv.reader([line])
-    session, name, method, fraction, blob, p99 = values
-    found = ClippingStatistics(float(fraction), float(blob), int(p99))
+    session, name, method, fraction, blob, p99 = fields_of(line, len(STATISTICS_COLUMNS))
+    found = ClippingStatistics(number(fraction), number(blob), int(p99))
     if not (0 <= found.clipped_fraction <= 1 and 0 <= found.largest_blob <= 1):
         raise ValueError("no share")
     if not 0 <= found.p99 <= 255:

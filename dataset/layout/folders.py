@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dataset.errors import UserError
-from dataset.files import remove_empty, remove_file, write_whole
-from dataset.gate import refuse_links
+from dataset.files import move_aside, remove_empty, remove_file, write_whole
+from dataset.gate import MOST_TABLE, read_regular, refuse_links
 from dataset.layout.links import place_file
 from dataset.layout.readers import (
     CACHE_FOLDER,
@@ -33,6 +33,7 @@ from dataset.locks import hold_folder
 from dataset.parts import PART_NAME, remove_parts
 from dataset.paths import check_path
 from dataset.pictures.formats import PICTURES
+from dataset.pictures.hashing import sha256
 from dataset.terminal import ProgressCallback
 
 CROISSANT_FILE, METADATA_FILE = "croissant.json", "metadata.csv"
@@ -97,8 +98,10 @@ def write_data_set(
     link: str,
     on_progress: ProgressCallback | None = None,
     folders: Sequence[str] = DOMAIN_FOLDERS,
-) -> int:
+) -> tuple[int, list[Path]]:
     """Write a split in place of an earlier one of ours; call it within `hold_out`.
+
+    Tables and texts that a person changed since then are set aside: ``pairs.edited.csv``.
 
     Parameters
     ----------
@@ -118,8 +121,8 @@ def write_data_set(
 
     Returns
     -------
-    int
-        Number of files that were copied.
+    (int, list of Path)
+        Number of files that were copied; what was set aside.
 
     Raises
     ------
@@ -128,6 +131,7 @@ def write_data_set(
     """
     old = _listed(out)
     try:
+        edited = _set_edited_aside(out)
         head = {"tool": "unclip", "version": DATA_SET_VERSION}
         extras = sorted(EXTRAS & texts.keys())
         started = sorted(old | {*files, *extras})
@@ -146,14 +150,31 @@ def write_data_set(
             if on_progress:
                 on_progress(done, len(files))
         _write_texts(out, texts)
-        _write_json(out / SPLIT_FILE, head | {"complete": True, "extras": extras} | record)
+        written = {name: sha256(_bytes(text)) for name, text in texts.items()}
+        facts = {"complete": True, "extras": extras, "written": written}
+        _write_json(out / SPLIT_FILE, head | facts | record)
     except FileExistsError as error:
         raise UserError(
             f"{error.filename2 or error.filename} is in the way. Move it away."
         ) from error
     except OSError as error:
         raise UserError(f"Cannot write into {out}: {error.strerror}. Run it again.", 1) from error
-    return copied
+    return copied, edited
+
+
+def _set_edited_aside(out: Path) -> list[Path]:
+    """Move tables and texts away that are not as an earlier run wrote them; their new places."""
+    record, found = _own_record(out) or SplitRecord(), []
+    for name, digest in record.written.items():
+        path = out / check_path(name)
+        ours = path.is_file() and not path.is_symlink()
+        if ours and sha256(read_regular(path, MOST_TABLE)) != digest:
+            found.append(move_aside(path, path.parent, f"{path.stem}.edited{path.suffix}"))
+    return found
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _write_texts(out: Path, texts: Mapping[str, str | bytes]) -> None:
@@ -161,7 +182,7 @@ def _write_texts(out: Path, texts: Mapping[str, str | bytes]) -> None:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         if name in EXTRAS and os.path.lexists(out / name):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(out / name))
-        write_whole(out / name, text.encode() if isinstance(text, str) else text)
+        write_whole(out / name, _bytes(text))
 
 
 def _remove_empty(out: Path, folders: set[str]) -> None:

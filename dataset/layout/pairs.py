@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.gate import is_regular, read_table
+from dataset.gate import is_regular
+from dataset.tables import number, read_table, table_text
 
 PAIRS_FILE = "pairs.csv"
 PAIR_COLUMNS = ("over_exposed", "reference")
@@ -34,9 +33,7 @@ def pairs_csv(pairs: Iterable[tuple[str, str]]) -> str:
     pairs : iterable of (over-exposed, reference)
         Paths relative to the file's folder, with forward slashes.
     """
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([PAIR_COLUMNS, *sorted(pairs)])
-    return text.getvalue()
+    return table_text(PAIR_COLUMNS, sorted(pairs))
 
 
 def list_pairs(path: str | Path, may_be_empty: bool = False) -> list[Pair]:
@@ -58,9 +55,9 @@ def list_pairs(path: str | Path, may_be_empty: bool = False) -> list[Pair]:
         )
     try:
         pairs = [
-            Pair(path.parent / over_exposed, path.parent / reference, _gain(gain, number))
-            for number, (over_exposed, reference, gain) in read_table(
-                path, PAIR_COLUMNS, optional=GAIN_COLUMN
+            Pair(path.parent / over_exposed, path.parent / reference, _gain(gain, line))
+            for line, (over_exposed, reference, gain) in read_table(
+                path, PAIR_COLUMNS, optional=(GAIN_COLUMN,)
             )
         ]
     except OSError as error:
@@ -87,14 +84,14 @@ def read_pairs(path: str | Path) -> list[Pair]:
     return pairs
 
 
-def _gain(text: str, number: int) -> float | None:
+def _gain(text: str, line: int) -> float | None:
     """A gain as it was written; None for an empty field."""
     if not text.strip():
         return None
     try:
-        gain = float(text)
+        gain = number(text)
     except ValueError:
         gain = math.nan
     if not 0 < gain < math.inf:
-        raise ValueError(f"line {number} is damaged: its gain is no number over 0")
+        raise ValueError(f"line {line} is damaged: its gain is no number over 0")
     return gain

@@ -54,6 +54,7 @@ class SplitRecord(msgspec.Struct):
     complete: bool = True
     files: list[ListedFile] = []
     extras: list[Name] = []
+    written: dict[Name, str] = {}  # tables and texts -> SHA-256 as they were written
 
 
 def read_split(data: Path) -> SplitRecord | None:

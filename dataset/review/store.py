@@ -2,32 +2,37 @@
 
 Every change is appended to ``captures/review.jsonl`` and flushed before it takes effect. It is
 folded into ``labels.csv`` from time to time, at the end, and when the next review starts, so a
-killed process loses nothing. The table is read again before each fold, because `cli label` may have
-written it, and locked until it is written. The journal is never shortened.
+killed process loses nothing. The table is read again before each fold, because `cli label` or a
+person may have written it, and locked until it is written. The journal is never shortened.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from dataset.errors import UserError
-from dataset.files import WholeLines
-from dataset.labelling.hand_labels import REVIEW_JOURNAL, label_by_hand, read_journal
+from dataset.labelling.hand_labels import (
+    REVIEW_JOURNAL,
+    REVIEW_LOCK,
+    Hand,
+    append_labels,
+    edited_rows,
+    label_by_hand,
+    open_journal,
+    read_journal,
+)
 from dataset.labelling.labels import (
     LABELS_FILE,
     hold_table,
     label_captures,
     read_labels,
     session_name,
+    told_of_edits,
     write_labels,
 )
 from dataset.labelling.rules import LABELS, LabelRow, label_frame, options_used
@@ -41,8 +46,6 @@ from dataset.sessions.manifest import (
     find_sessions,
     read_frames,
 )
-
-LOCK = ".review.lock"
 
 Change = tuple[
     int, str | None
@@ -70,10 +73,12 @@ class ReviewSummary:
     counts: dict[str, int]  # frames per label
     by_hand: int  # labels that were set in a review, this one or an earlier one
     path: Path  # the labels.csv written
+    edited: int = 0  # labels that a person had changed in the table
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {label}" for label, count in self.counts.items())
-        return f"{counts} ({self.by_hand:,} by hand in a review): {self.path}"
+        text = f"{counts} ({self.by_hand:,} by hand in a review): {self.path}"
+        return text + told_of_edits(self.edited)
 
 
 class ReviewStore:
@@ -86,9 +91,10 @@ class ReviewStore:
         self._table = threading.Lock()  # labels.csv: one folding at a time
         self._hand = _mend_journal(source)
         self._by_key = {each.key: each.frame for each in self.frames}
-        self._journal = _open_journal(source)
+        self._journal = open_journal(source)
         self._rows: dict[FrameKey, LabelRow] = {}
         self._options = LabelOptions(source)
+        self._edited = 0  # labels that a person had changed in the table
 
     @property
     def label_options(self) -> LabelOptions:
@@ -111,15 +117,9 @@ class ReviewStore:
         for number, label in changes:
             if not 0 <= number < len(self.frames) or label not in (*LABELS, None):
                 raise ValueError(f"no frame {number} or no label {label!r}")
-        now = time.time_ns()
         keys = [self.frames[number].key for number, _ in changes]
         with self._changes:
-            self._append(
-                {"session": key[0], "file": key[1], "label": label, "wall_ns": now}
-                for key, (_, label) in zip(keys, changes, strict=True)
-            )
-            for key, (_, label) in zip(keys, changes, strict=True):
-                self._hand[key] = label
+            self._give({key: label for key, (_, label) in zip(keys, changes, strict=True)})
             return [self._row(key) for key in keys]
 
     def apply_thresholds(self, x_fraction: float, y_fraction: float, y_blob: float) -> None:
@@ -141,6 +141,10 @@ class ReviewStore:
             known = {row.key: row for row in read_labels(self.source)}
             options = options_used(list(known.values()), self.source)
             with self._changes:
+                edited = edited_rows(known, self._hand, self._by_key, lambda row: row.statistics)
+                if edited:
+                    self._give({row.key: row.label for row in edited})
+                    self._edited += len(edited)
                 self._rows, self._options = known, options
                 folded = self._folded(known)
             if folded != known:
@@ -157,6 +161,7 @@ class ReviewStore:
             {label: counts[label] for label in LABELS},
             sum(row.source == "review" for row in rows),
             self.source / LABELS_FILE,
+            self._edited,
         )
 
     def close(self) -> None:
@@ -166,15 +171,10 @@ class ReviewStore:
         finally:
             self._journal.close()
 
-    def _append(self, lines: Iterator[dict[str, Any]]) -> None:
-        """Write all of the lines, or none: a refused change never takes effect later."""
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        try:
-            self._journal.append(text.encode())
-        except OSError as error:
-            raise UserError(
-                f"Cannot write {self.source / REVIEW_JOURNAL}: {error.strerror}.", 1
-            ) from error
+    def _give(self, labels: Hand) -> None:
+        """Write labels to the journal, then let them count; `_changes` is held."""
+        append_labels(self.source, self._journal, labels)
+        self._hand |= labels
 
     def _folded(self, known: dict[FrameKey, LabelRow]) -> dict[FrameKey, LabelRow]:
         """The table with the hand labels applied, in its own order, new rows last."""
@@ -216,20 +216,13 @@ def open_review(source: Path) -> Iterator[ReviewStore]:
     """
     find_sessions(source)  # says so where there are none, before a lock is left there
     busy = f"Another review of {source} is running. End it with Ctrl-C in its terminal first."
-    with hold_lock(source / LOCK, busy):
+    with hold_lock(source / REVIEW_LOCK, busy):
         store = ReviewStore(source)
         try:
             store.fold()
             yield store
         finally:
             store.close()
-
-
-def _open_journal(source: Path) -> WholeLines:
-    try:
-        return WholeLines(source / REVIEW_JOURNAL)
-    except OSError as error:
-        raise UserError(f"Cannot write {source / REVIEW_JOURNAL}: {error.strerror}.", 1) from error
 
 
 def _find_frames(source: Path) -> Iterator[Reviewed]:

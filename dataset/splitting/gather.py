@@ -15,15 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset import gate
 from dataset.errors import UserError
-from dataset.labelling.labels import LABELS_FILE, label_captures, read_labels, session_name
+from dataset.labelling.labels import (
+    FILLED,
+    LABEL_COLUMNS,
+    LABELS_FILE,
+    label_captures,
+    read_labels,
+    session_name,
+)
 from dataset.labelling.rules import LABEL_SOURCES, LABELS, UNREADABLE, options_used
 from dataset.options import SplitOptions
 from dataset.sessions.columns import Bools, Columns, Ints, SessionColumns, read_columns
 from dataset.sessions.imported import OWN_TIMES
 from dataset.sessions.manifest import files_exist, find_sessions, read_session
 from dataset.splitting.near_hashes import near_pairs, starts_of_runs
+from dataset.tables import number, read_table
 from dataset.terminal import ProgressCallback
 
 X, Y, UNSURE, DROP = range(4)  # positions in LABELS
@@ -140,9 +147,9 @@ def read_label_columns(captures: Path) -> Labels:
     UserError
         As for `labels.read_labels`.
     """
-    names = ("session", "file", "label", "source", "method", "p99", "clipped_fraction")
+    blank = ("method", "p99", "clipped_fraction")
     try:
-        return _parse(gate.read_table(captures / LABELS_FILE, names))
+        return _parse(read_table(captures / LABELS_FILE, LABEL_COLUMNS[:FILLED], blank))
     except FileNotFoundError:
         return _parse(())
     except (OSError, ValueError, KeyError) as error:
@@ -154,15 +161,15 @@ def _parse(table: Iterable[tuple[int, tuple[str, ...]]]) -> Labels:
     rows: dict[str, dict[str, int]] = {}
     label, source, unreadable = bytearray(), bytearray(), bytearray()
     p99, fraction, blank = array("f"), array("f"), [0, 0]
-    label_codes = {name: at for at, name in enumerate(LABELS)}
+    label_codes = {name.casefold(): at for at, name in enumerate(LABELS)}
     source_codes = {name: at for at, name in enumerate(LABEL_SOURCES)}
     for _, (session, file, word, by, method, level, share) in table:
         rows.setdefault(session, {})[file] = len(label)
-        label.append(label_codes[word])
-        source.append(source_codes[by])
+        label.append(label_codes[word.strip().casefold()])
+        source.append(source_codes[by.strip().casefold()])
         unreadable.append(method == UNREADABLE)
-        p99.append(float(level or "nan"))
-        fraction.append(float(share or "nan"))
+        p99.append(number(level or "nan"))
+        fraction.append(number(share or "nan"))
         blank[0] += not level
         blank[1] += not share
     return Labels(

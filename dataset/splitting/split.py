@@ -60,6 +60,7 @@ class SplitSummary:
     advice: str = ""  # what to do about them
     broken: tuple[str, ...] = ()  # session/file of each frame that is missing or cannot be read
     sizes: str = ""  # how many frames of which size, where they differ
+    edited: tuple[Path, ...] = ()  # what somebody had changed in the data set before, set aside
 
     @property
     def table1(self) -> str:
@@ -78,6 +79,8 @@ class SplitSummary:
             more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
             advice += f"\nMissing or not readable: {', '.join(self.broken[:5])}{more}"
         sizes = f"\n{MIXED.format(self.sizes)}" if self.sizes else ""
+        kept = ", ".join(map(str, self.edited))
+        advice += f"\nChanged by hand since it was written, and kept: {kept}" if kept else ""
         return (
             f"{self.table1}\n{self.groups:,} groups, none on both sides; {self.pairs:,} true pairs "
             f"in the test; left out: {left_out or 'none'}: {self.out}{copied}{advice}{sizes}"
@@ -162,10 +165,10 @@ def _write(
     )
     files = {path: table.path(at) for at, path in paths.items()}
     texts = _texts(planned, paths, record["leaks"]) | _pictures(planned)
-    copied = layout.write_data_set(
+    copied, edited = layout.write_data_set(
         options.out, files, record, texts, options.link, on_progress, folders
     )
-    return planned.summary(copied)
+    return replace(planned.summary(copied), edited=tuple(edited))
 
 
 def plan_captures(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ from dataset.options import SplitOptions
 from dataset.splitting.gather import Table
 from dataset.splitting.leaks import Near
 from dataset.splitting.plan import Plan, Pool
+from dataset.tables import table_text
 
 
 def name_files(table: Table, plan: Plan, folders: Sequence[str]) -> dict[int, str]:
@@ -134,11 +133,16 @@ def _origin(table: Table, pool: Pool, at: int, path: str) -> dict[str, Any]:
 
 def metadata_csv(table: Table, pool: Pool, chosen: Sequence[int], paths: Mapping[int, str]) -> str:
     """``metadata.csv`` of one side, as Hugging Face's imagefolder reads it."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file_name", "label", "session", "frame", "group"])
-    for at in chosen:
-        name = paths[at].split("/", 1)[1]  # relative to the table
-        label, session = "XY"[table.domain[at]], table.session(at)
-        writer.writerow([name, label, session, int(table.keys.index[at]), int(pool.group[at])])
-    return text.getvalue()
+    return table_text(
+        ("file_name", "label", "session", "frame", "group"),
+        (
+            (
+                paths[at].split("/", 1)[1],  # relative to the table
+                "XY"[table.domain[at]],
+                table.session(at),
+                int(table.keys.index[at]),
+                int(pool.group[at]),
+            )
+            for at in chosen
+        ),
+    )

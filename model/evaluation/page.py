@@ -14,7 +14,7 @@ from typing import Any
 from dataset.files import write_whole
 from dataset.pictures.images import Image, resize_area, write_png
 from model.evaluation.paired import Evaluation
-from model.figures.page_folder import PAGE_FILE, begin_page, check_page_folder, render_page
+from model.figures.page_folder import PAGE_FILE, check_page_folder, page_folder, render_page
 
 JSON_FILE, CSV_FILE = "evaluation.json", "evaluation.csv"
 THRESHOLDS_FILE = "thresholds.png"
@@ -59,14 +59,15 @@ UNPAIRED_COLUMNS = {
     "identity_median": ("F(x) to x, ΔE", 2, 1),
     "identity_abs": ("|F(x) - x|, %", 2, 100),
 }
+FILES = [JSON_FILE, CSV_FILE, THRESHOLDS_FILE] + [
+    f"{rank}_{name}.png" for rank in SHOWN_RANKS for name in METHOD_TITLES
+]
 TableColumns = Mapping[str, tuple[str, int, int]]
 
 
 def check_evaluation_folder(out: Path) -> None:
     """Refuse a folder with a page or files that are not ours, before hours of work."""
-    pictures = [f"{rank}_{name}.png" for rank in SHOWN_RANKS for name in METHOD_TITLES]
-    files = [JSON_FILE, CSV_FILE, THRESHOLDS_FILE, *pictures]
-    check_page_folder(out, "evaluation", files, "cli evaluate")
+    check_page_folder(out, "evaluation", FILES, "cli evaluate")
 
 
 def write_evaluation(
@@ -100,19 +101,18 @@ def write_evaluation(
     UserError
         The folder cannot be written, or holds another page.
     """
-    check_evaluation_folder(out)
-    begin_page(out, "evaluation")
-    text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
-    write_whole(out / JSON_FILE, text.encode())
-    if paired:
-        write_whole(out / CSV_FILE, paired.to_csv().encode("utf-8-sig"))
-    if thresholds is not None:
-        write_png(out / THRESHOLDS_FILE, thresholds)
-    for title, pictures in frames.items():
-        for name, image in pictures.items():
-            write_png(out / _file(title, name), _small(image))
-    page = render_evaluation(summary, frames, thresholds is not None, skipped)
-    write_whole(out / PAGE_FILE, page.encode())
+    with page_folder(out, "evaluation", FILES, "cli evaluate"):
+        text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+        write_whole(out / JSON_FILE, text.encode())
+        if paired:
+            write_whole(out / CSV_FILE, paired.to_csv().encode("utf-8-sig"))
+        if thresholds is not None:
+            write_png(out / THRESHOLDS_FILE, thresholds)
+        for title, pictures in frames.items():
+            for name, image in pictures.items():
+                write_png(out / _file(title, name), _small(image))
+        page = render_evaluation(summary, frames, thresholds is not None, skipped)
+        write_whole(out / PAGE_FILE, page.encode())
 
 
 def render_evaluation(

@@ -6,8 +6,6 @@ reported. ``unpaired`` measures without references, ``metrics`` defines the metr
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -19,6 +17,7 @@ from dataset.errors import UserError, first_of
 from dataset.layout.pairs import Pair
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
+from dataset.tables import table_text
 from dataset.terminal import ProgressCallback
 from model.gain import measure_gain
 from model.metrics import Comparison, Interval, Values, compute_metrics, mean_interval
@@ -98,15 +97,18 @@ class Evaluation:
 
     def to_csv(self) -> str:
         """A line per pair and method; a cell is empty where a metric does not exist."""
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(["over_exposed", "reference", "method", *PAIRED_METRICS])
-        for place, pair in enumerate(self.pairs):
-            for method, results in self.found.items():
-                values = (getattr(results[place], metric) for metric in PAIRED_METRICS)
-                cells = (f"{value:.6g}" if np.isfinite(value) else "" for value in values)
-                writer.writerow([pair.over_exposed, pair.reference, method, *cells])
-        return text.getvalue()
+        rows = (
+            [pair.over_exposed, pair.reference, method, *_cells(results[place])]
+            for place, pair in enumerate(self.pairs)
+            for method, results in self.found.items()
+        )
+        return table_text(["over_exposed", "reference", "method", *PAIRED_METRICS], rows)
+
+
+def _cells(result: Comparison) -> list[str]:
+    """The metrics of a result; empty where one does not exist."""
+    values = (getattr(result, metric) for metric in PAIRED_METRICS)
+    return [f"{value:.6g}" if np.isfinite(value) else "" for value in values]
 
 
 def evaluate_pairs(

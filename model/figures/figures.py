@@ -37,8 +37,8 @@ from model.figures.curves import plot_curves
 from model.figures.figure1 import Cycle, figure1
 from model.figures.page_folder import (
     PAGE_FILE,
-    begin_page,
     check_page_folder,
+    page_folder,
     render_page,
     table_rows,
 )
@@ -151,14 +151,13 @@ def write_figures(
     out: Path, made: dict[str, str | Image], missing: dict[str, str], run: str
 ) -> None:
     """Write pictures and texts by name, and the page around them."""
-    check_page_folder(out, "figures", HEADINGS, "cli figures")
-    begin_page(out, "figures")
-    for name, content in made.items():
-        if isinstance(content, str):
-            write_whole(out / name, content.encode())
-        else:
-            write_png(out / name, content)
-    write_whole(out / PAGE_FILE, render_figures(out, made, missing, run).encode())
+    with page_folder(out, "figures", HEADINGS, "cli figures"):
+        for name, content in made.items():
+            if isinstance(content, str):
+                write_whole(out / name, content.encode())
+            else:
+                write_png(out / name, content)
+        write_whole(out / PAGE_FILE, render_figures(out, made, missing, run).encode())
 
 
 def render_figures(

@@ -7,16 +7,19 @@ anything else is written there. So files of our names beside it are ours, even a
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import markupsafe
 
-from dataset import errors, files, gate, parts
+from dataset import errors, files, gate, locks, parts
 
 PAGE_FILE = "index.html"
+PAGE_LOCK = ".page.lock"
+PAGE_WAIT_S = 60.0  # for another one who writes a page there: that takes seconds
 HEAD_BYTES = 4096  # of a page; its mark is among them
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -89,23 +92,29 @@ def check_page_folder(out: Path, kind: str, names: Collection[str], command: str
         )
 
 
-def begin_page(out: Path, kind: str) -> None:
-    """Make the folder, with a page that says that it is not complete, if there is none yet.
+@contextmanager
+def page_folder(out: Path, kind: str, names: Collection[str], command: str) -> Iterator[None]:
+    """The folder for this process alone, with a page that says that it is not complete.
+
+    Who comes while another is writing waits for it, so that the page shows what lies beside it.
+
+    Parameters
+    ----------
+    out, kind, names, command
+        As of `check_page_folder`.
 
     Raises
     ------
     UserError
-        The folder cannot be made or written.
+        As of `check_page_folder`; or the folder cannot be made or written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.UserError(
-            f"Cannot make {out}: {error.strerror}. Choose another --out."
-        ) from error
-    parts.remove_parts(out)
-    if not os.path.lexists(out / PAGE_FILE):
-        files.write_whole(out / PAGE_FILE, render_page("unfinished", mark=kind).encode())
+    busy = f"Another `{command}` has been writing {out} for a minute. Choose another --out."
+    with locks.hold_folder(out, PAGE_LOCK, busy, PAGE_WAIT_S):
+        check_page_folder(out, kind, names, command)
+        parts.remove_parts(out, alive=False)
+        if not os.path.lexists(out / PAGE_FILE):
+            files.write_whole(out / PAGE_FILE, render_page("unfinished", mark=kind).encode())
+        yield
 
 
 def _is_marked(page: Path, mark: str) -> bool:

@@ -8,8 +8,6 @@ one of them. A run writes its choice down and keeps it when it is resumed.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
@@ -20,7 +18,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dataset import errors, files, gate
+from dataset import errors, files, gate, tables
 from dataset.layout.readers import LAYOUTS, read_split
 from model.options import TrainOptions
 from model.physical import BEYOND
@@ -216,20 +214,17 @@ def plan_trials(places: Sequence[int], median: float) -> Trials:
 
 def write_trials(run: Path, trials: Trials, names: Sequence[str]) -> None:
     """Write ``held_out.csv`` of a run; ``UserError`` where that is not possible."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((frame, names[frame], repr(log_gain)) for frame, log_gain in trials)
+    text = tables.table_text(COLUMNS, ((f, names[f], repr(log_gain)) for f, log_gain in trials))
     # A name that is no text is for the eye only: frames are found by their places.
-    files.write_whole(run / HELD_OUT_FILE, text.getvalue().encode("utf-8", "backslashreplace"))
+    files.write_whole(run / HELD_OUT_FILE, text.encode("utf-8", "backslashreplace"))
 
 
 def read_trials(run: Path, count: int) -> Trials:
     """What `write_trials` wrote, of ``count`` frames; ``UserError`` where it cannot be read."""
     path = run / HELD_OUT_FILE
     try:
-        rows = [fields for _, fields in gate.read_table(path, COLUMNS)]
-        trials = [(int(frame), float(log_gain)) for frame, _, log_gain in rows]
+        rows = [fields for _, fields in tables.read_table(path, COLUMNS)]
+        trials = [(int(frame), tables.number(log_gain)) for frame, _, log_gain in rows]
         if not trials or not all(0 <= f < count and 0 <= gain <= LARGEST for f, gain in trials):
             raise ValueError("it names frames or gains that cannot be")
     except (OSError, ValueError) as error:

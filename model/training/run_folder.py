@@ -8,9 +8,7 @@ others. No network is built here and no step is taken.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import platform
 import time
@@ -24,13 +22,13 @@ from typing import Any
 import torch
 import torchvision
 
-from dataset import errors, files, gate, locks, parts
+from dataset import errors, files, gate, locks, parts, tables
 from model import runs
 from model.built_in import BUILTIN
-from model.checkpoint import Position
+from model.checkpoint import Position, read_position
 from model.options import NEW_WEIGHTS, TrainOptions
 from model.training.autotune import StepConfig, StepTiming
-from model.training.sources import find_pictures
+from model.training.sources import find_pictures, place_of
 
 RUN_LOCK = ".lock"  # of a run's folder, held while it is trained
 FINGERPRINT_FILE = "frames.csv"
@@ -50,13 +48,24 @@ def open_run(options: TrainOptions) -> Iterator[Path]:
     UserError
         The run exists, cannot be resumed, or another process trains it; or there are no frames.
     """
+    if options.resume:
+        run = runs.newest_run(options.runs, options.run)
+        _check_place(run, options)
     find_pictures(options)  # refused before a folder is made
-    run = runs.newest_run(options.runs, options.run) if options.resume else _new_run(options)
+    run = run if options.resume else _new_run(options)
     busy = f"{run} is being trained by another process. Wait for it, or choose another --run."
     with locks.hold_folder(run, RUN_LOCK, busy):
         _check_run(run, options)
-        parts.remove_parts(run)
+        clear_parts(run, alive=False)
         yield run
+
+
+def clear_parts(run: Path, alive: bool = True) -> None:
+    """Remove what killed processes were writing; ``alive`` as of ``parts.remove_parts``."""
+    for folder in (run, run / runs.SAMPLES_FOLDER, run / "checkpoints"):
+        if folder.is_dir() and not folder.is_symlink():
+            with files.writing_in(folder):
+                parts.remove_parts(folder, alive=alive)
 
 
 def _new_run(options: TrainOptions) -> Path:
@@ -138,9 +147,44 @@ def resumed_options(folder: Path, run: str, changed: dict[str, Any]) -> TrainOpt
         )
     values: dict[str, Any] = as_settings(read_start(place).speed)  # measured once, at the start
     values["init"] = NEW_WEIGHTS  # the checkpoint has what became of them
+    values |= _places_now(place, written)
     # The time is used up; what is left is the epochs that were planned.
     values |= {"runs": folder, "run": place.name, "resume": True, "minutes": 0.0, "steps": 0}
     return replace(written, **(values | {"epochs": 0} | changed))
+
+
+def _places_now(run: Path, written: TrainOptions) -> dict[str, Any]:
+    """Where data set and list of pairs are: as before seen from the run's folder, or as before."""
+    found = {"data": written.data, "pairs": written.pairs}
+    return {name: each and _place_now(run, written.runs, each) for name, each in found.items()}
+
+
+def _place_now(run: Path, runs_then: Path, place: Path) -> Path:
+    # First beside the run: a project may have been moved or copied with all it holds. Earlier
+    # versions wrote paths as they were given, relative to a folder that is not known.
+    beside = Path(os.path.normpath(run.parent / os.path.relpath(place, runs_then)))
+    return beside if beside.exists() else place
+
+
+def _check_place(run: Path, options: TrainOptions) -> None:
+    """``UserError`` where the frames of a run are no longer there."""
+    place = place_of(options)
+    if not place.exists():
+        kind, option = ("list of pairs", "pairs") if options.pairs else ("data set", "data")
+        raise errors.UserError(
+            f"The {kind} that {run} learns from, {place}, is not there any more. Name its new "
+            f"place with --{option}; the frames must be the same."
+        )
+
+
+def finished(options: TrainOptions) -> Position | None:
+    """Where a run stands that is to be resumed but has no step left; None if it has some."""
+    run = runs.newest_run(options.runs, options.run)
+    at = read_position(run)
+    if at is None or runs.saved_steps(run, runs.LATEST) != at.done:  # killed before all was saved
+        return None
+    over = at.epoch > (options.epochs or at.epochs) or 0 < options.steps <= at.done
+    return at if over else None
 
 
 def as_settings(config: StepConfig) -> dict[str, Any]:
@@ -192,6 +236,17 @@ def check_start(run: Path, sums: Sums, data: Path, on_message: Callable[[str], N
         )
 
 
+def note_move(run: Path, options: TrainOptions, on_message: Callable[[str], None]) -> None:
+    """Say so where the frames of a run are in another place than before, and remember it."""
+    before, now = runs.read_options(run), runs.places(options)
+    if all(getattr(before, name) == place for name, place in now.items()):
+        return
+    old, new = place_of(before), now["pairs"] or now["data"]
+    if old.is_absolute() and old != new:
+        on_message(f"{run} goes on with the frames of {new}: the same as before in {old}")
+    runs.note_places(run, options)
+
+
 def check_position(run: Path, at: Position, steps_per_epoch: int) -> None:
     """Refuse a checkpoint whose steps do not fit into epochs of this data set."""
     before = (at.epoch - 1) * steps_per_epoch
@@ -216,18 +271,15 @@ def write_frames(run: Path, sums: Sums) -> None:
 
 
 def _table(sums: Sums) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FINGERPRINT_COLUMNS)
-    writer.writerows((domain, *each) for domain in "XY" for each in sums[domain].items())
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    rows = ((domain, *each) for domain in "XY" for each in sums[domain].items())
+    return tables.table_text(FINGERPRINT_COLUMNS, rows).encode("utf-8", "surrogateescape")
 
 
 def _difference(run: Path, sums: Sums) -> str:
     """How many frames differ, and how."""
     now = {(domain, name): each for domain in "XY" for name, each in sums[domain].items()}
     try:
-        rows = gate.read_table(run / FINGERPRINT_FILE, FINGERPRINT_COLUMNS)
+        rows = tables.read_table(run / FINGERPRINT_FILE, FINGERPRINT_COLUMNS)
         before = {(domain, name): sha256 for _, (domain, name, sha256) in rows}
     except (OSError, ValueError):  # the list is only needed for this message
         return f"now {len(sums['X']):,} X and {len(sums['Y']):,} Y"

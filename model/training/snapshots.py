@@ -28,6 +28,7 @@ from dataset.pictures.images import Image, write_png
 from model.metrics import Quality, measure_quality
 from model.networks import GeneratorPair
 from model.options import TrainOptions
+from model.runs import SAMPLES_FOLDER
 from model.training.batches import to_pictures, to_range
 from model.training.frame_cache import load_frames
 from model.training.sources import find_pictures
@@ -136,7 +137,7 @@ class SnapshotFrames:
 
     def save(self, run: Path, epoch: int, snapshot: Snapshot) -> None:
         """Write the grid as ``samples/epoch_NNN.png`` of a run."""
-        folder = run / "samples"
+        folder = run / SAMPLES_FOLDER
         refuse_links(folder, "where sample grids go")
         with writing_in(folder):
             folder.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,7 @@ class TrainSummary:
     steps: int  # steps so far, of all epochs
     seconds: float  # of this process
     interrupted: bool  # stopped by a signal
+    finished: bool = False  # resumed, but there was no step left
 
 
 class StopRequest:
@@ -116,12 +117,28 @@ def train(
     with distributed.join_group(devices.pick_device(options.device)) as (group, device):
         if not group.is_main:
             on_progress, on_message = None, lambda message: None
+        if options.resume and (at := run_folder.finished(options)):
+            return _nothing_left(options, at, group, on_message)
         try:
             return _train(options, group, device, on_progress, on_message)
         except Exception as error:
             if not memory.ran_out(error):
                 raise
             raise errors.UserError(autotune.lacks_memory(options), 1) from error
+
+
+def _nothing_left(
+    options: TrainOptions, at: checkpoint.Position, group: distributed.Group, on_message: Say
+) -> TrainSummary:
+    """Say that a run is finished, in place of training it."""
+    run = runs.newest_run(options.runs, options.run)
+    if group.is_main:
+        run_folder.clear_parts(run)
+    on_message(
+        f"{run} is finished: {at.epoch - 1} epochs, {at.done:,} steps. --epochs N, with more than "
+        f"{at.epoch - 1}, goes on"
+    )
+    return TrainSummary(run, at.epoch, at.step, at.done, 0.0, interrupted=False, finished=True)
 
 
 def _train(
@@ -159,6 +176,8 @@ def _train_in(
     sums = {"X": x.sha256, "Y": y.sha256}
     if options.resume:
         run_folder.check_start(run, sums, sources.place_of(options), on_message)
+        if group.is_main:
+            run_folder.note_move(run, options, on_message)
     pairs = list(zip(x.sha256.values(), y.sha256.values(), strict=True)) if supervised else []
     held = group.broadcast(
         held_out.held_out_frames(run, options, list(x.sha256), pairs) if group.is_main else []

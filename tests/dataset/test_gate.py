@@ -184,12 +184,6 @@ def test_nothing_that_a_terminal_acts_on_is_shown() -> None:
     shown.encode()
 
 
-def test_a_table_is_read_whatever_the_order_of_its_columns(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("c,b,a\n1,2,3\n\n4,5,6\n", encoding="utf-8-sig")
-    assert list(gate.read_table(path, ("a", "c"))) == [(2, ("3", "1")), (4, ("6", "4"))]
-
-
 def test_lines_and_blocks_of_a_file_are_the_same_bytes(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     for data in (b"", b"a\n", b"a\nb", b"\n\n", b"x" * 100 + b"\n" + b"y" * 50):

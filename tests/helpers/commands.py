@@ -84,6 +84,11 @@ def _labels_seen(work: Path) -> Any:
     return readers.labels(work / "captures")
 
 
+def _edited_seen(work: Path) -> Any:
+    """Labels only: one that a person changed is kept, whoever the table says gave it."""
+    return [row[:3] for row in readers.labels(work / "captures")]
+
+
 def _data_seen(work: Path) -> Any:
     return readers.data_set(work / "data")
 
@@ -168,6 +173,7 @@ COMMANDS = [
     Command("repair a spool", REPAIR, folders.spooled, _frames_seen, refused=True),
     Command("label", LABEL, folders.captures, _labels_seen, prefix=True, mine=FRAMES),
     Command("label again", LABEL, folders.labelled, _labels_seen, mine=FRAMES),
+    Command("label, edited by hand", LABEL, folders.edited, _edited_seen, mine=FRAMES),
     Command(
         "label --calibrate",
         ["cli", "label", "--calibrate"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -100,6 +101,20 @@ def labelled(work: Path) -> None:
     make_captures(work / "captures")
 
 
+def edited(work: Path) -> None:
+    """A table in which somebody changed labels: of a statistic, of a review, of a key."""
+    from dataset.labelling.labels import read_labels, write_labels
+    from dataset.review.store import open_review
+
+    labelled(work)
+    with open_review(work / "captures") as store:
+        store.set_labels([(1, "X")])
+    rows = read_labels(work / "captures")
+    changed = {0: "Y", 1: "drop", 3: "unsure"}
+    rows = [replace(row, label=changed.get(at, row.label)) for at, row in enumerate(rows)]
+    write_labels(work / "captures", rows)
+
+
 def sweep(work: Path) -> None:
     from dataset.labelling.labels import label_captures
     from dataset.options import LabelOptions
@@ -127,7 +142,7 @@ def trained(work: Path) -> None:
 
     make_data(work, count=4)
     before = Path.cwd()
-    os.chdir(work)  # paths in options.json are as they were given
+    os.chdir(work)
     try:
         train(tiny_options(Path(), steps=2))
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.checks import PATIENCE_S, is_broken, is_part, look, owned
-from helpers.commands import BY_NAME, PARTS, RESUME, Command, fresh, prepared, results_of
+from helpers.commands import BY_NAME, EVALUATE, PARTS, RESUME, Command, fresh, prepared, results_of
 from helpers.faults import Outcome, Server
 
 
@@ -40,6 +40,12 @@ PAIRS = [
     _pair("repair a spool"),
     _pair("label"),
     _pair("label again", [f"{PARTS}label_one", "captures", "1", "drop"], "label + review"),
+    _pair("label, edited by hand"),
+    _pair(
+        "label, edited by hand",
+        [f"{PARTS}label_one", "captures", "2", "drop"],
+        "label, edited by hand + review",
+    ),
     _pair("review"),
     _pair("split"),
     _pair(
@@ -57,6 +63,11 @@ PAIRS = [
     _pair("train --resume"),
     _pair("train --resume", [*RESUME, "--steps", "3"], "train --resume + another"),
     _pair("evaluate --out"),
+    _pair(
+        "evaluate --out over an earlier one",
+        [*EVALUATE, "--methods", "ycbcr"],
+        "evaluate + another evaluate",
+    ),
     _pair("export, safetensors"),
     _pair("export, onnx"),
     _pair("figures"),

@@ -1,5 +1,6 @@
 // Keys, filters and thresholds: what the user does, and which part of the page does it.
 
+import { keyOf } from "./keys.js";
 import { LABELS, SOURCE_WORDS, State, ask } from "./state.js";
 import { Grid } from "./grid.js";
 import { Single } from "./single.js";
@@ -114,7 +115,7 @@ function toggleClipped() {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const key = keyOf(event);
   if (get("help").open) {
     if (key === "?") get("help").close();
     return; // Esc closes it by itself
@@ -173,6 +174,12 @@ function showSaved(text, bad) {
 
 function listen() {
   document.addEventListener("keydown", onKey);
+  for (const button of document.querySelectorAll("button[data-key]")) {
+    button.addEventListener("click", () => {
+      act(button.dataset.key, "shift" in button.dataset);
+      get("grid").focus(); // keys label again
+    });
+  }
   for (const id of FILTERS) get(id).addEventListener("change", () => refilter(grid.current));
   for (const id of SLIDERS) {
     get(id).addEventListener("input", drawSoon);

@@ -1,6 +1,7 @@
 // What the user does, and which part of the page does it; the list, and what is said of a picture.
 
 import { filesChosen, filesOf, showLeftOut, showWords, sort } from "./offered.js";
+import { keyOf } from "./keys.js";
 import { isDone, Pictures } from "./pictures.js";
 import { labelOf, setText, Tools } from "./tools.js";
 import { Viewer } from "./viewer.js";
@@ -54,7 +55,7 @@ function makeItem(row) {
   item.querySelector(".pick").addEventListener("click", () => choose(row));
   item.querySelector(".remove").addEventListener("click", () => pictures.remove(row));
   item.addEventListener("keydown", (event) => {
-    if (event.key === "Delete") pictures.remove(row);
+    if (keyOf(event) === "Delete") pictures.remove(row);
   });
   items.set(row.key, item);
   get("list").append(item);
@@ -176,8 +177,8 @@ function listenToDrops() {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !chosen) return;
-  if (event.target.matches("input, #left-out-words") && event.key.length > 1) return; // theirs
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const key = keyOf(event);
+  if (event.target.matches("input, #left-out-words") && key.length > 1) return; // theirs
   const pans = event.shiftKey && viewer.one;
   if (pans && viewer.press(event)) event.preventDefault();
   if (pans) return;
@@ -194,7 +195,7 @@ async function start() {
   listenToInputs();
   listenToDrops();
   document.addEventListener("keydown", onKey);
-  document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "o") viewer.hold(false); });
+  document.addEventListener("keyup", (event) => { if (keyOf(event) === "o") viewer.hold(false); });
   window.addEventListener("blur", () => viewer.hold(false));
   window.addEventListener("beforeunload", (event) => { if (pictures.unsaved) event.preventDefault(); });
   await opened;

@@ -1,5 +1,6 @@
 // What is below the picture: what of it is shown, by which way, how much of it, and downloading.
 
+import { keyOf } from "./keys.js";
 import { isDone, isOpen } from "./pictures.js";
 import { distinctPaths, zip } from "./zip.js";
 
@@ -120,7 +121,7 @@ export class Tools {
       hold.addEventListener(end, () => this.viewer.hold(false));
     }
     hold.addEventListener("keydown", (event) => {
-      if (event.key !== " " && event.key !== "Enter") return;
+      if (![" ", "Enter"].includes(keyOf(event))) return;
       event.preventDefault();
       this.viewer.hold(true);
     });

@@ -1,5 +1,7 @@
 // One picture before and after: where the two lie on the stage, and the divider between them.
 
+import { keyOf } from "./keys.js";
+
 const MARGIN = 20; // CSS pixels around a picture that fits into the stage
 const get = (id) => document.getElementById(id);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -183,11 +185,12 @@ export class Viewer {
   }
 
   press(event) {
-    if (event.shiftKey && this.one) return this.pressToPan(event.key);
+    const key = keyOf(event);
+    if (event.shiftKey && this.one) return this.pressToPan(key);
     const steps = { ArrowLeft: -0.01, ArrowDown: -0.01, ArrowRight: 0.01, ArrowUp: 0.01,
       PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 };
-    if (!(event.key in steps)) return false;
-    this.slide(this.split + steps[event.key]);
+    if (!(key in steps)) return false;
+    this.slide(this.split + steps[key]);
     return true;
   }
 

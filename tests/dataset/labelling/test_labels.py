@@ -172,7 +172,7 @@ def test_a_damaged_table_is_named_with_its_line(tmp_path: Path, line: str) -> No
     write_labels(tmp_path, [LabelRow("flight", "frames/1.png", "X", "key")])
     with (tmp_path / "labels.csv").open("a", encoding="utf-8") as table:
         table.write(line + "\n")
-    with pytest.raises(UserError, match=r"labels\.csv, line 3 is damaged"):
+    with pytest.raises(UserError, match=r"labels\.csv: line 3 is damaged"):
         read_labels(tmp_path)
 
 

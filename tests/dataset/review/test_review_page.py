@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.keyboards import KEYBOARDS, press, press_key
 from helpers.made_sessions import frame, make_session
 from helpers.reviews import Client, in_table, serving
 
@@ -67,6 +68,56 @@ def test_keys_label_undo_and_redo(page: Any, client: Client, captures: Path) -> 
     assert lines[0]["label"] == "Y"
     assert lines[-1].keys() == {"session", "file", "label", "wall_ns"}
     assert lines[-1]["label"] is None
+
+
+@pytest.mark.parametrize("keyboard", KEYBOARDS)
+def test_keys_work_on_every_keyboard(page: Any, keyboard: str) -> None:
+    for letter in "ydlu":
+        assert press(page, keyboard, letter)
+    labelled = ["Y hand", "drop hand", "Y statistic", "unsure hand"]
+    assert saved(page) == labelled
+    assert press(page, keyboard, "z")
+    assert saved(page) == [*labelled[:3], "X key"]
+    assert press(page, keyboard, "z", shift=True)
+    assert press(page, keyboard, "x")  # the cursor went back to it
+    assert saved(page) == [*labelled[:3], "X hand"]
+
+
+def test_arrows_and_the_list_of_keys_work_with_an_input_method_open(page: Any) -> None:
+    for code in ("ArrowRight", "ArrowRight", "Enter"):
+        assert press_key(page, "Process", code)
+    assert page.is_visible("#single")
+    assert "000002.png" in page.inner_text("#caption")
+    assert press_key(page, "Process", "Escape")
+    assert press_key(page, "Process", "Slash", shift=True)
+    assert page.is_visible("#help")
+
+
+def test_a_latin_letter_counts_where_it_is_printed(page: Any) -> None:
+    assert press_key(page, "y", "KeyZ")  # QWERTZ
+    assert press_key(page, "Z", "KeyY", shift=False)  # caps lock
+    assert saved(page) == AS_SHOWN
+    assert not press_key(page, ";", "KeyZ")  # Dvorak
+    assert press_key(page, "x", "KeyB")
+    assert saved(page)[0] == "X hand"
+
+
+def test_every_key_that_labels_is_a_button_as_well(page: Any) -> None:
+    for name in ("Y Y", "drop D", "Next frame", "unsure U", "undo"):
+        page.get_by_role("button", name=name, exact=True).click()
+    assert saved(page) == ["Y hand", "drop hand", *AS_SHOWN[2:]]
+    page.click("button[data-key=z][data-shift]")
+    page.click("button[data-key=x]")
+    assert saved(page) == ["Y hand", "drop hand", "Y statistic", "X hand"]
+    page.click("button[data-key=Enter]")
+    page.click("button[data-key=c]")
+    page.wait_for_selector("#overlay", state="visible")
+    page.click("button[data-key=y]")
+    assert "Y" in page.inner_text("#badge")
+    page.keyboard.press("d")  # keys go on working
+    page.keyboard.press("Enter")
+    assert page.is_hidden("#single")
+    assert saved(page)[3] == "drop hand"
 
 
 def test_the_file_for_the_browser_opens_the_page_and_it_can_be_reloaded(

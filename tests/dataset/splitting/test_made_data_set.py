@@ -166,6 +166,25 @@ def test_another_layout_replaces_the_first_and_leaves_what_is_foreign(captures: 
     assert all_bytes(data) == first
 
 
+def test_what_somebody_changed_in_a_data_set_is_kept_and_named(captures: Path) -> None:
+    data = split(captures, layout="imagefolder")
+    names = ["pairs.csv", "README.md", "train/metadata.csv"]
+    for name in names:
+        path = data / name
+        path.write_bytes(path.read_bytes().replace(b",", b";") + b"mine\n")
+    mine = [(data / name).read_bytes() for name in names]
+    options = SplitOptions(captures, data, COUNTS, layout="imagefolder")
+    summary = split_captures(options)
+    kept = ["pairs.edited.csv", "README.edited.md", "train/metadata.edited.csv"]
+    assert [(data / name).read_bytes() for name in kept] == mine
+    assert set(summary.edited) == {data / name for name in kept}
+    assert f"Changed by hand since it was written, and kept: {data}" in str(summary)
+    assert b"mine" not in (data / "pairs.csv").read_bytes()
+    (data / "pairs.csv").write_bytes(b"again")
+    assert split_captures(options).edited == (data / "pairs.edited-2.csv",)
+    assert split_captures(options).edited == ()
+
+
 def test_a_picture_of_somebody_in_the_report_is_in_the_way(captures: Path) -> None:
     data = split(captures)
     found = record(data)

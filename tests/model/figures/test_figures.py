@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from model.figures.figures import (
     render_figures,
     shown_epochs,
 )
-from model.figures.page_folder import begin_page, check_page_folder
+from model.figures.page_folder import check_page_folder, page_folder
 from model.losses import discriminator_loss
 from model.physical import LOSS_NAMES
 from model.training.train import train
@@ -101,7 +102,8 @@ def test_cli_figures_draws_everything_of_a_trained_run(copied: Path) -> None:
     result = CliRunner().invoke(cli.main, ["figures", *words])
     assert result.exit_code == 0, result.output
     out = copied / "runs" / "첫 실행" / "figures"
-    assert {path.name for path in out.iterdir()} == {*PICTURES, "table1.md", "index.html"}
+    shown = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    assert shown == {*PICTURES, "table1.md", "index.html"}
     assert str(out / "index.html") in result.output
     for name in PICTURES:
         image = read_image(out / name)
@@ -347,8 +349,23 @@ def test_figures_are_written_through_no_link(copied: Path, name: str) -> None:
 
 
 def test_figures_that_were_stopped_can_be_drawn_again(tmp_path: Path) -> None:
-    begin_page(tmp_path, "figures")
-    (tmp_path / "figure1.png").write_bytes(b"the first of them")
+    with page_folder(tmp_path, "figures", HEADINGS, "cli figures"):
+        (tmp_path / "figure1.png").write_bytes(b"the first of them")
     check_page_folder(tmp_path, "figures", HEADINGS, "cli figures")
     with pytest.raises(UserError, match="is no page of `cli evaluate`"):
         check_page_folder(tmp_path, "evaluation", ["evaluation.json"], "cli evaluate")
+
+
+def test_a_page_that_another_one_is_writing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.figures.page_folder.PAGE_WAIT_S", 0.2)
+    page = partial(page_folder, tmp_path, "figures", HEADINGS, "cli figures")
+    with (
+        page(),
+        pytest.raises(UserError, match="Another `cli figures` has been writing"),
+        page(),
+    ):
+        raise AssertionError("two at once")
+    with page():
+        pass

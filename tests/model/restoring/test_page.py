@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.keyboards import KEYBOARDS, LATIN, PROCESS, SCRIPTS, press, press_key
 from helpers.restorers import Gate, Guest, darken, decode, encode, noise, serving
 from helpers.restoring_pages import (
     AFTER,
@@ -140,6 +141,34 @@ def test_the_divider_follows_a_finger(guest: Guest, open_page: Callable[..., Any
     page.touchscreen.tap(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
     assert value(page) == 30
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("keyboard", KEYBOARDS)
+def test_keys_work_on_every_keyboard(page: Any, keyboard: str) -> None:
+    choose(page, file("a.png", flat()))
+    wait_until_restored(page)
+    process = "Process" if keyboard == PROCESS else "1"
+    assert press_key(page, process, "Digit1")
+    assert page.get_attribute("#one", "aria-pressed") == "true"
+    assert press(page, keyboard, "f")
+    assert page.get_attribute("#fit", "aria-pressed") == "true"
+    assert press_key(page, "Process" if keyboard == PROCESS else "ArrowRight", "ArrowRight")
+    assert value(page) == 51
+    letter = "Process" if keyboard == PROCESS else SCRIPTS[keyboard][LATIN.index("o")]
+    for kind, held in (("keydown", "true"), ("keyup", "false")):
+        page.evaluate(
+            "([kind, key]) => document.body.dispatchEvent("
+            "new KeyboardEvent(kind, { key, code: 'KeyO', bubbles: true }))",
+            [kind, letter],
+        )
+        assert page.get_attribute("#hold", "aria-pressed") == held
+
+
+def test_the_digit_of_a_french_keyboard_needs_no_shift(page: Any) -> None:
+    choose(page, file("a.png", flat()))
+    wait_until_restored(page)
+    assert press_key(page, "&", "Digit1")
+    assert page.get_attribute("#one", "aria-pressed") == "true"
 
 
 def test_holding_shows_the_original(page: Any) -> None:

@@ -19,7 +19,7 @@ from helpers import ROOT
 from helpers.tiny_runs import SMALL, make_data, tiny_options
 
 from dataset.errors import UserError
-from model.runs import STATE_FILE
+from model.runs import NOTE_FILE, STATE_FILE
 from model.training.run_folder import FINGERPRINT_FILE, RUN_LOCK, open_run, resumed_options
 from model.training.train import StopRequest, train
 
@@ -60,6 +60,11 @@ def change(root: Path, **values: Any) -> None:
     path.write_text(json.dumps(kept), encoding="utf-8")
 
 
+def options_of(root: Path) -> dict[str, Any]:
+    values = json.loads((root / "runs/tiny/options.json").read_text(encoding="utf-8"))
+    return dict(values["options"])
+
+
 def test_a_copied_run_goes_on_with_copied_frames(root: Path) -> None:
     facts = json.loads((root / "runs/tiny/options.json").read_text(encoding="utf-8"))
     assert (facts["frames"]["X"], facts["frames"]["Y"]) == (6, 6)
@@ -67,6 +72,86 @@ def test_a_copied_run_goes_on_with_copied_frames(root: Path) -> None:
     said: list[str] = []
     assert resume(root, said) == 6
     assert not any("differ" in line or "nothing tells" in line for line in said)
+
+
+def data_in(root: Path) -> tuple[str, str]:
+    options = json.loads((root / "runs/tiny/options.json").read_text("utf-8"))["options"]
+    return options["data"], options["runs"]
+
+
+def go_on(runs: Path, **changed: Any) -> list[str]:
+    said: list[str] = []
+    assert train(resumed_options(runs, "tiny", changed), on_message=said.append).steps == 6
+    return said
+
+
+@pytest.mark.parametrize("made", ["now", "relative"])
+def test_a_run_goes_on_from_any_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    if made == "relative":  # as runs of earlier versions have it
+        change(root, options=options_of(root) | {"data": "data", "runs": "runs"})
+    else:
+        change(root, options=options_of(root) | {"data": f"{root}/data", "runs": f"{root}/runs"})
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "data" / "trainA").mkdir(parents=True)  # another data set
+    monkeypatch.chdir(elsewhere)
+    said = go_on(Path("..", "copy", "runs"))
+    assert not any("the same as before" in line for line in said)
+    assert data_in(root) == (str(root / "data"), str(root / "runs"))
+
+
+def test_a_project_that_was_moved_goes_on_and_says_so(root: Path, tmp_path: Path) -> None:
+    change(root, options=options_of(root) | {"data": "/old/data", "runs": "/old/runs"})
+    (told,) = [line for line in go_on(root / "runs") if "the same as before" in line]
+    assert told == (
+        f"{root / 'runs/tiny'} goes on with the frames of {root / 'data'}: the same as before in "
+        f"{Path('/old/data')}"
+    )
+    assert data_in(root) == (str(root / "data"), str(root / "runs"))
+
+
+def test_a_data_set_that_was_moved_is_named_once(root: Path, tmp_path: Path) -> None:
+    (root / "data").rename(tmp_path / "moved")
+    change(root, options=options_of(root) | {"data": f"{root}/data", "runs": f"{root}/runs"})
+    with pytest.raises(UserError, match=r"not there any more\. Name its new place with --data"):
+        go_on(root / "runs")
+    said = go_on(root / "runs", data=tmp_path / "moved")
+    assert any(f"frames of {tmp_path / 'moved'}: the same" in line for line in said)
+    more = train(resumed_options(root / "runs", "tiny", {"epochs": 3}), on_message=said.append)
+    assert more.steps == 9
+    assert sum("the same as before" in line for line in said) == 1
+
+
+def test_what_somebody_wrote_into_the_settings_stays(root: Path) -> None:
+    change(root, note="mine", options=options_of(root) | {"data": "data", "runs": "runs"})
+    go_on(root / "runs")
+    facts = json.loads((root / "runs/tiny/options.json").read_text("utf-8"))
+    assert facts["note"] == "mine"
+    assert facts["options"]["steps"] == 4  # as the run was begun
+
+
+def test_a_finished_run_says_so_at_once_and_changes_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on(root / "runs")
+    shutil.rmtree(root / "data")
+    before = everything(root / "runs")
+    monkeypatch.setattr("model.training.autotune.pick_config", None)  # nothing is measured
+    run = root / "runs" / "tiny"
+    told = f"{run} is finished: 2 epochs, 6 steps. --epochs N, with more than 2, goes on"
+    assert go_on(root / "runs") == [told]
+    assert everything(root / "runs") == before
+
+
+def test_a_run_that_was_killed_before_its_networks_were_written_is_not_finished(
+    root: Path,
+) -> None:
+    go_on(root / "runs")
+    note = root / "runs/tiny/checkpoints" / NOTE_FILE
+    note.write_text('{"steps": 3}')
+    assert not any("is finished" in line for line in go_on(root / "runs"))
+    assert json.loads(note.read_text()) == {"steps": 6}
 
 
 @pytest.mark.parametrize(
@@ -196,6 +281,43 @@ def test_a_run_that_another_process_trains_is_left_to_it(root: Path, run: str) -
         finally:
             process.communicate(timeout=60)
     assert (root / "runs" / "new").exists() is False
+
+
+def test_two_real_trainings_of_one_run_do_not_meet(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    command = [sys.executable, str(ROOT / "cli.py"), *TRAINS]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    run = tmp_path / "runs" / "long"
+    with subprocess.Popen([*command, "--epochs", "5000"], cwd=tmp_path, **quiet) as first:
+        try:
+            for _ in range(1200):
+                if first.poll() is not None or (run / "checkpoints" / STATE_FILE).exists():
+                    break
+                time.sleep(0.1)
+            for again in ([*command, "--epochs", "2"], [*command[:2], "train", "--resume"]):
+                second = subprocess.run(
+                    again, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+                )
+                assert second.returncode == 1
+                assert "is being trained by another process" in second.stderr
+            assert first.poll() is None
+        finally:
+            first.send_signal(signal.SIGINT)
+        assert first.wait(120) == 130
+    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert not list(run.rglob("*.part"))
+
+
+def test_what_a_killed_training_was_writing_is_removed_by_the_next(root: Path) -> None:
+    run = root / "runs" / "tiny"
+    for folder in ("", "samples", "checkpoints"):
+        (run / folder / ".something.png.99999999.part").write_bytes(b"half")
+    (root / "data" / ".cache" / ".trainA-0123456789abcdef.frames.99999999.part").write_bytes(b"")
+    for _ in range(2):  # the second time there is no step left
+        resume(root)
+        assert not list(run.rglob("*.part"))
+        (run / "checkpoints" / ".something.pth.99999999.part").write_bytes(b"half")
 
 
 def test_two_runs_without_a_name_get_two_folders(root: Path) -> None:

@@ -222,7 +222,7 @@ def test_a_run_is_named_supervised_wherever_it_is_judged(
     assert said.splitlines()[0].startswith(first)
     settings = json.loads(Path("runs/upper/options.json").read_text("utf-8"))
     assert settings["supervised"] is True
-    assert settings["options"]["pairs"] == "truth.csv"
+    assert settings["options"]["pairs"] == str(tmp_path / "truth.csv")
     run_cli("export", "--run", "upper", "-o", "upper.safetensors")
     for network in ("upper", "upper.safetensors"):
         judged = ("evaluate", "--run", network, "--pairs", "truth.csv", "--device", "cpu")

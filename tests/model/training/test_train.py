@@ -64,6 +64,7 @@ def test_a_run_leaves_options_log_samples_and_checkpoints(tmp_path: Path) -> Non
     assert (summary.run, summary.steps, summary.epoch, summary.interrupted) == (run, 6, 3, False)
     options = json.loads((run / "options.json").read_text(encoding="utf-8"))
     assert options["options"]["epochs"] == 2
+    assert Path(options["options"]["data"]) == tmp_path / "data"
     assert options["torch"] == torch.__version__
     losses, look, *later = log_of(run)
     assert [line["step"] for line in (losses, look, *later)] == [3, 3, 6, 6]
