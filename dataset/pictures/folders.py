@@ -66,7 +66,7 @@ def _thumbnails_of(path: Path, folder: Path) -> Path | None:
 
 
 def told_thumbnails(paths: Iterable[tuple[Path, Path]]) -> str:
-    """How many thumbnails were left out, in a sentence; empty if none.
+    """How many thumbnails there are, and where, in words; empty if none.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def told_thumbnails(paths: Iterable[tuple[Path, Path]]) -> str:
     if not places:
         return ""
     where = f"{len(places):,} folders, such as {places[0]}" if places[1:] else str(places[0])
-    return f"left out: {len(found):,} small copies in {where}. To take them, name that folder."
+    return f"{len(found):,} small copies in {where}. To take them, name that folder."
 
 
 def is_pattern(path: Path) -> bool:

@@ -25,8 +25,9 @@ class Importable:
     def notes(self) -> list[str]:
         """What was left out, in words."""
         others = left_out(self.others)
-        told = f"left out: {others}. Convert pictures to PNG, videos to MP4." if others else ""
-        return [note for note in (told, told_thumbnails(self.thumbnails)) if note]
+        told = [f"{others}. Convert pictures to PNG, videos to MP4." if others else ""]
+        told.append(told_thumbnails(self.thumbnails))
+        return [f"left out: {each}" for each in told if each]
 
 
 def find_importable(paths: Sequence[Path], out: Path) -> Importable:

@@ -112,8 +112,9 @@ def told_left_out(
         elif is_pattern(path):
             seen |= {each for each in matches(path) if not each.name.startswith(".")}
     others = left_out(path for path in seen if not is_readable(path))
-    told = f"left out: {others}. Convert pictures to PNG, videos to MP4." if others else ""
-    return "\n".join(filter(None, (told, told_thumbnails(small))))
+    told = [f"{others}. Convert pictures to PNG, videos to MP4." if others else ""]
+    told.append(told_thumbnails(small))
+    return "\n".join(f"Left out: {each}" for each in told if each)
 
 
 def output_path(
@@ -176,7 +177,8 @@ def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: b
     kinds = " ".join(PICTURES + VIDEOS)
     there = left_out(path for path in found if not is_readable(path))
     held = f", only {there}" if there else ""
-    told = told_thumbnails((each, folder) for each in found if is_readable(each))
+    copies = told_thumbnails((each, folder) for each in found if is_readable(each))
+    told = f"Left out: {copies}" if copies else ""
     below = [] if recursive else _held_by(folder, naming, recursive=True)
     if _wanted((each for each in below if not in_thumbnails(each, folder)), naming):
         told = "Say --recursive to look in its folders too."

@@ -221,7 +221,7 @@ def test_small_copies_are_left_out_and_counted(tmp_path: Path) -> None:
     made = make(tmp_path, "1.jpg", "thumbnails/1.jpg", "x/@eaDir/2.png", "x/2.png", "x/.h/2.png")
     assert names(plan_tasks([tmp_path], recursive=True), tmp_path) == ["1.jpg", "x/2.png"]
     assert told_left_out([tmp_path], recursive=True) == (
-        f"left out: 2 small copies in 2 folders, such as {tmp_path / 'thumbnails'}. "
+        f"Left out: 2 small copies in 2 folders, such as {tmp_path / 'thumbnails'}. "
         "To take them, name that folder."
     )
     assert told_left_out([tmp_path]) == ""
