@@ -11,7 +11,7 @@ PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-ven
 # Neighbouring tests share fixtures: a worker begins with a part of them in their order, and takes
 # over from another when it has no more. Each worker holds up to 2 GB.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal --timeout 600
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .PHONY: help demo test test-fast check lint format hooks bench soak clean system browser
 
