@@ -13,7 +13,8 @@ PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-ven
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help demo test test-fast check lint format hooks bench soak clean system browser
+.PHONY: help demo test test-fast check check-all audit sbom lint format hooks bench soak clean \
+    system browser
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -30,6 +31,14 @@ test-fast: $(STAMP) ## run the tests of a minute, which need no screen and no br
 
 check: lint browser ## lint, check types and run all tests, as CI does
 	$(PYTEST)
+
+check-all: check audit ## the same, and whether installed packages have known holes
+
+audit: $(STAMP) ## ask for known holes of the installed packages; without a network it says so
+	$(BIN)/python .ci/audit.py
+
+sbom: $(STAMP) ## write sbom.json, all that is installed, in the format CycloneDX
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file sbom.json $(BIN)/python
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
