@@ -52,7 +52,8 @@ format: $(STAMP) ## mend the style where that needs no thought
 # scrolling.py, made_pairs.py, photographs.py, odd_pictures.py and fuzz_*.py serve others and
 # measure nothing; judge_runs.py needs runs that somebody has trained, builtin.py replaces files.
 NO_BENCH := capture/scrolling capture/soak model/made_pairs model/photographs model/judge_runs \
-    model/builtin odd_pictures fuzz_mutations fuzz_readers fuzz faults
+    model/builtin odd_pictures fuzz_mutations fuzz_readers fuzz_doors fuzz \
+    faults
 
 hooks: $(STAMP) ## check style and types before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install

@@ -3,7 +3,9 @@
 Each reader works in a process of its own, whose memory is limited. What it reads must be read, or
 refused by a ``UserError``, ``ValueError`` or ``OSError``; anything else is a finding: another
 exception, more than ten seconds, the end of the process. The input of a finding is kept. Exit code
-1 where there is one. Readers: ``fuzz_readers.py``; how files are damaged: ``fuzz_mutations.py``.
+1 where there is one. Readers: ``fuzz_readers.py`` and
+``fuzz_doors.py``; how input is damaged: ``fuzz_mutations.py``. A few inputs of each are among the
+tests: ``tests/test_fuzz.py``.
 
 Example: python benchmarks/fuzz.py --seconds 600 --only picture --keep findings
 """
@@ -76,7 +78,7 @@ def work(name: str, seconds: float, seed: int, keep: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         seeds, mutate, read = READERS[name](Path(folder))
         for each in seeds:
-            _try(read, each)  # and loads whatever is needed
+            attempt(read, each)  # and loads whatever is needed
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         warnings.simplefilter("ignore")
         chance, found = random.Random(f"{name} {seed}"), Found(name, keep)
@@ -88,7 +90,7 @@ def work(name: str, seconds: float, seed: int, keep: Path) -> None:
             found.counts["inputs"] += 1
             faulthandler.dump_traceback_later(HANGS_S, exit=True)
             begin = time.monotonic()
-            outcome = _try(read, data)
+            outcome = attempt(read, data)
             faulthandler.cancel_dump_traceback_later()
             if time.monotonic() - begin > SLOW_S:
                 outcome = f"{time.monotonic() - begin:.0f} s"
@@ -104,7 +106,8 @@ def work(name: str, seconds: float, seed: int, keep: Path) -> None:
         os._exit(0)  # no thread of a reader is waited for
 
 
-def _try(read: Callable[[bytes], object], data: bytes) -> str:
+def attempt(read: Callable[[bytes], object], data: bytes) -> str:
+    """``read``, ``refused``, or what is wrong."""
     try:
         read(data)
     except (UserError, ValueError, OSError):
