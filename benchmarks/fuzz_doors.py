@@ -81,7 +81,7 @@ def review_page(folder: Path) -> Reader:
 
 def restore_page(folder: Path) -> Reader:
     """Requests of the page of `cli restore --serve`."""
-    from helpers.made_pictures import saved, scene
+    from helpers.made_pictures import saved, scene  # type: ignore[import-not-found]
 
     from model.restoring.page_server import RestoringPage, ServeLimits, make_restore_app
 
