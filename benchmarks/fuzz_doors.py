@@ -183,6 +183,8 @@ def page_bytes(folder: Path) -> Reader:
             raise faults.pop()
         if b" 500 " in said[:16]:
             raise RuntimeError("answered with 500")
+        if b" 200 " in said[:16] and query not in data:
+            raise RuntimeError("answered without its token")
 
     return seeds, ways.mutate_bytes, read
 
@@ -213,8 +215,10 @@ def _answering(data: bytes) -> Iterator[int]:
 
     with socket.create_server(("127.0.0.1", 0)) as door:
         threading.Thread(target=serve, daemon=True).start()
-        yield door.getsockname()[1]
-        door.shutdown(socket.SHUT_RDWR)
+        try:
+            yield door.getsockname()[1]
+        finally:
+            door.shutdown(socket.SHUT_RDWR)  # wakes accept()
 
 
 def recorder_answer(folder: Path) -> Reader:
