@@ -37,6 +37,7 @@ from dataset.errors import UserError
 MEMORY = 6 << 30  # bytes of address space; torch alone takes two
 SLOW_S = 10.0
 HANGS_S = 60.0  # then the process is ended
+MAKING_S = 300.0  # for good files to begin with
 MOST_KEPT = 3  # inputs of one kind of finding
 
 
@@ -65,7 +66,7 @@ def kind_of(error: BaseException) -> str:
     ours = [
         each
         for each in traceback.extract_tb(error.__traceback__)
-        if re.search(r"/(capture|dataset|model)/[^/]*\.py$", each.filename)
+        if re.search(r"/(capture|dataset|model)/.*\.py$", each.filename)
     ]
     place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
     return f"{type(error).__name__}: {re.sub(r'[^ -~]', '?', str(error))[:90]}{place}"
@@ -75,6 +76,7 @@ def work(name: str, seconds: float, seed: int, keep: Path) -> None:
     """What a child does: damage, read, count; until its time is over."""
     import resource
 
+    faulthandler.dump_traceback_later(MAKING_S, exit=True)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         seeds, mutate, read = READERS[name](Path(folder))
         for each in seeds:
@@ -154,9 +156,11 @@ def _child(
     command = [sys.executable, __file__, "--child", name, "--seconds", str(seconds)]
     told: list[tuple[float, str]] = []
     with (
+        tempfile.TemporaryDirectory(prefix="fuzz-") as folder,  # the child cannot tidy up
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
             [*command, "--seed", str(seed), "--keep", str(keep)],
+            env={**os.environ, "TMPDIR": folder},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,13 @@ def _session(folder: Path) -> Path:
     from helpers.made_sessions import make_sweep  # type: ignore[import-not-found]
 
     return Path(make_sweep(folder / "captures", "s", 2, [0, 0.5]))
+
+
+def _stay(folder: Path, paths: Iterable[Path]) -> None:
+    """What is accepted may name nothing outside of its folder."""
+    for path in paths:
+        if not os.path.normpath(path).startswith(f"{folder}{os.sep}"):
+            raise RuntimeError(f"leads out: {path}")
 
 
 def line(folder: Path) -> Reader:
@@ -67,6 +74,7 @@ def manifest(folder: Path) -> Reader:
         path.write_bytes(data)
         frames = list(read_frames(session))
         files_exist(session, [each.file for each in frames])
+        _stay(session, (session / each.file for each in frames))
         label_captures(LabelOptions(session, workers=1))
 
     return [path.read_bytes()], ways.mutate_lines, read
@@ -194,7 +202,7 @@ def split(folder: Path) -> Reader:
         (data_set / "split.json").write_bytes(data)
         read_split(data_set)
         check_split_folder(data_set)
-        find_frames(data_set, "trainA")
+        _stay(data_set, find_frames(data_set, "trainA"))
 
     return [seed], ways.mutate_json, read
 

@@ -61,3 +61,15 @@ def test_what_is_damaged_is_read_or_refused(fuzz: Any, name: str, tmp_path: Path
         data = mutate(chance, seeds)
         outcome = fuzz.attempt(read, data)
         assert outcome in ("read", "refused"), f"input {number}: {outcome}: {data[:200]!r}"
+
+
+def test_what_must_not_happen_is_a_finding(fuzz: Any, tmp_path: Path) -> None:
+    def refuse(data: bytes) -> None:
+        raise ValueError(data)
+
+    def break_down(data: bytes) -> None:
+        raise KeyError(data)
+
+    assert fuzz.attempt(len, b"") == "read"
+    assert fuzz.attempt(refuse, b"") == "refused"
+    assert fuzz.attempt(break_down, b"") == "KeyError: b''"
