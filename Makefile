@@ -11,9 +11,10 @@ PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-ven
 # Neighbouring tests share fixtures: a worker begins with a part of them in their order, and takes
 # over from another when it has no more. Each worker holds up to 2 GB.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal --timeout 600
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: help demo test test-fast check lint format hooks bench soak clean system browser
+.PHONY: help demo test test-fast check check-all audit sbom lint format hooks bench soak clean \
+    system browser
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -31,6 +32,14 @@ test-fast: $(STAMP) ## run the tests of a minute, which need no screen and no br
 check: lint browser ## lint, check types and run all tests, as CI does
 	$(PYTEST)
 
+check-all: check audit ## the same, and whether installed packages have known holes
+
+audit: $(STAMP) ## ask for known holes of the installed packages; without a network it says so
+	$(BIN)/python .ci/audit.py
+
+sbom: $(STAMP) ## write sbom.json, all that is installed, in the format CycloneDX
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file sbom.json $(BIN)/python
+
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,7 +53,7 @@ format: $(STAMP) ## mend the style where that needs no thought
 # measure nothing; judge_runs.py and fine_tuning.py need what somebody has trained, builtin.py replaces
 # files.
 NO_BENCH := capture/scrolling capture/soak model/made_pairs model/photographs model/judge_runs \
-    model/builtin model/fine_tuning odd_pictures fuzz_mutations fuzz_readers fuzz faults
+    model/builtin model/fine_tuning odd_pictures fuzz_mutations fuzz_readers fuzz_doors fuzz faults
 
 hooks: $(STAMP) ## check style and types before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install

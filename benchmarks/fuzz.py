@@ -3,7 +3,9 @@
 Each reader works in a process of its own, whose memory is limited. What it reads must be read, or
 refused by a ``UserError``, ``ValueError`` or ``OSError``; anything else is a finding: another
 exception, more than ten seconds, the end of the process. The input of a finding is kept. Exit code
-1 where there is one. Readers: ``fuzz_readers.py``; how files are damaged: ``fuzz_mutations.py``.
+1 where there is one. Readers: ``fuzz_readers.py`` and
+``fuzz_doors.py``; how input is damaged: ``fuzz_mutations.py``. A few inputs of each are among the
+tests: ``tests/test_fuzz.py``.
 
 Example: python benchmarks/fuzz.py --seconds 600 --only picture --keep findings
 """
@@ -35,6 +37,7 @@ from dataset.errors import UserError
 MEMORY = 6 << 30  # bytes of address space; torch alone takes two
 SLOW_S = 10.0
 HANGS_S = 60.0  # then the process is ended
+MAKING_S = 300.0  # for good files to begin with
 MOST_KEPT = 3  # inputs of one kind of finding
 
 
@@ -63,7 +66,7 @@ def kind_of(error: BaseException) -> str:
     ours = [
         each
         for each in traceback.extract_tb(error.__traceback__)
-        if re.search(r"/(capture|dataset|model)/[^/]*\.py$", each.filename)
+        if re.search(r"/(capture|dataset|model)/.*\.py$", each.filename)
     ]
     place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
     return f"{type(error).__name__}: {re.sub(r'[^ -~]', '?', str(error))[:90]}{place}"
@@ -73,10 +76,11 @@ def work(name: str, seconds: float, seed: int, keep: Path) -> None:
     """What a child does: damage, read, count; until its time is over."""
     import resource
 
+    faulthandler.dump_traceback_later(MAKING_S, exit=True)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         seeds, mutate, read = READERS[name](Path(folder))
         for each in seeds:
-            _try(read, each)  # and loads whatever is needed
+            attempt(read, each)  # and loads whatever is needed
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         warnings.simplefilter("ignore")
         chance, found = random.Random(f"{name} {seed}"), Found(name, keep)
@@ -88,7 +92,7 @@ def work(name: str, seconds: float, seed: int, keep: Path) -> None:
             found.counts["inputs"] += 1
             faulthandler.dump_traceback_later(HANGS_S, exit=True)
             begin = time.monotonic()
-            outcome = _try(read, data)
+            outcome = attempt(read, data)
             faulthandler.cancel_dump_traceback_later()
             if time.monotonic() - begin > SLOW_S:
                 outcome = f"{time.monotonic() - begin:.0f} s"
@@ -104,7 +108,8 @@ def work(name: str, seconds: float, seed: int, keep: Path) -> None:
         os._exit(0)  # no thread of a reader is waited for
 
 
-def _try(read: Callable[[bytes], object], data: bytes) -> str:
+def attempt(read: Callable[[bytes], object], data: bytes) -> str:
+    """``read``, ``refused``, or what is wrong."""
     try:
         read(data)
     except (UserError, ValueError, OSError):
@@ -151,9 +156,11 @@ def _child(
     command = [sys.executable, __file__, "--child", name, "--seconds", str(seconds)]
     told: list[tuple[float, str]] = []
     with (
+        tempfile.TemporaryDirectory(prefix="fuzz-") as folder,  # the child cannot tidy up
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
             [*command, "--seed", str(seed), "--keep", str(keep)],
+            env={**os.environ, "TMPDIR": folder},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import queue
-import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,7 +21,9 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 import fuzz_mutations as ways  # noqa: E402
 import numpy as np  # noqa: E402
+from fuzz_doors import DOORS, OPEN  # noqa: E402
 
+GRAPH = 50_000  # bytes: an ONNX file has its operators before its weights
 Reader = tuple[Sequence[bytes], ways.Mutate, Callable[[bytes], object]]
 
 
@@ -32,6 +31,13 @@ def _session(folder: Path) -> Path:
     from helpers.made_sessions import make_sweep  # type: ignore[import-not-found]
 
     return Path(make_sweep(folder / "captures", "s", 2, [0, 0.5]))
+
+
+def _stay(folder: Path, paths: Iterable[Path]) -> None:
+    """What is accepted may name nothing outside of its folder."""
+    for path in paths:
+        if not os.path.normpath(path).startswith(f"{folder}{os.sep}"):
+            raise RuntimeError(f"leads out: {path}")
 
 
 def line(folder: Path) -> Reader:
@@ -68,6 +74,7 @@ def manifest(folder: Path) -> Reader:
         path.write_bytes(data)
         frames = list(read_frames(session))
         files_exist(session, [each.file for each in frames])
+        _stay(session, (session / each.file for each in frames))
         label_captures(LabelOptions(session, workers=1))
 
     return [path.read_bytes()], ways.mutate_lines, read
@@ -195,7 +202,7 @@ def split(folder: Path) -> Reader:
         (data_set / "split.json").write_bytes(data)
         read_split(data_set)
         check_split_folder(data_set)
-        find_frames(data_set, "trainA")
+        _stay(data_set, find_frames(data_set, "trainA"))
 
     return [seed], ways.mutate_json, read
 
@@ -224,13 +231,24 @@ def pairs(folder: Path) -> Reader:
 
 
 def _trained(folder: Path) -> Path:
-    """The folder of a run of two steps."""
+    """The folder of a run of two steps, beside its data."""
+    import shutil
+
+    made = _train()
+    shutil.copytree(made.parents[1], folder, dirs_exist_ok=True)
+    return folder / made.relative_to(made.parents[1])
+
+
+@cache
+def _train() -> Path:
     from helpers.tiny_runs import make_data, tiny_options
 
     from model.training.train import train
 
-    make_data(folder, 3)
-    return Path(train(tiny_options(folder, steps=2)).run)
+    root = Path(OPEN.enter_context(TemporaryDirectory(prefix="fuzz-run-")))
+    OPEN.callback(_train.cache_clear)
+    make_data(root, 3)
+    return Path(train(tiny_options(root, steps=2)).run)
 
 
 def options(folder: Path) -> Reader:
@@ -353,35 +371,36 @@ def safetensors(folder: Path) -> Reader:
 
 
 def onnx(folder: Path) -> Reader:
-    """A network for onnxruntime."""
-    from model.restoring.export import save_release
+    """A network for onnxruntime, as version 0.1 exported it."""
+    import tarfile
 
-    path = folder / "x.onnx"
-    save_release(_trained(folder), path)
-    return _networks_by_onnx(path)
+    with tarfile.open(ROOT / "tests" / "fixtures" / "made_by_0_1.tar.xz") as archive:
+        file = archive.extractfile("F.onnx")
+        assert file is not None
+        return _networks_by_onnx(folder, file.read())
 
 
 def physical_onnx(folder: Path) -> Reader:
-    """A network of preset physical for onnxruntime, with the options that restoring needs."""
-    from helpers.tiny_physical import PHYSICAL, restorer  # type: ignore[import-not-found]
+    """The built-in network, of preset physical."""
+    from model.built_in import ONNX_FILE
 
-    from model.restoring.export import write_onnx
-
-    path = folder / "x.onnx"
-    write_onnx(path, restorer(0.5), {"options": json.dumps(asdict(PHYSICAL))})
-    return _networks_by_onnx(path)
+    return _networks_by_onnx(folder, Path(ONNX_FILE).read_bytes())
 
 
-def _networks_by_onnx(path: Path) -> Reader:
+def _networks_by_onnx(folder: Path, seed: bytes) -> Reader:
     from model.restoring.onnx import open_onnx
 
-    seed, pixels = path.read_bytes(), np.full((40, 60, 3), 0.5, np.float32)
+    path, pixels = folder / "x.onnx", np.full((40, 60, 3), 0.5, np.float32)
+    graph, weights = seed[:GRAPH], seed[GRAPH:]
+
+    def mutate(random: Any, seeds: Sequence[bytes]) -> bytes:
+        return ways.mutate_bytes(random, [graph]) + weights
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
         open_onnx(path, "cpu")(pixels)
 
-    return [seed], ways.mutate_bytes, read
+    return [seed], mutate, read
 
 
 def _pictures() -> list[bytes]:
@@ -493,128 +512,94 @@ def video(folder: Path) -> Reader:
     return seeds, ways.mutate_bytes, read
 
 
-def _request(client: Any, data: bytes) -> None:
-    """One request: method and address in the first line, then the body. 500 is a fault of ours.
+def imported(folder: Path) -> Reader:
+    """Pictures that become a session: read, converted, written and read again."""
+    import shutil
 
-    So is a picture that fails otherwise than in words.
-    """
-    head, _, body = data.partition(b"\n")
-    method, _, address = head.decode("latin-1").partition(" ")
-    if method not in ("GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH"):
-        method = "POST"
-    kind = "application/json" if body[:1] in (b"{", b"[") else "application/octet-stream"
-    answer = client.open(f"/{address.lstrip('/')}", method=method, data=body, content_type=kind)
-    if answer.status_code >= 500 or b"The terminal shows where" in answer.get_data():
-        raise RuntimeError(f"answered with {answer.status}")
-    answer.close()
+    from dataset.sessions.imports import import_files
+    from dataset.sessions.manifest import files_exist, read_frames
 
-
-def _mutate_request(random: Any, seeds: Sequence[bytes]) -> bytes:
-    head, _, body = random.choice(seeds).partition(b"\n")
-    if random.random() < 0.4:
-        head = ways.mutate_bytes(random, [head]).replace(b"\n", b"")
-    if body[:1] == b"{":
-        body = ways.mutate_json(random, [body])
-    elif body:
-        body = ways.mutate_bytes(random, [body])
-    return bytes(head + b"\n" + body)
-
-
-@contextmanager
-def _review_client(folder: Path) -> Iterator[Any]:
-    from dataset.options import ReviewOptions
-    from dataset.review.server import make_app
-    from dataset.review.store import open_review
-
-    captures = _session(folder).parent
-    with open_review(captures) as store:
-        app = make_app(store, ReviewOptions(captures))
-        app.config["PROPAGATE_EXCEPTIONS"] = True
-        yield app.test_client()
-
-
-def review_page(folder: Path) -> Reader:
-    """Requests of the page of `cli review`."""
-    held = _review_client(folder)
-    client = held.__enter__()
-    _KEPT.append(held)
-    seeds = [
-        b'POST /labels\n{"changes": [[0, "X"], [1, null]]}',
-        b'POST /apply\n{"thresholds": [0.01, 0.1, 0.0]}',
-        *(b"GET " + each for each in (b"/", b"/frames", b"/review.js", b"/favicon.ico")),
-        *(b"GET " + each for each in (b"/frame/0", b"/overlay/1", b"/thumbnail/2?clipped")),
-    ]
-    return seeds, _mutate_request, lambda data: _request(client, data)
-
-
-_KEPT: list[Any] = []  # what stays open while a reader is at work
-
-
-def restore_page(folder: Path) -> Reader:
-    """Requests of the page of `cli restore --serve`."""
-    from helpers.made_pictures import saved, scene
-
-    from model.restoring.page_server import RestoringPage, ServeLimits, make_restore_app
-
-    app = make_restore_app(RestoringPage(lambda told: lambda pixels: pixels, ServeLimits()))
-    app.config["PROPAGATE_EXCEPTIONS"] = True
-    client = app.test_client()
-    small = [saved(scene(), name) for name in ("PNG", "JPEG", "TIFF")]
-    seeds = [b"POST /restore?name=a.png\n" + each for each in small]
-    seeds += [b"POST /restore?name=a.png&way=cielab&strength=0.5\n" + small[0]]
-    seeds += [b"GET /", b"GET /facts", b"GET /restore.js"]
-    return seeds, _mutate_request, lambda data: _request(client, data)
-
-
-def control(folder: Path) -> Reader:
-    """Lines that a recorder is sent, over its socket."""
-    from capture.control import channel
-
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)
-    commands: Any = queue.SimpleQueue()
-
-    def answer() -> None:
-        while True:
-            command = commands.get()
-            command.reply.set_result({"ok": True, "status": {"state": str(command.value)[:9]}})
-
-    faults: list[BaseException] = []
-
-    def note(self: Any, request: Any, client_address: Any) -> None:
-        faults.append(sys.exc_info()[1] or RuntimeError("?"))
-
-    channel._Server.handle_error = note  # type: ignore[method-assign]
-    threading.Thread(target=answer, daemon=True).start()
-    held = channel.control_channel(folder, commands)
-    place = held.__enter__()
-    _KEPT.append(held)
+    source, out = folder / "shots", folder / "captures"
+    source.mkdir()
 
     def read(data: bytes) -> None:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(8)
-            client.connect(str(place.socket))
-            client.sendall(data + b"\n")
-            client.shutdown(socket.SHUT_WR)
-            said = b""
-            while part := client.recv(1 << 16):
-                said += part
-        for each in said.splitlines():
-            json.loads(each)
-        if faults:
-            raise faults.pop()
+        shutil.rmtree(out, ignore_errors=True)
+        (source / "x.png").write_bytes(data)
+        import_files([source], out, "s")
+        files_exist(out / "s", [each.file for each in read_frames(out / "s")])
 
-    seeds = [
-        json.dumps({"command": name, "value": value}).encode()
-        for name, value in (("status", None), ("label", "X"), ("light", "noon"), ("stop", None))
-    ]
-    return seeds, ways.mutate_json, read
+    return _pictures(), ways.mutate_bytes, read
+
+
+def spool(folder: Path) -> Reader:
+    """The lossless video of a recording that was cut off, through repair."""
+    import shutil
+
+    from helpers.commands import BY_NAME
+
+    from capture.recording.repair import repair_session
+
+    BY_NAME["repair a spool"].prepare(folder / "made")
+    made = folder / "made" / "captures" / "s"
+    videos = [each.name for each in (made / "spool").iterdir() if each.suffix != ".jsonl"]
+
+    def read(data: bytes) -> None:
+        session = folder / "s"
+        shutil.rmtree(session, ignore_errors=True)
+        shutil.copytree(made, session)
+        (session / "spool" / videos[0]).write_bytes(data)
+        repair_session(session)
+
+    return [(made / "spool" / each).read_bytes() for each in videos], ways.mutate_bytes, read
+
+
+def frame_cache(folder: Path) -> Reader:
+    """The index of decoded frames beside a data set."""
+    from helpers.tiny_runs import make_data
+
+    from model.training.frame_cache import open_frames
+
+    data_set = make_data(folder, 3)
+    path = open_frames(data_set, "trainA", 32, 0).file
+    assert path is not None
+    index = path.with_suffix(".json")
+
+    def read(data: bytes) -> None:
+        index.write_bytes(data)
+        for frame in open_frames(data_set, "trainA", 32, 0):
+            assert min(frame.shape[:2]) >= 32, frame.shape
+            frame.sum()
+
+    return [index.read_bytes()], ways.mutate_json, read
+
+
+def checkpoint(folder: Path) -> Reader:
+    """What a run goes on from."""
+    import torch
+    from helpers.tiny_runs import tiny_options
+
+    from model.checkpoint import load_checkpoint
+    from model.cyclegan import CycleGAN
+    from model.runs import STATE_FILES
+
+    run, cpu = _trained(folder), torch.device("cpu")
+    path = run / "checkpoints" / STATE_FILES[0]
+    seed, model = path.read_bytes(), CycleGAN(tiny_options(folder), cpu)
+
+    def read(data: bytes) -> None:
+        for name in STATE_FILES:
+            (path.parent / name).unlink(missing_ok=True)
+        path.write_bytes(data)
+        load_checkpoint(run, model, cpu)
+
+    return [seed], ways.mutate_bytes, read
 
 
 READERS: dict[str, Callable[[Path], Reader]] = {
     each.__name__.replace("_", "-"): each
     for each in (
-        *(line, manifest, journal, labels, statistics, review, amendments, session, split, pairs),
-        *(options, exposure, log, held_out, best_note, pth, safetensors, onnx, physical_onnx),
-        *(picture, frame, hud, video, review_page, restore_page, control),
+        *(line, manifest, journal, spool, labels, statistics, review, amendments, session, split),
+        *(pairs, options, exposure, log, held_out, best_note, frame_cache, checkpoint, pth),
+        *(safetensors, onnx, physical_onnx, picture, frame, hud, imported, video, *DOORS),
     )
 }

@@ -80,12 +80,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode != 0:
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, timeout=20).returncode:
         pytest.skip("only root on Linux can mount a small disk")
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", str(folder)], check=True, timeout=20)
 
 
 @pytest.fixture(scope="session")

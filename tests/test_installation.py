@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.painted import PaintedWindow
+from helpers.processes import Process
 from helpers.tiny_physical import over_expose, scene
 
 from dataset.pictures.images import read_image, write_png
@@ -171,7 +172,7 @@ def test_the_page_restores(environment: Path, tmp_path: Path) -> None:
 def served(environment: Path, folder: Path) -> Iterator[str]:
     """The address of the page while it is served."""
     command = [str(environment / "unclip"), "restore", "--serve", "--no-browser"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    with Process(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             found = re.match(r"http://\S+", process.stdout.readline())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from helpers.processes import printed_by
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("capture", "dataset", "model")
@@ -211,10 +210,7 @@ def test_help_loads_nothing_heavy(command: list[str]) -> None:
         "heavy = {'torch', 'cv2', 'skimage', 'panda3d', 'mss', 'pynput', 'numpy'}\n"
         "print('LOADED', sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert "LOADED []" in done.stdout
+    assert "LOADED []" in printed_by(code)
 
 
 def test_setup_cfg_lists_every_package() -> None:

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from helpers.processes import Process, Thread
 
 from dataset import files, locks, parts
 from dataset.errors import UserError
@@ -67,11 +68,11 @@ def test_of_many_who_write_one_new_file_one_does(tmp_path: Path) -> None:
         except FileExistsError:
             pass
 
-    threads = [threading.Thread(target=move, args=(each,)) for each in range(8)]
+    threads = [Thread(target=move, args=(each,)) for each in range(8)]
     for each in threads:
         each.start()
     for each in threads:
-        each.join(20)
+        each.join()
     assert [str(each) for each in done] == [(tmp_path / "target").read_text()]
     assert len(names(tmp_path)) == 8
 
@@ -162,7 +163,7 @@ def test_a_mark_that_is_a_link_marks_nothing(mine: Path, tmp_path: Path) -> None
 
 
 def test_only_parts_of_dead_processes_are_removed(mine: Path, tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead = Process([sys.executable, "-c", ""])
     dead.wait(20)
     (tmp_path / f".a.png.{dead.pid}.part").write_text("half")
     (tmp_path / f".b.png.{os.getpid()}.part").write_text("mine")
@@ -185,7 +186,7 @@ def test_a_lock_is_held_by_one_and_let_go_by_the_dead(tmp_path: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom dataset.locks import hold_lock\n"
         "with hold_lock(Path(sys.argv[1]), 'busy'):\n    print('held', flush=True)\n    input()\n"
     )
-    holder = subprocess.Popen(
+    holder = Process(
         [sys.executable, "-c", code, str(path)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,

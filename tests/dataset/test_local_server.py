@@ -22,6 +22,7 @@ import pytest
 from flask import request
 from helpers import ROOT
 from helpers.other_user import as_other_user, needs_other_user
+from helpers.processes import Process, Thread
 from helpers.reviews import Client, make_captures
 
 from dataset import local_server
@@ -73,9 +74,7 @@ def opening(command: list[str], tmp_path: Path) -> Iterator[Opened]:
     browser.write_text(BROWSER.format(told=told, end=end))
     browser.chmod(0o755)
     settings = {**os.environ, "BROWSER": str(browser)}
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, env=settings, text=True
-    ) as process:
+    with Process(command, cwd=ROOT, stdout=subprocess.PIPE, env=settings, text=True) as process:
         try:
             assert process.stdout is not None
             printed = process.stdout.readline().split()[-1]
@@ -195,7 +194,7 @@ class Slow:
         self.bound = socket.create_server((HOST, 0))
         self.server = PageServer(app, self.bound, **limits)
         self.guard = PageGuard(app, self.server)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread = Thread(target=self.server.serve_forever, args=(0.02,))
 
     def read(self) -> str:
         self.begun.set()
@@ -243,11 +242,11 @@ def test_firefox_can_reload_the_page_that_a_file_led_to(tmp_path: Path) -> None:
     app.add_url_rule("/told", "told", lambda: str(told.set()))
     (tmp_path / "profile").mkdir()
     with bind_page(app, 0) as (server, guard):
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         file.write_text(OPENING.format(address=guard.invite(lambda: None)))
         command = [str(FIREFOX), "--headless", "--no-remote", "--profile", tmp_path / "profile"]
-        firefox = subprocess.Popen(
+        firefox = Process(
             [*command, file.as_uri()],
             env={**os.environ, "HOME": str(tmp_path)},
             stdout=subprocess.DEVNULL,

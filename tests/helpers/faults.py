@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers.processes import Process
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 COUNT, FAIL, FULL, HALF, KILL_BEFORE, KILL_AFTER, KILL_HALF, STOP = range(8)  # as in faults.c
@@ -110,8 +112,9 @@ class Server:
     def __init__(self, library: Path, modules: Sequence[str]) -> None:
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
         one = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        self._process = subprocess.Popen(
+        self._process = Process(
             [sys.executable, str(HERE / "fork_server.py"), str(library), *modules],
+            life_s=None,  # each case has its own limit
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -138,8 +141,8 @@ class Server:
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self._process.end()
+            self._process.wait(10)
         self._process.stdout.close()
 
     def run(
@@ -225,7 +228,7 @@ class Injector:
             str(self.library),
             str(HERE / "faults.c"),
         ]
-        subprocess.run([*command, "-ldl"], check=True)
+        subprocess.run([*command, "-ldl"], check=True, timeout=60)
 
     def server(self, *modules: str) -> Server:
         """Begin to load modules in a process of their own."""

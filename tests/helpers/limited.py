@@ -27,6 +27,7 @@ RESTORE = "restore(np.zeros((1000, 1000, 3), np.float32))"
 def fault_without_memory(code: str, then: str = RESTORE, spare: int = SPARE) -> str:
     """What the error says of a statement that is run after some code, when memory is scarce."""
     source = dedent(code) + LIMITED.format(then=then, spare=spare)
-    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-c", source]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -18,6 +18,7 @@ from Xlib.protocol import rq
 
 from capture.screens.virtual_display import temporary_environment
 from dataset.pictures.images import Image
+from helpers.processes import Process
 
 ALPHA_DEPTH = 32  # bits of a window that may be see-through
 LONGEST = 200_000  # bytes in one request; X11 takes 262,140
@@ -149,7 +150,7 @@ def own_server(screen: str = "1280x800x24") -> Iterator[subprocess.Popen[bytes]]
     server = shutil.which("Xvfb")
     assert server is not None
     reader, writer = os.pipe()
-    process = subprocess.Popen(
+    process = Process(
         [server, "-displayfd", str(writer), "-screen", "0", screen, "-nolisten", "tcp", "-noreset"],
         pass_fds=[writer],
         stderr=subprocess.DEVNULL,

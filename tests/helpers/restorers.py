@@ -16,6 +16,7 @@ import numpy as np
 
 from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels
+from helpers.processes import Thread
 from helpers.reviews import Client
 from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import ServeLimits, bind_restorer
@@ -128,7 +129,7 @@ def serving(
     """The page, answering in another thread."""
     opener = open_restorer or (lambda told: restore)
     with bind_restorer(opener, 0, limits, ways) as (server, guard, _):
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield Guest(guard.address)

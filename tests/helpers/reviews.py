@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from dataset.labelling.labels import label_captures, read_labels
 from dataset.options import LabelOptions, ReviewOptions
 from dataset.review.server import serve_review
 from helpers.made_sessions import frame, make_session
+from helpers.processes import Thread
 
 AS_JUDGED = ["X clipping", "unsure clipping", "Y clipping", "X key"]
 
@@ -68,7 +68,7 @@ class Client:
 def serving(captures: Path) -> Iterator[Client]:
     """A review of these captures, answering in another thread."""
     with serve_review(ReviewOptions(captures)) as (server, guard, _):
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield Client(guard.address)

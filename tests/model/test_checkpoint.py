@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
+from helpers.processes import Process
 
 from dataset.errors import UserError
 from model.checkpoint import (
@@ -216,7 +217,7 @@ def test_a_process_killed_outright_leaves_a_whole_state(tmp_path: Path) -> None:
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
     command = [sys.executable, "-c", code, str(tmp_path)]
     for delay_s in (0.03, 0.11, 0.29):
-        with subprocess.Popen(
+        with Process(
             command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None

@@ -365,7 +365,7 @@ def test_a_release_has_the_bytes_of_its_network_and_facts_alone(tmp_path: Path) 
         out = tmp_path / f"{seed}.safetensors"
         command = [sys.executable, "-c", code, str(run), str(out)]
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        subprocess.run(command, check=True, cwd=ROOT, env=environment)
+        subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=300)
         made.append(out.read_bytes())
     assert made[0] == made[1]
     found = load_file(tmp_path / "1.safetensors")

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT
+from helpers.processes import LIFE_S, Process, Thread
 
 from capture.commands import Command, CommandQueue
 from capture.control.channel import (
@@ -52,12 +52,12 @@ def obedient(out: Path, unix: bool = True) -> Iterator[tuple[Endpoint, list[Comm
     done: list[Command] = []
 
     def answer_all() -> None:
-        while (command := commands.get()).by != "program":
+        while (command := commands.get(timeout=LIFE_S)).by != "program":
             done.append(command)
             assert command.reply is not None
             command.reply.set_result({"ok": True, "status": {"number": len(done)}})
 
-    thread = threading.Thread(target=answer_all)
+    thread = Thread(target=answer_all)
     thread.start()
     try:
         with recorder_lock(out), control_channel(out, commands, unix) as endpoint:
@@ -78,11 +78,11 @@ def channel(
 def connect(endpoint: Endpoint) -> socket.socket:
     if endpoint.socket:
         connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(5)
         connection.connect(endpoint.socket)
     else:
         assert endpoint.port
-        connection = socket.create_connection(("127.0.0.1", endpoint.port))
-    connection.settimeout(5)
+        connection = socket.create_connection(("127.0.0.1", endpoint.port), timeout=5)
     return connection
 
 
@@ -191,7 +191,7 @@ def test_two_clients_at_once_are_both_served(channel: Channel) -> None:
     def ask() -> None:
         answers.extend(send_command(endpoint, "snap")["status"]["number"] for _ in range(50))
 
-    threads = [threading.Thread(target=ask) for _ in range(2)]
+    threads = [Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -260,9 +260,8 @@ def stop_as_another_user(path: str) -> str:
         "    except OSError:\n        print('answer', b'')\n"
         "except OSError as error:\n    print('refused', error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", program, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.strip()
 
 
@@ -367,7 +366,7 @@ def test_what_a_killed_recorder_left_is_seen_as_stale(tmp_path: Path) -> None:
         "with recorder_lock(out), control_channel(out, queue.SimpleQueue()):\n"
         "    print('ready', flush=True); time.sleep(60)\n"
     )
-    process = subprocess.Popen(
+    process = Process(
         [sys.executable, "-c", program, str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.painted import PaintedWindow, noise, own_server, press, resize_screen
+from helpers.processes import Process
 from helpers.screens import check_whole
 
 from capture.control.daemon import LOG, running
@@ -150,7 +151,7 @@ def test_unchanged_pictures_are_marked_or_skipped_but_always_counted(window: Pai
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     """A recorder in the foreground, recording everything at once."""
-    return subprocess.Popen(
+    return Process(
         [*CLI, "capture", "--start", "--disk-floor", "0", "--session", "s", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -52,9 +52,9 @@ def test_an_extra_modifier_does_not_match(heard: Heard, modifier: str) -> None:
 
 
 def test_a_key_held_down_toggles_once(heard: Heard) -> None:
-    subprocess.run(["xdotool", "keydown", "F9"], check=True)
+    subprocess.run(["xdotool", "keydown", "F9"], check=True, timeout=10)
     time.sleep(1.0)
-    subprocess.run(["xdotool", "keyup", "F9"], check=True)
+    subprocess.run(["xdotool", "keyup", "F9"], check=True, timeout=10)
     assert drain(heard[1]) == ["toggle"]
 
 
@@ -71,9 +71,9 @@ def test_auto_repeat_sent_as_release_and_press_toggles_once(heard: Heard) -> Non
 
 
 def test_other_keys_held_by_the_player_do_not_matter(heard: Heard) -> None:
-    subprocess.run(["xdotool", "keydown", "w"], check=True)
+    subprocess.run(["xdotool", "keydown", "w"], check=True, timeout=10)
     press("F9")
-    subprocess.run(["xdotool", "keyup", "w"], check=True)
+    subprocess.run(["xdotool", "keyup", "w"], check=True, timeout=10)
     assert drain(heard[1]) == ["toggle"]
 
 
@@ -81,9 +81,8 @@ def test_a_dead_listener_is_seen_and_brought_back(heard: Heard) -> None:
     hotkeys, commands = heard
     assert hotkeys.alive
     hotkeys._listener.stop()
-    hotkeys._listener._queue.get()
-    while hotkeys.alive:
-        time.sleep(0.01)
+    hotkeys._listener._queue.get(timeout=10)
+    hotkeys._listener.join(10)
     hotkeys._tried -= 60  # as if it had been started a minute ago
     hotkeys.watch()
     assert hotkeys.alive

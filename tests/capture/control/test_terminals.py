@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from helpers import ROOT
 from helpers.painted import PaintedWindow, noise
+from helpers.processes import Process
 from helpers.screens import Noise, check_whole
 
 from capture.commands import Command, CommandQueue
@@ -55,7 +56,7 @@ def start(*arguments: str, **streams: Any) -> subprocess.Popen[bytes]:
     """A recorder of the painted window in the foreground."""
     place = ["--region", "100,80,96,64", "--disk-floor", "0", "--session", "s", "--dedupe", "off"]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
-    return subprocess.Popen([*CLI, "capture", "--start", *place, *arguments], **streams)
+    return Process([*CLI, "capture", "--start", *place, *arguments], **streams)
 
 
 def wait_for_lines(least: int) -> None:
@@ -263,7 +264,7 @@ def test_the_lock_of_a_session_is_held_from_its_first_file_on(tmp_path: Path) ->
         "print(is_recorder_running(Path(sys.argv[1])))"
     )
     asked = [sys.executable, "-c", program, str(recorder.path)]
-    held = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    held = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert held.stdout == "True\n"
     recorder.close()
     with session_lock(recorder.path):

@@ -14,6 +14,7 @@ import mss
 import numpy as np
 import pytest
 from helpers import ROOT
+from helpers.processes import Process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def test_a_pair_has_the_same_bytes_in_another_process_and_after_other_pictures()
         text=True,
         stdout=subprocess.PIPE,
         check=True,
+        timeout=120,
     )
     assert other.stdout.strip() == ours
 
@@ -216,7 +218,7 @@ def test_a_real_key_press_moves_the_sun(display):
         "--duration-s",
         "15",
     ]
-    game = subprocess.Popen(words, cwd=ROOT, env=environment(None), stderr=subprocess.DEVNULL)
+    game = Process(words, cwd=ROOT, env=environment(None), stderr=subprocess.DEVNULL)
     try:
         xdotool("search", "--sync", "--name", "^key test$", "windowfocus")
         assert wait_for(lambda: grab(size=(128, 128)).mean() > 5, 20), "it drew nothing"
@@ -229,7 +231,7 @@ def test_a_real_key_press_moves_the_sun(display):
         assert game.wait(timeout=5) == 0
     finally:
         game.kill()
-        game.wait()
+        game.wait(20)
 
 
 def xdotool(*words: str) -> None:

@@ -7,7 +7,6 @@ import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.painted import PaintedWindow, noise, press
+from helpers.processes import Process, Thread
 from helpers.screens import Noise, ScreenThatFails, Still, check_whole
 
 import capture.recording.encoders
@@ -59,13 +59,13 @@ def keyed(
     with PaintedWindow(place=(100, 80)) as window, open_screen(options) as screen:
         window.paint(noise(0))
         with Hotkeys(commands, keys_of(options)), Recorder(options, screen) as recorder:
-            thread = threading.Thread(target=record, args=(recorder, commands))
+            thread = Thread(target=record, args=(recorder, commands))
             thread.start()
             try:
                 yield window, recorder
             finally:
                 commands.put(Command("stop"))
-                thread.join(10)
+                thread.join()
 
 
 def wait_for(recorder: Recorder, state: str) -> None:
@@ -401,7 +401,7 @@ def start_capture(tmp_path: Path, **settings: object) -> subprocess.Popen[str]:
         "print(json.dumps(asdict(done), default=str))\n"
     )
     values = {"start": True, "session": "s", "fps": 30, "disk_floor_bytes": 0, **settings}
-    return subprocess.Popen(
+    return Process(
         [sys.executable, "-c", program, str(tmp_path), json.dumps(values)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -19,6 +19,7 @@ import av
 import pytest
 from helpers import ROOT
 from helpers.painted import noise
+from helpers.processes import Process
 from helpers.screens import bgrx_of, check_whole
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -506,7 +507,7 @@ def test_two_repairs_at_once_leave_what_one_would(session: Path) -> None:
     before = pictures(session)
     command = [sys.executable, str(ROOT / "cli.py"), "capture", "repair", str(session)]
     both = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        Process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     said = ["".join(each.communicate(timeout=60)) for each in both]

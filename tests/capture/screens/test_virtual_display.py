@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 from helpers.other_user import as_other_user, needs_other_user
+from helpers.processes import Process
 
 from capture.screens.virtual_display import virtual_display
 
@@ -87,7 +88,7 @@ with virtual_display() as name:
 
 def test_it_ends_with_a_process_that_is_killed() -> None:
     command = [sys.executable, "-c", HOLD]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with Process(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         name, authority = process.stdout.readline().split()
         door = Path(f"/tmp/.X11-unix/X{name[1:]}")

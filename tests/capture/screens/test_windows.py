@@ -270,7 +270,7 @@ def test_a_display_that_ends_is_an_error_of_the_user(source: dict[str, Any]) -> 
         screen = open_screen(CaptureOptions(**source))
         screen.grab()
         server.kill()
-        server.wait()
+        server.wait(20)
         began = time.monotonic()
         with pytest.raises(UserError, match="display is gone"):
             screen.grab()

@@ -6,7 +6,6 @@ import calendar
 import math
 import re
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from helpers.processes import Thread
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -72,14 +72,15 @@ class SlowGame:
         self._start = time.monotonic()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread = Thread(target=self._serve)
         self._thread.start()
 
     def close(self) -> None:
         with socket.socket() as knock:  # wakes accept()
+            knock.settimeout(5)
             knock.connect_ex(("127.0.0.1", self.port))
         self._listener.close()
-        self._thread.join(5)
+        self._thread.join()
 
     def picture(self) -> NDArray[np.uint8]:
         """BGRX: a ramp moved by the camera, as bright as the sun is high, times the exposure."""

@@ -83,7 +83,10 @@ def test_its_screen_is_closed_to_others_and_ends_with_stop(settings: dict[str, s
     assert as_other_user(KNOCK, screen[1:]).strip() == "0"
     for client in (["xdpyinfo"], [sys.executable, "-c", "import Xlib.display as x; x.Display()"]):
         if shutil.which(client[0]):
-            subprocess.run(client, check=True, env=settings | shown, stdout=subprocess.DEVNULL)
+            environment = settings | shown
+            subprocess.run(
+                client, check=True, env=environment, stdout=subprocess.DEVNULL, timeout=60
+            )
     assert run(settings, "stop") == (0, "")
     assert not Path(f"/tmp/.X11-unix/X{screen[1:]}").exists()
     assert not (state / "authority").exists()

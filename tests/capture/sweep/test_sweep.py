@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.painted import PaintedWindow, noise, press
+from helpers.processes import Thread
 from helpers.screens import check_whole
 from Xlib import XK, X
 from Xlib import display as xdisplay
@@ -52,7 +53,7 @@ def view(viewpoint: int, weaker: int) -> Image:
     return np.asarray(noise(viewpoint, SIZE) * 0.8**weaker, dtype=np.uint8)
 
 
-class Game(threading.Thread):
+class Game(Thread):
     """Redraws its picture after each key. Like many games it believes no event that a program
     sent straight to its window.
     """
@@ -87,7 +88,7 @@ class Game(threading.Thread):
 
     def end(self) -> None:
         self._over.set()
-        self.join(10)
+        self.join()
 
     def _key_of(self, event: Any) -> str:
         symbol = self._display.keycode_to_keysym(event.detail, event.state & X.ShiftMask)
@@ -175,14 +176,15 @@ def test_any_key_of_the_user_ends_it_with_all_frames_whole(game: Game) -> None:
 def test_keys_that_bring_the_game_to_the_front_do_not_end_it(game: Game) -> None:
     def bring() -> None:
         time.sleep(0.3)
-        subprocess.run(["xdotool", "search", "--name", "Played", "windowfocus"], check=True)
+        search = ["xdotool", "search", "--name", "Played", "windowfocus"]
+        subprocess.run(search, check=True, timeout=10)
         press("k")
 
-    client = threading.Thread(target=bring)
+    client = Thread(target=bring)
     client.start()
     options = CaptureOptions(region=(300, 200, *SIZE), session="s", disk_floor_bytes=0)
     summary = run_sweep(options, replace(SWEEP, steps=2, delay_s=0.8))
-    client.join(10)
+    client.join()
     assert summary.reason == "1 viewpoints"
     assert game.heard == ["", WEAKER]
 
@@ -204,7 +206,8 @@ def test_a_game_that_loses_the_keyboard_ends_it(game: Game) -> None:
     with PaintedWindow("Other", place=(700, 500)) as other:
 
         def turn_away() -> None:
-            subprocess.run(["xdotool", "windowfocus", "--sync", str(other.id)], check=True)
+            turn = ["xdotool", "windowfocus", "--sync", str(other.id)]
+            subprocess.run(turn, check=True, timeout=10)
 
         summary = sweep(at(2, turn_away))
     assert summary.reason == 'the window "Played" lost the keyboard'
@@ -217,9 +220,9 @@ def test_a_client_can_stop_it(game: Game) -> None:
         assert place is not None
         send_command(place, "stop")
 
-    client = threading.Thread(target=stop)
+    client = Thread(target=stop)
     summary = sweep(at(2, client.start), viewpoints=3)
-    client.join(10)
+    client.join()
     assert summary.reason == "stopped by control"
     assert 2 <= len(check_whole(summary.session)) < 12
 

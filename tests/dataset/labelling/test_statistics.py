@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pytest
 from helpers import ROOT
 from helpers.limited import fault_without_memory
 from helpers.made_sessions import frame, make_session, picture
+from helpers.processes import Process
 
 from dataset.errors import UserError
 from dataset.labelling.labels import label_captures, read_labels, write_labels
@@ -110,14 +110,14 @@ def test_killed_in_the_middle_it_measures_nothing_twice(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "label_captures(LabelOptions(Path(sys.argv[1])), lambda done, total: time.sleep(0.02))\n"
     )
-    running = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    running = Process([sys.executable, "-c", code, str(tmp_path)])
     kept = tmp_path / "statistics.csv"
     give_up = time.monotonic() + 30
     while not (kept.exists() and kept.read_bytes().count(b"\n") > 20):
         assert time.monotonic() < give_up
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-    running.wait()
+    running.wait(20)
     before = kept.read_bytes().count(b"\n") - 1
     assert label_captures(LabelOptions(tmp_path)).measured == 300 - before
     assert kept.read_bytes().count(b"\n") == 301
@@ -227,7 +227,7 @@ def test_two_who_measure_at_once_spoil_no_line_of_each_other(tmp_path: Path) -> 
         "        kept.append(('flight', f'frames/{at:06d}.png'), 'm>=250', found)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    for each in [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]:
+    for each in [Process(command, cwd=ROOT) for _ in range(3)]:
         assert each.wait(60) == 0
     lines = (tmp_path / STATISTICS_FILE).read_text().splitlines()
     measured = [each for each in lines if not each.startswith("session,")]

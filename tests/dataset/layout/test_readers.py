@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from helpers import ROOT
 from helpers.made_sessions import make_sweep
+from helpers.processes import Process
 
 from dataset.errors import UserError
 from dataset.layout.folders import OUR_FOLDERS
@@ -157,7 +158,7 @@ def held(out: Path) -> Iterator[None]:
     code += "with hold_out(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(out)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+    with Process(command, cwd=ROOT, **pipes) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
         try:
@@ -183,7 +184,7 @@ def test_of_two_splits_at_once_one_leaves_a_whole_data_set(tmp_path: Path) -> No
     make_sweep(tmp_path / "captures", "sweep", 40, [0, 0.5])
     command = [sys.executable, str(ROOT / "cli.py"), "split", "--counts", "20,20,8,8", "--seed"]
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen([*command, seed], cwd=tmp_path, **pipes) for seed in ("1", "2")]
+    both = [Process([*command, seed], cwd=tmp_path, **pipes) for seed in ("1", "2")]
     told = [each.communicate(timeout=120)[1] for each in both]
     codes = [each.returncode for each in both]
     assert 0 in codes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
 import sys
 import threading
 import zlib
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from helpers.limited import fault_without_memory
 from helpers.made_pictures import saved, scene
+from helpers.processes import Thread, printed_by
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -128,14 +128,7 @@ def test_huge_pictures_are_left_out_of_an_import_and_never_decoded(tmp_path: Pat
         "text = status.read_text() if status.exists() else 'VmHWM: 0 kB'\n"
         "print(int(text.partition('VmHWM:')[2].split()[0]) // 1024)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), str(tmp_path / "captures")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[3],
-    )
-    *skipped, megabytes = done.stdout.splitlines()
+    *skipped, megabytes = printed_by(code, tmp_path, tmp_path / "captures").splitlines()
     assert len(skipped) == 4
     assert all("has 32000x32000 pixels, over 400 million" in each for each in skipped)
     assert int(megabytes) < 700
@@ -211,11 +204,11 @@ def test_only_so_many_pixels_are_in_flight() -> None:
                 with lock:
                     inside[0] -= pixels
 
-    threads = [threading.Thread(target=decode_one, args=(size,)) for size in (30, 40, 50, 99)]
+    threads = [Thread(target=decode_one, args=(size,)) for size in (30, 40, 50, 99)]
     for each in threads:
         each.start()
     for each in threads:
-        each.join(20)
+        each.join()
     assert inside == [0]
     assert 0 < most[0] <= 100
 

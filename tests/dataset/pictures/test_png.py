@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import threading
 import zlib
 
 import numpy as np
 import pytest
+from helpers.processes import Thread
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -48,7 +48,7 @@ def test_threads_with_pictures_of_their_own_sizes_do_not_mix() -> None:
                 wrong.append(seed)
 
     wrong: list[int] = []
-    threads = [threading.Thread(target=encode, args=(seed,)) for seed in range(4)]
+    threads = [Thread(target=encode, args=(seed,)) for seed in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

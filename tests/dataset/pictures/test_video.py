@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from helpers.made_videos import (
     times_of,
     unchanged,
 )
+from helpers.processes import printed_by
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -301,14 +300,7 @@ print((peaks[2] - peaks[1]) // 1024)
 """
     for name, frames in (("warm", 30), ("short", 30), ("long", 230)):
         film(tmp_path / f"{name}.mkv", [40 * n for n in range(frames)], (192, 144), sound="flac")
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[3],
-    )
-    assert int(done.stdout) < 10  # MB; 200 more frames are 17 MB as they are decoded
+    assert int(printed_by(code, tmp_path)) < 10  # MB; 200 more frames are 17 MB as they are decoded
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from helpers import ROOT
 from helpers.made_sessions import frame, make_session
+from helpers.processes import Process
 from helpers.reviews import AS_JUDGED, Client, in_table
 
 import cli
@@ -229,7 +230,7 @@ def test_applied_thresholds_spare_hands_and_keys(client: Client, captures: Path)
 
 def start_server(captures: Path) -> tuple[subprocess.Popen[str], Client]:
     command = [sys.executable, "cli.py", "review", "--no-browser", "--source", str(captures)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = Process(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, Client(process.stdout.readline().split()[-1])
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from helpers.keyboards import KEYBOARDS, press, press_key
 from helpers.made_sessions import frame, make_session
+from helpers.processes import Thread
 from helpers.reviews import Client, in_table, serving
 
 from dataset.labelling.clipping import ClippingStatistics
@@ -124,7 +125,7 @@ def test_the_file_for_the_browser_opens_the_page_and_it_can_be_reloaded(
     captures: Path, open_page: Callable[..., Any], tmp_path: Path
 ) -> None:
     with serve_review(ReviewOptions(captures)) as (server, guard, _):
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             file, used = tmp_path / "open.html", threading.Event()

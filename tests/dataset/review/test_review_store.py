@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.made_sessions import frame, make_session
+from helpers.processes import Thread
 from helpers.reviews import AS_JUDGED, in_table, make_captures
 
 from dataset.errors import UserError
@@ -127,7 +127,7 @@ def test_a_review_does_not_fold_into_a_table_that_is_being_written(
     captures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_review(captures) as store:
-        folding = threading.Thread(target=store.fold)
+        folding = Thread(target=store.fold)
 
         def write_slowly(source: Path, rows: Sequence[LabelRow]) -> Path:
             store.set_labels([(0, "Y")])  # too late for these rows
@@ -144,7 +144,7 @@ def test_a_review_does_not_fold_into_a_table_that_is_being_written(
 def test_cli_label_does_not_write_a_table_that_is_being_folded(
     captures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = threading.Thread(target=label_captures, args=(LabelOptions(captures, y_fraction=0.6),))
+    other = Thread(target=label_captures, args=(LabelOptions(captures, y_fraction=0.6),))
 
     def write_slowly(source: Path, rows: Sequence[LabelRow]) -> Path:
         other.start()

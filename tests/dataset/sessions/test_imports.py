@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.painted import noise
+from helpers.processes import Process
 
 from dataset.errors import UserError
 from dataset.files import part_of
@@ -221,7 +222,7 @@ import_files([Path(sys.argv[1])], Path(sys.argv[2]), "mine", on_progress=wait)
 
 def test_what_a_killed_import_left_is_removed_by_the_next(shots: Path, tmp_path: Path) -> None:
     captures = tmp_path / "captures"
-    with subprocess.Popen(
+    with Process(
         [sys.executable, "-c", FOREVER, str(shots), str(captures)],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[3],

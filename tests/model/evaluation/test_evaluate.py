@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.processes import printed_by
 from helpers.tiny_runs import make_data, picture
 
 from dataset.errors import UserError
@@ -358,5 +358,4 @@ def test_measuring_loads_no_torch() -> None:
     names = ("paired", "unpaired", "threshold_sweep", "page")
     modules = ", ".join(f"model.evaluation.{name}" for name in names)
     code = f"import sys, {modules}; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert printed_by(code).strip() == "False"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import torch
 from helpers import ROOT
 from helpers.limited import fault_without_memory
+from helpers.processes import printed_by
 
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels, pad_reflected
@@ -120,10 +120,7 @@ def test_running_needs_no_torch(small: Path) -> None:
         f"restored = open_onnx(Path({str(small)!r}))(np.zeros((5, 7, 3), np.float32))\n"
         "print(restored.shape, 'torch' in sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "(5, 7, 3) False\n"
+    assert printed_by(code) == "(5, 7, 3) False\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")

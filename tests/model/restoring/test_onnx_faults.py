@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import ROOT
+from helpers.processes import Process
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -225,20 +225,15 @@ except KeyboardInterrupt:
 def test_ctrl_c_ends_a_network_that_runs_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "endless.onnx"
     path.write_bytes(endless())
-    with subprocess.Popen(
+    with Process(
         [sys.executable, "-c", ENDLESS, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        watch = threading.Timer(60, process.kill)
-        watch.start()
-        try:
-            assert process.stdout.readline() == "runs\n"
-            time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
-            assert process.stdout.read() == "stopped\n"
-            assert process.wait() == 0
-        finally:
-            watch.cancel()
+        assert process.stdout.readline() == "runs\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "stopped\n"
+    assert process.returncode == 0
 
 
 def test_what_fails_in_the_other_thread_is_raised_here() -> None:

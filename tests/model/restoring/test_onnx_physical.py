@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
+from helpers.processes import printed_by
 from helpers.tiny_physical import PHYSICAL, over_expose, restorer, scene
 
 from dataset.errors import UserError
@@ -115,10 +114,7 @@ restored = restore(np.load({str(tmp_path / "pixels.npy")!r}))
 np.save({str(tmp_path / "restored.npy")!r}, restored)
 print("torch" in sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "False\n"
+    assert printed_by(code) == "False\n"
     restored = np.load(tmp_path / "restored.npy")
     assert np.abs(restored - by_torch(network, pixels)).max() < LEVEL
     method = methods.open_method(RestoreOptions(onnx=path, device="cpu", detail="guided"))

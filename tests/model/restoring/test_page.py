@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.keyboards import KEYBOARDS, LATIN, PROCESS, SCRIPTS, press, press_key
+from helpers.processes import Thread
 from helpers.restorers import Gate, Guest, darken, decode, encode, noise, serving
 from helpers.restoring_pages import (
     AFTER,
@@ -361,7 +361,7 @@ def test_a_picture_taken_off_the_list_is_cancelled(open_page: Callable[..., Any]
 def test_a_server_that_has_ended_is_said(browser: Any) -> None:
     page = browser.new_page()
     with bind_restorer(lambda told: darken) as (server, guard, _):
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         page.goto(guard.address)
         page.wait_for_selector("#takes:has-text('PNG')")

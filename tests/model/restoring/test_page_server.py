@@ -22,6 +22,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from helpers import ROOT
+from helpers.processes import Process
 from helpers.restorers import (
     Gate,
     Guest,
@@ -412,7 +413,7 @@ def test_one_picture_is_restored_at_a_time() -> None:
         assert gate.seen.acquire(timeout=20)
         assert not gate.seen.acquire(timeout=0.2)
         gate.open.release(3)
-        assert [each.result().state for each in waiting] == ["done"] * 3
+        assert [each.result(20).state for each in waiting] == ["done"] * 3
     assert (sorted(gate.order), gate.most) == ([8, 9, 10], 1)
 
 
@@ -465,11 +466,11 @@ def test_no_more_pictures_wait_than_memory_is_kept_for() -> None:
     with serving(gate, ServeLimits(uploads=2)) as guest, ThreadPoolExecutor() as windows:
         sent = [windows.submit(guest.hand_in, data) for _ in range(3)]
         refused = next(as_completed(sent, timeout=20))  # the two others wait at the gate
-        status, told = refused.result()
+        status, told = refused.result(20)
         assert status == 429
         assert "later" in told["error"]
         gate.open.release(3)
-        answers = [each.result()[1] for each in sent if each is not refused]
+        answers = [each.result(20)[1] for each in sent if each is not refused]
         assert [read_answer(each).state for each in answers] == ["done"] * 2
         assert guest.restore(data).state == "done"
 
@@ -558,7 +559,7 @@ print(
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C as POSIX has it")
 def test_it_serves_until_ctrl_c_and_says_how_many_it_restored() -> None:
     command = [sys.executable, "-c", SERVE]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with Process(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         guest = Guest(process.stdout.readline().strip())
         assert guest.restore(encode(noise(9, 9))).state == "done"

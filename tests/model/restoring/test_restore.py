@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers.processes import printed_by
 from helpers.tiny_runs import picture as scene
 
 import model.restoring.restore
@@ -154,10 +152,7 @@ def test_a_video_is_restored_frame_by_frame(trained: Path, tmp_path: Path) -> No
 def test_restoring_by_onnx_loads_no_torch(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", np.zeros((20, 20, 3), np.uint8))
     code = "import sys, model.restoring.restore; print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "False"
+    assert printed_by(code).strip() == "False"
 
 
 def test_a_name_that_is_too_long_concerns_no_other_file(tmp_path: Path) -> None:

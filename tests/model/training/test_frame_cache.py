@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
+from helpers.processes import Process
 
 import model.training.frame_cache
 from dataset.errors import UserError
@@ -174,7 +175,7 @@ print(len(calls), frames.file, sum(int(frame.sum()) for frame in frames))
 def opening(data: Path, killed_after: int = 0) -> subprocess.Popen[str]:
     """A process that opens the frames of X, and ends without warning after decoding this many."""
     command = [sys.executable, "-c", OPENS, str(data), str(killed_after)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return Process(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_killed_process_leaves_no_half_cache(data: Path) -> None:
@@ -207,15 +208,15 @@ def sealed(tmp_path: Path) -> Iterator[Path]:
     mounted = False
     if os.access(folder, os.W_OK):
         bind = ["mount", "--bind", str(folder), str(folder)]
-        mounted = sys.platform == "linux" and not subprocess.run(bind).returncode
+        mounted = sys.platform == "linux" and not subprocess.run(bind, timeout=20).returncode
         seal = ["mount", "-o", "remount,bind,ro", str(folder)]
-        if not mounted or subprocess.run(seal).returncode:
+        if not mounted or subprocess.run(seal, timeout=20).returncode:
             pytest.skip("this user can write everywhere and cannot mount")
     try:
         yield folder
     finally:
         if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
+            subprocess.run(["umount", str(folder)], check=True, timeout=20)
         folder.chmod(0o755)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.processes import printed_by
 from helpers.tiny_runs import make_data, tiny_options
 from hypothesis import given
 from hypothesis import strategies as some
@@ -220,8 +219,4 @@ def test_losses_of_preset_physical_are_watched_as_well(name: str) -> None:
 
 def test_watching_needs_no_torch() -> None:
     code = "import sys, model.training.monitor; print({'torch', 'numpy'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        cwd=Path(__file__).parents[3],
-    )  # fmt: skip
-    assert done.stdout.strip() == "set()"
+    assert printed_by(code).strip() == "set()"

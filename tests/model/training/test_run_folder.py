@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import ROOT
+from helpers.processes import Process
 from helpers.tiny_runs import SMALL, make_data, tiny_options
 
 from dataset.errors import UserError
@@ -268,7 +269,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(root: Path, run: str) -
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", HOLDS, run, RUN_LOCK]
-    with subprocess.Popen(command, cwd=root, env=environment, **pipes) as process:
+    with Process(command, cwd=root, env=environment, **pipes) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
         before = everything(root)
@@ -330,12 +331,13 @@ def test_two_runs_without_a_name_get_two_folders(root: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no such signal")
 def test_a_terminal_that_closes_is_a_wish_to_stop_however_often_it_says_so() -> None:
+    before = signal.getsignal(signal.SIGHUP)
     with StopRequest() as stop:
         assert not stop.wanted
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGHUP)
         assert stop.wanted
-    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGHUP) == before
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no such signal")
@@ -365,7 +367,7 @@ def test_a_closed_terminal_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> 
     make_data(tmp_path)
     command = [sys.executable, str(ROOT / "cli.py"), *TRAINS, "--epochs", "5000"]
     outer, inner = os.openpty()
-    with subprocess.Popen(command, cwd=tmp_path, stdout=inner, stderr=inner, stdin=inner) as run:
+    with Process(command, cwd=tmp_path, stdout=inner, stderr=inner, stdin=inner) as run:
         os.close(inner)
         log = tmp_path / "runs" / "long" / "log.jsonl"
         for _ in range(1200):

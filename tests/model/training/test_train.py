@@ -19,6 +19,7 @@ import torch
 from click.testing import CliRunner
 from helpers import ROOT
 from helpers.limited import fault_without_memory
+from helpers.processes import Process
 from helpers.tiny_runs import SMALL, make_data, tiny_options
 
 import cli
@@ -165,7 +166,7 @@ def test_ctrl_c_saves_and_resume_goes_on_at_that_step(
     make_data(tmp_path)
     words = ["train", "--preset", "cpu", "--run", "long", "--epochs", "500", "--batch-size", "1"]
     command = [sys.executable, str(ROOT / "cli.py"), *words, *SMALL]
-    process = subprocess.Popen(
+    process = Process(
         command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
     )
     log = tmp_path / "runs" / "long" / "log.jsonl"
