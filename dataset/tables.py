@@ -127,7 +127,10 @@ def _head(line: str, wanted: Sequence[str]) -> tuple[list[str], str]:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    names = [*csv.reader([line], delimiter=delimiter), []][0]
+    try:
+        names = [*csv.reader([line], delimiter=delimiter), []][0]
+    except csv.Error as error:
+        raise ValueError(f"line 1 is damaged: {error}") from error
     return [name.strip().casefold() for name in names]
 
 

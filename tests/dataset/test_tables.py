@@ -74,3 +74,11 @@ def test_a_missing_column_and_an_empty_field_are_named(tmp_path: Path) -> None:
         list(read_table(path, ("a", "c")))
     with pytest.raises(ValueError, match="line 3 is damaged: it has no a"):
         list(read_table(path, ("a", "b")))
+
+
+@pytest.mark.parametrize("text", ["a;b" + "c" * 200_000, 'a;b\n1;"' + "c" * 200_000])
+def test_a_field_that_never_ends_is_named_with_its_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"line [12] is damaged: field larger"):
+        list(read_table(path, ("a", "b")))
