@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from helpers.command_line import run_cli
 from helpers.made_videos import EVEN, UNEVEN, film, packets_of, times_of
+from helpers.processes import Process
 
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
@@ -185,15 +186,14 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def restoring(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def restoring(tmp_path: Path) -> Iterator[Process]:
     """`cli restore a.mp4` by the built-in network, after its first part."""
     source = film(tmp_path / "a.mp4", LONG, sound="aac")
-    process = subprocess.Popen(
+    process = Process(
         [sys.executable, "-m", "cli", "restore", str(source), "--device", "cpu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     first = folder_of(tmp_path / "a_restored.mp4") / "00000.frames"
     until = time.monotonic() + 120
@@ -202,13 +202,11 @@ def restoring(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         assert time.monotonic() < until
         time.sleep(0.01)
     yield process
-    process.kill()
+    process.end()
     process.communicate(timeout=30)
 
 
-def test_a_killed_one_goes_on_by_the_built_in_network(
-    tmp_path: Path, restoring: subprocess.Popen[str]
-) -> None:
+def test_a_killed_one_goes_on_by_the_built_in_network(tmp_path: Path, restoring: Process) -> None:
     restoring.kill()
     restoring.communicate(timeout=30)
     source, target = tmp_path / "a.mp4", tmp_path / "a_restored.mp4"
@@ -227,7 +225,7 @@ def test_a_killed_one_goes_on_by_the_built_in_network(
 
 
 def test_a_second_one_is_refused_and_ctrl_c_says_how_to_go_on(
-    tmp_path: Path, restoring: subprocess.Popen[str]
+    tmp_path: Path, restoring: Process
 ) -> None:
     said = run_cli("restore", str(tmp_path / "a.mp4"), "--device", "cpu", "--overwrite", code=1)
     assert "is being written by another process. Wait for it." in said
