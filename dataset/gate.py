@@ -200,12 +200,16 @@ def _check_settings(settings: Any, values: Any, exact: tuple[type, ...], place: 
 
 
 def _fits(value: Any, about: Mapping[Any, Any]) -> bool:
+    """Whether a value is among those of its field; of several values, whether each is."""
+    if isinstance(value, tuple):
+        return all(_fits(each, about) for each in value)
+    least, most, below = (about.get(name) for name in ("least", "most", "below"))
     return (
         value in about.get("choices", (value,))
         and not (isinstance(value, int) and abs(value) >= 2**63)
-        and not value < about.get("least", value)
-        and not value > about.get("most", value)
-        and ("below" not in about or value < about["below"])
+        and (least is None or value >= least)
+        and (most is None or value <= most)
+        and (below is None or value < below)
     )
 
 

@@ -83,7 +83,8 @@ def test_a_recorder_in_the_background_obeys_clients_and_keys_at_once(window: Pai
     said = cli("capture", "--background", "--hotkey", "--window", "Painted", "--fps", "20",
                "--disk-floor", "0", "--out", "captures")  # fmt: skip
     assert said.startswith("ready")
-    session = Path(said.splitlines()[-1])
+    session = Path(next(each for each in said.splitlines() if each.startswith("captures")))
+    assert 'window: "Painted' in said
     assert "Another recorder" in cli("capture", "--start", code=1)
     cli("capture", "toggle")
     press("F7")
@@ -115,6 +116,15 @@ def test_a_recorder_in_the_background_obeys_clients_and_keys_at_once(window: Pai
 def test_a_background_recorder_that_cannot_start_says_why(display: str) -> None:
     said = cli("capture", "--background", "--window", "no such game", "--start", code=1)
     assert 'No visible window has "no such game"' in said
+
+
+@pytest.mark.parametrize("words", ["--region -1920,0,640,480", "--region=-1920,-5,640,480"])
+@pytest.mark.parametrize("how", [(), ("--background",)])
+def test_a_region_left_of_the_screen_is_understood_and_checked_there(
+    display: str, words: str, how: tuple[str, ...]
+) -> None:
+    said = cli("capture", "--start", *how, *words.split(), code=2 - bool(how))
+    assert "640x480 at -1920," in said
 
 
 @pytest.mark.parametrize("background", [True, False])
