@@ -36,7 +36,8 @@ class Shape:
 class Options:
     out: Path = Path("captures")
     mask: Path | None = None
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = setting(None, least=1)
+    place: tuple[int, int] = setting((-1, 2), least=None)
     fps: float = setting(5.0, below=1000)
     codec: str = setting("auto", choices=("auto", "png"))
     shape: Shape = Shape()
@@ -78,7 +79,7 @@ def test_a_file_that_states_no_size_is_read_to_its_end() -> None:
     "options",
     [
         Options(),
-        Options(Path("a b"), Path("/mask.png"), (64, 48), 0.5, "png", Shape(0)),
+        Options(Path("a b"), Path("/mask.png"), (64, 48), (-9, 0), 0.5, "png", Shape(0)),
         Options(out=Path(os.fsdecode(b"not UTF-8: \xff"))),
     ],
 )
@@ -93,6 +94,7 @@ def test_settings_come_back_from_json(options: Options) -> None:
     "values",
     [
         *([], None, {"out": 5}, {"out": None}, {"mask": []}, {"size": [1]}, {"size": [1, "2"]}),
+        *({"size": [0, 9]}, {"size": [9, 0]}, {"place": [1 << 63, 0]}),
         *({"fps": 1000}, {"fps": True}, {"codec": "h265"}, {"shape": {"blocks": -1}}),
         *({"shape": {"blocks": 65}}, {"shape": {"blocks": 1.5}}, {"shape": {"depth": 1}}),
     ],
