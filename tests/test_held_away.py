@@ -55,9 +55,9 @@ EXCEPTIONS = {
         ".write_bytes",
     ): "into a folder of its own, which has no name yet",
     (
-        "dataset/labelling/statistics.py",
+        "dataset/tables.py",
         "csv.reader",
-    ): "a line that the gate has read, without its file",
+    ): "tables as spreadsheets save them, of text that the gate has read",
     ("dataset/local_server.py", ".read_bytes"): "files of the page, from our own package",
     ("dataset/local_server.py", "tempfile.mkdtemp"): "for one page, at a place that a browser sees",
     (

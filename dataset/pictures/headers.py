@@ -58,7 +58,7 @@ def read_header(data: bytes) -> Header | None:
 
     Examples
     --------
-    >>> read_header(b"BM" + bytes(16) + struct.pack("<ii", 4, -3)).size
+    >>> read_header(b"BM" + bytes(16) + struct.pack("<iiHH", 4, -3, 1, 24)).size
     (4, 3)
     """
     name = format_of(data[:HEAD])

@@ -120,7 +120,7 @@ def _restored_seen(work: Path) -> Any:
 
 
 def _video_seen(work: Path) -> Any:
-    return {path.name: readers.files(path, ".") for path in work.glob("*folders.restored.mp4")}
+    return {path.name: sha256(path.read_bytes()) for path in work.glob("b_restored.mp4")}
 
 
 def _run_seen(work: Path) -> Any:
@@ -143,6 +143,7 @@ def _review_states(template: Path, folder: Path) -> list[Any]:
 LABEL = ["cli", "label", "--y-fraction", "0.3"]
 SPLIT = ["cli", "split", "--counts", "4,4,2,2"]
 RESTORE = ["cli", "restore", "--method", "gamma", "in/a.png", "-o", "a_restored.png"]
+RESTORE_VIDEO = ["cli", "restore", "--method", "gamma", "in/b.mp4", "-o", "b_restored.mp4"]
 EVALUATE = [
     *("cli", "evaluate", "--methods", "cielab", "--no-oracles", "--frames", "2"),
     *("--swept", "1", "--out", "verdict"),
@@ -234,9 +235,10 @@ COMMANDS = [
     ),
     Command(
         "restore a video",
-        ["cli", "restore", "--method", "gamma", "in/b.mp4", "-o", "b_restored.mp4"],
+        RESTORE_VIDEO,
         folders.pictures,
         _video_seen,
+        ([*RESTORE_VIDEO, "--resume"],),
         each=True,
         mine=INPUTS,
     ),

@@ -289,7 +289,7 @@ def test_two_real_trainings_of_one_run_do_not_meet(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "cli.py"), *TRAINS]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     run = tmp_path / "runs" / "long"
-    with subprocess.Popen([*command, "--epochs", "5000"], cwd=tmp_path, **quiet) as first:
+    with Process([*command, "--epochs", "5000"], cwd=tmp_path, **quiet) as first:
         try:
             for _ in range(1200):
                 if first.poll() is not None or (run / "checkpoints" / STATE_FILE).exists():
