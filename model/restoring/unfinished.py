@@ -1,6 +1,6 @@
 """What is done of a video that is being restored, kept beside the result until that is whole.
 
-A hidden folder holds what was seen of all frames (``look.npz``) and the encoded parts
+A hidden folder holds what was seen of all frames (``look``) and the encoded parts
 (``00000.frames`` …), each with what the next one needs of it. A process may be killed at any
 moment: what is here is whole, and goes on where it ended if it is of the same video, restored in
 the same way. No decoding and no encoding.
@@ -9,15 +9,14 @@ the same way. No decoding and no encoding.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, TypeVar
 
+import av
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +30,14 @@ from model.restoring.steady import Arrays
 FRAMES = 120  # of a part: x264 begins anew every 250 by itself; so many are lost at most
 SUFFIX = ".unfinished"
 NOTE = "A video that is being restored. `cli restore --resume` goes on; it may be deleted."
-LOCK, KEY, LOOK, PART = "lock", "key.npz", "look.npz", ".frames"
+LOCK, KEY, LOOK, PART = "lock", "key", "look", ".frames"
+PROGRAM = f"1, PyAV {av.__version__}"  # what wrote them: raised when parts mean something else
 MOST_PART = 4 << 30  # bytes
 DIGEST = hashlib.sha256().digest_size
 PROBE = 64  # pixels, side of a picture that shows what a method does
 PROBE_ALIKE = 1e-3  # of white: the same network, on other processors
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Way:
 
 
 ANY_WAY = Way()
+
+
+class _Array(msgspec.Struct, array_like=True):
+    kind: str  # NumPy's name of the type
+    shape: tuple[int, ...]
+    data: bytes
 
 
 class _Part(msgspec.Struct, array_like=True):
@@ -76,8 +84,7 @@ class Unfinished:
 
     def add(self, number: int, coded: list[Coded], carried: Arrays) -> None:
         """Keep a part; errors as for `files.write_whole`."""
-        content = msgspec.msgpack.encode(_Part(coded, pack(carried)))
-        data = hashlib.sha256(content).digest() + content
+        data = _sealed(_Part(coded, pack(carried)))
         files.write_whole(self._path(number), data, sync=True)
 
     def look(self, find: Callable[[], Arrays]) -> Arrays:
@@ -107,14 +114,7 @@ class Unfinished:
         return part
 
     def _part(self, number: int) -> _Part | None:
-        data = _read(self._path(number))
-        digest, content = data[:DIGEST], data[DIGEST:]
-        if hashlib.sha256(content).digest() != digest:
-            return None
-        try:
-            return msgspec.msgpack.decode(content, type=_Part)
-        except msgspec.DecodeError:
-            return None
+        return _opened(_read(self._path(number)), _Part)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:05}{PART}"
@@ -165,7 +165,8 @@ def unfinished(
             _check_same(folder, target, source, way)
         else:
             _clear(folder)
-            key = {"source": np.array(source), "settings": np.array(way.settings)}
+            facts = {"program": PROGRAM, "source": source, "settings": way.settings}
+            key = {name: np.array(value) for name, value in facts.items()}
             files.write_whole(folder / KEY, pack({**key, "probe": way.probe}))
         try:
             yield kept
@@ -187,7 +188,9 @@ def _make(folder: Path) -> None:
 
 def _check_same(folder: Path, target: Path, source: str, way: Way) -> None:
     found = unpack(_read(folder / KEY)) or {}
-    if str(found.get("source", "")) != source:
+    if str(found.get("program", "")) != PROGRAM:
+        changed = "the program"
+    elif str(found.get("source", "")) != source:
         changed = "the video"
     elif str(found.get("settings", "")) != way.settings:
         changed = "the options"
@@ -224,19 +227,35 @@ def probe_of(restore: Callable[[Pixels], Pixels]) -> Pixels:
 
 
 def pack(arrays: Arrays) -> bytes:
-    """Arrays by name -> bytes."""
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()
+    """Arrays by name -> bytes that tell if they are damaged."""
+    values = {name: np.asarray(each) for name, each in arrays.items()}
+    return _sealed(
+        {name: _Array(each.dtype.str, each.shape, each.tobytes()) for name, each in values.items()}
+    )
 
 
 def unpack(data: bytes) -> dict[str, NDArray[Any]] | None:
     """The arrays that `pack` wrote; None for anything else."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (ValueError, OSError, EOFError, BadZipFile):
+    found = _opened(data, dict[str, _Array])
+    if found is None:
         return None
+    return {
+        name: np.frombuffer(each.data, each.kind).reshape(each.shape).copy()
+        for name, each in found.items()
+    }
+
+
+def _sealed(values: object) -> bytes:
+    content = msgspec.msgpack.encode(values)
+    return hashlib.sha256(content).digest() + content
+
+
+def _opened(data: bytes, kind: type[_T]) -> _T | None:
+    """What was sealed; None if a bit of it is another one."""
+    digest, content = data[:DIGEST], data[DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
+        return None
+    return msgspec.msgpack.decode(content, type=kind)
 
 
 def _read(path: Path) -> bytes:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,18 +16,24 @@ import pytest
 from helpers.command_line import run_cli
 from helpers.made_videos import EVEN, UNEVEN, film, packets_of, times_of
 from helpers.processes import Process
+from hypothesis import given
+from hypothesis import strategies as some
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
 from dataset.pictures.video_coding import Coded
 from dataset.pictures.video_writing import in_one_order
 from model.restoring import unfinished, video
-from model.restoring.unfinished import Unfinished, Way, folder_of
+from model.restoring.unfinished import Unfinished, Way, folder_of, pack, unpack
 from model.restoring.video import restore_video
 
 pytestmark = pytest.mark.slow
 
 SAME = Way("a")
+KINDS = some.sampled_from([np.float32, np.float16, np.int64, "U3"])
+SHAPES = array_shapes(min_dims=0, max_dims=3, min_side=0)
+ARRAYS = some.dictionaries(some.text(max_size=5), arrays(KINDS, SHAPES))
 LONG = [40 * number for number in range(290)]
 
 
@@ -174,6 +181,33 @@ def test_what_frames_carry_on_is_carried_over_a_stop(tmp_path: Path) -> None:
     assert kept.coded(0) == [Coded(b"ab", 3, 2, 1, True)]
     for name, value in kept.carried(0).items():
         np.testing.assert_array_equal(value, seen[name])
+
+
+@given(ARRAYS, some.integers(0, 10_000), some.integers(1, 255))
+def test_arrays_come_back_or_are_known_to_be_damaged(
+    values: dict[str, np.ndarray[Any, Any]], at: int, other: int
+) -> None:
+    data = bytearray(pack(values))
+    found = unpack(bytes(data))
+    assert found is not None
+    assert list(found) == list(values)
+    for name, each in values.items():
+        np.testing.assert_array_equal(found[name], each)
+        assert found[name].dtype == each.dtype
+    data[at % len(data)] ^= other
+    assert unpack(bytes(data)) is None
+    assert unpack(bytes(data[:at])) is None
+
+
+@pytest.mark.usefixtures("_short_parts")
+def test_parts_of_another_program_are_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = film(tmp_path / "a.mp4"), tmp_path / "b.mp4"
+    stopped(source, target, 6)
+    monkeypatch.setattr(unfinished, "PROGRAM", "2")
+    with pytest.raises(UserError, match="the program changed since"):
+        restore_video(source, target, Darker(), resume=True, way=SAME)
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
