@@ -152,6 +152,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 4 * CLIENTS  # a client that finds no room there fails at once
 
     def __init__(self, path: Path | None, commands: CommandQueue, token: str | None) -> None:
         self.commands, self.token = commands, token

@@ -38,6 +38,7 @@ FORMATS = {  # FFmpeg's names
 }
 # MP4, MOV and Matroska keep what decoders need apart from the frames.
 HEADER: Any = av.codec.context.Flags.global_header.value
+ENCODED_BY = f"PyAV {av.__version__}"  # another one may make other bytes of the same frames
 PLAYED_FORM = Form(8, (2, 2))  # what every player can show
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import av
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +23,14 @@ from numpy.typing import NDArray
 from dataset import files, gate, locks, parts
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels
-from dataset.pictures.video_coding import Coded
+from dataset.pictures.video_coding import ENCODED_BY, Coded
 from model.restoring.steady import Arrays
 
 FRAMES = 120  # of a part: x264 begins anew every 250 by itself; so many are lost at most
 SUFFIX = ".unfinished"
 NOTE = "A video that is being restored. `cli restore --resume` goes on; it may be deleted."
 LOCK, KEY, LOOK, PART = "lock", "key", "look", ".frames"
-PROGRAM = f"1, PyAV {av.__version__}"  # what wrote them: raised when parts mean something else
+PROGRAM = f"1, {ENCODED_BY}"  # what wrote them: raised when parts mean something else
 MOST_PART = 4 << 30  # bytes
 DIGEST = hashlib.sha256().digest_size
 PROBE = 64  # pixels, side of a picture that shows what a method does
