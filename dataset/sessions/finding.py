@@ -55,7 +55,10 @@ def find_importable(paths: Sequence[Path], out: Path) -> Importable:
         readable = " ".join(PICTURES + VIDEOS)
         there = left_out([*found.others, *(path for path, _ in found.thumbnails)])
         held = f" (there are: {there})" if there else ""
-        raise UserError(f"No pictures or recordings under {names}{held}. Readable are {readable}.")
+        raise UserError(
+            f"No pictures or recordings under {names}{held}. Name a folder of them; readable are "
+            f"{readable}."
+        )
     return found
 
 

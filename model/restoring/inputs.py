@@ -178,11 +178,11 @@ def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: b
     there = left_out(path for path in found if not is_readable(path))
     held = f", only {there}" if there else ""
     copies = told_thumbnails((each, folder) for each in found if is_readable(each))
-    told = f"Left out: {copies}" if copies else ""
+    told = f"Left out: {copies}" if copies else "Name a folder that does."
     below = [] if recursive else _held_by(folder, naming, recursive=True)
     if _wanted((each for each in below if not in_thumbnails(each, folder)), naming):
         told = "Say --recursive to look in its folders too."
-    return f"{folder} holds nothing to restore ({kinds}){held}. {told}".rstrip()
+    return f"{folder} holds nothing to restore ({kinds}){held}. {told}"
 
 
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:

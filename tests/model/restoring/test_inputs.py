@@ -215,6 +215,8 @@ def test_recursive_is_advised_only_where_it_finds_something(tmp_path: Path) -> N
         with pytest.raises(UserError, match="holds nothing to restore") as caught:
             plan_tasks([tmp_path / name])
         assert "--recursive" not in str(caught.value)
+    with pytest.raises(UserError, match=r"Name a folder that does\.$"):
+        plan_tasks([tmp_path / "none"])
 
 
 def test_small_copies_are_left_out_and_counted(tmp_path: Path) -> None:
