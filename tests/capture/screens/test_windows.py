@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.painted import PaintedWindow, noise, own_server, resize_screen
-from Xlib import X, Xatom
-from Xlib import display as xdisplay
 
 import capture.screens.mss
 import capture.screens.screen
@@ -23,6 +21,10 @@ from capture.screens.target import WINDOW_CHECK_S, Candidate, Followed, NotVisib
 from capture.screens.window import find_window
 from dataset.errors import UserError
 from dataset.pictures.images import rgb_of
+
+pytest.importorskip("Xlib", reason="about windows of X11")
+from Xlib import X, Xatom
+from Xlib import display as xdisplay
 
 GAME = (100, 100)  # where the game's window stands
 pytestmark = pytest.mark.usefixtures("display")
