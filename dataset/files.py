@@ -187,7 +187,11 @@ def writing_in(folder: Path) -> Iterator[None]:
 
 
 def open_to_append(
-    path: str | Path, new: bool = False, raw: bool = False, text: bool = False
+    path: str | Path,
+    new: bool = False,
+    raw: bool = False,
+    text: bool = False,
+    movable: bool = False,
 ) -> IO[Any]:
     """Open a file for appending and reading.
 
@@ -200,6 +204,8 @@ def open_to_append(
         Unbuffered: each write is one system call, so concurrent appends do not interleave.
     text : bool
         UTF-8 text with untranslated line ends, instead of bytes.
+    movable : bool
+        Whether it may be renamed meanwhile, also on Windows; it is not read there.
 
     Raises
     ------
@@ -207,10 +213,9 @@ def open_to_append(
         It is a link (ELOOP) or no regular file; ``FileExistsError`` where it must be new.
     """
     path = Path(path)
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINK | CLOSED | getattr(os, "O_NONBLOCK", 0)
     if path.is_symlink():
         raise OSError(errno.ELOOP, "it is a link to another place", str(path))
-    number = patiently(os.open, path, flags | (os.O_EXCL if new else 0), 0o666)
+    number = patiently(_open_shared if movable else _open, path, new)
     try:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
@@ -220,6 +225,19 @@ def open_to_append(
     except BaseException:
         os.close(number)
         raise
+
+
+def _open(path: Path, new: bool) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINK | CLOSED | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags | (os.O_EXCL if new else 0), 0o666)
+
+
+def _open_shared(path: Path, new: bool) -> int:
+    if sys.platform != "win32":  # where any open file may be renamed
+        return _open(path, new)
+    from dataset import shared_win32
+
+    return shared_win32.open_to_append(path, new)
 
 
 class WholeLines:

@@ -29,6 +29,8 @@ for _number in {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIG
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
 
+RUNTIME = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_RUNTIME_DIR"  # of notes and sockets
+
 # What takes long to begin, or is not there on every machine.
 SLOW_FIXTURES = {"browser", "display", "servers", "small_disk", "trained"}
 
@@ -55,7 +57,7 @@ def display() -> Iterator[str]:
 def _runtime_of_this_session() -> Iterator[None]:
     """Tests see neither the user's recorders nor those of tests that run at the same time."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
+        patch.setenv(RUNTIME, folder)
         yield
 
 
@@ -69,7 +71,7 @@ def short_path() -> Iterator[Path]:
 @pytest.fixture
 def own_runtime(short_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for sockets of this test's recorders; the working folder is ``tmp_path``."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
+    monkeypatch.setenv(RUNTIME, str(short_path))
     monkeypatch.chdir(tmp_path)
     return short_path
 

@@ -253,11 +253,12 @@ def _environment() -> dict[str, str]:
 class _Log(RotatingFileHandler):
     """A log that follows no link, and whose full disk does not end a recording.
 
-    Standard output and error of a process in the background are in it, and move on with it.
+    What a process in the background prints is in it, and moves on with it.
     """
 
     def _open(self) -> io.TextIOWrapper:
-        return open_to_append(self.baseFilename, text=True)  # type: ignore[return-value]
+        log = open_to_append(self.baseFilename, text=True, movable=True)
+        return log  # type: ignore[return-value]
 
     def doRollover(self) -> None:
         """Begin a new file; while another program holds this one, it grows on."""
@@ -267,7 +268,7 @@ class _Log(RotatingFileHandler):
         log = Path(self.baseFilename)
         names = [log, *(log.with_name(f"{log.name}.{n}") for n in range(1, self.backupCount + 1))]
         free = next((n for n, each in enumerate(names) if not os.path.lexists(each)), len(names))
-        with _parked(log), suppress(OSError):
+        with _following(log), suppress(OSError):
             for newer, older in reversed(list(pairwise(names[: free + 1]))):
                 move_over(newer, older, wait_s=0)  # no frame waits for it
 
@@ -276,19 +277,13 @@ class _Log(RotatingFileHandler):
 
 
 @contextmanager
-def _parked(log: Path) -> Iterator[None]:
-    """Take standard output and error off a log, which Windows renames for nobody who has it open.
-
-    Afterwards they are at the end of the file of this name.
-    """
+def _following(log: Path) -> Iterator[None]:
+    """Standard output and error that went to a log go to the file of its name afterwards."""
     numbers = [each for each in (1, 2) if _is_open_at(each, log)]
-    with open(os.devnull, "wb") as nowhere:
-        for each in numbers:
-            os.dup2(nowhere.fileno(), each)
     try:
         yield
     finally:
-        with suppress(OSError), open_to_append(log) as file:
+        with suppress(OSError), open_to_append(log, movable=True) as file:
             for each in numbers:
                 os.dup2(file.fileno(), each)
 
@@ -303,7 +298,7 @@ def _is_open_at(number: int, path: Path) -> bool:
 def _open_log(path: Path) -> Any:
     gate.refuse_links(path, "the recorders' log")
     try:
-        return open_to_append(path)
+        return open_to_append(path, movable=True)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 
@@ -312,8 +307,6 @@ def _open_log(path: Path) -> Any:
 def _log_to(path: Path) -> Iterator[None]:
     """Append the log to a file, and start a new file at `LOG_BYTES`."""
     _open_log(path).close()  # says why it cannot be opened
-    with _parked(path):
-        pass  # on Windows they would write over what others append
     handler = _Log(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
     level = LOG.level

@@ -18,13 +18,18 @@ import pytest
 
 SHARING_VIOLATION = 32
 CHANGES = ("open", "replace", "rename", "unlink")  # of `os`: what such a handle prevents
-GENERIC_READ, OPEN_EXISTING = 0x80000000, 3
+GENERIC_READ, FILE_SHARE_READ, FILE_SHARE_WRITE, OPEN_EXISTING = 0x80000000, 1, 2, 3
 
 
 @contextmanager
-def held(path: Path, for_s: float | None = None) -> Iterator[Callable[[], None]]:
-    """Hold a file that exists, for some seconds or in the context; yields what lets it go."""
-    with _handle(path) if sys.platform == "win32" else _simulated(path) as let_go:
+def held(
+    path: Path, for_s: float | None = None, shared: bool = False
+) -> Iterator[Callable[[], None]]:
+    """Hold a file that exists, for some seconds or in the context; yields what lets it go.
+
+    One that is shared may be read and written by others meanwhile.
+    """
+    with _handle(path, shared) if sys.platform == "win32" else _simulated(path, shared) as let_go:
         timer = threading.Timer(for_s or 0, let_go)
         if for_s is not None:
             timer.start()
@@ -42,7 +47,7 @@ def violation(path: str | Path) -> PermissionError:
 
 
 @contextmanager
-def _simulated(path: Path) -> Iterator[Callable[[], None]]:
+def _simulated(path: Path, shared: bool) -> Iterator[Callable[[], None]]:
     open_there = threading.Event()
 
     def guarded(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,13 +60,13 @@ def _simulated(path: Path) -> Iterator[Callable[[], None]]:
         return attempt
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in CHANGES:
+        for name in CHANGES[shared:]:
             patch.setattr(os, name, guarded(getattr(os, name)))
         yield open_there.set
 
 
 @contextmanager
-def _handle(path: Path) -> Iterator[Callable[[], None]]:
+def _handle(path: Path, shared: bool) -> Iterator[Callable[[], None]]:
     assert sys.platform == "win32"
     import ctypes
     from ctypes import wintypes
@@ -73,7 +78,8 @@ def _handle(path: Path) -> Iterator[Callable[[], None]]:
         *(wintypes.DWORD, wintypes.DWORD, wintypes.HANDLE),
     ]
     kernel32.CloseHandle.argtypes = [wintypes.HANDLE]
-    handle = kernel32.CreateFileW(str(path), GENERIC_READ, 0, None, OPEN_EXISTING, 0, None)
+    share = FILE_SHARE_READ | FILE_SHARE_WRITE if shared else 0
+    handle = kernel32.CreateFileW(str(path), GENERIC_READ, share, None, OPEN_EXISTING, 0, None)
     assert handle != wintypes.HANDLE(-1).value, ctypes.get_last_error()
     once = threading.Lock()
 
