@@ -14,8 +14,10 @@ import click
 from capture.game.options import GameOptions
 from capture.options import GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
+from dataset.files import is_held
 from dataset.gate import plain
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
+from dataset.stopping import interrupt_at_break
 from dataset.terminal import (
     INTERRUPTED,
     OutputGone,
@@ -47,6 +49,7 @@ class Commands(click.Group):
     """Shows a ``UserError`` as one message with its exit code; all else keeps its traceback."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:
+        interrupt_at_break()
         with guarded_output():
             try:
                 # On Windows, click would take brackets in names and titles for patterns.
@@ -62,6 +65,10 @@ class Commands(click.Group):
             return super().invoke(context)
         except UserError as error:
             raise Shown(error) from error
+        except PermissionError as error:
+            if not is_held(error):
+                raise
+            raise Shown(UserError(f"Cannot go on: {error.strerror}.", 1)) from error
         except ModuleNotFoundError as error:
             extra = EXTRAS.get((error.name or "").split(".")[0])
             if extra is None:

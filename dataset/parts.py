@@ -12,7 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.files import PART, move_new, part_of, remove_empty, remove_file, write_whole
+from dataset.files import (
+    FOLDER_HELD_S,
+    PART,
+    is_held,
+    move_new,
+    part_of,
+    patiently,
+    remove_empty,
+    remove_file,
+    write_whole,
+)
 
 OWN_MARKER = ".made-by-unclip"  # in folders that may be deleted with all they hold
 PART_NAME = re.compile(r"\..+\.[0-9]+\.part", re.DOTALL)  # as `part_of` names them
@@ -37,9 +47,19 @@ def remove_parts(folder: Path, name: str = "", alive: bool = True) -> int:
         if not PART_NAME.fullmatch(each.name) or not each.name.startswith(f".{name}"):
             continue
         if each.is_file() and not each.is_symlink() and not (alive and _is_alive(each)):
-            remove_file(each)
-            removed += 1
+            removed += _removed(each)
     return removed
+
+
+def _removed(part: Path) -> bool:
+    """Remove a file; False if another program has it open. It harms nobody until the next time."""
+    try:
+        remove_file(part)
+    except OSError as error:
+        if not is_held(error):
+            raise
+        return False
+    return True
 
 
 def is_being_written(path: Path) -> bool:
@@ -55,16 +75,23 @@ def is_being_written(path: Path) -> bool:
 
 def _is_alive(part: Path) -> bool:
     """Whether the writing process may still be running."""
-    number = part.name.removesuffix(PART).rpartition(".")[2]
-    if int(number) == os.getpid() or os.name != "posix":
-        return int(number) == os.getpid()
+    number = int(part.name.removesuffix(PART).rpartition(".")[2])
     try:
-        os.kill(int(number), 0)
+        return number == os.getpid() or _runs(number)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return True
+
+
+def _runs(number: int) -> bool:
+    """Whether there is a process of this number; may raise what says so instead."""
+    if os.name == "posix":
+        os.kill(number, 0)
+        return True
+    import psutil  # on Windows, any signal ends a process
+
+    return bool(psutil.pid_exists(number))
 
 
 def make_marked(folder: Path, note: str) -> None:
@@ -106,17 +133,17 @@ def remove_marked(folder: Path) -> None:
         others = [each for each in entries if each.name != OWN_MARKER]
     for each in others:
         if each.is_dir(follow_symlinks=False):
-            shutil.rmtree(each.path)
+            patiently(shutil.rmtree, each.path, lingers=True)
         else:
-            os.unlink(each.path)
-    os.unlink(mark)
-    os.rmdir(folder)
+            patiently(os.unlink, each.path)
+    patiently(os.unlink, mark)
+    patiently(os.rmdir, folder, lingers=True)
 
 
 def move_finished(folder: Path, target: Path) -> None:
     """Rename a folder made by `make_marked` and remove its marker; errors as for `move_new`."""
-    move_new(folder, target)
-    os.unlink(target / OWN_MARKER)
+    move_new(folder, target, FOLDER_HELD_S)
+    patiently(os.unlink, target / OWN_MARKER)
 
 
 def remove_part_folders(folder: Path) -> int:

@@ -17,10 +17,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
+from itertools import pairwise
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from capture import children
 from capture.commands import Command, CommandQueue, Reply
 from capture.control.channel import ANSWER_BYTES, Answer, control_channel, encode_line
 from capture.control.endpoints import lock_recordings
@@ -35,13 +37,13 @@ from capture.signals import signals_into
 from capture.status import LOG, Status, Summary, while_heard
 from dataset import gate
 from dataset.errors import UserError
-from dataset.files import open_to_append
+from dataset.files import move_over, open_to_append
 from dataset.sessions.manifest import SPOOL
 
 RECORDER_LOG = "recorder.log"  # in the folder of sessions
 LOG_BYTES, LOG_FILES = 1 << 20, 3  # size of a log, and how many older ones are kept
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
-RECORDER_START_S = 20.0  # longest wait for a recorder in the background to start
+RECORDER_START_S = 120.0  # longest wait for a recorder that lives but does not start: a busy disk
 
 OnStatus = Callable[[Status], None]
 OnProgress = Callable[[int, int], None]
@@ -161,20 +163,20 @@ def start_in_background(options: CaptureOptions, warnings: Sequence[str] = ()) -
     Raises
     ------
     UserError
-        It ended at once, with the reason that it gave.
+        It ended at once, with the reason that it gave; or it does not start, and was ended.
     """
     check_texts(options)
     with lock_recordings(options.out):
         pass  # a second recorder is refused here, where somebody can read why
     log = options.out / RECORDER_LOG
     with _open_log(log) as stderr:
-        child = subprocess.Popen(
+        child = children.start(
             [sys.executable, "-m", "capture.control.daemon", _to_json(options), *warnings],
+            _environment(),
+            outlives=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=_environment(),
-            **_detached(),
         )
     limit = threading.Timer(RECORDER_START_S, child.kill)
     limit.start()
@@ -248,28 +250,55 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def _detached() -> dict[str, Any]:
-    """How to start a process that outlives the terminal."""
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
-        return {"creationflags": flags}
-    return {"start_new_session": True}
-
-
 class _Log(RotatingFileHandler):
-    """A log that follows no link, and whose full disk does not end a recording."""
+    """A log that follows no link, and whose full disk does not end a recording.
+
+    What a process in the background prints is in it, and moves on with it.
+    """
 
     def _open(self) -> io.TextIOWrapper:
-        return open_to_append(self.baseFilename, text=True)  # type: ignore[return-value]
+        log = open_to_append(self.baseFilename, text=True, movable=True)
+        return log  # type: ignore[return-value]
+
+    def doRollover(self) -> None:
+        """Begin a new file; while another program holds this one, it grows on."""
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None  # type: ignore[assignment]
+        log = Path(self.baseFilename)
+        names = [log, *(log.with_name(f"{log.name}.{n}") for n in range(1, self.backupCount + 1))]
+        free = next((n for n, each in enumerate(names) if not os.path.lexists(each)), len(names))
+        with _following(log), suppress(OSError):
+            for newer, older in reversed(list(pairwise(names[: free + 1]))):
+                move_over(newer, older, wait_s=0)  # no frame waits for it
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Drop what cannot be logged."""
 
 
+@contextmanager
+def _following(log: Path) -> Iterator[None]:
+    """Standard output and error that went to a log go to the file of its name afterwards."""
+    numbers = [each for each in (1, 2) if _is_open_at(each, log)]
+    try:
+        yield
+    finally:
+        with suppress(OSError), open_to_append(log, movable=True) as file:
+            for each in numbers:
+                os.dup2(file.fileno(), each)
+
+
+def _is_open_at(number: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(number), os.stat(path))
+    except OSError:
+        return False
+
+
 def _open_log(path: Path) -> Any:
     gate.refuse_links(path, "the recorders' log")
     try:
-        return open_to_append(path)
+        return open_to_append(path, movable=True)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
 

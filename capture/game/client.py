@@ -1,4 +1,4 @@
-"""Drives a game in another process. Standard library only: does not load the engine."""
+"""Drives a game in another process, without loading its engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from capture import children
 from capture.game.options import GameOptions, Light
 from dataset.errors import UserError
 from dataset.gate import parse_json
@@ -74,9 +75,9 @@ class GameProcess:
         self.options = replace(options, remote=True)
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.lines: queue.Queue[str | None] = queue.Queue()
-        self.process = subprocess.Popen(
+        self.process = children.start(
             command(self.options),
-            env=environment(env),
+            environment(env),
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -93,7 +94,8 @@ class Encoders:
         # After a failed frame no lines are written. The frame whose line failed stays: part of
         # that line may be in the manifest.
         for index in self._finished.keys() - set(islice(self._turns, 1)):
-            remove_file(self._session / frame_file(index))
+            with suppress(OSError):  # another program has it open; a repair enters it
+                remove_file(self._session / frame_file(index))
         self._finished.clear()
 
     def _write(self, grabbed: GrabbedFrame) -> None:

@@ -11,6 +11,8 @@ import sys
 import threading
 from contextlib import suppress
 
+from capture.children import NO_WINDOW
+
 LONGEST_S = 10.0  # a helper program that takes longer is ended
 SOUND = "/usr/share/sounds/freedesktop/stereo/message.oga"  # of the freedesktop sound theme
 
@@ -76,9 +78,6 @@ def _notify(title: str, text: str, show: bool, sound: bool) -> None:
 
 
 def _run(command: list[str]) -> None:
-    flags = 0
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NO_WINDOW
     with suppress(OSError, ValueError, subprocess.SubprocessError):
         subprocess.run(
             command,
@@ -86,7 +85,7 @@ def _run(command: list[str]) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=LONGEST_S,
-            creationflags=flags,
+            creationflags=NO_WINDOW,
         )
 
 

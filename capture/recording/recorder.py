@@ -256,17 +256,19 @@ class Recorder:
         )
 
     def _finish(self, counts: FrameCounts) -> FrameCounts:
-        """Write out the store and the account; raises what the store failed with."""
+        """Write out the store and the account; raises what either failed with, the store first."""
         self._store.close()
         error = self._store.error
         self.reason = str(error or self.reason)
         if error is not None:
             counts = settle(counts, count_lines(written_lines(self.path)))
-        self.note(runs_monotonic_ns=self._runs_ns)
-        self._session.finish(self.reason, {**counts.as_dict(), "seconds": round(self.seconds(), 3)})
-        self._announce(f"ended: {self.reason}")
-        if error is not None:
-            raise error
+        account = {**counts.as_dict(), "seconds": round(self.seconds(), 3)}
+        try:
+            self._session.finish(self.reason, account, runs_monotonic_ns=self._runs_ns)
+        finally:
+            self._announce(f"ended: {self.reason}")
+            if error is not None:
+                raise error
         return counts
 
     def _serve(self, now_ns: int) -> None:

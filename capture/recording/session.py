@@ -8,18 +8,20 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from capture.options import CaptureOptions
 from dataset.errors import UserError
-from dataset.files import write_whole
+from dataset.files import Held, write_whole
 from dataset.gate import CONTROLS, LONGEST_TEXT, plain
 from dataset.labelling.hud_mask import read_mask
-from dataset.sessions.manifest import HUD_MASK, write_session
+from dataset.sessions.manifest import HUD_MASK, SESSION_FILE, write_session
 
 SESSION_FORMAT = 1  # raised when older readers would misunderstand it
+FINISH_S = 10.0  # how long a file that another program holds is waited for at the end
 
 
 class Session:
@@ -69,13 +71,33 @@ class Session:
         self._write()
 
     def note(self, **facts: Any) -> None:
-        """Add facts to the file."""
+        """Add facts to the file; if another program holds it, with the next ones or at the end."""
         self._facts.update(facts)
-        self._write()
+        with suppress(Held):
+            self._write()
 
-    def finish(self, reason: str, counts: dict[str, Any]) -> None:
-        """Note when and why it ended, and its counts."""
-        self.note(state="ended", ended=_now(), reason=reason, counts=counts)
+    def finish(self, reason: str, counts: dict[str, Any], **facts: Any) -> None:
+        """Note when and why it ended, its counts, and further facts.
+
+        Raises
+        ------
+        Held
+            Another program has held the file for `FINISH_S`; what a repair does about it.
+        """
+        self._facts.update(facts, state="ended", ended=_now(), reason=reason, counts=counts)
+        end = time.monotonic() + FINISH_S
+        while True:
+            try:
+                return self._write()
+            except Held as error:
+                if time.monotonic() >= end:
+                    raise Held(
+                        f"All {counts['lines']} frames are whole, but the end could not be noted "
+                        f"in {self.path / SESSION_FILE}: a player, an editor, a virus scanner or a "
+                        f"backup may have it open. Close that, then run: cli capture repair "
+                        f"{self.path}",
+                        1,
+                    ) from error
 
     def _write(self) -> None:
         write_session(self.path, self._facts)

@@ -7,14 +7,11 @@ batch holds in ``batches``, what is written and reported in ``reporter``; here t
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -23,6 +20,7 @@ from torch import Tensor
 from dataset import errors, memory
 from dataset.layout.readers import evenly_spaced
 from dataset.pictures.images import Image
+from dataset.stopping import stops_caught
 from model import checkpoint, devices, distributed, exposure, runs
 from model.cyclegan import assert_learning, decayed_rate
 from model.networks import count_parameters
@@ -36,10 +34,6 @@ from model.training.gain_range import matching_gain
 from model.training.reporter import RunReporter, TrainingProgress
 
 VOTE_EVERY = {"cuda": 10}  # steps between two votes on stopping; each waits for the device
-# A terminal that closes sends the last one, which Windows does not have.
-STOP_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 Say = Callable[[str], None]
 
@@ -58,36 +52,21 @@ class TrainSummary:
 
 
 class StopRequest:
-    """Notes the first Ctrl-C or other signal to stop; the same signal again interrupts at once.
-
-    A terminal that closes may signal twice. Outside the main thread signals are left alone; so are
-    ignored ones: nohup asks for that.
-    """
+    """Whether something asked this process to end, while in the context: `stops_caught`."""
 
     def __init__(self) -> None:
-        self._noted: set[int] = set()
-        self._before: dict[int, Any] = {}
+        self.wanted = False
+        self._caught = stops_caught(self._note)
 
-    @property
-    def wanted(self) -> bool:
-        """Whether a signal has come."""
-        return bool(self._noted)
+    def _note(self) -> None:
+        self.wanted = True
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for number in STOP_SIGNALS:
-                if signal.getsignal(number) != signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._note)
+        self._caught.__enter__()
         return self
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if number in self._noted and signal.Signals(number).name != "SIGHUP":
-            raise KeyboardInterrupt
-        self._noted.add(number)
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def __exit__(self, *error: Any) -> None:
+        self._caught.__exit__(*error)
 
 
 def train(
