@@ -8,7 +8,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from capture.clock import now_s
 from capture.game.options import GameOptions, Light
 from dataset.errors import UserError
 from dataset.gate import parse_json
@@ -119,10 +119,10 @@ class GameProcess:
 
     def _wait(self, timeout_s: float, key: str) -> dict[str, Any]:
         """The next answer that has `key`."""
-        end = time.monotonic() + timeout_s
+        end = now_s() + timeout_s
         while True:
             try:
-                line = self.lines.get(timeout=max(0.0, end - time.monotonic()))
+                line = self.lines.get(timeout=max(0.0, end - now_s()))
             except queue.Empty:
                 raise self._fault(f"did not answer within {timeout_s:g} s") from None
             if line is None:

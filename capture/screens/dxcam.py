@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.clock import now_s
 from capture.options import CaptureOptions
 from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage
@@ -111,7 +112,7 @@ class DxcamScreen(Screen):
 
     def _picture(self) -> BgrxImage:
         """The newest picture of the monitor, or the last one where nothing changed."""
-        deadline = time.monotonic() + FIRST_S
+        deadline = now_s() + FIRST_S
         while True:
             try:
                 # DXcam would wait for a new frame if it were asked for new ones only.
@@ -122,7 +123,7 @@ class DxcamScreen(Screen):
                 self._last = np.asarray(new, dtype=np.uint8)
             if self._last is not None:
                 return self._last
-            if time.monotonic() > deadline:
+            if now_s() > deadline:
                 raise NotVisible("DXcam has no picture of the screen yet.")
             time.sleep(0.01)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from capture.clock import now_s
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
@@ -77,7 +77,7 @@ class Followed:
     done only as often as takes `LOOK_SHARE` of the time, but at least every `WINDOW_CHECK_S`.
     """
 
-    def __init__(self, window: Window, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, window: Window, clock: Callable[[], float] = now_s) -> None:
         self.window = window
         self._clock = clock
         self._next_look_s = clock()
