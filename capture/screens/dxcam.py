@@ -20,7 +20,7 @@ from capture.clock import now_s
 from capture.options import CaptureOptions
 from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage
-from capture.screens.target import NotVisible, Rectangle, intersect, show
+from capture.screens.target import NotVisible, Rectangle, intersect, show, unreadable
 from dataset.errors import UserError
 
 FIRST_S = 2.0  # longest wait for the first picture of an output
@@ -65,7 +65,10 @@ class DxcamScreen(Screen):
     def grab(self) -> BgrxImage:
         """As of `Screen`."""
         wanted = self.rectangle()
-        self._aim(wanted)
+        try:
+            self._aim(wanted)
+        except UserError as error:  # its output is missing while the screen is locked
+            raise unreadable(error.what) from error
         picture = self._picture()
         left, top, _, _ = monitor = self._monitors[self._number]
         if picture.shape[:2] != (monitor[3], monitor[2]):  # between two resolutions
@@ -118,7 +121,8 @@ class DxcamScreen(Screen):
                 # DXcam would wait for a new frame if it were asked for new ones only.
                 new = self._camera.grab(copy=True, new_frame_only=False)
             except Exception as error:  # as above
-                raise UserError(f"The screen can no longer be read: {error}", 1) from error
+                self._disconnect()  # the next grab opens it again
+                raise unreadable(error) from error
             if new is not None:
                 self._last = np.asarray(new, dtype=np.uint8)
             if self._last is not None:

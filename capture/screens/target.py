@@ -65,6 +65,7 @@ class Candidate:
     size: tuple[int, int] = (0, 0)  # width and height, pixels
     id: int = 0  # the system's number of it
     top: int = 0  # the number of the window that it is a part of, or its own; 0: not known
+    own: bool = False  # whether it is of the terminal that this runs in
 
     def __str__(self) -> str:
         return f'"{self.title}" ({self.id:#x}, {self.size[0]}x{self.size[1]})'
@@ -200,6 +201,14 @@ def show(rectangle: Rectangle) -> str:
     """
     x, y, width, height = rectangle
     return f"{width}x{height} at {x},{y}"
+
+
+def unreadable(why: object) -> NotVisible:
+    """The error of a display that gives no picture for now, as Windows' own when it is locked."""
+    return NotVisible(
+        "The screen cannot be read now: it is locked, Windows asks for permission, or a monitor "
+        f"is changing ({why})."
+    )
 
 
 def display_gone() -> UserError:
