@@ -7,9 +7,12 @@ import sys
 from itertools import count
 from typing import Any
 
-assert sys.platform == "win32"
+import pytest
 
-from ctypes import wintypes  # noqa: E402 - fails to import elsewhere on old Pythons
+if sys.platform != "win32":
+    pytest.skip("needs Windows, or Wine", allow_module_level=True)
+
+from ctypes import wintypes
 
 WS_POPUP, WS_OVERLAPPEDWINDOW, WS_VISIBLE = 0x80000000, 0xCF0000, 0x10000000
 WS_EX_TRANSPARENT, WS_EX_TOOLWINDOW, WS_EX_LAYERED = 0x20, 0x80, 0x80000
