@@ -22,6 +22,7 @@ from dataset.gate import parse_json
 
 START_S = 60.0
 TAIL_LINES = 12
+ENCODING = "utf-8"  # of what the two processes say, whatever the system's
 
 
 def command(options: GameOptions) -> list[str]:
@@ -47,10 +48,11 @@ def command(options: GameOptions) -> list[str]:
 
 
 def environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    """`env` (default: this process's) with this installation on the other one's path."""
+    """`env` (default: this process's) with this installation on the other one's path, and UTF-8."""
     result = dict(os.environ if env is None else env)
     home = str(Path(__file__).resolve().parents[2])
     result["PYTHONPATH"] = os.pathsep.join(p for p in (home, result.get("PYTHONPATH")) if p)
+    result["PYTHONIOENCODING"] = ENCODING
     return result
 
 
@@ -77,7 +79,8 @@ class GameProcess:
         self.process = subprocess.Popen(
             command(self.options),
             env=environment(env),
-            text=True,
+            encoding=ENCODING,
+            errors="replace",  # drivers write to stderr as they like
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
