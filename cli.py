@@ -16,6 +16,7 @@ from capture.options import GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
 from dataset.files import is_held
 from dataset.gate import plain
+from dataset.names import check_windows_path
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
 from dataset.stopping import interrupt_at_break
 from dataset.terminal import (
@@ -124,7 +125,19 @@ class Numbers(click.ParamType):
 
 
 BEFORE_PRESETS = ("data", "runs", "run", "resume")  # settings of `cli train` that no preset has
-FOLDER, FILE = click.Path(file_okay=False, path_type=Path), click.Path(path_type=Path)
+
+
+class Place(click.Path):
+    """A path; on Windows one that leads to a file or folder, rather than to a device."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if os.name == "nt" and isinstance(param, click.Option):  # arguments may be patterns
+            check_windows_path(path, param.opts[-1])
+        return path
+
+
+FOLDER, FILE = Place(file_okay=False, path_type=Path), Place(path_type=Path)
 
 
 def options_of(

@@ -8,7 +8,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from capture import children
+from capture.clock import now_s
 from capture.game.options import GameOptions, Light
 from dataset.errors import UserError
 from dataset.gate import parse_json
 
 START_S = 60.0
 TAIL_LINES = 12
+ENCODING = "utf-8"  # of what the two processes say, whatever the system's
 
 
 def command(options: GameOptions) -> list[str]:
@@ -48,10 +49,11 @@ def command(options: GameOptions) -> list[str]:
 
 
 def environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    """`env` (default: this process's) with this installation on the other one's path."""
+    """`env` (default: this process's) with this installation on the other one's path, and UTF-8."""
     result = dict(os.environ if env is None else env)
     home = str(Path(__file__).resolve().parents[2])
     result["PYTHONPATH"] = os.pathsep.join(p for p in (home, result.get("PYTHONPATH")) if p)
+    result["PYTHONIOENCODING"] = ENCODING
     return result
 
 
@@ -78,7 +80,8 @@ class GameProcess:
         self.process = children.start(
             command(self.options),
             environment(env),
-            text=True,
+            encoding=ENCODING,
+            errors="replace",  # drivers write to stderr as they like
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -120,10 +123,10 @@ class GameProcess:
 
     def _wait(self, timeout_s: float, key: str) -> dict[str, Any]:
         """The next answer that has `key`."""
-        end = time.monotonic() + timeout_s
+        end = now_s() + timeout_s
         while True:
             try:
-                line = self.lines.get(timeout=max(0.0, end - time.monotonic()))
+                line = self.lines.get(timeout=max(0.0, end - now_s()))
             except queue.Empty:
                 raise self._fault(f"did not answer within {timeout_s:g} s") from None
             if line is None:

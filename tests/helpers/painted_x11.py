@@ -115,6 +115,10 @@ class PaintedWindow:
             )
         self._display.sync()
 
+    def name_frame(self, title: str) -> None:
+        self._frame.set_wm_name(title)
+        self._display.sync()
+
     def hide_frame(self) -> None:
         self._frame.unmap()
         self._display.sync()
