@@ -35,5 +35,5 @@ def version() -> str:
 def how_to_install(extra: str) -> str:
     """What to do where a package is missing that not everybody needs; without a full stop."""
     if is_bundle():
-        return "It is not in this bundle: install unclip with Python (docs/windows.md)"
+        return "It is not in this bundle: install unclip with Python (windows.md)"
     return f"Install with: pip install 'unclip[{extra}]'"

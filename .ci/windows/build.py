@@ -44,7 +44,10 @@ def build(out: Path) -> Path:
         *("--distpath", out, "--workpath", BUILD / "work", HERE / "unclip.spec"),
         UNCLIP_SITE=str(site),
     )
-    return out / "unclip"
+    bundle = out / "unclip"
+    for page in (ROOT / "LICENSE", *(ROOT / "docs").glob("windows*.md")):
+        shutil.copy(page, bundle)
+    return bundle
 
 
 def describe(bundle: Path) -> str:

@@ -28,4 +28,4 @@ def test_nothing_is_installed_into_a_bundle(monkeypatch: pytest.MonkeyPatch) -> 
     assert own_program.how_to_install("train") == "Install with: pip install 'unclip[train]'"
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert "pip" not in own_program.how_to_install("train")
-    assert "docs/windows.md" in own_program.how_to_install("train")
+    assert "windows.md" in own_program.how_to_install("train")
