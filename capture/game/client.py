@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from capture.clock import now_s
 from capture.game.options import GameOptions, Light
 from dataset.errors import UserError
 from dataset.gate import parse_json
+from dataset.own_program import module_command
 
 START_S = 60.0
 TAIL_LINES = 12
@@ -29,23 +29,12 @@ ENCODING = "utf-8"  # of what the two processes say, whatever the system's
 def command(options: GameOptions) -> list[str]:
     """The command line that starts the game with these options."""
     width, height = options.size
-    words = [
-        sys.executable,
-        "-m",
-        "capture.game",
-        "--size",
-        f"{width}x{height}",
-        "--seed",
-        str(options.seed),
-        "--title",
-        options.title,
-        "--hold-s",
-        str(options.hold_s),
-    ]
+    words = ["--size", f"{width}x{height}", "--seed", str(options.seed)]
+    words += ["--title", options.title, "--hold-s", str(options.hold_s)]
     words += [f"--{name}" for name in ("autopilot", "hud", "remote") if getattr(options, name)]
     if options.duration_s is not None:
         words += ["--duration-s", str(options.duration_s)]
-    return words
+    return module_command("capture.game", *words)
 
 
 def environment(env: Mapping[str, str] | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage
 from capture.screens.target import NotVisible, Rectangle, intersect, show, unreadable
 from dataset.errors import UserError
+from dataset.own_program import how_to_install
 
 FIRST_S = 2.0  # longest wait for the first picture of an output
 OUTPUT_PATTERN = re.compile(
@@ -198,6 +199,6 @@ def _import_dxcam() -> ModuleType:
     except (ImportError, OSError, AttributeError) as error:  # elsewhere it fails in several ways
         raise UserError(
             "--backend dxcam needs Windows and DXcam.",
-            remedy="Run: pip install 'unclip[windows]'. Or leave --backend out.",
+            remedy=f"{how_to_install('windows')}. Or leave --backend out.",
         ) from error
     return dxcam  # type: ignore[no-any-return,unused-ignore]
