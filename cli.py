@@ -15,7 +15,7 @@ from capture.game.options import GameOptions
 from capture.options import GB, CaptureOptions, StageOptions, SweepOptions
 from dataset.errors import UserError
 from dataset.gate import plain
-from dataset.names import check_windows_path
+from dataset.names import check_length, check_windows_path
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
 from dataset.terminal import (
     INTERRUPTED,
@@ -127,6 +127,7 @@ class Place(click.Path):
         path = super().convert(value, param, ctx)
         if os.name == "nt" and isinstance(param, click.Option):  # arguments may be patterns
             check_windows_path(path, param.opts[-1])
+            check_length(path, param.opts[-1], folder=not self.file_okay)
         return path
 
 
