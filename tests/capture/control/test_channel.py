@@ -157,7 +157,7 @@ def test_clients_that_say_nothing_are_counted_and_others_turned_away(channel: Ch
     assert send_command(endpoint, "status")["ok"]
 
 
-@pytest.mark.parametrize("text", [os.fsdecode(b"\xb3\xb7"), "noon\x1b[2J", "x\n", "x" * 5000])
+@pytest.mark.parametrize("text", ["\udcb3\udcb7", "noon\x1b[2J", "x\n", "x" * 5000])
 def test_a_text_that_cannot_be_written_down_is_refused_before_it_is_sent(
     channel: Channel, text: str
 ) -> None:
