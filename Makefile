@@ -14,11 +14,11 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .PHONY: help demo test test-fast check check-all audit sbom lint format hooks bench soak clean \
-    system browser
+    bundle-windows system browser
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
-	    while IFS='|' read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
+	    while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
 
 demo: $(STAMP) ## record a game, label, train twice, restore: then open demo/index.html
 	$(BIN)/cli demo
@@ -57,6 +57,12 @@ NO_BENCH := capture/scrolling capture/soak model/made_pairs model/photographs mo
 
 hooks: $(STAMP) ## check style and types before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install
+
+# Windows' own Python runs it: PyInstaller makes programs only for the system that it runs on.
+WINDOWS_PYTHON ?= py
+
+bundle-windows: ## by Windows' Python, make build/windows/unclip, a folder that needs no Python
+	$(WINDOWS_PYTHON) .ci/windows/build.py --zip
 
 bench: $(STAMP) ## take the measurements behind docs/LOG.md
 	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py benchmarks/*/*.py)); do \

@@ -13,10 +13,13 @@ import click
 
 from capture.game.options import GameOptions
 from capture.options import GB, CaptureOptions, StageOptions, SweepOptions
+from dataset import own_window
 from dataset.errors import UserError
 from dataset.files import is_held
 from dataset.gate import plain
+from dataset.names import check_windows_path
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
+from dataset.own_program import how_to_install, version
 from dataset.stopping import interrupt_at_break
 from dataset.terminal import (
     INTERRUPTED,
@@ -39,6 +42,16 @@ from model.options import (
 )
 
 OUT = CaptureOptions().out
+CONTROLS = {  # commands for a running recorder, without an argument
+    "status": "Show what the running recorder is doing.",
+    "start": "Record from now on.",
+    "pause": "Pause until started again.",
+    "toggle": "Start, pause, resume.",
+    "snap": "Take one frame now.",
+    "undo": "Take back the last label, also from its frames.",
+    "light-step": "Note that the light was moved one step.",
+    "stop": "End the session.",
+}
 EXTRAS = {  # packages that not everybody needs -> the extra of setup.cfg that brings them
     **dict.fromkeys(("tensorboard", "torch", "torchvision"), "train"),
     **dict.fromkeys(("direct", "panda3d"), "game"),
@@ -50,12 +63,12 @@ class Commands(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:
         interrupt_at_break()
-        with guarded_output():
+        with guarded_output(), own_window.kept_open(args is None and not for_a_recorder(typed())):
             try:
+                if args is None:
+                    args = started_with(typed())
                 # On Windows, click would take brackets in names and titles for patterns.
-                return super().main(
-                    typed() if args is None else args, *more, windows_expand_args=False, **settings
-                )
+                return super().main(args, *more, windows_expand_args=False, **settings)
             except OutputGone as error:
                 echo(f"Error: Cannot write the output: {error.strerror}.", error=True)
                 sys.exit(1)
@@ -89,9 +102,38 @@ def typed() -> list[str]:
     return [os.path.expanduser(each) for each in words] if os.name == "nt" else words
 
 
+def for_a_recorder(words: Sequence[str]) -> bool:
+    """Whether they command a running recorder, as a shortcut's key does: nobody reads an answer."""
+    return len(words) > 1 and words[0] == "capture" and words[1] in {*CONTROLS, "label", "light"}
+
+
+def record_words() -> list[str]:
+    """What `unclip-record` of the bundle stands for."""
+    return ["capture", "--hotkey", "--out", str(own_window.recordings())]
+
+
+def start_menu() -> dict[str, list[str]]:
+    """What to offer where nothing was typed."""
+    return {
+        "Record a game: F9 starts and pauses, Ctrl+F12 ends": record_words(),
+        "Restore pictures, on a page in the browser": ["restore", "--serve"],
+        "Look for what would spoil a recording": ["doctor", *record_words()[2:]],
+    }
+
+
+def started_with(words: list[str]) -> list[str]:
+    """What a start means: without a shell, nothing asks what to do, and files are restored."""
+    if not own_window.is_own():
+        return words
+    if not words:
+        return own_window.choose([*start_menu().items()])
+    dropped = all(os.path.isabs(each) and os.path.exists(each) for each in words)
+    return ["restore", *words] if dropped else words
+
+
 def needs_extra(package: str | None, extra: str) -> str:
     """What to install where a package is missing that not everybody needs."""
-    return f"This needs {package}. Install with: pip install 'unclip[{extra}]'"
+    return f"This needs {package}. {how_to_install(extra)}"
 
 
 class Shown(click.ClickException):
@@ -124,7 +166,19 @@ class Numbers(click.ParamType):
 
 
 BEFORE_PRESETS = ("data", "runs", "run", "resume")  # settings of `cli train` that no preset has
-FOLDER, FILE = click.Path(file_okay=False, path_type=Path), click.Path(path_type=Path)
+
+
+class Place(click.Path):
+    """A path; on Windows one that leads to a file or folder, rather than to a device."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if os.name == "nt" and isinstance(param, click.Option):  # arguments may be patterns
+            check_windows_path(path, param.opts[-1])
+        return path
+
+
+FOLDER, FILE = Place(file_okay=False, path_type=Path), Place(path_type=Path)
 
 
 def options_of(
@@ -231,11 +285,23 @@ class Choice(click.Choice):
         return super().convert(self.old.get(value, value), param, ctx)
 
 
+def show_version(context: click.Context) -> None:
+    echo(f"unclip {version()}")
+    context.exit()
+
+
 NEWEST = click.option("--run", default="", help="Name of the run.  [default: the newest]")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="unclip", prog_name="unclip")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, asked: show_version(context) if asked else None,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Record a game whose light you can move, make a data set of it, train, restore.
 
@@ -340,16 +406,7 @@ def control_command(name: str, help_text: str, value: click.Argument | None = No
     )
 
 
-for _name, _help in {
-    "status": "Show what the running recorder is doing.",
-    "start": "Record from now on.",
-    "pause": "Pause until started again.",
-    "toggle": "Start, pause, resume.",
-    "snap": "Take one frame now.",
-    "undo": "Take back the last label, also from its frames.",
-    "light-step": "Note that the light was moved one step.",
-    "stop": "End the session.",
-}.items():
+for _name, _help in CONTROLS.items():
     control_command(_name, _help)
 control_command(
     "label",

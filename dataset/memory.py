@@ -70,7 +70,7 @@ def ran_out(error: Exception | str) -> bool:
 
 def _free_in_container() -> int:
     try:
-        limit = int((CGROUP / "memory.max").read_text())
-        return limit - int((CGROUP / "memory.current").read_text())
+        limit = int((CGROUP / "memory.max").read_text("ascii"))
+        return limit - int((CGROUP / "memory.current").read_text("ascii"))
     except (OSError, ValueError):  # no container, or one without a limit
         return 2**63

@@ -5,6 +5,7 @@ Names of files may hold what a terminal acts on, so whatever is shown goes throu
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -120,12 +121,22 @@ def say(line: object, error: bool = False) -> None:
 
 
 def to_json(values: Any, indent: int | None = 2) -> str:
-    """JSON for a script, which a terminal can show, too."""
-    text = json.dumps(values, indent=indent, ensure_ascii=False, default=str)
+    """JSON for a script, which a terminal can show, too.
+
+    ASCII with JSON's own escapes unless the output is UTF-8: those of an `Output` are no JSON.
+    """
+    text = json.dumps(values, indent=indent, ensure_ascii=not _takes_utf8(), default=str)
     lines = (
         CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n")
     )
     return "\n".join(lines)
+
+
+def _takes_utf8() -> bool:
+    try:
+        return codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    except (AttributeError, TypeError, LookupError):  # there is no output, or one of another kind
+        return False
 
 
 @contextmanager

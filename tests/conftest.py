@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from helpers.browsers import browser, open_page  # noqa: F401  # fixtures
 from helpers.servers import servers  # noqa: F401  # a fixture
+from helpers.systems import listed_reason, reason_of, skip_instead_of_linking, skipped_report
 from hypothesis import HealthCheck, settings
 
 # Two-layer networks are quickest on one thread, and several test processes then share the cores.
@@ -29,7 +30,12 @@ for _number in {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIG
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
 
-RUNTIME = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_RUNTIME_DIR"  # of notes and sockets
+WINDOWS = sys.platform == "win32"
+RUNTIME = "LOCALAPPDATA" if WINDOWS else "XDG_RUNTIME_DIR"  # where recorders are found
+
+# What only the other system can import.
+X11_ONLY = ["helpers/painted_x11.py", "fixtures/make.py"]
+collect_ignore = X11_ONLY if WINDOWS else ["helpers/painted_win32.py"]
 
 # What takes long to begin, or is not there on every machine.
 SLOW_FIXTURES = {"browser", "display", "servers", "small_disk", "trained"}
@@ -40,11 +46,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+        if WINDOWS and (reason := listed_reason(item.nodeid)):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+if WINDOWS:
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Skip what asks for what Windows does not have."""
+        report = yield
+        if call.excinfo is not None and (reason := reason_of(call.excinfo.value)):
+            skipped_report(report, item, reason)
+        return report
+
+    @pytest.fixture(scope="session", autouse=True)
+    def _no_links() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            skip_instead_of_linking(patch)
+            yield
 
 
 @pytest.fixture(scope="session")
 def display() -> Iterator[str]:
-    """A display of our own (Xvfb, 1280x800x24), so that no test touches the user's screen."""
+    """A display of our own (Xvfb, 1280x800x24), so that no test touches the user's screen.
+
+    On Windows, which has no such thing, it is the desktop.
+    """
+    if WINDOWS:
+        yield ""
+        return
     from capture.screens.virtual_display import virtual_display
 
     if shutil.which("Xvfb") is None:
@@ -56,7 +89,10 @@ def display() -> Iterator[str]:
 @pytest.fixture(scope="session", autouse=True)
 def _runtime_of_this_session() -> Iterator[None]:
     """Tests see neither the user's recorders nor those of tests that run at the same time."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=WINDOWS) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv(RUNTIME, folder)
         yield
 
@@ -64,7 +100,7 @@ def _runtime_of_this_session() -> Iterator[None]:
 @pytest.fixture
 def short_path() -> Iterator[Path]:
     """An empty folder with a short name: the path of a socket may have about 100 bytes."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=WINDOWS) as folder:
         yield Path(folder)
 
 

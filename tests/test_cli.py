@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from helpers import ROOT
 
 import cli
+from dataset import own_window
 from dataset.pictures.images import write_png
 
 WHITE = np.full((20, 30, 3), 255, np.uint8)
@@ -164,3 +165,39 @@ def test_train_names_its_preset_only_once_there_is_something_to_train(empty: Pat
     assert done.exit_code == 2
     assert "Make the data set first" in done.output
     assert "preset" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ([], ["restore", "--serve"]),
+        (["{there}"], ["restore", "{there}"]),
+        (["{there}", "{there}"], ["restore", "{there}", "{there}"]),
+        (["{there}.gone"], ["{there}.gone"]),
+        (["doctor"], ["doctor"]),
+    ],
+    ids=["nothing", "a file", "files", "no file", "a command"],
+)
+def test_a_double_click_asks_and_dropped_files_are_restored(
+    words: list[str], meant: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "a.png"
+    there.touch()
+    words, meant = ([each.format(there=there) for each in some] for some in (words, meant))
+    assert cli.started_with(words) == words
+    monkeypatch.setattr(own_window, "is_own", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda: "2")
+    assert cli.started_with(words) == meant
+
+
+def test_keys_of_a_shortcut_are_told_from_what_somebody_reads() -> None:
+    for words in (["capture", "toggle"], ["capture", "label", "X"], ["capture", "stop", "--json"]):
+        assert cli.for_a_recorder(words)
+    for words in ([], ["capture"], ["capture", "--hotkey"], ["capture", "repair", "s"], ["doctor"]):
+        assert not cli.for_a_recorder(words)
+
+
+def test_the_version_is_told_of_a_clone_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "version", lambda: "of a clone, not installed")
+    done = CliRunner().invoke(cli.main, ["--version"])
+    assert (done.exit_code, done.output) == (0, "unclip of a clone, not installed\n")

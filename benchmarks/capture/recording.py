@@ -81,7 +81,7 @@ class Contender:
 
 def run(command: list[str], environment: dict[str, str]) -> Ended:
     """Run to the end; ``Fault`` with the last words of what failed."""
-    with tempfile.TemporaryFile("w+") as words:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as words:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words
         )
@@ -96,7 +96,7 @@ def run(command: list[str], environment: dict[str, str]) -> Ended:
 
 def cpu_of(pid: int) -> float:
     """Seconds of CPU that a running process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
@@ -314,7 +314,7 @@ def versions() -> str:
 
 def processor() -> str:
     """The processor's name, as far as the system tells it."""
-    with open("/proc/cpuinfo") as file:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     return names[0] if names else platform.machine()
 

@@ -147,7 +147,7 @@ class Samples:
 
     def take(self, pid: int, minutes: float) -> None:
         """Read them now."""
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
         about = dict(line.split(":", 1) for line in lines)
         self.minutes.append(minutes)
         self.rss_kb.append(int(about["VmRSS"].split()[0]))

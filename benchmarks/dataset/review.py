@@ -216,7 +216,7 @@ def wait_until(page: Any, expression: str) -> None:
 def resident_mb(process: int) -> float:
     """Resident memory of a process, where /proc tells it."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return float("nan")
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmRSS"))

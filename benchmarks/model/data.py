@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
 def processor() -> str:
     """The processor's name and the number of its cores that we see."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 

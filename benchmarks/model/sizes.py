@@ -153,7 +153,7 @@ def peak_gib() -> float:
     """Most memory that this process ever had."""
     status = Path("/proc/self/status")
     if status.exists():  # on Linux the other figure begins with that of the parent process
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / GIB
+        return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) * 1024 / GIB
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / GIB
 

@@ -38,6 +38,7 @@ from capture.status import LOG, Status, Summary, while_heard
 from dataset import gate
 from dataset.errors import UserError
 from dataset.files import move_over, open_to_append
+from dataset.own_program import module_command
 from dataset.sessions.manifest import SPOOL
 
 RECORDER_LOG = "recorder.log"  # in the folder of sessions
@@ -171,7 +172,7 @@ def start_in_background(options: CaptureOptions, warnings: Sequence[str] = ()) -
     log = options.out / RECORDER_LOG
     with _open_log(log) as stderr:
         child = children.start(
-            [sys.executable, "-m", "capture.control.daemon", _to_json(options), *warnings],
+            module_command("capture.control.daemon", _to_json(options), *warnings),
             _environment(),
             outlives=True,
             stdin=subprocess.DEVNULL,

@@ -7,12 +7,12 @@ pynput connects to the display when it is imported, so `import_keyboard` imports
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
+from capture.clock import now_s
 from capture.commands import Command, CommandQueue
 from capture.options import CaptureOptions
 from dataset.errors import UserError
@@ -81,15 +81,15 @@ class Hotkeys:
         """Start a new listener; ``UserError`` if that fails."""
         self.close()
         self._forget()
-        self._tried = time.monotonic()
+        self._tried = now_s()
         self._listener = self._keyboard.Listener(on_press=self._press, on_release=self._release)
         self._canonical = self._listener.canonical
         self._listener.start()
         # pynput's own wait() would never return for a listener that died before it was ready.
         ready = threading.Thread(target=self._listener.wait, daemon=True)
         ready.start()
-        deadline = time.monotonic() + READY_S
-        while ready.is_alive() and self._listener.is_alive() and time.monotonic() < deadline:
+        deadline = now_s() + READY_S
+        while ready.is_alive() and self._listener.is_alive() and now_s() < deadline:
             ready.join(0.02)
         if ready.is_alive():
             raise UserError(
@@ -100,7 +100,7 @@ class Hotkeys:
 
     def watch(self) -> None:
         """Restart a dead listener, at most every `LISTENER_RETRY_S`; call it now and then."""
-        if self.alive or time.monotonic() - self._tried < LISTENER_RETRY_S:
+        if self.alive or now_s() - self._tried < LISTENER_RETRY_S:
             return
         with suppress(UserError):  # the desktop is still gone: recording goes on without keys
             self.restart()
@@ -114,7 +114,7 @@ class Hotkeys:
     def _forget(self) -> None:
         self._held: set[Any] = set()
         self._released: dict[Any, float] = {}
-        self._heard = time.monotonic()
+        self._heard = now_s()
 
     def _press(self, key: Any) -> None:
         key, now = self._hear(key)
@@ -135,7 +135,7 @@ class Hotkeys:
 
     def _hear(self, key: Any) -> tuple[Any, float]:
         """The key in its canonical form, and the time in seconds."""
-        now = time.monotonic()
+        now = now_s()
         if now - self._heard > FORGET_S:
             self._held.clear()
         self._heard = now

@@ -40,7 +40,7 @@ def _session_locked() -> bool | None:
     command = ["loginctl", "show-session", session, "-p", "LockedHint", "-p", "Display"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=ASK_S
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=ASK_S
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -13,13 +13,12 @@ assert sys.platform == "win32"
 
 from ctypes import wintypes  # noqa: E402 - fails to import elsewhere on old Pythons
 
-from capture.screens.window_win32 import visible_windows  # noqa: E402
+from capture.screens.window_win32 import desktop_taken, process_of, visible_windows  # noqa: E402
 
 QDC_ONLY_ACTIVE_PATHS = 2
 GET_TARGET_NAME = 2
 GET_ADVANCED_COLOR_INFO = 9
 ENABLED, WIDE_ENFORCED = 2, 4  # bits: HDR, or SDR whose colours Windows manages
-DESKTOP_READOBJECTS = 1
 PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
 TOKEN_QUERY = 8
 TOKEN_ELEVATION = 20
@@ -29,11 +28,7 @@ _user32 = ctypes.WinDLL("user32", use_last_error=True)
 kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
 advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
 _user32.GetForegroundWindow.restype = wintypes.HWND
-_user32.GetWindowThreadProcessId.argtypes = [wintypes.HWND, ctypes.POINTER(wintypes.DWORD)]
 _user32.GetWindowTextW.argtypes = [wintypes.HWND, wintypes.LPWSTR, ctypes.c_int]
-_user32.OpenInputDesktop.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
-_user32.OpenInputDesktop.restype = wintypes.HANDLE
-_user32.CloseDesktop.argtypes = [wintypes.HANDLE]
 kernel32.OpenProcess.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
 kernel32.OpenProcess.restype = wintypes.HANDLE
 kernel32.CloseHandle.argtypes = [wintypes.HANDLE]
@@ -120,11 +115,7 @@ MODE_BYTES = 64  # of DISPLAYCONFIG_MODE_INFO, which is only passed through
 
 def screen_locked() -> bool | None:
     """Whether the lock screen or the secure desktop has the input."""
-    desktop = _user32.OpenInputDesktop(0, False, DESKTOP_READOBJECTS)
-    if not desktop:
-        return True
-    _user32.CloseDesktop(desktop)
-    return False
+    return desktop_taken()
 
 
 def hdr_displays() -> list[str]:
@@ -143,9 +134,8 @@ def elevated_window(title: str | None) -> str | None:
     if _is_elevated(kernel32.GetCurrentProcessId()):
         return None
     for handle, name in _windows(title):
-        process = wintypes.DWORD(0)
-        _user32.GetWindowThreadProcessId(handle, ctypes.byref(process))
-        if process.value and _is_elevated(process.value):
+        process = process_of(handle)
+        if process and _is_elevated(process):
             return name
     return None
 
@@ -158,7 +148,8 @@ def missing_permissions() -> list[str]:
 def _windows(title: str | None) -> list[tuple[Any, str]]:
     if title is not None:
         wanted = title.casefold().strip()
-        return [(w.handle, w.title) for w in visible_windows() if wanted in w.title.casefold()]
+        found = [w for w in visible_windows() if not w.own and wanted in w.title.casefold()]
+        return [(w.handle, w.title) for w in found]
     handle = _user32.GetForegroundWindow()
     text = ctypes.create_unicode_buffer(256)
     _user32.GetWindowTextW(handle, text, len(text))

@@ -16,6 +16,7 @@ from panda3d.core import (
     NodePath,
 )
 
+from capture.clock import now_s, short_waits
 from capture.game.autopilot import picture_of
 from capture.game.engine import draw_frame, engine, open_window
 from capture.game.hud import Hud
@@ -145,10 +146,10 @@ class Game:
 
 def _play(game: Game, options: GameOptions) -> None:
     """Keys and autopilot until somebody quits or the time is over."""
-    start = time.monotonic()
+    start = now_s()
     elapsed, before, drawn = 0.0, start, -REDRAW_S
     while game.running:
-        now = time.monotonic()
+        now = now_s()
         elapsed += 0.0 if game.paused else now - before
         before = now
         picture = int(elapsed / max(options.hold_s, 1e-3))
@@ -164,7 +165,7 @@ def _play(game: Game, options: GameOptions) -> None:
             drawn = now
         if options.duration_s is not None and now - start >= options.duration_s:
             game.quit()
-        time.sleep(max(0.0, FRAME_S - (time.monotonic() - now)))
+        time.sleep(max(0.0, FRAME_S - (now_s() - now)))
 
 
 def _obey(game: Game, remote: Remote) -> None:
@@ -209,6 +210,7 @@ def run_game(options: GameOptions) -> None:
         if remote is not None:
             _obey(game, remote)
         else:
-            _play(game, options)
+            with short_waits():
+                _play(game, options)
     finally:
         game.close()

@@ -6,9 +6,7 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,41 +15,34 @@ from pathlib import Path
 from typing import Any
 
 from capture import children
+from capture.clock import now_s
 from capture.game.options import GameOptions, Light
 from dataset.errors import UserError
 from dataset.gate import parse_json
+from dataset.own_program import module_command
 
 START_S = 60.0
 TAIL_LINES = 12
+ENCODING = "utf-8"  # of what the two processes say, whatever the system's
 
 
 def command(options: GameOptions) -> list[str]:
     """The command line that starts the game with these options."""
     width, height = options.size
-    words = [
-        sys.executable,
-        "-m",
-        "capture.game",
-        "--size",
-        f"{width}x{height}",
-        "--seed",
-        str(options.seed),
-        "--title",
-        options.title,
-        "--hold-s",
-        str(options.hold_s),
-    ]
+    words = ["--size", f"{width}x{height}", "--seed", str(options.seed)]
+    words += ["--title", options.title, "--hold-s", str(options.hold_s)]
     words += [f"--{name}" for name in ("autopilot", "hud", "remote") if getattr(options, name)]
     if options.duration_s is not None:
         words += ["--duration-s", str(options.duration_s)]
-    return words
+    return module_command("capture.game", *words)
 
 
 def environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    """`env` (default: this process's) with this installation on the other one's path."""
+    """`env` (default: this process's) with this installation on the other one's path, and UTF-8."""
     result = dict(os.environ if env is None else env)
     home = str(Path(__file__).resolve().parents[2])
     result["PYTHONPATH"] = os.pathsep.join(p for p in (home, result.get("PYTHONPATH")) if p)
+    result["PYTHONIOENCODING"] = ENCODING
     return result
 
 
@@ -78,7 +69,8 @@ class GameProcess:
         self.process = children.start(
             command(self.options),
             environment(env),
-            text=True,
+            encoding=ENCODING,
+            errors="replace",  # drivers write to stderr as they like
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -120,10 +112,10 @@ class GameProcess:
 
     def _wait(self, timeout_s: float, key: str) -> dict[str, Any]:
         """The next answer that has `key`."""
-        end = time.monotonic() + timeout_s
+        end = now_s() + timeout_s
         while True:
             try:
-                line = self.lines.get(timeout=max(0.0, end - time.monotonic()))
+                line = self.lines.get(timeout=max(0.0, end - now_s()))
             except queue.Empty:
                 raise self._fault(f"did not answer within {timeout_s:g} s") from None
             if line is None:

@@ -36,6 +36,7 @@ notify-level warning
 notify-level-display error
 notify-level-x11display error
 framebuffer-srgb false
+dpi-aware true
 """
 
 NO_DISPLAY = (
@@ -50,7 +51,11 @@ NO_OPENGL = (
 
 @lru_cache(maxsize=1)
 def engine() -> GraphicsEngine:
-    """The process's graphics engine. Panda3D's own messages go to stderr."""
+    """The process's graphics engine. Panda3D's own messages go to stderr.
+
+    With ``dpi-aware``, Panda3D asks Windows for real pixels before it opens the first window, which
+    would be enlarged otherwise where the desktop is scaled.
+    """
     load_prc_file_data("unclip", SETTINGS)
     return GraphicsEngine.get_global_ptr()
 

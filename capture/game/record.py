@@ -6,9 +6,9 @@ other game. Only the player is replaced, by ``game.client``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
+from capture.clock import now_s
 from capture.game.client import GameProcess
 from capture.game.options import GameOptions, Light
 from capture.game.viewpoints import over_exposed_light, reference_light
@@ -42,7 +42,7 @@ def record_game(
     """
     capture = CaptureOptions(out=options.out, session=options.session, window=options.title)
     game_options = GameOptions(options.size, options.seed, remote=True, title=options.title)
-    end = time.monotonic() + options.minutes * 60
+    end = now_s() + options.minutes * 60
     done = 0
     with (
         any_display(),
@@ -53,7 +53,7 @@ def record_game(
         if screen.window is not None:
             screen.window.focus()  # above whatever the user has open: covered frames are refused
         for viewpoint in range(options.viewpoints):
-            if time.monotonic() > end and viewpoint >= options.least_viewpoints:
+            if now_s() > end and viewpoint >= options.least_viewpoints:
                 break
             for name, light in lights_of(options.seed, viewpoint):
                 game.show(viewpoint, light)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import queue
-import time
 from collections.abc import Callable
 
+from capture.clock import now_s, short_waits
 from capture.commands import Command, CommandQueue, Reply
 from capture.recording.recorder import IDLE_S, Recorder
 from capture.status import LOG, Status, while_heard
@@ -40,12 +40,21 @@ def record(
     UserError
         Frames can no longer be written, or there was nothing to record.
     """
+    with short_waits():
+        _record(recorder, commands, None if on_status is None else while_heard(on_status), watch)
+
+
+def _record(
+    recorder: Recorder,
+    commands: CommandQueue,
+    report: Callable[[Status], None] | None,
+    watch: Callable[[], None] | None,
+) -> None:
     reported_s = -math.inf
-    report = None if on_status is None else while_heard(on_status)
     while recorder.reason is None:
         wait_s = recorder.step()
-        if time.monotonic() - reported_s >= STATUS_S:
-            reported_s = time.monotonic()
+        if now_s() - reported_s >= STATUS_S:
+            reported_s = now_s()
             if watch is not None:
                 watch()
             if report is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.clock import now_ns
 from capture.locks import session_lock
 from capture.options import CaptureOptions
 from capture.recording.freeze import FreezeDetector, Thumbnail, differs, frame_thumbnail
@@ -94,17 +95,17 @@ class Recorder:
         """Record from now on, the first frame at once."""
         if self._stopwatch.running or self.reason is not None:
             return
-        now_ns = time.monotonic_ns()
-        self._stopwatch.start(now_ns)
-        self._clock.start(now_ns)
-        self._runs_ns.append(now_ns)
+        began_ns = now_ns()
+        self._stopwatch.start(began_ns)
+        self._clock.start(began_ns)
+        self._runs_ns.append(began_ns)
         self._freeze = FreezeDetector()
         self._announce("recording")
 
     def pause(self) -> None:
         """Take no intervals until started again; those overdue count as missed."""
         if self._stopwatch.running:
-            self._end_run(time.monotonic_ns())
+            self._end_run(now_ns())
             self.notice = None
             self._announce("paused")
 
@@ -192,11 +193,11 @@ class Recorder:
         self._check_limits()
         if not self._stopwatch.running:
             return IDLE_S
-        now = time.monotonic_ns()
+        now = now_ns()
         if now >= self._clock.deadline_ns():
             self._serve(now)
             self._check_limits()
-        return max(0, self._clock.deadline_ns() - time.monotonic_ns()) / NS_PER_S
+        return max(0, self._clock.deadline_ns() - now_ns()) / NS_PER_S
 
     def status(self) -> Status:
         """State, counts, the newest frame's clipped share, free disk."""
@@ -225,12 +226,12 @@ class Recorder:
 
     def end(self, reason: str, at_ns: int | None = None) -> None:
         """Take nothing more; ``at_ns``: when it ended, if in the past."""
-        self._end_run(time.monotonic_ns() if at_ns is None else at_ns)
+        self._end_run(now_ns() if at_ns is None else at_ns)
         self.reason = self.reason or reason
 
     def seconds(self) -> float:
         """Seconds recorded, without pauses."""
-        return round(self._stopwatch.elapsed_ns(time.monotonic_ns()) / NS_PER_S, 6)
+        return round(self._stopwatch.elapsed_ns(now_ns()) / NS_PER_S, 6)
 
     def close(self) -> Summary:
         """Write the frames that still wait, and the final ``session.json``. May be called twice.
@@ -309,7 +310,7 @@ class Recorder:
 
     def _grab(self) -> tuple[BgrxImage, int, int]:
         """The picture, with its wall and monotonic time in nanoseconds."""
-        wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+        wall_ns, monotonic_ns = time.time_ns(), now_ns()
         image = self._screen.grab()
         self._newest, self._newest_ns = image, monotonic_ns
         return image, wall_ns, monotonic_ns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from dataset.errors import UserError
 from dataset.files import Held, write_whole
 from dataset.gate import CONTROLS, LONGEST_TEXT, plain
 from dataset.labelling.hud_mask import read_mask
+from dataset.names import check_name
 from dataset.sessions.manifest import HUD_MASK, SESSION_FILE, write_session
 
 SESSION_FORMAT = 1  # raised when older readers would misunderstand it
@@ -111,11 +111,8 @@ def create_session(out: Path, name: str | None) -> Path:
     UserError
         The name is taken or not a file name, or the folder cannot be created.
     """
-    odd = name is not None and (re.search(r'[<>:"/\\|?*]', name) or CONTROLS.search(name))
-    if name is not None and (odd or not name.strip(" .")):
-        raise UserError(
-            f"{plain(name)!r} cannot be the name of a session: give a plain folder name."
-        )
+    if name is not None:
+        check_name(name, "a session")
     stem = name or time.strftime("%Y%m%d-%H%M%S")
     number = 1
     while True:

@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from capture.clock import now_s
 from capture.options import CaptureOptions
 from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage
-from capture.screens.target import NotVisible, Rectangle, intersect, show
+from capture.screens.target import NotVisible, Rectangle, intersect, show, unreadable
 from dataset.errors import UserError
+from dataset.own_program import how_to_install
 
 FIRST_S = 2.0  # longest wait for the first picture of an output
 OUTPUT_PATTERN = re.compile(
@@ -64,7 +66,10 @@ class DxcamScreen(Screen):
     def grab(self) -> BgrxImage:
         """As of `Screen`."""
         wanted = self.rectangle()
-        self._aim(wanted)
+        try:
+            self._aim(wanted)
+        except UserError as error:  # its output is missing while the screen is locked
+            raise unreadable(error.what) from error
         picture = self._picture()
         left, top, _, _ = monitor = self._monitors[self._number]
         if picture.shape[:2] != (monitor[3], monitor[2]):  # between two resolutions
@@ -111,18 +116,19 @@ class DxcamScreen(Screen):
 
     def _picture(self) -> BgrxImage:
         """The newest picture of the monitor, or the last one where nothing changed."""
-        deadline = time.monotonic() + FIRST_S
+        deadline = now_s() + FIRST_S
         while True:
             try:
                 # DXcam would wait for a new frame if it were asked for new ones only.
                 new = self._camera.grab(copy=True, new_frame_only=False)
             except Exception as error:  # as above
-                raise UserError(f"The screen can no longer be read: {error}", 1) from error
+                self._disconnect()  # the next grab opens it again
+                raise unreadable(error) from error
             if new is not None:
                 self._last = np.asarray(new, dtype=np.uint8)
             if self._last is not None:
                 return self._last
-            if time.monotonic() > deadline:
+            if now_s() > deadline:
                 raise NotVisible("DXcam has no picture of the screen yet.")
             time.sleep(0.01)
 
@@ -193,6 +199,6 @@ def _import_dxcam() -> ModuleType:
     except (ImportError, OSError, AttributeError) as error:  # elsewhere it fails in several ways
         raise UserError(
             "--backend dxcam needs Windows and DXcam.",
-            remedy="Run: pip install 'unclip[windows]'. Or leave --backend out.",
+            remedy=f"{how_to_install('windows')}. Or leave --backend out.",
         ) from error
     return dxcam  # type: ignore[no-any-return,unused-ignore]

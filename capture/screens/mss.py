@@ -18,7 +18,7 @@ from capture.options import CaptureOptions
 from capture.screens.dxcam import DxcamScreen
 from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage
-from capture.screens.target import Rectangle, display_gone
+from capture.screens.target import Rectangle, display_gone, unreadable
 from capture.screens.window import is_xwayland
 from dataset.errors import UserError
 
@@ -26,6 +26,7 @@ from dataset.errors import UserError
 MSS_BACKEND = "xshmgetimage" if sys.platform == "linux" else "default"
 # mss asserts that a server answers or complains; one that has ended does neither.
 FAILURES = (ScreenShotError, AssertionError, ValueError)  # ValueError: the same under python -O
+COMES_BACK = sys.platform == "win32"  # its display cannot be read while it is locked
 
 
 def open_screen(options: CaptureOptions) -> Screen:
@@ -67,7 +68,7 @@ class MssScreen(Screen):
         try:
             return self._grab()
         except FAILURES as error:
-            raise UserError(f"The screen can no longer be read: {error}", 1) from error
+            raise _lost(error) from error
 
     def _grab(self) -> BgrxImage:
         x, y, width, height = self.rectangle()
@@ -157,7 +158,14 @@ def _reconnect() -> mss.MSS:
     try:
         return mss.MSS(backend=MSS_BACKEND)
     except FAILURES as error:
-        raise display_gone() from error
+        raise _lost(error, display_gone()) from error
+
+
+def _lost(error: Exception, gone: UserError | None = None) -> UserError:
+    """What to raise where an open display cannot be read: it may come back, or is ``gone``."""
+    if COMES_BACK:
+        return unreadable(error)
+    return gone or UserError(f"The screen can no longer be read: {error}", 1)
 
 
 def _drop(screen: mss.MSS) -> None:
@@ -171,7 +179,7 @@ def _monitors(screen: mss.MSS) -> list[Rectangle]:
     try:
         found = [_rectangle(each) for each in screen.monitors]
     except FAILURES as error:
-        raise display_gone() from error
+        raise _lost(error, display_gone()) from error
     return found if found[1:] else [*found, *found]  # a display that lists no monitors
 
 

@@ -6,9 +6,9 @@ Pixels are read in ``mss.py`` and ``dxcam.py``.
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
+from capture.clock import now_s
 from capture.options import CaptureOptions
 from capture.screens.source import BgrxImage
 from capture.screens.target import (
@@ -70,7 +70,7 @@ class Screen:
         UserError
             The window was closed, or the display is gone.
         """
-        if time.monotonic() - self._checked_s > MONITOR_CHECK_S:
+        if now_s() - self._checked_s > MONITOR_CHECK_S:
             self._check_desktop()
         if self._followed is not None:
             return self._followed.rectangle(self._monitors[0])
@@ -128,14 +128,14 @@ class Screen:
 
     def _check_desktop(self) -> None:
         monitors = self._list_monitors()
-        self._checked_s = time.monotonic()
+        self._checked_s = now_s()
         if monitors != self._monitors:
             self._monitors = monitors
             self._monitors_changed()
 
     def _find_place(self, monitors: list[Rectangle]) -> None:
         """Find what the options name. A cover is no fault yet: it may be our own terminal."""
-        self._monitors, self._checked_s = monitors, time.monotonic()
+        self._monitors, self._checked_s = monitors, now_s()
         try:
             if self._options.window is not None:
                 self._followed = Followed(find_window(self._options.window))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from capture.clock import now_s
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
@@ -65,6 +65,7 @@ class Candidate:
     size: tuple[int, int] = (0, 0)  # width and height, pixels
     id: int = 0  # the system's number of it
     top: int = 0  # the number of the window that it is a part of, or its own; 0: not known
+    own: bool = False  # whether it is of the terminal that this runs in
 
     def __str__(self) -> str:
         return f'"{self.title}" ({self.id:#x}, {self.size[0]}x{self.size[1]})'
@@ -77,7 +78,7 @@ class Followed:
     done only as often as takes `LOOK_SHARE` of the time, but at least every `WINDOW_CHECK_S`.
     """
 
-    def __init__(self, window: Window, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, window: Window, clock: Callable[[], float] = now_s) -> None:
         self.window = window
         self._clock = clock
         self._next_look_s = clock()
@@ -200,6 +201,14 @@ def show(rectangle: Rectangle) -> str:
     """
     x, y, width, height = rectangle
     return f"{width}x{height} at {x},{y}"
+
+
+def unreadable(why: object) -> NotVisible:
+    """The error of a display that gives no picture for now, as Windows' own when it is locked."""
+    return NotVisible(
+        "The screen cannot be read now: it is locked, Windows asks for permission, or a monitor "
+        f"is changing ({why})."
+    )
 
 
 def display_gone() -> UserError:

@@ -15,6 +15,7 @@ def find_window(title: str) -> Window:
     """The visible window whose title contains ``title``, ignoring case; or of this number, as 0x5f.
 
     Of several, an equal title comes first, then one that begins with it, then the largest window.
+    The terminal that this runs in, whose title may hold the command, is found by its number only.
 
     Raises
     ------
@@ -53,12 +54,10 @@ def matching(title: str, candidates: list[Candidate]) -> list[Candidate]:
     numbered = [each for each in candidates if wanted == f"{each.id:#x}"]
     if numbered:
         return numbered[:1]
-    found = [each for each in candidates if wanted in each.title.casefold()]
+    with_title = [each for each in candidates if wanted in each.title.casefold()]
+    found = [each for each in with_title if not each.own]
     if not found:
-        names = sorted({each.title for each in candidates})
-        shown = ", ".join(f'"{name}"' for name in names[:12]) + (", ..." if names[12:] else "")
-        there = f"There are: {shown}." if names else "No window is open: start the game first."
-        raise UserError(f'No visible window has "{title}" in its title.', remedy=there)
+        raise _not_found(title, candidates, with_title)
 
     def rank(each: Candidate) -> tuple[bool, bool, int]:
         name = each.title.casefold()
@@ -68,6 +67,20 @@ def matching(title: str, candidates: list[Candidate]) -> list[Candidate]:
     for each in sorted(found, key=rank, reverse=True):
         best.setdefault(each.top or id(each), each)
     return list(best.values())
+
+
+def _not_found(title: str, candidates: list[Candidate], own: list[Candidate]) -> UserError:
+    """What to say where only windows of our terminal match, or none."""
+    if own:
+        return UserError(
+            f'Only the terminal that this runs in has "{title}" in its title: {own[0]}.',
+            remedy="Start the game first. If that terminal is to be recorded, give its number: "
+            f"--window {own[0].id:#x}.",
+        )
+    names = sorted({each.title for each in candidates if not each.own})
+    shown = ", ".join(f'"{name}"' for name in names[:12]) + (", ..." if names[12:] else "")
+    there = f"There are: {shown}." if names else "No window is open: start the game first."
+    return UserError(f'No visible window has "{title}" in its title.', remedy=there)
 
 
 def is_xwayland() -> bool:

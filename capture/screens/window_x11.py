@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from Xlib import X, display, error
 from Xlib.ext import shape
 from Xlib.protocol import event, request
 
+from capture.screens.own_terminal import starters
 from capture.screens.target import (
     COVERED_SHARE,
     Candidate,
@@ -217,14 +219,18 @@ def disconnect(connection: Any) -> None:
 
 
 def visible_windows(connection: Any) -> list[Candidate]:
-    """Every viewable window with a title, except the terminal that this runs in."""
+    """Every viewable window with a title; those of the terminal that this runs in are marked."""
+    terminal: set[int] = set()
     with _alive():
-        return list(_walk(connection))
+        found = list(_walk(connection, terminal))
+    return [replace(each, own=each.top in terminal) for each in found]
 
 
-def _walk(connection: Any) -> Iterator[Candidate]:
-    terminal = os.environ.get("WINDOWID", "")
+def _walk(connection: Any, terminal: set[int]) -> Iterator[Candidate]:
+    """Windows with a title; adds the numbers of the top-level ones that our terminal is in."""
+    parents = starters()
     names = [connection.intern_atom(name) for name in TITLE_PROPERTIES]
+    process = connection.intern_atom("_NET_WM_PID")
     root = connection.screen().root
     waiting = [(root, 0)]  # windows, each with the number of the top-level one that holds it
     while waiting:
@@ -232,15 +238,25 @@ def _walk(connection: Any) -> Iterator[Candidate]:
         try:
             children = window.query_tree().children
             waiting.extend((each, top or each.id) for each in children)
+            if _is_terminal(window, parents, process):
+                terminal.add(top)
             title = _title(window, names)
-            if not title or str(window.id) == terminal:
+            if not title:
                 continue
             attributes, size = window.get_attributes(), window.get_geometry()
         except error.XError:
             continue  # closed while we looked
         if attributes.map_state == X.IsViewable and attributes.win_class == X.InputOutput:
             sides = size.width, size.height
-            yield Candidate(title, size.width * size.height, window, sides, window.id, top)
+            area = size.width * size.height
+            yield Candidate(title, area, window, sides, window.id, top)
+
+
+def _is_terminal(window: Any, parents: set[int], process: int) -> bool:
+    """Whether a window says that it is of our terminal; its frame and its title may be others."""
+    if str(window.id) == os.environ.get("WINDOWID"):
+        return True
+    return bool(parents) and not parents.isdisjoint(_numbers(window, process))
 
 
 def is_xwayland() -> bool:

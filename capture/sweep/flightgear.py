@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from capture.clock import now_s
 from capture.sweep.flightgear_scenes import AIRCRAFT_MODELS, ALL_AIRCRAFT, SceneSpec, scene
 from dataset.errors import UserError
 from dataset.pictures.images import Image
@@ -322,10 +323,10 @@ class FlightGear:
 
     def _wait_for_change(self, before: Image, frames: int, least_s: float) -> Image | None:
         """The first still picture that differs from ``before``, or None."""
-        start, last = time.monotonic(), None
+        start, last = now_s(), None
         self._wait_frames(frames)
-        time.sleep(max(0.0, start + least_s - time.monotonic()))
-        while time.monotonic() < start + max(least_s, self._patience.give_up_s):
+        time.sleep(max(0.0, start + least_s - now_s()))
+        while now_s() < start + max(least_s, self._patience.give_up_s):
             now = self._picture()
             still = last is not None and _difference(now, last) < SAME
             if still and _difference(now, before) > CHANGED and self._sun_is_right():
@@ -340,17 +341,17 @@ class FlightGear:
         return abs(90 - zenith - self._here().sun.elevation) < SUN_ERROR_DEG
 
     def _wait_frames(self, count: int) -> None:
-        first, end = self._game.number(FRAME), time.monotonic() + self._patience.silent_s
+        first, end = self._game.number(FRAME), now_s() + self._patience.silent_s
         while self._game.number(FRAME) < first + count:
-            if time.monotonic() > end:
+            if now_s() > end:
                 raise UserError("FlightGear no longer draws: is its window minimised?", 1)
             time.sleep(0.002)
 
     def _wait_for_counter(self) -> None:
         """Wait until the game counts its frames and has faded its first messages."""
-        end = time.monotonic() + self._patience.silent_s
+        end = now_s() + self._patience.silent_s
         while not self._game.get(FRAME):
-            if time.monotonic() > end:
+            if now_s() > end:
                 raise UserError(
                     f"The game counts no frames ({FRAME} is missing). Copy "
                     "docs/flightgear/unclip.nas into the folder Nasal of FlightGear's own folder "

@@ -13,6 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
+from capture.clock import now_s
 from capture.control.hotkeys import import_keyboard, stop_listener
 from dataset.errors import UserError
 
@@ -77,7 +78,7 @@ class KeyPresser:
         for _ in range(times):
             with self._lock:
                 self._expected.update(self._canonical(key) for key in keys)
-                self._sent_s = time.monotonic()
+                self._sent_s = now_s()
             try:
                 self._press_and_release(keys)
             except Exception as error:  # of a kind that depends on the system
@@ -117,7 +118,7 @@ class KeyPresser:
             return  # pynput reports its own presses at once, and X11 reports them again
         key = self._canonical(key)
         with self._lock:
-            if time.monotonic() - self._sent_s > ECHO_S:
+            if now_s() - self._sent_s > ECHO_S:
                 self._expected.clear()
             if self._expected[key] > 0:
                 self._expected[key] -= 1

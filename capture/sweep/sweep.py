@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from capture.clock import now_s, short_waits
 from capture.commands import CommandQueue
 from capture.control.daemon import running
 from capture.options import CaptureOptions, SweepOptions
@@ -125,16 +126,16 @@ class KeyDriver:
 
         A game with a low frame rate shows the first of several presses long before the last.
         """
-        begin = still_since = time.monotonic()
+        begin = still_since = now_s()
         newest, changed = before, False
-        while time.monotonic() - begin < least_s * (1 + LATE):
+        while now_s() - begin < least_s * (1 + LATE):
             self._check()
             time.sleep(PICTURE_CHECK_S)
             older, newest = newest, self._look()
             changed = changed or differs(before, newest)
             if differs(older, newest):
-                still_since = time.monotonic()
-            elif changed and time.monotonic() - still_since >= least_s:
+                still_since = now_s()
+            elif changed and now_s() - still_since >= least_s:
                 break
         return changed
 
@@ -188,7 +189,7 @@ def run_sweep(
     """
     _check_options(sweep)
     on_progress = while_heard(on_progress)
-    with running(capture, warnings) as commands, ExitStack() as stack:
+    with running(capture, warnings) as commands, short_waits(), ExitStack() as stack:
 
         def check() -> None:
             _handle_commands(recorder, commands)
@@ -270,8 +271,8 @@ def _wait_for_game(delay_s: float, window: Window | None, check: Callable[[], No
     """Give the game the keyboard, or the user time to do so."""
     if window is not None:
         window.focus()
-    end = time.monotonic() + delay_s
-    while time.monotonic() < end and not (window is not None and window.has_focus()):
+    end = now_s() + delay_s
+    while now_s() < end and not (window is not None and window.has_focus()):
         check()
         time.sleep(PICTURE_CHECK_S)
 

@@ -28,6 +28,7 @@ from dataset.errors import UserError
 from dataset.files import ends_with_line, open_to_append
 from dataset.labelling.clipping import ClippingStatistics, Mask, measure_clipping
 from dataset.labelling.hud_mask import ignored, read_mask
+from dataset.own_program import how_to_install
 from dataset.pictures.accepted import check_picture
 from dataset.pictures.dynamic_range import HighDynamicRange
 from dataset.pictures.images import decode
@@ -284,7 +285,8 @@ def _client(address: str) -> Any:
         from distributed import Client  # deferred: an extra, and slow to load
     except ImportError as error:
         raise UserError(
-            "--scheduler needs dask.distributed: pip install 'unclip[cluster]', or leave it out."
+            "--scheduler needs dask.distributed.",
+            remedy=f"{how_to_install('cluster')}. Or leave it out.",
         ) from error
     try:
         return Client(address, timeout=10)

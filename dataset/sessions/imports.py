@@ -7,7 +7,6 @@ come from one clock.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 from dataset.errors import UserError, several
 from dataset.files import move_over, part_of
 from dataset.gate import plain
+from dataset.names import check_name, safe_name
 from dataset.parts import make_marked, move_finished, remove_marked, remove_part_folders
 from dataset.pictures.formats import is_video
 from dataset.pictures.images import resize_area
@@ -43,7 +43,6 @@ from dataset.sessions.imported import (
 from dataset.sessions.manifest import Frame, ManifestWriter, write_session
 from dataset.terminal import ProgressCallback
 
-NOT_IN_NAMES = r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]'
 NOTE = "An import that did not end. It is removed by the next one."
 
 
@@ -165,8 +164,8 @@ def import_files(
 def _check(session: str | None, label: str | None, fps: float) -> None:
     if label not in (None, "X", "Y"):
         raise UserError(f"--label must be X or Y, not {label!r}.")
-    if session is not None and (not session.strip(" .") or re.search(NOT_IN_NAMES, session)):
-        raise UserError(f"{session!r} cannot be the name of a session: give a plain folder name.")
+    if session is not None:
+        check_name(session, "a session")
     if not 0 < fps <= 1000:
         raise UserError(f"--fps must be over 0 and at most 1000, not {fps:g}.")
 
@@ -210,7 +209,7 @@ def _targets(
 def _name(session: str | None, film: Recording | None, several: bool) -> str:
     if film is None:
         return session or f"import-{time.strftime('%Y%m%d-%H%M%S')}"
-    own = re.sub(NOT_IN_NAMES, "_", film.path.stem).strip(" .") or "recording"
+    own = safe_name(film.path.stem, "recording")
     if session is None:
         return own
     return f"{session}-{own}" if several else session

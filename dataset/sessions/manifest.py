@@ -44,7 +44,7 @@ class Frame:
     width: Count  # pixels
     height: Count  # pixels
     wall_ns: Nanoseconds  # time.time_ns() at the grab
-    monotonic_ns: Nanoseconds  # time.monotonic_ns() at the grab: intervals come from this one
+    monotonic_ns: Nanoseconds  # a clock that is never set back: intervals come from this one
     missed_before: Count = 0  # intervals skipped between the frame before and this one
     duplicates_before: Count = 0  # intervals whose picture was that of the frame before: no file
     snap: bool = False  # asked for by itself, between the intervals

@@ -24,6 +24,7 @@ from dataset.layout.readers import (
     left_out_beside,
     list_pictures,
 )
+from dataset.own_program import how_to_install
 from dataset.pictures.formats import VIDEOS, is_video
 from dataset.pictures.images import Image, read_image
 from dataset.pictures.pixels import Pixels, to_pixels
@@ -316,9 +317,7 @@ def show_frames(found: Evaluation, methods: dict[str, Restore]) -> dict[str, dic
 def _features(options: EvaluateOptions, notes: list[str]) -> Features | None:
     """Inception features, or a note on why there is no KID."""
     if find_spec("torch") is None:
-        notes.append(
-            "No KID: it needs torch and the extra `metrics`: pip install 'unclip[metrics]'"
-        )
+        notes.append(f"No KID: it needs torch, the extra `metrics`. {how_to_install('metrics')}")
         return None
     from model.devices import pick_device
     from model.evaluation.inception import open_features

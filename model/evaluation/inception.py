@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from dataset.errors import UserError
+from dataset.own_program import how_to_install
 from dataset.pictures.images import Image
 from model.metrics import Values
 from model.state_files import STATE_LIMITS, load_tensors
@@ -52,7 +53,7 @@ def open_features(
         from torch_fidelity import feature_extractor_inceptionv3 as inception
     except ImportError as error:
         raise UserError(
-            "KID needs the extra `metrics`: pip install 'unclip[metrics]' (torch-fidelity)."
+            f"KID needs torch-fidelity, the extra `metrics`. {how_to_install('metrics')}"
         ) from error
     state = _read(weights) if weights else _download(inception.URL_INCEPTION_V3)
     try:

@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from torch import Tensor, nn
 
 from dataset.errors import UserError
 from dataset.files import write_whole
+from dataset.own_program import how_to_install, version
 from dataset.parts import remove_parts
 from model.networks import STRIDE, Generator
 from model.physical_networks import PhysicalRestorer
@@ -272,8 +272,7 @@ def need_packages(*names: str) -> None:
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise UserError(
-            f"Writing ONNX files needs {' and '.join(missing)}. Install with: pip install "
-            "'unclip[onnx]'"
+            f"Writing ONNX files needs {' and '.join(missing)}. {how_to_install('onnx')}"
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from natsort import natsort_keygen, ns
 
 from dataset import errors, gate
+from dataset.names import fault_of, length_of
 from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import (
     HEAD,
@@ -134,12 +135,20 @@ def output_path(
     out = naming.out
     if out is not None and not several and out.suffix and not os.path.isdir(out):
         return _checked_file(out, source, naming)
+    _check_suffix(naming.suffix)
     name = source.stem + naming.suffix + _extension(source, naming.ext)
     if out is None:
         return source.with_name(name)
     if several and out.suffix.lower() in PICTURES + VIDEOS and not os.path.isdir(out):
         raise errors.UserError(f"-o {out} is a file, and there are several inputs. Name a folder.")
     return out / below / name
+
+
+def _check_suffix(suffix: str) -> None:
+    """Refuse what would lead to another folder, or what this system has in no name."""
+    fault = fault_of(f"a{suffix}.png")
+    if fault and ("/" in suffix or os.name == "nt"):
+        raise errors.UserError(f"--suffix {suffix!r} cannot be in a name: {fault}.")
 
 
 def _find(path: Path, naming: Naming, recursive: bool) -> Iterator[_Found]:
@@ -292,7 +301,7 @@ def _way_apart(one: Path, other: Path) -> str:
 
 def _fault_of(target: Path) -> str:
     """Why a file cannot have this name, as a sentence; empty if it can."""
-    *folders, name = (len(os.fsencode(part)) for part in target.parts)
+    *folders, name = map(length_of, target.parts)
     if name > LONGEST_RESULT_NAME or max(folders, default=0) > LONGEST_PART:
         return f"{target} is too long for a file. Choose a shorter name with -o."
     if os.path.isdir(target):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset.errors import UserError
+from dataset.own_program import how_to_install
 from dataset.pictures.pixels import Pixels
 from model import runs
 from model.built_in import BUILTIN, ONNX_FILE, WEIGHTS_FILE
@@ -95,9 +96,9 @@ def _open_by_torch(options: RestoreOptions, run: str, on_share: OnShare | None) 
         from model.restoring import network
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{run or 'The newest run'} restores by {error.name}, which is not installed. Install "
-            "with: pip install 'unclip[train]'. Or do without: --run builtin, or --onnx with a "
-            "file that `cli export -o F.onnx` writes where you have trained."
+            f"{run or 'The newest run'} restores by {error.name}, which is not installed. "
+            f"{how_to_install('train')}. Or do without: --run builtin, or --onnx with a file that "
+            "`cli export -o F.onnx` writes where you have trained."
         ) from error
 
     device = devices.pick_device(options.device)

@@ -169,7 +169,7 @@ def measure(
         return _measure(options, device, config, repeats)
     except Exception as error:  # compilers and drivers raise all kinds
         lines = [line for line in str(error).splitlines() if line.strip()]
-        reason = (lines[0] if lines else type(error).__name__)[:120]
+        reason = (lines[0] if lines else type(error).__name__)[:120].rstrip(" .")
         return StepTiming(config, float("inf"), failure=reason)
 
 

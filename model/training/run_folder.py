@@ -23,6 +23,7 @@ import torch
 import torchvision
 
 from dataset import errors, files, gate, locks, parts, tables
+from dataset.names import check_name
 from model import runs
 from model.built_in import BUILTIN
 from model.checkpoint import Position, read_position
@@ -74,6 +75,7 @@ def _new_run(options: TrainOptions) -> Path:
             f"--run {BUILTIN} means the network that comes with the package. Choose another name."
         )
     if options.run:
+        check_name(options.run, "a run")
         return options.runs / options.run
     name = time.strftime("%Y%m%d-%H%M%S")
     names = (name if number == 1 else f"{name}-{number}" for number in count(1))

@@ -80,7 +80,7 @@ def test_a_file_that_states_no_size_is_read_to_its_end() -> None:
     [
         Options(),
         Options(Path("a b"), Path("/mask.png"), (64, 48), (-9, 0), 0.5, "png", Shape(0)),
-        Options(out=Path(os.fsdecode(b"not UTF-8: \xff"))),
+        Options(out=Path("not UTF-8: \udcff")),
     ],
 )
 def test_settings_come_back_from_json(options: Options) -> None:

@@ -107,11 +107,31 @@ def test_without_any_picture_there_is_nothing_to_see(
             screen.grab()
 
 
-def test_a_grab_that_fails_is_an_error_of_the_user(dxcam: FakeDxcam) -> None:
+def test_a_grab_that_fails_is_a_miss_until_the_screen_is_back(
+    dxcam: FakeDxcam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_screen(CaptureOptions(backend="dxcam")) as screen:
         dxcam.made[0].new = [OSError("access lost")]
-        with pytest.raises(UserError, match="access lost"):
+        with pytest.raises(NotVisible, match=r"cannot be read now: it is locked.*access lost"):
             screen.grab()
+        assert dxcam.made[0].released
+        with monkeypatch.context() as patch:
+            patch.setattr(dxcam, "output_info", lambda: "")  # a locked screen has no outputs
+            with pytest.raises(NotVisible, match="DXcam does not see monitor 1"):
+                screen.grab()
+        assert screen.grab().shape == (48, 64, 4)
+
+
+def test_a_monitor_that_cannot_be_opened_at_first_is_an_error_of_the_user(
+    dxcam: FakeDxcam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> FakeCamera:
+        raise OSError("no such output")
+
+    monkeypatch.setattr(dxcam, "create", refuse)
+    with pytest.raises(UserError, match="cannot open monitor 1: no such output") as caught:
+        open_screen(CaptureOptions(backend="dxcam"))
+    assert not isinstance(caught.value, NotVisible)
 
 
 def test_a_changed_resolution_opens_the_camera_again(

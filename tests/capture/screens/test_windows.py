@@ -6,23 +6,32 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.painted import PaintedWindow, noise, own_server, resize_screen
-from Xlib import X, Xatom
-from Xlib import display as xdisplay
 
 import capture.screens.mss
 import capture.screens.screen
 from capture.options import CaptureOptions
 from capture.screens.mss import open_screen
-from capture.screens.target import WINDOW_CHECK_S, Candidate, Followed, NotVisible, Rectangle
+from capture.screens.target import (
+    WINDOW_CHECK_S,
+    Candidate,
+    Followed,
+    NotVisible,
+    Rectangle,
+    Window,
+)
 from capture.screens.window import find_window
 from dataset.errors import UserError
 from dataset.pictures.images import rgb_of
+
+pytest.importorskip("Xlib", reason="about windows of X11")
+from Xlib import X, Xatom
+from Xlib import display as xdisplay
 
 GAME = (100, 100)  # where the game's window stands
 pytestmark = pytest.mark.usefixtures("display")
@@ -134,6 +143,40 @@ def test_a_minimised_window_is_not_called_covered() -> None:
             game.hide()
             with pytest.raises(NotVisible, match="minimised"):
                 window.covering()
+
+
+def looked_up(title: str) -> Window:
+    """The window of a title, whose number and others may be asked."""
+    with closing(find_window(title)) as window:
+        return window
+
+
+@pytest.mark.parametrize("inside", [None, (4, 20)])
+def test_a_window_of_a_process_that_started_us_is_our_terminal(
+    inside: tuple[int, int] | None,
+) -> None:
+    with PaintedWindow("cli capture --window game", size=(200, 150), inside=inside) as terminal:
+        assert looked_up("game").id == terminal.id
+        terminal.set_number("_NET_WM_PID", os.getppid())
+        with pytest.raises(UserError, match=f"Only the terminal.*--window {terminal.id:#x}"):
+            looked_up("game")
+        with pytest.raises(UserError, match=r'^No visible window has "notes"(?!.*cli capture)'):
+            looked_up("notes")
+        assert looked_up(f"{terminal.id:#x}").id == terminal.id
+        with PaintedWindow("The Game") as game:
+            window = looked_up("game")
+            assert (window.id, window.others) == (game.id, [])
+
+
+def test_the_window_around_the_one_that_the_terminal_names_is_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with PaintedWindow("", inside=(4, 20)) as terminal:  # as xterm, whose frame has the title
+        terminal.name_frame("cli capture --window game")
+        assert looked_up("game").title == "cli capture --window game"
+        monkeypatch.setenv("WINDOWID", str(terminal.id))
+        with pytest.raises(UserError, match="Only the terminal"):
+            looked_up("game")
 
 
 class Asked:

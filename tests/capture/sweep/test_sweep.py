@@ -18,8 +18,6 @@ import pytest
 from helpers.painted import PaintedWindow, noise, press
 from helpers.processes import Thread
 from helpers.screens import check_whole
-from Xlib import XK, X
-from Xlib import display as xdisplay
 
 from capture.control.channel import send_command
 from capture.control.endpoints import read_endpoint
@@ -29,6 +27,10 @@ from capture.sweep.sweep import run_sweep
 from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image
 from dataset.sessions.manifest import read_session
+
+pytest.importorskip("Xlib", reason="the played game is a window of X11")
+from Xlib import XK, X
+from Xlib import display as xdisplay
 
 SIZE = (96, 64)
 DRAW_S = 0.03  # after a key, until its picture is there
