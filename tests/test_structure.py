@@ -29,7 +29,7 @@ FENCES = {  # package -> the only places that import it
     },
     "PIL": {"dataset/pictures/", "dataset/splitting/sheets.py", "benchmarks/"},
     "mss": {"capture/screens/mss.py"},
-    "psutil": {"dataset/memory.py", "capture/screens/own_terminal.py"},
+    "psutil": {"dataset/memory.py", "dataset/parts.py", "capture/screens/own_terminal.py"},
     "dxcam": {"capture/screens/dxcam.py"},
     "pynput": {"capture/control/hotkeys.py", "capture/sweep/key_presser.py"},
     "panda3d": {"capture/game/"},
