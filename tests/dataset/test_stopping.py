@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import nullcontext
 
 import pytest
 from helpers import ROOT
 from helpers.closing import end_users_session
-from helpers.processes import Process, printed_by
+from helpers.processes import Process, Thread, printed_by
 
 from dataset.stopping import BREAK, HANGUP, STOP_SIGNALS, interrupt_at_break, stops_caught
 
@@ -70,9 +69,9 @@ def test_outside_the_main_thread_nothing_is_caught_and_all_goes_on() -> None:
             interrupt_at_break()
             done.append(True)
 
-    thread = threading.Thread(target=work)
+    thread = Thread(target=work)
     thread.start()
-    thread.join(10)
+    thread.join()
     assert done == [True]
 
 
