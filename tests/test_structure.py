@@ -150,6 +150,44 @@ def test_no_file_imports_beyond_a_fence(
     assert fence(path, path.read_text(encoding="utf-8")) == []
 
 
+MOVERS = frozenset({"dataset/files.py", "dataset/parts.py"})  # who wait for a file that is held
+STARTERS = frozenset(  # who open no window of a console; the last two never run on Windows
+    {"capture/children.py", "capture/recording/notify.py", "capture/doctor/linux.py",
+     "capture/screens/virtual_display.py"}
+)  # fmt: skip
+CALLS = {  # what only these files do, so that it is done in one way
+    **{f"os.{name}": MOVERS for name in ("replace", "rename", "unlink", "remove", "rmdir")},
+    **{name: MOVERS for name in ("shutil.rmtree", "shutil.move")},
+    **{name: MOVERS for name in (".rename", ".unlink", ".rmdir")},  # of a path
+    **{f"subprocess.{name}": STARTERS for name in ("Popen", "run", "call", "check_output")},
+    "os.kill": frozenset({"dataset/parts.py"}),  # on Windows, any signal ends a process
+    "signal.signal": frozenset({"dataset/stopping.py"}),
+}
+
+
+def calls_beyond(path: Path, text: str) -> list[str]:
+    """What a file names, to call or to hand on, that only others may."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            whole = f"{node.value.id}.{node.attr}" if isinstance(node.value, ast.Name) else ""
+            known = next((each for each in (whole, f".{node.attr}") if each in CALLS), None)
+            if known is not None and place(path) not in CALLS[known]:
+                found.append(known)
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=place)
+def test_what_is_done_in_one_way_is_done_in_its_place(path: Path) -> None:
+    assert calls_beyond(path, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_out_of_its_place_is_seen(call: str) -> None:
+    written = call if not call.startswith(".") else f"Path('x'){call}"
+    assert calls_beyond(ROOT / "dataset" / "errors.py", f"{written}('x')") == [call]
+
+
 @pytest.mark.parametrize("wing", [wing for wing in WINGS if wing != "model.evaluation"])
 def test_a_fence_between_wings_shows_where_it_is_broken(wing: str) -> None:
     room = wing.split(".")[0]

@@ -265,7 +265,7 @@ class _Log(RotatingFileHandler):
         """Begin a new file; while another program holds this one, it grows on."""
         if self.stream is not None:
             self.stream.close()
-            self.stream = None  # type: ignore[assignment]
+            self.stream = None
         log = Path(self.baseFilename)
         names = [log, *(log.with_name(f"{log.name}.{n}") for n in range(1, self.backupCount + 1))]
         free = next((n for n, each in enumerate(names) if not os.path.lexists(each)), len(names))

@@ -71,7 +71,7 @@ def test_outside_the_main_thread_nothing_is_caught_and_all_goes_on() -> None:
 
     thread = Thread(work)
     thread.start()
-    thread.join(10)
+    thread.join()
     assert done == [True]
 
 
