@@ -172,7 +172,7 @@ class Place(click.Path):
     """A path; on Windows one that leads to a file or folder, rather than to a device."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = super().convert(value, param, ctx)
+        path: Any = super().convert(value, param, ctx)
         if os.name == "nt" and isinstance(param, click.Option):  # arguments may be patterns
             check_windows_path(path, param.opts[-1])
             check_length(path, param.opts[-1], folder=not self.file_okay)
