@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -32,8 +33,10 @@ KEYEVENTF_KEYUP = 2
 PRESS_S = 0.06  # how long a key is down
 SHOWN_S = 0.1  # until what was drawn is on the screen
 END_S = 20.0
-VIRTUAL_KEYS = {
-    "ctrl": 0x11, "shift": 0x10, "alt": 0x12, "Escape": 0x1B, "space": 0x20, "Return": 0x0D,
+REPEAT_S = 0.05  # between the presses that Windows makes of a key that is held
+VIRTUAL_KEYS = {  # of modifiers the left one, as a keyboard sends them
+    "ctrl": 0xA2, "shift": 0xA0, "alt": 0xA4, "super": 0x5B,
+    "Escape": 0x1B, "space": 0x20, "Return": 0x0D,
     "plus": 0xBB, "minus": 0xBD, **{f"F{number}": 0x6F + number for number in range(1, 13)},
 }  # fmt: skip
 
@@ -280,6 +283,26 @@ def press(*keys: str) -> None:
         for code in reversed(codes):
             _user32.keybd_event(code, 0, KEYEVENTF_KEYUP, 0)
         time.sleep(PRESS_S)
+
+
+@contextmanager
+def held_down(key: str) -> Iterator[None]:
+    """Hold a key, as a player does; Windows repeats it."""
+    code, over = _code(key), threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(REPEAT_S):
+            _user32.keybd_event(code, 0, 0, 0)
+
+    _user32.keybd_event(code, 0, 0, 0)
+    thread = Thread(repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        _user32.keybd_event(code, 0, KEYEVENTF_KEYUP, 0)
 
 
 def own_server(*_: object) -> Any:

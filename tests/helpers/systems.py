@@ -22,9 +22,23 @@ from helpers import ROOT
 TESTS = str(ROOT / "tests")
 LACKING = (os, signal, socket)  # modules that have less on Windows
 MODULES = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "Xlib"}
+DOCTOR, NOTICES = (
+    "tests/capture/doctor/test_doctor.py::",
+    "tests/capture/recording/test_notify.py::",
+)
 NOT_THERE = {  # reason -> beginnings of the names of tests
     "all of a sparse file is written out": (
         "tests/capture/recording/test_repair_hostile.py::test_a_frame_of_terabytes",
+    ),
+    "about displays of X11 and Wayland": (
+        f"{DOCTOR}test_without_a_display",
+        f"{DOCTOR}test_wayland",
+    ),
+    "a script stands for a tool of Linux": (
+        f"{DOCTOR}test_the_lock_hint",
+        f"{NOTICES}test_title_and_text",
+        f"{NOTICES}test_a_sound",
+        "tests/capture/control/test_daemon.py::test_a_locked_screen_is_warned_of_once",
     ),
 }
 
