@@ -162,7 +162,13 @@ class GameProcess:
         self.process.wait()
         for thread in self.readers:
             thread.join(timeout=2.0)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+        self._close_streams()
+
+    def _close_streams(self) -> None:
+        """Close what no thread still reads: another program may hold the other end of a pipe."""
+        reading = [thread.is_alive() for thread in self.readers]
+        outputs = zip((self.process.stdout, self.process.stderr), reading, strict=True)
+        for stream in (self.process.stdin, *(each for each, busy in outputs if not busy)):
             if stream is not None:
                 with suppress(OSError):  # a line that a dead game cannot take
                     stream.close()
