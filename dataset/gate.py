@@ -80,12 +80,20 @@ def open_regular(path: str | Path, most: int) -> io.BufferedReader:
 def read_regular(path: str | Path, most: int) -> bytes:
     """The bytes of a regular file of at most ``most`` bytes; errors as for `open_regular`."""
     with open_regular(path, most) as file:
-        size = os.fstat(file.fileno()).st_size
-        data = file.read(size + 1)
-        while len(data) > size and (more := file.read(1 << 20)):  # it has grown since
-            data += more
-            if len(data) > most:
-                raise OSError(errno.EFBIG, f"it has more than {_size(most)}", str(path))
+        return read_rest(file, most)
+
+
+def read_rest(file: io.BufferedReader, most: int) -> bytes:
+    """What is left of an open file, at most ``most`` bytes; ``OSError`` where it is more.
+
+    No more memory is taken than that needs: Windows hands out all that a read could fill.
+    """
+    size = max(0, os.fstat(file.fileno()).st_size - file.tell())
+    data = file.read(size + 1)
+    while len(data) > size and (more := file.read(1 << 20)):  # it has grown since
+        data += more
+        if len(data) > most:
+            raise OSError(errno.EFBIG, f"it has more than {_size(most)}")
     return data
 
 

@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from dataset.errors import UserError
-from dataset.gate import MOST_PICTURE, is_regular, open_regular
+from dataset.gate import MOST_PICTURE, is_regular, open_regular, read_rest
 from dataset.pictures import png, tiff
 from dataset.pictures.accepted import check_picture
 from dataset.pictures.decoding import FAULTS, decoding, open_image, read_samples
@@ -108,7 +108,7 @@ def _load(path: Path) -> bytes:
             head = file.read(BEGINNING)
             if format_of(head[:HEAD]) not in SUFFIXES:
                 check_picture(head, path)
-            return head + file.read(MOST_PICTURE)
+            return head + read_rest(file, MOST_PICTURE)
     except OSError as error:
         if os.path.exists(path) and not is_regular(path):
             raise UserError(f"{path} is not a file. Name a picture.", 1) from error
