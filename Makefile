@@ -7,6 +7,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv \
     python3-dev gcc libc6-dev x11-xserver-utils
+WINE_PACKAGES := wine64 binutils-mingw-w64-x86-64
 
 # Neighbouring tests share fixtures: a worker begins with a part of them in their order, and takes
 # over from another when it has no more. Each worker holds up to 2 GB.
@@ -14,7 +15,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .PHONY: help demo test test-fast check check-all audit sbom lint format hooks bench soak clean \
-    bundle-windows system browser
+    test-windows bundle-windows system browser wine
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -52,17 +53,20 @@ format: $(STAMP) ## mend the style where that needs no thought
 # scrolling.py, made_pairs.py, photographs.py, odd_pictures.py and fuzz_*.py serve others and
 # measure nothing; judge_runs.py and fine_tuning.py need what somebody has trained, builtin.py replaces
 # files.
-NO_BENCH := capture/scrolling capture/soak model/made_pairs model/photographs model/judge_runs \
+NO_BENCH := capture/scrolling capture/soak capture/on_windows model/made_pairs model/photographs model/judge_runs \
     model/builtin model/fine_tuning odd_pictures fuzz_mutations fuzz_readers fuzz_doors fuzz faults
 
 hooks: $(STAMP) ## check style and types before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install
 
-# Windows' own Python runs it: PyInstaller makes programs only for the system that it runs on.
-WINDOWS_PYTHON ?= py
+# What Windows' own Python runs: under Wine, unless Windows runs this.
+ON_WINDOWS := $(if $(filter Windows_NT,$(OS)),py,PYTHONPATH=tests:. $(BIN)/python -m windows)
 
-bundle-windows: ## by Windows' Python, make build/windows/unclip, a folder that needs no Python
-	$(WINDOWS_PYTHON) .ci/windows/build.py --zip
+test-windows: $(STAMP) wine ## run a scripted session and the tests by Windows' own Python, under Wine
+	PYTHONPATH=tests:. $(BIN)/python -m windows
+
+bundle-windows: $(STAMP) wine ## make build/windows/unclip, a folder for Windows that needs no Python
+	$(ON_WINDOWS) .ci/windows/build.py --zip
 
 bench: $(STAMP) ## take the measurements behind docs/LOG.md
 	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py benchmarks/*/*.py)); do \
@@ -77,7 +81,7 @@ soak: $(STAMP) ## run the tests that take hours
 	$(BIN)/python benchmarks/fuzz.py
 
 clean: ## remove the environment and what was made
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) .wine demo build *.egg-info
 
 # A virtual screen, software OpenGL, a key presser, and a C compiler for evdev, which pynput needs
 # and which comes as source. Files are asked for rather than packages,
@@ -115,6 +119,14 @@ browser:
 	    DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium; then :; \
 	elif sudo -n apt-get install -qy chromium 2>/dev/null; then :; \
 	else echo "No Chromium: the tests of the review page are skipped." >&2; fi
+
+# Wine, and a linker for one small DLL that old Wines lack (tests/windows).
+wine:
+	@if [ "$$(uname)" != Linux ] || { command -v x86_64-w64-mingw32-ld && \
+	    { command -v wine64 || ls /usr/lib/wine/wine64; }; } >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(WINE_PACKAGES); \
+	else echo "Run this once, then make again: sudo apt-get install $(WINE_PACKAGES)" >&2; exit 1; fi
 
 $(STAMP): setup.cfg pyproject.toml | system
 	if command -v uv >/dev/null; then \

@@ -17,7 +17,7 @@ from dataset import own_window
 from dataset.errors import UserError
 from dataset.files import is_held
 from dataset.gate import plain
-from dataset.names import check_windows_path
+from dataset.names import check_length, check_windows_path
 from dataset.options import LabelOptions, ReviewOptions, SplitOptions
 from dataset.own_program import how_to_install, version
 from dataset.stopping import interrupt_at_break
@@ -172,9 +172,10 @@ class Place(click.Path):
     """A path; on Windows one that leads to a file or folder, rather than to a device."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = super().convert(value, param, ctx)
+        path: Any = super().convert(value, param, ctx)
         if os.name == "nt" and isinstance(param, click.Option):  # arguments may be patterns
             check_windows_path(path, param.opts[-1])
+            check_length(path, param.opts[-1], folder=not self.file_okay)
         return path
 
 

@@ -28,12 +28,12 @@ def short_waits() -> Iterator[None]:
     Those of queues, locks and events are rounded up to ticks of Windows' timer, and so is
     ``time.sleep`` before Python 3.11.
     """
-    if sys.platform != "win32":
+    if sys.platform == "win32":
+        quick = winmm.timeBeginPeriod(TICK_MS) == 0  # TIMERR_NOERROR
+        try:
+            yield
+        finally:
+            if quick:
+                winmm.timeEndPeriod(TICK_MS)
+    else:
         yield
-        return
-    quick = winmm.timeBeginPeriod(TICK_MS) == 0  # TIMERR_NOERROR
-    try:
-        yield
-    finally:
-        if quick:
-            winmm.timeEndPeriod(TICK_MS)

@@ -29,6 +29,7 @@ MOST_TABLE = 4 << 30  # bytes of a table or manifest: ten million lines
 MOST_LINE = 1 << 20  # bytes of one line of a manifest
 MOST_PICTURE = 1 << 30  # bytes of an encoded picture
 MOST_DEPTH = 64  # of what is kept as it is: keys of another version
+JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a folder that leads to another one
 LONGEST_TEXT = 4096  # characters of a field: a light, a viewpoint, a label
 LONGEST_PATH = 1024  # characters of a path inside a folder
 
@@ -285,9 +286,18 @@ def plain(text: object) -> str:
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
+def is_link(path: str | Path) -> bool:
+    """Whether a path is a symbolic link, or a junction of Windows; not a file of its cloud."""
+    try:
+        about = os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISLNK(about.st_mode) or getattr(about, "st_reparse_tag", 0) == JUNCTION
+
+
 def refuse_links(path: Path, what: str) -> None:
     """``UserError`` if something of ours is a link, which may lead to somebody else's files."""
-    if path.is_symlink():
+    if is_link(path):
         raise UserError(
             f"{path}, {what}, is a link to another place, which is not touched. Put a real one in "
             "its place, or remove it."

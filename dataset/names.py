@@ -6,14 +6,19 @@ names everywhere. Paths that files name are checked by `dataset.paths`.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import sys
 from pathlib import Path, PureWindowsPath
 
 from dataset.errors import UserError
 from dataset.gate import CONTROLS, plain
 
 NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*]|' + CONTROLS.pattern)
+LONGEST_OLD_PATH = 259  # characters, where Windows' long paths are not switched on
+ROOM_IN_FOLDER = 60  # characters of the longest names that we give to what is inside
+ROOM_IN_FILE = 20  # characters that the name of a file has more while it is written
 # Windows takes them for devices with any suffix, and so in every folder.
 DEVICES = re.compile(
     r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?", re.IGNORECASE
@@ -73,7 +78,33 @@ def check_windows_path(path: Path, option: str) -> None:
     for part in pure.parts[1:] if pure.anchor else pure.parts:
         fault = "" if part == ".." else fault_of(part)
         if fault:
-            raise UserError(f"{option} {path}: {plain(part)!r} cannot be a name: {fault}.")
+            raise UserError(
+                f"{option} {path}: {plain(part)!r} cannot be a name: {fault}. Choose another path."
+            )
+
+
+def check_length(path: Path, option: str, folder: bool) -> None:
+    """``UserError`` if a path, or what is put into a folder, is longer than Windows takes here."""
+    room = ROOM_IN_FOLDER if folder else ROOM_IN_FILE
+    place = os.path.abspath(path)
+    if len(place) + room > LONGEST_OLD_PATH and not takes_long_paths():
+        raise UserError(
+            f"{option} {path} has {len(place)} characters. Files there would have more than "
+            f"{LONGEST_OLD_PATH}, which Windows refuses. Choose a shorter path, or switch on "
+            "LongPathsEnabled (Windows: Enable Win32 long paths)."
+        )
+
+
+def takes_long_paths() -> bool:
+    """Whether this system opens files by paths of more than `LONGEST_OLD_PATH` characters."""
+    if sys.platform != "win32":
+        return True
+    try:
+        ask = ctypes.WinDLL("ntdll").RtlAreLongPathsEnabled
+    except AttributeError:  # Windows before 2016
+        return False
+    ask.restype = ctypes.c_ubyte
+    return bool(ask())
 
 
 def length_of(name: str) -> int:

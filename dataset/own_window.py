@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from dataset.terminal import echo
 
@@ -93,7 +94,7 @@ def _asked(question: str) -> str:
     return ""
 
 
-def _is_console(stream: object) -> bool:
+def _is_console(stream: Any) -> bool:
     """Whether a standard stream is a console; ``isatty`` says so of NUL, too."""
     if sys.platform != "win32":
         return False
@@ -102,7 +103,7 @@ def _is_console(stream: object) -> bool:
     from ctypes import wintypes
 
     try:
-        handle = msvcrt.get_osfhandle(stream.fileno())  # type: ignore[attr-defined]
+        handle = msvcrt.get_osfhandle(stream.fileno())
     except (AttributeError, OSError, ValueError):
         return False
     mode = wintypes.DWORD()

@@ -23,6 +23,7 @@ from dataset.files import (
     remove_file,
     write_whole,
 )
+from dataset.gate import is_link
 
 OWN_MARKER = ".made-by-unclip"  # in folders that may be deleted with all they hold
 PART_NAME = re.compile(r"\..+\.[0-9]+\.part", re.DOTALL)  # as `part_of` names them
@@ -126,7 +127,7 @@ def remove_marked(folder: Path) -> None:
     if not os.path.lexists(folder):
         return
     mark = folder / OWN_MARKER
-    if folder.is_symlink() or not folder.is_dir() or mark.is_symlink() or not mark.is_file():
+    if is_link(folder) or not folder.is_dir() or mark.is_symlink() or not mark.is_file():
         raise UserError(f"{folder} was not made by this program, and was left as it is.")
     # The marker goes last, so that an interrupted deletion can be resumed.
     with os.scandir(folder) as entries:
@@ -153,7 +154,7 @@ def remove_part_folders(folder: Path) -> int:
     """
     removed = 0
     for each in folder.glob(f".*{PART}"):
-        ours = PART_NAME.fullmatch(each.name) and each.is_dir() and not each.is_symlink()
+        ours = PART_NAME.fullmatch(each.name) and each.is_dir() and not is_link(each)
         if ours and not _is_alive(each):
             with suppress(UserError, OSError):  # not ours to delete
                 remove_parts(each, OWN_MARKER)

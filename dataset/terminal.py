@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -164,7 +165,7 @@ def status_line() -> Iterator[Callable[[str], None]]:
     def show(line: str) -> None:
         nonlocal printed
         if rewritten:
-            print(f"\r\x1b[K{plain(line)}", end="", file=sys.stderr, flush=True)
+            print(f"\r{fitted(plain(line), _columns())}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - printed >= 10:
             printed = time.monotonic()
             echo(plain(line), error=True)
@@ -174,6 +175,33 @@ def status_line() -> Iterator[Callable[[str], None]]:
     finally:
         if rewritten:
             echo(error=True)
+
+
+def fitted(line: str, columns: int) -> str:
+    """A line cut to, or filled up to, a width: what covers the line before, without a wrap.
+
+    No control sequence erases the rest, as consoles of Windows show them as they are.
+
+    Examples
+    --------
+    >>> fitted("1 frame", 9), fitted("게임 frame", 6)
+    ('1 frame  ', '게임 f')
+    """
+    cells = 0
+    for place, sign in enumerate(line):
+        wide = 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+        if cells + wide > columns:
+            return line[:place] + " " * (columns - cells)
+        cells += wide
+    return line + " " * (columns - cells)
+
+
+def _columns() -> int:
+    """Columns of the terminal but the last, after which some go on in the next line."""
+    columns = 0
+    with suppress(AttributeError, OSError, ValueError):
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns  # 0: not told
+    return (columns or 80) - 1
 
 
 def _is_rewritten() -> bool:

@@ -149,7 +149,8 @@ def test_on_windows_brackets_stay_letters_and_the_users_folder_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     (tmp_path / "shots").mkdir()
     for module in (click.core, cli):
         monkeypatch.setattr(module, "os", OfWindows())

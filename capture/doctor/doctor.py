@@ -167,7 +167,15 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
             "Turn HDR off: Windows Settings, System, Display. Turn it off in the game too.",
         )
     else:
-        yield Finding("hdr", "ok", "not known" if shown is None else "off")
+        never = ", says a check that never met a screen with it" if sys.platform == "win32" else ""
+        yield Finding("hdr", "ok", "not known" if shown is None else f"off{never}")
+    if options.backend == "dxcam":
+        yield Finding(
+            "backend",
+            "warning",
+            "we have never run DXcam on Windows",
+            "Try a short recording first, or leave --backend dxcam out.",
+        )
     for missing in _fact(system.missing_permissions) or []:
         yield Finding(
             "permission",

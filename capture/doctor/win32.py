@@ -1,6 +1,7 @@
 """What only Windows knows: HDR, the lock screen, and programs that run elevated.
 
-Never run by us on Windows. The structures are those of ``wingdi.h`` and ``winnt.h``.
+Run under Wine, which has no HDR and no lock screen. The structures are those of ``wingdi.h`` and
+``winnt.h``.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def _is_elevated(process: int) -> bool:
         if not advapi32.OpenProcessToken(handle, TOKEN_QUERY, ctypes.byref(token)):
             return ctypes.get_last_error() == ERROR_ACCESS_DENIED
         elevated, used = wintypes.DWORD(0), wintypes.DWORD(0)
-        advapi32.GetTokenInformation(
+        told = advapi32.GetTokenInformation(
             token,
             TOKEN_ELEVATION,
             ctypes.byref(elevated),
@@ -174,23 +175,23 @@ def _is_elevated(process: int) -> bool:
             ctypes.byref(used),
         )
         kernel32.CloseHandle(token)
-        return bool(elevated.value)
+        return bool(told and elevated.value)
     finally:
         kernel32.CloseHandle(handle)
 
 
 def _active_paths() -> list[DisplayPath]:
-    """The active outputs of all adapters."""
+    """The active outputs of all adapters; ``OSError`` if Windows does not tell."""
     paths, modes = ctypes.c_uint32(0), ctypes.c_uint32(0)
     sizes = (ctypes.byref(paths), ctypes.byref(modes))
-    if _user32.GetDisplayConfigBufferSizes(QDC_ONLY_ACTIVE_PATHS, *sizes):
-        return []
+    if code := _user32.GetDisplayConfigBufferSizes(QDC_ONLY_ACTIVE_PATHS, *sizes):
+        raise ctypes.WinError(code)
     found = (DisplayPath * paths.value)()
     rest = ctypes.create_string_buffer(MODE_BYTES * modes.value)
-    if _user32.QueryDisplayConfig(
+    if code := _user32.QueryDisplayConfig(
         QDC_ONLY_ACTIVE_PATHS, sizes[0], ctypes.byref(found), sizes[1], rest, None
     ):
-        return []
+        raise ctypes.WinError(code)
     return list(found[: paths.value])
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from capture.clock import now_s
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 from dataset.files import Held, write_whole
@@ -85,12 +86,12 @@ class Session:
             Another program has held the file for `FINISH_S`; what a repair does about it.
         """
         self._facts.update(facts, state="ended", ended=_now(), reason=reason, counts=counts)
-        end = time.monotonic() + FINISH_S
+        end = now_s() + FINISH_S
         while True:
             try:
                 return self._write()
             except Held as error:
-                if time.monotonic() >= end:
+                if now_s() >= end:
                     raise Held(
                         f"All {counts['lines']} frames are whole, but the end could not be noted "
                         f"in {self.path / SESSION_FILE}: a player, an editor, a virus scanner or a "

@@ -85,7 +85,7 @@ def hold_demo(out: Path) -> Iterator[Callable[[], None]]:
 
 def find_old(out: Path) -> tuple[list[str], list[str]]:
     """Files and folders of an earlier demo; ``UserError`` if the folder holds anything else."""
-    if out.is_symlink():
+    if gate.is_link(out):
         raise errors.UserError(
             f"{out} is a link, which a demo does not follow. Choose another --out."
         )
@@ -127,7 +127,7 @@ def _walk(out: Path) -> tuple[list[str], list[str]]:
     for place, below, names in os.walk(out, onerror=_refuse):
         for name in (*below, *names):
             path = Path(place, name)
-            is_folder = name in below and not path.is_symlink()
+            is_folder = name in below and not gate.is_link(path)
             (folders if is_folder else found).append(path.relative_to(out).as_posix())
     return [file for file in found if file not in (MARKER, DEMO_LOCK)], folders
 

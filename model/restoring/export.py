@@ -99,7 +99,7 @@ def save_release(
     loaded = load_run_network(run, torch.device("cpu"), network, epoch)
     steps = saved_steps(run, epoch)
     facts = {
-        "written_by": f"unclip {version('unclip')}",
+        "written_by": f"unclip {version()}",
         "network": network,
         "run": run.name,
         "averaged": json.dumps(loaded.averaged),
@@ -278,7 +278,7 @@ def need_packages(*names: str) -> None:
 
 def network_facts(network: nn.Module) -> dict[str, str]:
     """What it takes to build or run a generator, as text; the options where its weights tell."""
-    found = {"written_by": f"unclip {version('unclip')}", "colour": "sRGB"}
+    found = {"written_by": f"unclip {version()}", "colour": "sRGB"}
     if isinstance(network, Generator):
         found["options"] = json.dumps(asdict(generator_options(network.state_dict())))
     if isinstance(network, PhysicalRestorer):

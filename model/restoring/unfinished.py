@@ -181,7 +181,7 @@ def _make(folder: Path) -> None:
     if not os.path.lexists(folder):
         with suppress(FileExistsError), files.writing_in(folder.parent):
             parts.make_marked(folder, NOTE)
-    if folder.is_symlink() or not (folder / parts.OWN_MARKER).is_file():
+    if gate.is_link(folder) or not (folder / parts.OWN_MARKER).is_file():
         raise UserError(f"{folder} was not made by this program. Move it away.")
 
 

@@ -64,7 +64,7 @@ def open_run(options: TrainOptions) -> Iterator[Path]:
 def clear_parts(run: Path, alive: bool = True) -> None:
     """Remove what killed processes were writing; ``alive`` as of ``parts.remove_parts``."""
     for folder in (run, run / runs.SAMPLES_FOLDER, run / "checkpoints"):
-        if folder.is_dir() and not folder.is_symlink():
+        if folder.is_dir() and not gate.is_link(folder):
             with files.writing_in(folder):
                 parts.remove_parts(folder, alive=alive)
 

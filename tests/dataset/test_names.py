@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,17 @@ from helpers.painted import noise
 
 import capture.recording.session
 import cli
+import dataset.names
 from dataset.errors import UserError
-from dataset.names import check_name, check_windows_path, fault_of, length_of, safe_name
+from dataset.names import (
+    check_length,
+    check_name,
+    check_windows_path,
+    fault_of,
+    length_of,
+    safe_name,
+    takes_long_paths,
+)
 from dataset.pictures.images import write_png
 from dataset.sessions.imports import import_files
 from model.options import TrainOptions
@@ -117,6 +127,24 @@ def test_on_windows_a_path_to_a_device_is_no_folder(
         done = CliRunner().invoke(cli.main, [*words, path])
         assert (done.exit_code, fault in done.output) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("folder", "longest"), [(True, 199), (False, 239)])
+def test_a_path_that_grows_too_long_is_refused_where_long_ones_are_off(
+    folder: bool, longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(Path.cwd().anchor)
+    monkeypatch.setattr(dataset.names, "takes_long_paths", lambda: False)
+    fits = root / ("a" * (longest - len(str(root))))
+    check_length(fits, "--out", folder)
+    with pytest.raises(UserError, match=r"--out .* LongPathsEnabled"):
+        check_length(fits.with_name(f"{fits.name}a"), "--out", folder)
+    monkeypatch.setattr(dataset.names, "takes_long_paths", lambda: True)
+    check_length(root / ("a" * 250), "--out", folder)
+
+
+def test_whether_long_paths_are_taken_can_be_asked() -> None:
+    assert takes_long_paths() or sys.platform == "win32"
 
 
 @pytest.mark.parametrize(

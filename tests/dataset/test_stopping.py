@@ -69,7 +69,7 @@ def test_outside_the_main_thread_nothing_is_caught_and_all_goes_on() -> None:
             interrupt_at_break()
             done.append(True)
 
-    thread = Thread(target=work)
+    thread = Thread(work)
     thread.start()
     thread.join()
     assert done == [True]

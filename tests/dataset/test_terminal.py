@@ -16,7 +16,17 @@ from helpers import ROOT
 
 import cli
 from dataset.pictures.images import write_png
-from dataset.terminal import Output, OutputGone, echo, lasting, say, shown, to_json
+from dataset.terminal import (
+    Output,
+    OutputGone,
+    echo,
+    fitted,
+    lasting,
+    say,
+    shown,
+    status_line,
+    to_json,
+)
 
 CLI = [sys.executable, str(ROOT / "cli.py")]
 WHITE = np.full((20, 30, 3), 255, np.uint8)
@@ -35,6 +45,34 @@ class StreamThatFails(io.StringIO):
 
     def write(self, text: str) -> int:
         raise OSError(28, "No space left on device")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_status_covers_the_one_before_without_control_sequences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Consoles of Windows show them, and a line that wraps cannot be written over."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with status_line() as show:
+        show("covered by " + "게임" * 60)
+        show("1 frame")
+    said = terminal.getvalue()
+    assert not acts(said)
+    lines = said.rstrip("\n").split("\r")[1:]
+    assert [len(each.encode("cp949")) for each in lines] == [79, 79]  # two bytes: two columns
+    assert lines[1] == "1 frame".ljust(79)
+
+
+@pytest.mark.parametrize(
+    ("line", "columns", "fits"), [("ab", 1, "a"), ("게a", 2, "게"), ("게", 1, " "), ("", 2, "  ")]
+)
+def test_a_line_is_cut_between_signs(line: str, columns: int, fits: str) -> None:
+    assert fitted(line, columns) == fits
 
 
 def test_our_own_line_ends_stay_and_all_else_is_escaped() -> None:

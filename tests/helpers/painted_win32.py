@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import queue
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,18 +21,22 @@ assert sys.platform == "win32"
 from ctypes import wintypes  # noqa: E402 - fails to import elsewhere on old Pythons
 
 from dataset.pictures.images import Image  # noqa: E402
-from helpers.processes import Thread  # noqa: E402
+from helpers import ROOT  # noqa: E402
+from helpers.processes import Process, Thread  # noqa: E402
 
 WS_POPUP = 0x80000000  # without a title bar: all of it can be painted
-SW_HIDE, SW_SHOWNOACTIVATE, SW_MINIMIZE, SW_RESTORE = 0, 4, 6, 9
+SHOWS = {"hide": 0, "show": 4, "minimise": 6, "restore": 9}  # ShowWindow's numbers
 SWP_NOSIZE, SWP_NOMOVE, SWP_NOACTIVATE = 1, 2, 16
 HWND_TOP, HWND_BOTTOM = 0, 1
-WM_DESTROY, WM_PAINT, WM_CLOSE = 2, 15, 16
+WM_PAINT = 15
 KEYEVENTF_KEYUP = 2
 PRESS_S = 0.06  # how long a key is down
 SHOWN_S = 0.1  # until what was drawn is on the screen
-VIRTUAL_KEYS = {
-    "ctrl": 0x11, "shift": 0x10, "alt": 0x12, "Escape": 0x1B, "space": 0x20, "Return": 0x0D,
+END_S = 20.0
+REPEAT_S = 0.05  # between the presses that Windows makes of a key that is held
+VIRTUAL_KEYS = {  # of modifiers the left one, as a keyboard sends them
+    "ctrl": 0xA2, "shift": 0xA0, "alt": 0xA4, "super": 0x5B,
+    "Escape": 0x1B, "space": 0x20, "Return": 0x0D,
     "plus": 0xBB, "minus": 0xBD, **{f"F{number}": 0x6F + number for number in range(1, 13)},
 }  # fmt: skip
 
@@ -46,11 +55,7 @@ _user32.CreateWindowExW.argtypes = [
 ]  # fmt: skip
 _user32.SetWindowPos.argtypes = [wintypes.HWND, wintypes.HWND, *[ctypes.c_int] * 4, wintypes.UINT]
 _user32.ShowWindow.argtypes = [wintypes.HWND, ctypes.c_int]
-_user32.PostMessageW.argtypes = [wintypes.HWND, wintypes.UINT, wintypes.WPARAM, wintypes.LPARAM]
 _user32.RedrawWindow.argtypes = [wintypes.HWND, wintypes.LPVOID, wintypes.HRGN, wintypes.UINT]
-_user32.GetDC.argtypes = [wintypes.HWND]
-_user32.GetDC.restype = wintypes.HDC
-_user32.ReleaseDC.argtypes = [wintypes.HWND, wintypes.HDC]
 _user32.BeginPaint.restype = wintypes.HDC
 _kernel32.GetModuleHandleW.restype = wintypes.HMODULE
 _kernel32.GetModuleHandleW.argtypes = [wintypes.LPCWSTR]
@@ -105,7 +110,7 @@ _gdi32.SetDIBitsToDevice.argtypes = [
 
 
 class PaintedWindow:
-    """A window without a frame, served by a thread of its own."""
+    """A window without a frame, in a process of its own as a game's is."""
 
     def __init__(
         self,
@@ -117,15 +122,16 @@ class PaintedWindow:
     ) -> None:
         if see_through or inside is not None:
             pytest.skip("windows of this kind are X11's")
-        self.size, self.place = size, place
-        self._pixels = np.zeros((size[1], size[0], 4), np.uint8)
-        self._procedure = WindowProcedure(self._serve)  # outlives the window, as its class does
-        opened: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._thread = Thread(self._live, (title, opened))
-        self._thread.start()
-        self.id = opened.get(timeout=20)
-        assert self.id, "Windows opened no window"
-        self.show()
+        self.size = size
+        words = [title, *map(str, (*place, *size))]
+        self._process = Process(
+            [sys.executable, __file__, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": f"{ROOT};{ROOT / 'tests'}"},
+        )
+        self._lock = threading.Lock()
+        self.id = int(self._answer())
 
     def __enter__(self) -> PaintedWindow:
         return self
@@ -134,42 +140,37 @@ class PaintedWindow:
         self.close()
 
     def show(self) -> None:
-        _user32.ShowWindow(self.id, SW_SHOWNOACTIVATE)
-        self._redraw()
+        self._tell("show")
 
     def hide(self) -> None:
-        _user32.ShowWindow(self.id, SW_HIDE)
-        time.sleep(SHOWN_S)
+        self._tell("hide")
 
     def minimise(self) -> None:
-        _user32.ShowWindow(self.id, SW_MINIMIZE)
+        self._tell("minimise")
 
     def restore(self) -> None:
-        _user32.ShowWindow(self.id, SW_RESTORE)
-        self._redraw()
+        self._tell("restore")
 
     def move(self, x: int, y: int) -> None:
-        _user32.SetWindowPos(self.id, HWND_TOP, x, y, 0, 0, SWP_NOSIZE | SWP_NOACTIVATE)
-        self._redraw()
+        self._tell("move", x, y)
 
     def lower(self) -> None:
-        kept = SWP_NOSIZE | SWP_NOMOVE | SWP_NOACTIVATE
-        _user32.SetWindowPos(self.id, HWND_BOTTOM, 0, 0, 0, 0, kept)
-        time.sleep(SHOWN_S)
+        self._tell("lower")
 
     def paint(self, image: Image) -> None:
         """Show RGB uint8 (H, W, 3); returns when it is on the screen."""
         height, width = image.shape[:2]
-        pixels = self._pixels.copy()
+        pixels = np.zeros((self.size[1], self.size[0], 4), np.uint8)
         pixels[:height, :width, :3] = image[..., ::-1]
-        self._pixels = pixels
-        self._redraw()
+        self._tell("paint", pixels.nbytes, data=pixels.tobytes())
 
     def close(self) -> None:
-        if self.id:
-            _user32.PostMessageW(self.id, WM_CLOSE, 0, 0)
-            self._thread.join()
-            self.id = 0
+        with self._lock:
+            if not self._process.stdin.closed:
+                with suppress(OSError):
+                    self._process.stdin.close()
+                self._process.wait(timeout=END_S)
+                self._process.stdout.close()
 
     def set_number(self, *_: object) -> NoReturn:
         pytest.skip("properties of windows are X11's")
@@ -180,20 +181,59 @@ class PaintedWindow:
     def hide_frame(self) -> NoReturn:
         pytest.skip("frames around windows are X11's")
 
-    def _redraw(self) -> None:
+    def name_frame(self, *_: object) -> NoReturn:
+        pytest.skip("frames around windows are X11's")
+
+    def _tell(self, *words: object, data: bytes = b"") -> None:
+        with self._lock:
+            if self._process.stdin.closed:
+                return  # a painter that goes on after the end
+            self._process.stdin.write(" ".join(map(str, words)).encode() + b"\n" + data)
+            self._process.stdin.flush()
+            self._answer()
+
+    def _answer(self) -> bytes:
+        answer = self._process.stdout.readline()
+        assert answer, "the window's process has ended"
+        return bytes(answer)
+
+
+class Painted:
+    """The window itself, served by a thread: Windows gives each window to one."""
+
+    def __init__(self, title: str, place: tuple[int, int], size: tuple[int, int]) -> None:
+        self._title, self._place, self._size = title, place, size
+        self._pixels = np.zeros((size[1], size[0], 4), np.uint8)
+        self._procedure = WindowProcedure(self._serve)  # outlives the window, as its class does
+        opened: queue.SimpleQueue[int] = queue.SimpleQueue()
+        Thread(self._live, (opened,)).start()
+        self.id = opened.get(timeout=END_S)
+        self.obey("show")
+
+    def obey(self, word: str, *numbers: int, pixels: bytes = b"") -> None:
+        """Do one command, and return when it can be seen."""
+        kept = SWP_NOSIZE | SWP_NOACTIVATE
+        if word in SHOWS:
+            _user32.ShowWindow(self.id, SHOWS[word])
+        elif word == "move":
+            _user32.SetWindowPos(self.id, HWND_TOP, *numbers, 0, 0, kept)
+        elif word == "lower":
+            _user32.SetWindowPos(self.id, HWND_BOTTOM, 0, 0, 0, 0, kept | SWP_NOMOVE)
+        elif word == "paint":
+            self._pixels = np.frombuffer(pixels, np.uint8).reshape(self._pixels.shape)
         _user32.RedrawWindow(self.id, None, None, RDW_INVALIDATE | RDW_UPDATENOW)
         _gdi32.GdiFlush()
         time.sleep(SHOWN_S)
 
-    def _live(self, title: str, opened: queue.SimpleQueue[int]) -> None:
-        """Open the window and serve its messages until it is closed; a window has one thread."""
+    def _live(self, opened: queue.SimpleQueue[int]) -> None:
+        """Open the window and serve its messages until the process ends."""
         instance = _kernel32.GetModuleHandleW(None)
-        name = f"unclip painted {id(self)}"
-        known = WindowClass(procedure=self._procedure, instance=instance, name=name)
+        known = WindowClass(procedure=self._procedure, instance=instance, name="unclip painted")
         _user32.RegisterClassW(ctypes.byref(known))
         handle = _user32.CreateWindowExW(
-            0, name, title, WS_POPUP, *self.place, *self.size, None, None, instance, None
-        )
+            0, known.name, self._title, WS_POPUP, *self._place, *self._size,
+            None, None, instance, None,
+        )  # fmt: skip
         opened.put(handle or 0)
         message = wintypes.MSG()
         while handle and _user32.GetMessageW(ctypes.byref(message), None, 0, 0) > 0:
@@ -204,13 +244,10 @@ class PaintedWindow:
         if message == WM_PAINT:
             self._draw(handle)
             return 0
-        if message == WM_DESTROY:
-            _user32.PostQuitMessage(0)
-            return 0
         return int(_user32.DefWindowProcW(handle, message, first, second))
 
     def _draw(self, handle: int) -> None:
-        pixels, (width, height) = self._pixels, self.size
+        pixels, (width, height) = self._pixels, self._size
         header = BitmapHeader(ctypes.sizeof(BitmapHeader), width, -height, 1, 32)
         place = PaintStructure()
         context = _user32.BeginPaint(handle, ctypes.byref(place))
@@ -219,6 +256,21 @@ class PaintedWindow:
             pixels.ctypes.data, ctypes.byref(header), 0,
         )  # fmt: skip
         _user32.EndPaint(handle, ctypes.byref(place))
+
+
+def serve(title: str, *numbers: str) -> None:
+    """Show a window and do what the test says, until it says no more."""
+    x, y, width, height = map(int, numbers)
+    window = Painted(title, (x, y), (width, height))
+    commands, answers = sys.stdin.buffer, sys.stdout.buffer
+    answers.write(b"%d\n" % window.id)
+    answers.flush()
+    while line := commands.readline():
+        word, *rest = line.decode().split()
+        pixels = commands.read(int(rest[0])) if word == "paint" else b""
+        window.obey(word, *map(int, rest), pixels=pixels)
+        answers.write(b"done\n")
+        answers.flush()
 
 
 def press(*keys: str) -> None:
@@ -233,6 +285,26 @@ def press(*keys: str) -> None:
         time.sleep(PRESS_S)
 
 
+@contextmanager
+def held_down(key: str) -> Iterator[None]:
+    """Hold a key, as a player does; Windows repeats it."""
+    code, over = _code(key), threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(REPEAT_S):
+            _user32.keybd_event(code, 0, 0, 0)
+
+    _user32.keybd_event(code, 0, 0, 0)
+    thread = Thread(repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        _user32.keybd_event(code, 0, KEYEVENTF_KEYUP, 0)
+
+
 def own_server(*_: object) -> Any:
     """Windows has no X server that a test could change or kill."""
     pytest.skip("needs an X server of its own")
@@ -245,3 +317,7 @@ def resize_screen(*_: object) -> NoReturn:
 def _code(name: str) -> int:
     """The virtual key of a key's name."""
     return VIRTUAL_KEYS.get(name) or ord(name.upper())
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

@@ -143,6 +143,16 @@ def press(*keys: str) -> None:
 
 
 @contextmanager
+def held_down(key: str) -> Iterator[None]:
+    """Hold a key, as a player does."""
+    subprocess.run(["xdotool", "keydown", key], check=True, timeout=10)
+    try:
+        yield
+    finally:
+        subprocess.run(["xdotool", "keyup", key], check=True, timeout=10)
+
+
+@contextmanager
 def own_server(screen: str = "1280x800x24") -> Iterator[subprocess.Popen[bytes]]:
     """An X server that a test may kill or change, with ``DISPLAY`` pointing at it."""
     server = shutil.which("Xvfb")

@@ -1,7 +1,8 @@
-"""Sets up Windows' Python under Wine and runs tests by it: ``python -m windows [PYTEST OPTIONS]``.
+"""Sets up Windows' Python under Wine and runs something by it.
 
-Without options: the scripted session with what it typed and read, then every other test that can
-run there.
+``python -m windows`` runs the scripted session, showing what is typed and read, then every other
+test that can run there; ``python -m windows tests/dataset -x`` runs pytest with these words, and
+``python -m windows some/script.py`` that script.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ def main(options: list[str]) -> int:
     with wine.desktop():
         wine.make()
         print(f"Windows' Python is ready after {time.monotonic() - began:.0f} s", flush=True)
+        if options and options[0].endswith(".py") and not options[0].startswith("tests"):
+            return _show(*options)
         runs = [options] if options else [SESSION_OPTIONS, TEST_OPTIONS]
-        return max([_pytest(each) for each in runs])
+        return max([_show("-m", "pytest", *each) for each in runs])
 
 
-def _pytest(options: list[str]) -> int:
-    """Run pytest there, and show what it prints as it comes; its exit code."""
-    process = wine.start(wine.PYTHON, "-m", "pytest", *options, life_s=PATIENCE_S)
+def _show(*words: str) -> int:
+    """Run Windows' Python, and show what it prints as it comes; its exit code."""
+    process = wine.start(wine.PYTHON, *words, life_s=PATIENCE_S)
     assert process.stdout is not None
     for line in process.stdout:
         sys.stdout.buffer.write(line)

@@ -6,6 +6,7 @@ Windows' own Python, on Windows or under Wine, in folders whose names are Korean
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -36,6 +37,7 @@ CLI = [sys.executable, "-m", "cli"]
 HOME = "홍길동 사진"  # as many users' folders are named
 START_S, COMMAND_S = 90.0, 180.0
 FPS = "10"
+NUMBERS = itertools.count()  # no two pictures of the session are alike
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +67,8 @@ def _painting(window: PaintedWindow) -> Iterator[None]:
     over: list[bool] = []
 
     def paint() -> None:
-        number = 0
         while not over:
-            number += 1
-            window.paint(noise(number, window.size))
+            window.paint(noise(next(NUMBERS), window.size))
 
     thread = Thread(paint)
     thread.start()
@@ -128,7 +128,6 @@ def test_the_doctor_finds_this_desktop_fit(game: PaintedWindow) -> None:
     said = cli("doctor", "--window", "flight")
     for check in ("display", "picture", "keys", "disk", "encoding"):
         assert f"ok    | {check}" in said
-    assert "never" in next(line for line in said.splitlines() if "hdr" in line)
 
 
 def test_keys_record_label_and_end_a_session(game: PaintedWindow) -> None:
@@ -182,11 +181,13 @@ def test_a_window_is_followed_covered_minimised_and_closed(game: PaintedWindow) 
     game.minimise()
     until(lambda: "minimised" in cli("capture", "status"), "it is seen as minimised")
     game.restore()
+    game.move(400, 300)  # where no window manager shows a restored window again, that does
     before = status()["frames"]
     until(lambda: status()["frames"] > before + 3, "it goes on")
     game.close()
     facts = ended(session)
     assert "was closed" in facts["reason"]
+    assert np.ptp(read_image(session / check_whole(session)[-2].file)) > 0
     assert facts["counts"]["missed"] > 0
 
 
@@ -197,6 +198,13 @@ def test_the_embedded_game_is_recorded() -> None:
             "--duration", "2")  # fmt: skip
         playing.end()
     ended(Path("captures", "game"))
+
+
+def test_frames_of_both_domains_are_recorded(game: PaintedWindow) -> None:
+    for number, label in enumerate("XYXY"):
+        cli("capture", "--start", "--window", "flight", "--label", label, "--session",
+            f"{label}{number}", "--fps", FPS, "--duration", "1")  # fmt: skip
+        ended(Path("captures", f"{label}{number}"))
 
 
 def test_frames_are_labelled_reviewed_and_split_into_hard_links(home: Path) -> None:

@@ -22,6 +22,7 @@ from helpers import ROOT
 from helpers.processes import Process
 
 from capture.screens.virtual_display import virtual_display
+from dataset.locks import hold_lock
 from dataset.pictures.hashing import sha256
 
 FOLDER = ROOT / ".wine"
@@ -97,8 +98,9 @@ def run(*command: str, life_s: float = SHORT_S) -> str:
 
 @contextmanager
 def desktop() -> Iterator[None]:
-    """A screen for Windows' programs; what still runs at the end is ended."""
-    with virtual_display():
+    """A screen for Windows' programs; what still runs at the end is ended. For one at a time."""
+    FOLDER.mkdir(exist_ok=True)
+    with hold_lock(FOLDER / "lock", "Windows' Python is in use here."), virtual_display():
         try:
             yield
         finally:
@@ -114,8 +116,8 @@ def make() -> None:
     wanted = sha256(b"".join(each.read_bytes() for each in _made_from()))
     if MADE.exists() and MADE.read_text() == wanted:
         return
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
+    MADE.unlink(missing_ok=True)
+    shutil.rmtree(PREFIX, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         library = _fetch_c_library(Path(folder))
         primitives = _link_primitives(Path(folder))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import queue
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
-from helpers.painted import press
+from helpers.painted import held_down, press
 
 from capture.commands import CommandQueue
 from capture.control.hotkeys import Hotkeys, keys_of
@@ -52,9 +51,8 @@ def test_an_extra_modifier_does_not_match(heard: Heard, modifier: str) -> None:
 
 
 def test_a_key_held_down_toggles_once(heard: Heard) -> None:
-    subprocess.run(["xdotool", "keydown", "F9"], check=True, timeout=10)
-    time.sleep(1.0)
-    subprocess.run(["xdotool", "keyup", "F9"], check=True, timeout=10)
+    with held_down("F9"):
+        time.sleep(1.0)
     assert drain(heard[1]) == ["toggle"]
 
 
@@ -71,9 +69,8 @@ def test_auto_repeat_sent_as_release_and_press_toggles_once(heard: Heard) -> Non
 
 
 def test_other_keys_held_by_the_player_do_not_matter(heard: Heard) -> None:
-    subprocess.run(["xdotool", "keydown", "w"], check=True, timeout=10)
-    press("F9")
-    subprocess.run(["xdotool", "keyup", "w"], check=True, timeout=10)
+    with held_down("w"):
+        press("F9")
     assert drain(heard[1]) == ["toggle"]
 
 

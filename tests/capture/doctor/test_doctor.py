@@ -160,6 +160,15 @@ def test_hdr_lock_and_permissions_are_told_at_the_start_without_a_grab(
     assert "Dell U27" in found(findings, "hdr").message
 
 
+def test_a_back_end_that_was_never_run_is_told_at_the_start(
+    display: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: FakeSystem())
+    [finding] = warnings_at_start(CaptureOptions(backend="dxcam"))
+    assert finding.name == "backend"
+    assert "never run DXcam" in finding.message
+
+
 def test_a_game_run_by_the_administrator_is_told(
     display: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

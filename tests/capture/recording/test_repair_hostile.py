@@ -431,7 +431,8 @@ def test_a_file_that_two_lines_name_is_kept_for_the_one_that_fits(session: Path)
 def test_a_line_can_have_no_other_part_of_the_session_moved(session: Path, name: str) -> None:
     add(session / FRAMES_FILE, values_of(line(6, b"other"), file=name))
     assert repair_session(session).missing == (name,)
-    assert (session / name).exists()
+    gone = name == ".recorder.lock" and sys.platform == "win32"  # where it goes with the lock
+    assert (session / name).exists() or gone
     assert len(check_whole(session)) == 6
 
 
