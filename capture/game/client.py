@@ -95,14 +95,16 @@ class GameProcess:
 
     def _read_answers(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.put(line)
+        with self.process.stdout as answers:  # closed here: it may be open beyond the game's end
+            for line in answers:
+                self.lines.put(line)
         self.lines.put(None)
 
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.tail.append(line.rstrip())
+        with self.process.stderr as errors:
+            for line in errors:
+                self.tail.append(line.rstrip())
 
     def _fault(self, what: str) -> UserError:
         if self.process.poll() is not None:
@@ -162,13 +164,6 @@ class GameProcess:
         self.process.wait()
         for thread in self.readers:
             thread.join(timeout=2.0)
-        self._close_streams()
-
-    def _close_streams(self) -> None:
-        """Close what no thread still reads: another program may hold the other end of a pipe."""
-        reading = [thread.is_alive() for thread in self.readers]
-        outputs = zip((self.process.stdout, self.process.stderr), reading, strict=True)
-        for stream in (self.process.stdin, *(each for each, busy in outputs if not busy)):
-            if stream is not None:
-                with suppress(OSError):  # a line that a dead game cannot take
-                    stream.close()
+        if self.process.stdin is not None:
+            with suppress(OSError):  # a line that a dead game cannot take
+                self.process.stdin.close()
