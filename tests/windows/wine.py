@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,7 +114,7 @@ def desktop() -> Iterator[None]:
 
 def make() -> None:
     """Make Windows' Python if it is not there, or was made from something else."""
-    wanted = sha256(b"".join(each.read_bytes() for each in _made_from()))
+    wanted = sha256(b"".join(_made_from()))
     if MADE.exists() and MADE.read_text() == wanted:
         return
     MADE.unlink(missing_ok=True)
@@ -137,8 +138,15 @@ def make() -> None:
     MADE.write_text(wanted)
 
 
-def _made_from() -> list[Path]:
-    return [ROOT / "setup.cfg", *sorted(Path(__file__).parent.glob("bcrypt*.def")), Path(__file__)]
+def _made_from() -> Iterator[bytes]:
+    """What the environment depends on: requirements, the DLL's definition, and this file."""
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = settings["options.extras_require"]
+    yield settings["options"]["install_requires"].encode()
+    yield from (extras[each].encode() for each in EXTRAS.split(","))
+    yield Path(__file__).with_name("bcryptprimitives.def").read_bytes()
+    yield Path(__file__).read_bytes()
 
 
 def _fetch_c_library(folder: Path) -> Path:
