@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -415,6 +416,7 @@ def wait_for_frames(process: subprocess.Popen[str], least: int) -> None:
     raise AssertionError("it ended early")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends no signal to another process")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_end_it_with_a_summary(
     display: str,
