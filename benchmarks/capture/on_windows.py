@@ -16,9 +16,10 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ import cv2
 import numpy as np
 import psutil
 
-from capture.control.endpoints import read_endpoint
+from capture.control.daemon import run_capture
 from capture.options import CaptureOptions
 from capture.recording.ledger import count_lines
 from capture.screens.mss import open_screen
@@ -40,6 +41,7 @@ CLI = [sys.executable, "-m", "cli"]
 TITLE = "Changing picture"
 ALONE_FRAMES = 300  # that mss reads beside it
 START_S = 120.0
+ASK_S = 60.0  # between two clients
 
 
 def show(size: tuple[int, int], rate: float) -> None:
@@ -84,23 +86,28 @@ def read_alone(frames: int) -> float:
 
 
 def record(out: Path, minutes: float, fps: float) -> tuple[dict[str, Any], float]:
-    """The facts of a session, and the CPU seconds of its recorder."""
-    words = ["--start", "--background", "--window", TITLE, "--fps", f"{fps:g}", "--session", "s",
-             "--out", str(out), "--duration", f"{minutes * 60:g}", "--codec", "png"]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([*CLI, "capture", *words], check=True, env=environment, timeout=START_S)
-    endpoint = read_endpoint(out)
-    assert endpoint is not None, "the recorder has no endpoint"
-    recorder, used, asked = psutil.Process(endpoint.pid), 0.0, time.monotonic()
-    while read_session(out / "s")["state"] == "recording" and recorder.is_running():
-        with suppress(psutil.NoSuchProcess):  # it has just ended
-            used = sum(recorder.cpu_times()[:2])
-        if time.monotonic() - asked > 60:
-            asked = time.monotonic()
-            status = [*CLI, "capture", "status", "--out", str(out)]
-            subprocess.run(status, env=environment, timeout=START_S, check=False)
-        time.sleep(1)
+    """The facts of a session that this process recorded, and the CPU seconds that it took."""
+    over = threading.Event()
+    clients = threading.Thread(target=ask_status, args=(out, over))
+    clients.start()
+    began = time.process_time()
+    run_capture(
+        CaptureOptions(out=out, session="s", window=TITLE, fps=fps, start=True, codec="png",
+                       duration_s=minutes * 60)
+    )  # fmt: skip
+    used = time.process_time() - began
+    over.set()
+    clients.join()
     return read_session(out / "s"), used
+
+
+def ask_status(out: Path, over: threading.Event) -> None:
+    """Ask the recorder from another process now and then."""
+    status = [*CLI, "capture", "status", "--out", str(out)]
+    while not over.wait(ASK_S):
+        subprocess.run(
+            status, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=START_S, check=False
+        )
 
 
 def main() -> int:
