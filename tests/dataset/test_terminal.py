@@ -134,7 +134,7 @@ def test_work_that_must_last_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not FULL.exists(), reason="has no such device")
+@pytest.mark.skipif(os.name != "posix" or not FULL.exists(), reason="has no such device")
 @pytest.mark.parametrize(
     "words",
     ["--help", "--version", "split --help", "capture --list-keys", "restore --method gamma a.png"],
