@@ -29,32 +29,32 @@ FIRST = 0x3FF  # of the processes of a session to be ended: before the launchers
 CLASS_NAME = "unclip ends its work"
 
 _HANDLER = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)
-_PROCEDURE = ctypes.WINFUNCTYPE(
+WindowProcedure = ctypes.WINFUNCTYPE(
     ctypes.c_ssize_t, wintypes.HWND, wintypes.UINT, wintypes.WPARAM, wintypes.LPARAM
 )
-_kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-_user32 = ctypes.WinDLL("user32", use_last_error=True)
-_user32.DefWindowProcW.argtypes = _PROCEDURE._argtypes_  # type: ignore[attr-defined]
-_user32.DefWindowProcW.restype = ctypes.c_ssize_t
-_user32.CreateWindowExW.argtypes = [
+kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+user32 = ctypes.WinDLL("user32", use_last_error=True)
+user32.DefWindowProcW.argtypes = WindowProcedure._argtypes_  # type: ignore[attr-defined]
+user32.DefWindowProcW.restype = ctypes.c_ssize_t
+user32.CreateWindowExW.argtypes = [
     *(wintypes.DWORD, wintypes.LPCWSTR, wintypes.LPCWSTR, wintypes.DWORD),
     *[ctypes.c_int] * 4,
     *(wintypes.HWND, wintypes.HMENU, wintypes.HINSTANCE, wintypes.LPVOID),
 ]
-_user32.CreateWindowExW.restype = wintypes.HWND
-_kernel32.GetModuleHandleW.argtypes = [wintypes.LPCWSTR]
-_kernel32.GetModuleHandleW.restype = wintypes.HMODULE
+user32.CreateWindowExW.restype = wintypes.HWND
+kernel32.GetModuleHandleW.argtypes = [wintypes.LPCWSTR]
+kernel32.GetModuleHandleW.restype = wintypes.HMODULE
 
 _lock = threading.Lock()
 _listening = False
 
 
-class _WindowClass(ctypes.Structure):
+class WindowClass(ctypes.Structure):
     """WNDCLASSW."""
 
     _fields_ = (
         ("style", wintypes.UINT),
-        ("procedure", _PROCEDURE),
+        ("procedure", WindowProcedure),
         ("class_bytes", ctypes.c_int),
         ("window_bytes", ctypes.c_int),
         ("instance", wintypes.HINSTANCE),
@@ -73,8 +73,8 @@ def listen() -> None:
         if _listening:
             return
         _listening = True
-    _kernel32.SetConsoleCtrlHandler(on_console_event, True)
-    _kernel32.SetProcessShutdownParameters(FIRST, 0)
+    kernel32.SetConsoleCtrlHandler(on_console_event, True)
+    kernel32.SetProcessShutdownParameters(FIRST, 0)
     threading.Thread(target=_serve_window, name="closing", daemon=True).start()
 
 
@@ -93,7 +93,7 @@ def on_console_event(event: int) -> bool:
     return event in CLOSING and _end_work()
 
 
-@_PROCEDURE
+@WindowProcedure
 def on_message(window: int, message: int, word: int, more: int) -> int:
     """What the hidden window is told."""
     if message == WM_QUERYENDSESSION:
@@ -102,15 +102,15 @@ def on_message(window: int, message: int, word: int, more: int) -> int:
         if word:
             _end_work()
         return 0
-    return int(_user32.DefWindowProcW(window, message, word, more))
+    return int(user32.DefWindowProcW(window, message, word, more))
 
 
 def _serve_window() -> None:
     """Make a window that is never shown, and hand its messages on."""
-    instance = _kernel32.GetModuleHandleW(None)
-    kind = _WindowClass(procedure=on_message, instance=instance, name=CLASS_NAME)
-    _user32.RegisterClassW(ctypes.byref(kind))
-    _user32.CreateWindowExW(0, CLASS_NAME, CLASS_NAME, 0, 0, 0, 0, 0, None, None, instance, None)
+    instance = kernel32.GetModuleHandleW(None)
+    kind = WindowClass(procedure=on_message, instance=instance, name=CLASS_NAME)
+    user32.RegisterClassW(ctypes.byref(kind))
+    user32.CreateWindowExW(0, CLASS_NAME, CLASS_NAME, 0, 0, 0, 0, 0, None, None, instance, None)
     message = wintypes.MSG()
-    while _user32.GetMessageW(ctypes.byref(message), None, 0, 0) > 0:
-        _user32.DispatchMessageW(ctypes.byref(message))
+    while user32.GetMessageW(ctypes.byref(message), None, 0, 0) > 0:
+        user32.DispatchMessageW(ctypes.byref(message))

@@ -93,11 +93,11 @@ class Win32Window:
         top = _top_level(self._handle)
         if _user32.IsIconic(top):
             raise NotVisible(f'The window "{self.title}" is minimised.')
-        if not _user32.IsWindowVisible(top) or _is_cloaked(top):  # or on another virtual desktop
-            raise NotVisible(f'The window "{self.title}" is minimised or hidden.')
         inside = _client_rectangle(self._handle)
         if inside is None:  # closed since we asked
             raise self._closed()
+        if not _user32.IsWindowVisible(top) or _is_cloaked(top):  # or on another virtual desktop
+            raise NotVisible(f'The window "{self.title}" is minimised or hidden.')
         return inside
 
     def covering(self) -> str | None:

@@ -20,6 +20,7 @@ assert sys.platform == "win32"
 
 from ctypes import wintypes  # noqa: E402 - fails to import elsewhere on old Pythons
 
+from dataset.closing_win32 import WindowClass, WindowProcedure, kernel32, user32  # noqa: E402
 from dataset.pictures.images import Image  # noqa: E402
 from helpers import ROOT  # noqa: E402
 from helpers.processes import Process, Thread  # noqa: E402
@@ -40,41 +41,12 @@ VIRTUAL_KEYS = {  # of modifiers the left one, as a keyboard sends them
     "plus": 0xBB, "minus": 0xBD, **{f"F{number}": 0x6F + number for number in range(1, 13)},
 }  # fmt: skip
 
-_user32 = ctypes.WinDLL("user32", use_last_error=True)
-_gdi32 = ctypes.WinDLL("gdi32")
-_kernel32 = ctypes.WinDLL("kernel32")
-WindowProcedure = ctypes.WINFUNCTYPE(
-    ctypes.c_ssize_t, wintypes.HWND, wintypes.UINT, wintypes.WPARAM, wintypes.LPARAM
-)
-_user32.DefWindowProcW.argtypes = WindowProcedure._argtypes_
-_user32.DefWindowProcW.restype = ctypes.c_ssize_t
-_user32.CreateWindowExW.restype = wintypes.HWND
-_user32.CreateWindowExW.argtypes = [
-    wintypes.DWORD, wintypes.LPCWSTR, wintypes.LPCWSTR, wintypes.DWORD,
-    *[ctypes.c_int] * 4, wintypes.HWND, wintypes.HMENU, wintypes.HINSTANCE, wintypes.LPVOID,
-]  # fmt: skip
-_user32.SetWindowPos.argtypes = [wintypes.HWND, wintypes.HWND, *[ctypes.c_int] * 4, wintypes.UINT]
-_user32.ShowWindow.argtypes = [wintypes.HWND, ctypes.c_int]
-_user32.RedrawWindow.argtypes = [wintypes.HWND, wintypes.LPVOID, wintypes.HRGN, wintypes.UINT]
-_user32.BeginPaint.restype = wintypes.HDC
-_kernel32.GetModuleHandleW.restype = wintypes.HMODULE
-_kernel32.GetModuleHandleW.argtypes = [wintypes.LPCWSTR]
+gdi32 = ctypes.WinDLL("gdi32")
+user32.SetWindowPos.argtypes = [wintypes.HWND, wintypes.HWND, *[ctypes.c_int] * 4, wintypes.UINT]
+user32.ShowWindow.argtypes = [wintypes.HWND, ctypes.c_int]
+user32.RedrawWindow.argtypes = [wintypes.HWND, wintypes.LPVOID, wintypes.HRGN, wintypes.UINT]
+user32.BeginPaint.restype = wintypes.HDC
 RDW_INVALIDATE, RDW_UPDATENOW = 1, 256
-
-
-class WindowClass(ctypes.Structure):
-    _fields_ = (
-        ("style", wintypes.UINT),
-        ("procedure", WindowProcedure),
-        ("class_extra", ctypes.c_int),
-        ("window_extra", ctypes.c_int),
-        ("instance", wintypes.HINSTANCE),
-        ("icon", wintypes.HICON),
-        ("cursor", wintypes.HANDLE),
-        ("background", wintypes.HBRUSH),
-        ("menu", wintypes.LPCWSTR),
-        ("name", wintypes.LPCWSTR),
-    )
 
 
 class PaintStructure(ctypes.Structure):
@@ -100,10 +72,9 @@ class BitmapHeader(ctypes.Structure):
     )
 
 
-_user32.BeginPaint.argtypes = [wintypes.HWND, ctypes.POINTER(PaintStructure)]
-_user32.EndPaint.argtypes = [wintypes.HWND, ctypes.POINTER(PaintStructure)]
-_user32.RegisterClassW.argtypes = [ctypes.POINTER(WindowClass)]
-_gdi32.SetDIBitsToDevice.argtypes = [
+user32.BeginPaint.argtypes = [wintypes.HWND, ctypes.POINTER(PaintStructure)]
+user32.EndPaint.argtypes = [wintypes.HWND, ctypes.POINTER(PaintStructure)]
+gdi32.SetDIBitsToDevice.argtypes = [
     wintypes.HDC, *[ctypes.c_int] * 2, *[wintypes.DWORD] * 2, *[ctypes.c_int] * 2,
     *[wintypes.UINT] * 2, ctypes.c_void_p, ctypes.POINTER(BitmapHeader), wintypes.UINT,
 ]  # fmt: skip
@@ -214,48 +185,48 @@ class Painted:
         """Do one command, and return when it can be seen."""
         kept = SWP_NOSIZE | SWP_NOACTIVATE
         if word in SHOWS:
-            _user32.ShowWindow(self.id, SHOWS[word])
+            user32.ShowWindow(self.id, SHOWS[word])
         elif word == "move":
-            _user32.SetWindowPos(self.id, HWND_TOP, *numbers, 0, 0, kept)
+            user32.SetWindowPos(self.id, HWND_TOP, *numbers, 0, 0, kept)
         elif word == "lower":
-            _user32.SetWindowPos(self.id, HWND_BOTTOM, 0, 0, 0, 0, kept | SWP_NOMOVE)
+            user32.SetWindowPos(self.id, HWND_BOTTOM, 0, 0, 0, 0, kept | SWP_NOMOVE)
         elif word == "paint":
             self._pixels = np.frombuffer(pixels, np.uint8).reshape(self._pixels.shape)
-        _user32.RedrawWindow(self.id, None, None, RDW_INVALIDATE | RDW_UPDATENOW)
-        _gdi32.GdiFlush()
+        user32.RedrawWindow(self.id, None, None, RDW_INVALIDATE | RDW_UPDATENOW)
+        gdi32.GdiFlush()
         time.sleep(SHOWN_S)
 
     def _live(self, opened: queue.SimpleQueue[int]) -> None:
         """Open the window and serve its messages until the process ends."""
-        instance = _kernel32.GetModuleHandleW(None)
+        instance = kernel32.GetModuleHandleW(None)
         known = WindowClass(procedure=self._procedure, instance=instance, name="unclip painted")
-        _user32.RegisterClassW(ctypes.byref(known))
-        handle = _user32.CreateWindowExW(
+        user32.RegisterClassW(ctypes.byref(known))
+        handle = user32.CreateWindowExW(
             0, known.name, self._title, WS_POPUP, *self._place, *self._size,
             None, None, instance, None,
         )  # fmt: skip
         opened.put(handle or 0)
         message = wintypes.MSG()
-        while handle and _user32.GetMessageW(ctypes.byref(message), None, 0, 0) > 0:
-            _user32.TranslateMessage(ctypes.byref(message))
-            _user32.DispatchMessageW(ctypes.byref(message))
+        while handle and user32.GetMessageW(ctypes.byref(message), None, 0, 0) > 0:
+            user32.TranslateMessage(ctypes.byref(message))
+            user32.DispatchMessageW(ctypes.byref(message))
 
     def _serve(self, handle: int, message: int, first: int, second: int) -> int:
         if message == WM_PAINT:
             self._draw(handle)
             return 0
-        return int(_user32.DefWindowProcW(handle, message, first, second))
+        return int(user32.DefWindowProcW(handle, message, first, second))
 
     def _draw(self, handle: int) -> None:
         pixels, (width, height) = self._pixels, self._size
         header = BitmapHeader(ctypes.sizeof(BitmapHeader), width, -height, 1, 32)
         place = PaintStructure()
-        context = _user32.BeginPaint(handle, ctypes.byref(place))
-        _gdi32.SetDIBitsToDevice(
+        context = user32.BeginPaint(handle, ctypes.byref(place))
+        gdi32.SetDIBitsToDevice(
             context, 0, 0, width, height, 0, 0, 0, height,
             pixels.ctypes.data, ctypes.byref(header), 0,
         )  # fmt: skip
-        _user32.EndPaint(handle, ctypes.byref(place))
+        user32.EndPaint(handle, ctypes.byref(place))
 
 
 def serve(title: str, *numbers: str) -> None:
@@ -278,10 +249,10 @@ def press(*keys: str) -> None:
     for combination in keys:
         codes = [_code(name) for name in combination.split("+")]
         for code in codes:
-            _user32.keybd_event(code, 0, 0, 0)
+            user32.keybd_event(code, 0, 0, 0)
         time.sleep(PRESS_S)
         for code in reversed(codes):
-            _user32.keybd_event(code, 0, KEYEVENTF_KEYUP, 0)
+            user32.keybd_event(code, 0, KEYEVENTF_KEYUP, 0)
         time.sleep(PRESS_S)
 
 
@@ -292,9 +263,9 @@ def held_down(key: str) -> Iterator[None]:
 
     def repeat() -> None:
         while not over.wait(REPEAT_S):
-            _user32.keybd_event(code, 0, 0, 0)
+            user32.keybd_event(code, 0, 0, 0)
 
-    _user32.keybd_event(code, 0, 0, 0)
+    user32.keybd_event(code, 0, 0, 0)
     thread = Thread(repeat)
     thread.start()
     try:
@@ -302,7 +273,7 @@ def held_down(key: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        _user32.keybd_event(code, 0, KEYEVENTF_KEYUP, 0)
+        user32.keybd_event(code, 0, KEYEVENTF_KEYUP, 0)
 
 
 def own_server(*_: object) -> Any:

@@ -14,6 +14,8 @@ if sys.platform != "win32":
 
 from ctypes import wintypes
 
+from dataset.closing_win32 import WindowClass, WindowProcedure, user32
+
 WS_POPUP, WS_OVERLAPPEDWINDOW, WS_VISIBLE = 0x80000000, 0xCF0000, 0x10000000
 WS_EX_TRANSPARENT, WS_EX_TOOLWINDOW, WS_EX_LAYERED = 0x20, 0x80, 0x80000
 SW_HIDE, SW_SHOWNA, SW_MINIMIZE, SW_RESTORE = 0, 8, 6, 9
@@ -22,50 +24,7 @@ HWND_TOP, HWND_BOTTOM = 0, 1
 SWP_NOSIZE, SWP_NOMOVE, SWP_NOACTIVATE = 1, 2, 16
 PM_REMOVE = 1
 
-user32 = ctypes.WinDLL("user32", use_last_error=True)
 gdi32 = ctypes.WinDLL("gdi32")
-WindowProc = ctypes.WINFUNCTYPE(
-    ctypes.c_ssize_t, wintypes.HWND, wintypes.UINT, wintypes.WPARAM, wintypes.LPARAM
-)
-
-
-class WindowClass(ctypes.Structure):
-    """WNDCLASSW."""
-
-    _fields_ = (
-        ("style", wintypes.UINT),
-        ("procedure", WindowProc),
-        ("class_extra", ctypes.c_int),
-        ("window_extra", ctypes.c_int),
-        ("instance", wintypes.HINSTANCE),
-        ("icon", wintypes.HANDLE),
-        ("cursor", wintypes.HANDLE),
-        ("background", wintypes.HANDLE),
-        ("menu", wintypes.LPCWSTR),
-        ("name", wintypes.LPCWSTR),
-    )
-
-
-user32.DefWindowProcW.argtypes = [
-    wintypes.HWND,
-    wintypes.UINT,
-    wintypes.WPARAM,
-    wintypes.LPARAM,
-]
-user32.DefWindowProcW.restype = ctypes.c_ssize_t
-user32.RegisterClassW.argtypes = [ctypes.POINTER(WindowClass)]
-user32.CreateWindowExW.argtypes = [
-    wintypes.DWORD,
-    wintypes.LPCWSTR,
-    wintypes.LPCWSTR,
-    wintypes.DWORD,
-    *[ctypes.c_int] * 4,
-    wintypes.HWND,
-    wintypes.HANDLE,
-    wintypes.HINSTANCE,
-    ctypes.c_void_p,
-]
-user32.CreateWindowExW.restype = wintypes.HWND
 user32.SetWindowPos.argtypes = [wintypes.HWND, wintypes.HWND, *[ctypes.c_int] * 4, wintypes.UINT]
 user32.SetLayeredWindowAttributes.argtypes = [
     wintypes.HWND,
@@ -87,7 +46,7 @@ gdi32.CreateSolidBrush.argtypes, gdi32.CreateSolidBrush.restype = (
 )
 gdi32.DeleteObject.argtypes = [wintypes.HANDLE]
 
-_procedure = WindowProc(user32.DefWindowProcW)
+_procedure = WindowProcedure(user32.DefWindowProcW)
 _numbers = count()
 
 
