@@ -9,5 +9,8 @@ from dataset.stopping import stops_caught
 
 
 def signals_into(commands: CommandQueue) -> AbstractContextManager[None]:
-    """While in the context, what asks this process to end is a command: `stops_caught`."""
-    return stops_caught(lambda: commands.put(Command("interrupt", by="signal")))
+    """While in the context, what asks this process to end is a command: `stops_caught`.
+
+    A recorder that a script started with ``&`` hears ``kill -INT`` as well.
+    """
+    return stops_caught(lambda: commands.put(Command("interrupt", by="signal")), if_ignored=True)

@@ -20,12 +20,18 @@ STOP_SIGNALS = [each for each in (signal.SIGINT, signal.SIGTERM, HANGUP, BREAK) 
 
 
 @contextmanager
-def stops_caught(tell: Callable[[], object]) -> Iterator[None]:
+def stops_caught(tell: Callable[[], object], if_ignored: bool = False) -> Iterator[None]:
     """Call ``tell`` at the first signal to end; the same signal again is a ``KeyboardInterrupt``.
 
-    A closed terminal may send two signals, one through its shell, and both are told. Signals that
-    are ignored stay so: ``nohup`` asks for that. Outside the main thread, where no handler can be
-    set, nothing is caught.
+    A closed terminal may send two signals, one through its shell, and both are told. Outside the
+    main thread, where no handler can be set, nothing is caught.
+
+    Parameters
+    ----------
+    tell : callable
+    if_ignored : bool
+        Whether Ctrl-C and SIGTERM are heard even where they are ignored, as a script's ``&`` makes
+        it; a closed terminal is not, as ``nohup`` asks for that.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -42,7 +48,8 @@ def stops_caught(tell: Callable[[], object]) -> Iterator[None]:
     before: dict[int, Any] = {}
     try:
         for number in STOP_SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
+            heeded = if_ignored and number != HANGUP
+            if heeded or signal.getsignal(number) != signal.SIG_IGN:
                 before[number] = signal.signal(number, receive) or signal.SIG_DFL
         yield
     finally:

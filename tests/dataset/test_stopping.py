@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from helpers import ROOT
 from helpers.closing import end_users_session
 from helpers.processes import Process, Thread, printed_by
 
+from capture.commands import CommandQueue
+from capture.signals import signals_into
 from dataset.stopping import BREAK, HANGUP, STOP_SIGNALS, interrupt_at_break, stops_caught
 
 # Works until it is told to end, and says how; argv: how it is told, by a name below.
@@ -43,6 +46,19 @@ def test_the_first_signal_is_told_and_the_same_again_interrupts(number: signal.S
         with nullcontext() if number == HANGUP else pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda number: number.name)
+def test_a_recorder_hears_what_a_script_made_it_ignore(number: signal.Signals) -> None:
+    commands: CommandQueue = queue.SimpleQueue()
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with signals_into(commands):
+            signal.raise_signal(number)
+        assert commands.empty() is (number == HANGUP)
+        assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_windows_own_signal_is_among_them() -> None:
