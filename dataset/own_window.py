@@ -125,7 +125,10 @@ def _names_in_console() -> set[str]:
 
 
 def _name_of(process: int) -> str:
-    """Name of a process's executable in lower case; empty if that is not told."""
+    """Name of a process's executable in lower case; empty if that is not told.
+
+    psutil's way to ask fails under Wine, where this is tested.
+    """
     if sys.platform != "win32":
         return ""
     import ctypes

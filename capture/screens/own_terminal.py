@@ -1,7 +1,4 @@
-"""Which processes started this one: their windows are our terminal, whose title has our command.
-
-The only place besides `dataset.memory` that imports psutil.
-"""
+"""Which processes started this one: their windows are our terminal, whose title has our command."""
 
 from __future__ import annotations
 
