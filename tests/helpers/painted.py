@@ -9,11 +9,33 @@ import numpy as np
 from dataset.pictures.images import Image
 
 if sys.platform == "win32":
-    from helpers.painted_win32 import PaintedWindow, held_down, own_server, press, resize_screen
+    from helpers.painted_win32 import (
+        PaintedWindow,
+        PlayedWindow,
+        held_down,
+        own_server,
+        press,
+        resize_screen,
+    )
 else:
-    from helpers.painted_x11 import PaintedWindow, held_down, own_server, press, resize_screen
+    from helpers.painted_x11 import (
+        PaintedWindow,
+        PlayedWindow,
+        held_down,
+        own_server,
+        press,
+        resize_screen,
+    )
 
-__all__ = ["PaintedWindow", "held_down", "noise", "own_server", "press", "resize_screen"]
+__all__ = [
+    "PaintedWindow",
+    "PlayedWindow",
+    "held_down",
+    "noise",
+    "own_server",
+    "press",
+    "resize_screen",
+]
 
 
 def noise(seed: int, size: tuple[int, int] = (96, 64)) -> Image:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -29,7 +29,8 @@ WS_POPUP = 0x80000000  # without a title bar: all of it can be painted
 SHOWS = {"hide": 0, "show": 4, "minimise": 6, "restore": 9}  # ShowWindow's numbers
 SWP_NOSIZE, SWP_NOMOVE, SWP_NOACTIVATE = 1, 2, 16
 HWND_TOP, HWND_BOTTOM = 0, 1
-WM_PAINT = 15
+WM_DESTROY, WM_PAINT, WM_CLOSE, WM_KEYDOWN, WM_CHAR = 2, 15, 16, 0x100, 0x102
+VK_NEXT = 0x22
 KEYEVENTF_KEYUP = 2
 PRESS_S = 0.06  # how long a key is down
 SHOWN_S = 0.1  # until what was drawn is on the screen
@@ -128,11 +129,12 @@ class PaintedWindow:
     def lower(self) -> None:
         self._tell("lower")
 
+    def focus(self) -> None:
+        self._tell("focus")
+
     def paint(self, image: Image) -> None:
         """Show RGB uint8 (H, W, 3); returns when it is on the screen."""
-        height, width = image.shape[:2]
-        pixels = np.zeros((self.size[1], self.size[0], 4), np.uint8)
-        pixels[:height, :width, :3] = image[..., ::-1]
+        pixels = _bgrx(image, self.size)
         self._tell("paint", pixels.nbytes, data=pixels.tobytes())
 
     def close(self) -> None:
@@ -177,7 +179,8 @@ class Painted:
         self._pixels = np.zeros((size[1], size[0], 4), np.uint8)
         self._procedure = WindowProcedure(self._serve)  # outlives the window, as its class does
         opened: queue.SimpleQueue[int] = queue.SimpleQueue()
-        Thread(self._live, (opened,)).start()
+        self._thread = Thread(self._live, (opened,))
+        self._thread.start()
         self.id = opened.get(timeout=END_S)
         self.obey("show")
 
@@ -190,16 +193,21 @@ class Painted:
             user32.SetWindowPos(self.id, HWND_TOP, *numbers, 0, 0, kept)
         elif word == "lower":
             user32.SetWindowPos(self.id, HWND_BOTTOM, 0, 0, 0, 0, kept | SWP_NOMOVE)
+        elif word == "focus":
+            user32.SetForegroundWindow(self.id)
         elif word == "paint":
             self._pixels = np.frombuffer(pixels, np.uint8).reshape(self._pixels.shape)
+        self._redraw()
+        time.sleep(SHOWN_S)
+
+    def _redraw(self) -> None:
         user32.RedrawWindow(self.id, None, None, RDW_INVALIDATE | RDW_UPDATENOW)
         gdi32.GdiFlush()
-        time.sleep(SHOWN_S)
 
     def _live(self, opened: queue.SimpleQueue[int]) -> None:
         """Open the window and serve its messages until the process ends."""
         instance = kernel32.GetModuleHandleW(None)
-        known = WindowClass(procedure=self._procedure, instance=instance, name="unclip painted")
+        known = WindowClass(procedure=self._procedure, instance=instance, name=f"unclip {id(self)}")
         user32.RegisterClassW(ctypes.byref(known))
         handle = user32.CreateWindowExW(
             0, known.name, self._title, WS_POPUP, *self._place, *self._size,
@@ -227,6 +235,41 @@ class Painted:
             pixels.ctypes.data, ctypes.byref(header), 0,
         )  # fmt: skip
         user32.EndPaint(handle, ctypes.byref(place))
+
+
+class PlayedWindow(Painted):
+    """A window of this process that hears keys: each is named to ``on_key``, in its own thread."""
+
+    def __init__(
+        self,
+        title: str,
+        place: tuple[int, int],
+        size: tuple[int, int],
+        on_key: Callable[[str], None],
+    ) -> None:
+        self._on_key = on_key
+        super().__init__(title, place, size)
+
+    def paint(self, image: Image) -> None:
+        """Show RGB uint8 (H, W, 3) of the window's size."""
+        self._pixels = _bgrx(image, self._size)
+        self._redraw()
+
+    def focus(self) -> None:
+        user32.SetForegroundWindow(self.id)
+
+    def close(self) -> None:
+        user32.PostMessageW(self.id, WM_CLOSE, 0, 0)
+        self._thread.join()
+
+    def _serve(self, handle: int, message: int, first: int, second: int) -> int:
+        if message == WM_CHAR:
+            self._on_key(chr(first))
+        elif message == WM_KEYDOWN and first == VK_NEXT:
+            self._on_key("page_down")
+        elif message == WM_DESTROY:
+            user32.PostQuitMessage(0)
+        return super()._serve(handle, message, first, second)
 
 
 def serve(title: str, *numbers: str) -> None:
@@ -283,6 +326,14 @@ def own_server(*_: object) -> Any:
 
 def resize_screen(*_: object) -> NoReturn:
     pytest.skip("needs an X server of its own")
+
+
+def _bgrx(image: Image, size: tuple[int, int]) -> Image:
+    """RGB (H, W, 3) at the top left of a picture of ``size`` as Windows draws it."""
+    height, width = image.shape[:2]
+    pixels = np.zeros((size[1], size[0], 4), np.uint8)
+    pixels[:height, :width, :3] = image[..., ::-1]
+    return pixels
 
 
 def _code(name: str) -> int:

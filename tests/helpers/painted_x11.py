@@ -1,16 +1,18 @@
-"""A real X11 window whose pixels a test chooses."""
+"""Real X11 windows whose pixels a test chooses, and keys as a keyboard presses them."""
 
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
-from Xlib import X, Xatom
+from Xlib import XK, X, Xatom
 from Xlib import display as xdisplay
 from Xlib.error import ConnectionClosedError
 from Xlib.ext import shape
@@ -18,9 +20,10 @@ from Xlib.protocol import rq
 
 from capture.screens.virtual_display import temporary_environment
 from dataset.pictures.images import Image
-from helpers.processes import Process
+from helpers.processes import Process, Thread
 
 ALPHA_DEPTH = 32  # bits of a window that may be see-through
+LATIN = 256  # below it a key's symbol is its character
 LONGEST = 200_000  # bytes in one request; X11 takes 262,140
 
 
@@ -90,6 +93,9 @@ class PaintedWindow:
         self._window.configure(stack_mode=X.Below)
         self._display.sync()
 
+    def focus(self) -> None:
+        _focus(self.id)
+
     def set_number(self, name: str, *values: int) -> None:
         """Set a property to numbers, such as the opacity."""
         atom = self._display.intern_atom(name)
@@ -135,6 +141,79 @@ class PaintedWindow:
             event = self._display.next_event()
             if event.type == kind:
                 return event
+
+
+class PlayedWindow:
+    """A window that hears keys: each is named to ``on_key``, in the window's own thread. Like many
+    games it believes no event that a program sent straight to its window.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        place: tuple[int, int],
+        size: tuple[int, int],
+        on_key: Callable[[str], None],
+    ) -> None:
+        self._on_key = on_key
+        self._over = threading.Event()
+        self._picture = np.zeros((*size[::-1], 4), np.uint8)
+        self._display: Any = xdisplay.Display()
+        screen = self._display.screen()
+        self._window = screen.root.create_window(
+            *place, *size, 0, screen.root_depth, event_mask=X.KeyPressMask | X.ExposureMask
+        )
+        self._window.set_wm_name(title)
+        self._gc = self._window.create_gc()
+        self._window.map()
+        while self._display.next_event().type != X.Expose:
+            pass
+        self._thread = Thread(self._live)
+        self._thread.start()
+
+    def paint(self, image: Image) -> None:
+        """Show RGB uint8 (H, W, 3) of the window's size."""
+        picture = np.zeros_like(self._picture)
+        picture[..., :3] = image[..., ::-1]
+        self._picture = picture
+        self._draw()
+
+    def focus(self) -> None:
+        _focus(int(self._window.id))
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _live(self) -> None:
+        while not self._over.is_set():
+            select.select([self._display], [], [], 0.02)
+            while self._display.pending_events():
+                event = self._display.next_event()
+                if event.type == X.Expose:
+                    self._draw()
+                elif event.type == X.KeyPress and not event.send_event:
+                    self._hear(event)
+        self._window.destroy()
+        self._display.close()
+
+    def _hear(self, event: Any) -> None:
+        symbol = self._display.keycode_to_keysym(event.detail, event.state & X.ShiftMask)
+        if symbol == XK.XK_Next:
+            self._on_key("page_down")
+        elif symbol < LATIN:
+            self._on_key(chr(symbol))
+
+    def _draw(self) -> None:
+        (height, width), pixels = self._picture.shape[:2], self._picture.tobytes()
+        depth = self._display.screen().root_depth
+        self._window.put_image(self._gc, 0, 0, width, height, X.ZPixmap, depth, 0, pixels)
+        self._display.sync()
+
+
+def _focus(window: int) -> None:
+    command = ["xdotool", "windowfocus", "--sync", str(window)]
+    subprocess.run(command, check=True, timeout=10)
 
 
 def press(*keys: str) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.painted import PaintedWindow, noise, press
+from helpers.painted import PaintedWindow, PlayedWindow, noise, press
 from helpers.processes import Thread
 from helpers.screens import check_whole
 
@@ -28,23 +25,19 @@ from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image
 from dataset.sessions.manifest import read_session
 
-pytest.importorskip("Xlib", reason="the played game is a window of X11")
-from Xlib import XK, X
-from Xlib import display as xdisplay
-
 SIZE = (96, 64)
 DRAW_S = 0.03  # after a key, until its picture is there
 WEAKER, STRONGER, NEXT, NOTHING = "]", "[", "n", "j"
 SWEEP = SweepOptions(
     key=WEAKER, steps=4, settle_s=0.05, viewpoint_key=NEXT, viewpoint_settle_s=0.05, delay_s=2.0
 )
-KEYS = {  # X11's name -> what the game takes it for
-    "bracketright": WEAKER,
-    "Next": WEAKER,
-    "plus": WEAKER,
+KEYS = {  # what is pressed -> what the game takes it for
+    WEAKER: WEAKER,
+    "page_down": WEAKER,
+    "+": WEAKER,
     "N": WEAKER,
-    "bracketleft": STRONGER,
-    "n": NEXT,
+    STRONGER: STRONGER,
+    NEXT: NEXT,
 }
 
 Progress = Callable[[int, int], None]
@@ -55,70 +48,34 @@ def view(viewpoint: int, weaker: int) -> Image:
     return np.asarray(noise(viewpoint, SIZE) * 0.8**weaker, dtype=np.uint8)
 
 
-class Game(Thread):
-    """Redraws its picture after each key. Like many games it believes no event that a program
-    sent straight to its window.
-    """
+class Game:
+    """Redraws its picture after each key."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.viewpoint = self.weaker = 0
         self.heard: list[str] = []
-        self._over = threading.Event()
-        self._display: Any = xdisplay.Display()
-        screen = self._display.screen()
-        self._window = screen.root.create_window(
-            300, 200, *SIZE, 0, screen.root_depth, event_mask=X.KeyPressMask | X.ExposureMask
-        )
-        self._window.set_wm_name("Played")
-        self._gc = self._window.create_gc()
-        self._window.map()
-        while self._display.next_event().type != X.Expose:
-            pass
+        self.window = PlayedWindow("Played", (300, 200), SIZE, self._play)
         self._draw()
 
-    def run(self) -> None:
-        while not self._over.is_set():
-            select.select([self._display], [], [], 0.02)
-            while self._display.pending_events():
-                event = self._display.next_event()
-                if event.type == X.KeyPress and not event.send_event:
-                    self._play(self._key_of(event))
-                self._draw()
-        self._window.destroy()
-        self._display.close()
-
-    def end(self) -> None:
-        self._over.set()
-        self.join()
-
-    def _key_of(self, event: Any) -> str:
-        symbol = self._display.keycode_to_keysym(event.detail, event.state & X.ShiftMask)
-        names = [name for name in KEYS if XK.string_to_keysym(name) == symbol]
-        return KEYS[names[0]] if names else ""
-
-    def _play(self, key: str) -> None:
+    def _play(self, pressed: str) -> None:
+        key = KEYS.get(pressed, "")
         self.heard.append(key)
         self.weaker += {WEAKER: 1, STRONGER: -1}.get(key, 0)
         self.viewpoint += key == NEXT
         time.sleep(DRAW_S)
+        self._draw()
 
     def _draw(self) -> None:
-        bgrx = np.zeros((*SIZE[::-1], 4), np.uint8)
-        bgrx[..., :3] = view(self.viewpoint, self.weaker)[..., ::-1]
-        depth, pixels = self._display.screen().root_depth, bgrx.tobytes()
-        self._window.put_image(self._gc, 0, 0, *SIZE, X.ZPixmap, depth, 0, pixels)
-        self._display.sync()
+        self.window.paint(view(self.viewpoint, self.weaker))
 
 
 @pytest.fixture
 def game(display: str, own_runtime: Path) -> Iterator[Game]:
     game = Game()
-    game.start()
     try:
         yield game
     finally:
-        game.end()
+        game.window.close()
 
 
 def sweep(on_progress: Progress = lambda done, total: None, **changed: Any) -> Summary:
@@ -178,8 +135,7 @@ def test_any_key_of_the_user_ends_it_with_all_frames_whole(game: Game) -> None:
 def test_keys_that_bring_the_game_to_the_front_do_not_end_it(game: Game) -> None:
     def bring() -> None:
         time.sleep(0.3)
-        search = ["xdotool", "search", "--name", "Played", "windowfocus"]
-        subprocess.run(search, check=True, timeout=10)
+        game.window.focus()
         press("k")
 
     client = Thread(target=bring)
@@ -206,12 +162,7 @@ def test_a_viewpoint_key_that_changes_nothing_is_named(game: Game) -> None:
 
 def test_a_game_that_loses_the_keyboard_ends_it(game: Game) -> None:
     with PaintedWindow("Other", place=(700, 500)) as other:
-
-        def turn_away() -> None:
-            turn = ["xdotool", "windowfocus", "--sync", str(other.id)]
-            subprocess.run(turn, check=True, timeout=10)
-
-        summary = sweep(at(2, turn_away))
+        summary = sweep(at(2, other.focus))
     assert summary.reason == 'the window "Played" lost the keyboard'
     assert len(check_whole(summary.session)) == 2
 
