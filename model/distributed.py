@@ -92,7 +92,8 @@ class Group:
 def join_group(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     """The group in which torchrun started this process, and this process's device.
 
-    Without torchrun: a group of one. CUDA devices use NCCL, everything else gloo.
+    Without torchrun: a group of one. CUDA devices use NCCL where it is (Windows has none),
+    everything else gloo.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -101,7 +102,8 @@ def join_group(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    nccl = device.type == "cuda" and distributed.is_nccl_available()
+    distributed.init_process_group("nccl" if nccl else "gloo")
     try:
         yield Group(distributed.get_rank(), distributed.get_world_size()), device
     finally:

@@ -49,8 +49,9 @@ REGISTRY = (  # a Windows 10 whose crashes end a program, rather than start a de
 )
 SETTINGS = {
     "WINEDEBUG": "-all",
-    # Neither .NET nor HTML nor menus; the C library beside python.exe before Wine's own.
-    "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=;ucrtbase=n,b",
+    # Neither .NET nor HTML nor menus; the libraries of C and C++ beside python.exe before Wine's
+    # own: with its C++, the first traceback that torch makes of an error damages the heap.
+    "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=;ucrtbase,msvcp140=n,b",
     "KMP_AFFINITY": "disabled",  # Wine does not tell OpenMP where cores are
     "LC_ALL": "C.UTF-8",
     "PYTHONPYCACHEPREFIX": r"C:\pycache",

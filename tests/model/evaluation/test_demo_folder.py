@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_a_file_of_somebody_else_is_named_and_nothing_is_touched(tmp_path: Path,
     (out / name).write_bytes(b"years of work")
     before = everything(tmp_path)
     top = name.removesuffix("/a.pth").removesuffix("/empty.txt")
-    with pytest.raises(UserError, match=top), hold_demo(out):
+    with pytest.raises(UserError, match=re.escape(str(Path(top)))), hold_demo(out):
         pytest.fail("it was cleared")
     assert everything(tmp_path) == before
 
@@ -131,8 +132,8 @@ def test_a_folder_that_is_new_or_empty_will_do(tmp_path: Path) -> None:
         with hold_demo(out) as finished:
             finished()
         assert (out / MARKER).is_file()
-        for name in (MARKER, DEMO_LOCK):
-            (out / name).unlink()
+        (out / MARKER).unlink()
+        (out / DEMO_LOCK).unlink(missing_ok=True)  # Windows removes it with the last lock
         if out != tmp_path:
             out.rmdir()
             out.parent.rmdir()
