@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,9 @@ for _number in {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIG
         signal.signal(_number, lambda *_: None)
 
 WINDOWS = sys.platform == "win32"
+if WINDOWS:  # no program has all of these packages, and the C++ library of Panda3D's is too old
+    with suppress(OSError):
+        ctypes.CDLL("msvcp140")
 RUNTIME = "LOCALAPPDATA" if WINDOWS else "XDG_RUNTIME_DIR"  # where recorders are found
 
 # What only the other system can import.

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 CLI = [sys.executable, "-m", "cli"]
 HOME = "홍길동 사진"  # as many users' folders are named
-START_S, COMMAND_S = 90.0, 180.0
+START_S, COMMAND_S = 90.0, 600.0
 FPS = "10"
 NUMBERS = itertools.count()  # no two pictures of the session are alike
 
