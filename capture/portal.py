@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -131,6 +132,11 @@ class Bus:
             self._closed = True
             self.connection.close()
 
+    def interrupt(self) -> None:
+        """End the waits of another thread by an error; only `close` may follow."""
+        with suppress(*ENDED):
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
+
     def properties(self, interface: str) -> dict[str, Any]:
         """All properties of an interface of the portal; empty if it has no such interface."""
         message = Properties(DBusAddress(DESKTOP_PATH, DESKTOP_NAME, interface)).get_all()
@@ -200,7 +206,7 @@ class Bus:
         token = new_token()
         path = f"{DESKTOP_PATH}/request/{self.name[1:].replace('.', '_')}/{token}"
         asked = {**(options or {}), "handle_token": ("s", token)}
-        with self.signals(f"{PORTAL}.Request", "Response", path) as answers, self._ends() as ends:
+        with self.signals(f"{PORTAL}.Request", "Response", path) as answers, self.ends() as ends:
             self.call(interface, method, signature, *args, asked)
             message = self.wait_for([answers, ends], timeout_s)
         if message is None:
@@ -240,11 +246,22 @@ class Bus:
 
     def wait_for(self, wanted: list[Signals], timeout_s: float) -> Message | None:
         """The first message of any of these; None if none comes in time."""
+        found = self._first_of(wanted, timeout_s)
+        return None if found is None else found[1]
+
+    def next_of(
+        self, wanted: list[Signals], timeout_s: float
+    ) -> tuple[Signals, tuple[Any, ...]] | None:
+        """The first signal of any of these and its body, as of `Signals.get`."""
+        found = self._first_of(wanted, timeout_s)
+        return None if found is None else (found[0], body_of(found[1]))
+
+    def _first_of(self, wanted: list[Signals], timeout_s: float) -> tuple[Signals, Message] | None:
         deadline = now_s() + timeout_s
         while True:
             for each in wanted:
                 if each.queue:
-                    return each.queue.popleft()
+                    return each, each.queue.popleft()
             try:
                 self.connection.recv_messages(timeout=max(0.0, deadline - now_s()))
             except TimeoutError:
@@ -253,7 +270,7 @@ class Bus:
                 raise _bus_gone(error) from error
 
     @contextmanager
-    def _ends(self) -> Iterator[Signals]:
+    def ends(self) -> Iterator[Signals]:
         """Signals that come when the portal ends."""
         rule = MatchRule(
             type="signal",

@@ -18,7 +18,8 @@ from importlib import import_module
 from statistics import median
 from typing import Any, Literal
 
-from capture.control.hotkeys import Hotkeys, keys_of
+from capture.control.hotkeys import Hotkeys
+from capture.control.keys import keys_of
 from capture.doctor.disk import free_disk_bytes, write_speed
 from capture.options import CaptureOptions
 from capture.recording.freeze import (
