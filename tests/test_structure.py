@@ -31,6 +31,7 @@ FENCES = {  # package -> the only places that import it
     "mss": {"capture/screens/mss.py"},
     "psutil": {"dataset/memory.py", "dataset/parts.py", "capture/screens/own_terminal.py"},
     "dxcam": {"capture/screens/dxcam.py"},
+    "jeepney": {"capture/portal.py"},
     "pynput": {"capture/control/hotkeys.py", "capture/sweep/key_presser.py"},
     "panda3d": {"capture/game/"},
     "direct": {"capture/game/"},
