@@ -9,8 +9,7 @@ import os
 import secrets
 import socket
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from jeepney import (
@@ -206,7 +205,11 @@ class Bus:
         token = new_token()
         path = f"{DESKTOP_PATH}/request/{self.name[1:].replace('.', '_')}/{token}"
         asked = {**(options or {}), "handle_token": ("s", token)}
-        with self.signals(f"{PORTAL}.Request", "Response", path) as answers, self.ends() as ends:
+        answers, ends = (
+            self.signals(f"{PORTAL}.Request", "Response", path),
+            self.endings(DESKTOP_NAME),
+        )
+        with answers, ends:
             self.call(interface, method, signature, *args, asked)
             message = self.wait_for([answers, ends], timeout_s)
         if message is None:
@@ -239,6 +242,19 @@ class Bus:
         rule = MatchRule(type="signal", interface=interface, member=member, path=path)
         return Signals(self, rule)
 
+    def endings(self, name: str) -> Signals:
+        """Subscribe to the end of every program on the bus that has a name or one below it."""
+        rule = MatchRule(
+            type="signal",
+            sender=BUS_NAME,
+            interface=BUS_NAME,
+            member="NameOwnerChanged",
+            path="/org/freedesktop/DBus",
+        )
+        rule.add_arg_condition(0, name, kind="namespace")
+        rule.add_arg_condition(2, "")  # its new owner
+        return Signals(self, rule)
+
     def match(self, method: str, rule: MatchRule) -> None:
         """Tell the bus that signals are wanted (AddMatch), or no longer (RemoveMatch)."""
         address = DBusAddress("/org/freedesktop/DBus", BUS_NAME, BUS_NAME)
@@ -268,21 +284,6 @@ class Bus:
                 return None
             except ENDED as error:
                 raise _bus_gone(error) from error
-
-    @contextmanager
-    def ends(self) -> Iterator[Signals]:
-        """Signals that come when the portal ends."""
-        rule = MatchRule(
-            type="signal",
-            sender=BUS_NAME,
-            interface=BUS_NAME,
-            member="NameOwnerChanged",
-            path="/org/freedesktop/DBus",
-        )
-        rule.add_arg_condition(0, DESKTOP_NAME)
-        rule.add_arg_condition(2, "")  # its new owner
-        with Signals(self, rule) as signals:
-            yield signals
 
     def _ask(self, message: Message, what: str, timeout_s: float) -> tuple[Any, ...]:
         try:

@@ -15,7 +15,7 @@ from capture.clock import now_s
 from capture.commands import Command, CommandQueue
 from capture.control.desktop_file import APP_ID, desktop_file
 from capture.control.keys import chords_of, what_keys_do
-from capture.portal import PORTAL, Bus, Denied, NoAnswer, PortalError
+from capture.portal import DESKTOP_NAME, PORTAL, Bus, Denied, NoAnswer, PortalError
 from capture.status import LOG
 from dataset.errors import UserError
 
@@ -114,7 +114,11 @@ class PortalShortcuts:
             return
         session = open_session(bus)
         closed = bus.signals(f"{PORTAL}.Session", "Closed", session)
-        with closed, bus.signals(INTERFACE, "Activated") as pressed, bus.ends() as ends:
+        with (
+            closed,
+            bus.signals(INTERFACE, "Activated") as pressed,
+            bus.endings(DESKTOP_NAME) as ends,
+        ):
             self._tell_bound(self._bind(bus, session))
             while True:
                 signal = bus.next_of([pressed, closed, ends], LISTEN_S)

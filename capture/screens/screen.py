@@ -1,6 +1,6 @@
 """What screens of every back end share: the place that is recorded, found again when it moves.
 
-Pixels are read in ``mss.py`` and ``dxcam.py``.
+Pixels are read in ``mss.py``, ``dxcam.py`` and ``wayland.py``.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class Screen:
     options : CaptureOptions
         ``monitor``, ``region`` and ``window`` say what is recorded.
     """
+
+    picture_ns: int | None = None  # when the desktop took the picture grabbed last, if it says so
+    picture_rate: float | None = None  # pictures per second that it sends, if it sends them
 
     def __init__(self, options: CaptureOptions) -> None:
         self._options = options
