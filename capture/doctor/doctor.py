@@ -18,6 +18,7 @@ from importlib import import_module
 from statistics import median
 from typing import Any, Literal
 
+from capture.control.global_keys import keys_are_hidden
 from capture.control.hotkeys import Hotkeys
 from capture.control.keys import keys_of
 from capture.doctor.disk import free_disk_bytes, write_speed
@@ -94,6 +95,8 @@ def warnings_at_start(options: CaptureOptions) -> list[Finding]:
     named.
     """
     found = [*_session(), *_desktop(options)]
+    if options.hotkey and keys_are_hidden():
+        found.append(_portal_keys())
     if options.hud_mask is not None:
         with suppress(UserError), open_screen(options) as screen:  # recording will say so
             found += _mask(options, screen)
@@ -276,11 +279,25 @@ def _mask(options: CaptureOptions, screen: FrameSource) -> Iterator[Finding]:
 def _keys(options: CaptureOptions) -> Finding:
     """Whether global keys can be heard."""
     level: Level = "fault" if options.hotkey else "warning"
+    if keys_are_hidden():
+        return _portal_keys()
     try:
         with Hotkeys(queue.SimpleQueue(), keys_of(options)):
             return Finding("keys", "ok", f"global keys are heard, {options.key_record} records")
     except UserError as error:
         return _fault("keys", error, level)
+
+
+def _portal_keys() -> Finding:
+    """Whether the desktop's portal offers global keys; a recorder waits for commands without."""
+    from capture.control.portal_shortcuts import OTHER_WAY, offered  # Linux only
+
+    try:
+        version = offered()
+    except UserError as error:
+        return Finding("keys", "warning", error.what.rstrip("."), OTHER_WAY)
+    asks = "the desktop asks you when a recording starts with --hotkey"
+    return Finding("keys", "ok", f"global keys come by the portal (version {version}); {asks}")
 
 
 def _blocked_keys(options: CaptureOptions) -> Iterator[Finding]:
