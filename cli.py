@@ -335,8 +335,13 @@ SOURCE = ("out", "session", "monitor", "region", "window", "size", "hud_mask", "
 @source_options
 @options_of(CaptureOptions, without=SOURCE)
 @click.option("--list-keys", is_flag=True, help="Print the keys and stop.")
+@click.option(
+    "--forget-consent",
+    is_flag=True,
+    help="Forget what you allowed in a Wayland desktop's dialog, and stop: it asks again.",
+)
 @click.pass_context
-def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
+def capture(context: click.Context, list_keys: bool, forget_consent: bool, **settings: Any) -> None:
     """Record frames of a game.
 
     \b
@@ -349,6 +354,11 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
                 f"{', '.join(misplaced)} cannot stand before {context.invoked_subcommand!r}: put "
                 "it behind, if that command has such an option, or leave it out."
             )
+        return
+    if forget_consent:
+        from capture.consent import forget_all
+
+        echo(forget_all())
         return
     options = capture_options(settings)
     if list_keys:

@@ -46,8 +46,8 @@ def keep_token(kind: str, token: str | None) -> None:
             write_whole(folder / kind, token.encode(), mode=0o600)
 
 
-def forget_consent() -> list[str]:
-    """Forget all of it; the kinds that were kept.
+def forget_all() -> str:
+    """Forget all consent; says what there was, and where.
 
     Raises
     ------
@@ -57,11 +57,12 @@ def forget_consent() -> list[str]:
     folder = consent_folder()
     try:
         kinds = sorted(each.name for each in folder.iterdir())
-    except OSError:
-        return []
-    for kind in kinds:
-        try:
+        for kind in kinds:
             remove_file(folder / kind)
-        except OSError as error:
-            raise UserError(f"Cannot remove {folder / kind}: {error.strerror}.", 1) from error
-    return kinds
+    except FileNotFoundError:
+        kinds = []
+    except OSError as error:
+        raise UserError(f"Cannot forget consent in {folder}: {error.strerror}.", 1) from error
+    if not kinds:
+        return f"There was no consent to forget in {folder}."
+    return f"Forgotten: consent for {', '.join(kinds)}, in {folder}. The desktop will ask again."

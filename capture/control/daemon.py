@@ -45,7 +45,7 @@ from dataset.sessions.manifest import SPOOL
 RECORDER_LOG = "recorder.log"  # in the folder of sessions
 LOG_BYTES, LOG_FILES = 1 << 20, 3  # size of a log, and how many older ones are kept
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
-RECORDER_START_S = 120.0  # longest wait for a recorder that lives but does not start: a busy disk
+RECORDER_START_S = 180.0  # longest wait for a recorder that lives: a busy disk, a dialog
 
 OnStatus = Callable[[Status], None]
 OnProgress = Callable[[int, int], None]

@@ -18,6 +18,7 @@ from importlib import import_module
 from statistics import median
 from typing import Any, Literal
 
+from capture.consent import kept_token
 from capture.control.global_keys import keys_are_hidden
 from capture.control.hotkeys import Hotkeys
 from capture.control.keys import keys_of
@@ -30,7 +31,7 @@ from capture.recording.freeze import (
     frame_thumbnail,
     is_black,
 )
-from capture.screens.mss import is_wayland, list_monitors, open_screen
+from capture.screens.mss import is_wayland, list_monitors, open_screen, takes_portal
 from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage, FrameSource
 from capture.screens.target import NotVisible, Window, show
@@ -71,10 +72,10 @@ def examine(options: CaptureOptions) -> list[Finding]:
     list of Finding
         In the order of the checks. Whatever is wrong is a finding, never an exception.
     """
-    findings = [_display()]
+    findings = [_display(options)]
     if findings[0].level != "fault":
         picture: BgrxImage | None = None
-        findings += [*_session(), *_desktop(options)]
+        findings += [*_session(options), *_desktop(options)]
         try:
             with open_screen(options) as screen:
                 seen, picture = _look(screen)
@@ -94,9 +95,11 @@ def warnings_at_start(options: CaptureOptions) -> list[Finding]:
     Grabs nothing and takes a few hundredths of a second; empty if all is well and no window is
     named.
     """
-    found = [*_session(), *_desktop(options)]
+    found = [*_session(options), *_desktop(options)]
     if options.hotkey and keys_are_hidden():
         found.append(_portal_keys())
+    if takes_portal(options):  # it would ask the user once more
+        return [each for each in found if each.level != "ok"]
     if options.hud_mask is not None:
         with suppress(UserError), open_screen(options) as screen:  # recording will say so
             found += _mask(options, screen)
@@ -124,7 +127,10 @@ def _fault(name: str, error: UserError, level: Level = "fault", remedy: str = ""
     return Finding(name, level, error.what.rstrip("."), remedy)
 
 
-def _display() -> Finding:
+def _display(options: CaptureOptions) -> Finding:
+    if takes_portal(options):
+        name = os.environ.get("WAYLAND_DISPLAY", "")
+        return Finding("display", "ok", f"{name}, through the desktop's portal".lstrip(", "))
     try:
         desktop, *monitors = list_monitors()
     except UserError as error:
@@ -136,20 +142,37 @@ def _display() -> Finding:
     return Finding("display", "ok", f"{start}{desktop[2]}x{desktop[3]}; monitors {shown}")
 
 
-def _session() -> Iterator[Finding]:
-    """Wayland, which shows us nothing but its own X programs."""
+def _session(options: CaptureOptions) -> Iterator[Finding]:
+    """Wayland, whose portal gives the screen, and which shows mss nothing but X programs."""
     if sys.platform != "linux":
         return
-    remedy = "Log out and choose an X11 (Xorg) session, or use `cli import FOLDER`."
+    if takes_portal(options):
+        yield _consent(options)
+        return
+    remedy = "Leave --backend mss out, or use `cli import FOLDER`."
     try:
         hidden = is_wayland() and (not os.environ.get("DISPLAY") or is_xwayland())
     except UserError as error:
         yield _fault("session", error)
         return
     if hidden:
-        yield Finding("session", "fault", "Wayland lets no program read the screen", remedy)
+        what = "Wayland lets no program read the screen as mss does"
+        yield Finding("session", "fault", what, remedy)
     else:
         yield Finding("session", "ok", "X11")
+
+
+def _consent(options: CaptureOptions) -> Finding:
+    """Whether the desktop is going to ask the user what may be recorded."""
+    kind = "monitor" if options.window is None else "window"
+    if kept_token(kind) is not None:
+        return Finding("session", "ok", f"Wayland: you chose a {kind} to record before")
+    return Finding(
+        "session",
+        "warning",
+        "Wayland: the desktop asks you in a dialog what may be recorded, this once",
+        f"Choose the game's {kind} there, and let it remember that if it offers to.",
+    )
 
 
 def _desktop(options: CaptureOptions) -> Iterator[Finding]:

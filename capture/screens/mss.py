@@ -39,7 +39,19 @@ def open_screen(options: CaptureOptions) -> Screen:
     """
     if options.backend == "dxcam":
         return DxcamScreen(options, list_monitors)
+    if takes_portal(options):
+        return _open_wayland(options)
     return MssScreen(options)
+
+
+def takes_portal(options: CaptureOptions) -> bool:
+    """Whether the desktop's portal is asked for the screen: under Wayland, unless told otherwise.
+
+    An X server of the user's own inside a Wayland session, such as Xvfb, is read by mss.
+    """
+    if options.backend != "auto":
+        return options.backend == "portal"
+    return is_wayland() and not has_x_screen()
 
 
 class MssScreen(Screen):
@@ -51,7 +63,7 @@ class MssScreen(Screen):
         self._mss = _connect()
         self._closed = False
         try:
-            if is_wayland() and os.environ.get("DISPLAY") and is_xwayland():
+            if is_wayland() and is_xwayland():
                 raise _wayland()
             self._find_place(_monitors(self._mss))
         except BaseException:
@@ -120,6 +132,25 @@ def is_wayland() -> bool:
     return bool(os.environ.get("WAYLAND_DISPLAY")) or kind == "wayland"
 
 
+def has_x_screen() -> bool:
+    """Whether ``DISPLAY`` is an X server whose screen can be read: any but XWayland."""
+    try:
+        return bool(os.environ.get("DISPLAY")) and not is_xwayland()
+    except UserError:  # it is gone
+        return False
+
+
+def _open_wayland(options: CaptureOptions) -> Screen:
+    if sys.platform != "linux":
+        raise UserError(
+            "--backend portal needs Linux: it asks the desktop's portal.",
+            remedy="Leave --backend out.",
+        )
+    from capture.screens.wayland import WaylandScreen  # its libraries are Linux's
+
+    return WaylandScreen(options)
+
+
 def _check_session() -> None:
     if sys.platform != "linux" or os.environ.get("DISPLAY"):
         return
@@ -128,9 +159,9 @@ def _check_session() -> None:
 
 def _wayland() -> UserError:
     return UserError(
-        "This is a Wayland session, where no program may read the screen of another.",
-        remedy="Log out and choose an X11 (Xorg) session, or take screenshots with the desktop's "
-        "own tool and import them with `cli import FOLDER`.",
+        "This is a Wayland session, where no program may read the screen as mss does.",
+        remedy="Leave --backend mss out: the desktop is then asked for its screen. Or take "
+        "screenshots with its own tool and import them with `cli import FOLDER`.",
     )
 
 

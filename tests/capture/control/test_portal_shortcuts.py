@@ -14,6 +14,7 @@ from capture.commands import Command, CommandQueue
 from capture.control import global_keys
 from capture.control.keys import keys_of
 from capture.options import CaptureOptions
+from capture.screens import mss
 from dataset.errors import UserError
 
 portal_shortcuts = pytest.importorskip("capture.control.portal_shortcuts")
@@ -174,7 +175,7 @@ def test_wayland_takes_the_portal_and_a_virtual_screen_inside_does_not(
 ) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     assert not global_keys.keys_are_hidden()
-    monkeypatch.setattr(global_keys, "is_xwayland", lambda: True)
+    monkeypatch.setattr(mss, "is_xwayland", lambda: True)
     assert isinstance(global_keys.global_keys(queue.SimpleQueue(), KEYS), PortalShortcuts)
     monkeypatch.delenv("DISPLAY")
     assert global_keys.keys_are_hidden()
