@@ -7,13 +7,19 @@ made at the user's word only.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.own_program import own_command
 
+if TYPE_CHECKING:
+    from capture.portal import Bus  # Linux only
+
 APP_ID = "unclip.Recorder"
+REGISTRY = "org.freedesktop.host.portal.Registry"
 
 
 def desktop_file() -> Path:
@@ -36,6 +42,13 @@ def install_desktop_file() -> Path:
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.", 1) from error
     return path
+
+
+def register(bus: Bus) -> None:
+    """Name this program to the portal, where the user has made the file, before all else."""
+    if desktop_file().exists():
+        with suppress(UserError):  # an older portal, which does without
+            bus.call(REGISTRY, "Register", "sa{sv}", APP_ID, {})
 
 
 def _quoted(word: str) -> str:

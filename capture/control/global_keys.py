@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol
 
 from capture.commands import CommandQueue
 from capture.control.hotkeys import Hotkeys
-from capture.screens.mss import is_wayland
-from capture.screens.window import is_xwayland
-from dataset.errors import UserError
+from capture.screens.mss import has_x_screen, is_wayland
 
 
 class GlobalKeys(Protocol):
@@ -48,9 +45,4 @@ def keys_are_hidden() -> bool:
 
     XWayland has those of its own windows only. A virtual screen of X11 inside has its own.
     """
-    if not is_wayland():
-        return False
-    try:
-        return not os.environ.get("DISPLAY") or is_xwayland()
-    except UserError:  # the X server is gone
-        return True
+    return is_wayland() and not has_x_screen()

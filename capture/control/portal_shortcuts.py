@@ -13,14 +13,13 @@ from queue import Empty, SimpleQueue
 
 from capture.clock import now_s
 from capture.commands import Command, CommandQueue
-from capture.control.desktop_file import APP_ID, desktop_file
+from capture.control.desktop_file import desktop_file, register
 from capture.control.keys import chords_of, what_keys_do
 from capture.portal import DESKTOP_NAME, PORTAL, Bus, Denied, NoAnswer, PortalError
 from capture.status import LOG
 from dataset.errors import UserError
 
 INTERFACE = f"{PORTAL}.GlobalShortcuts"
-REGISTRY = "org.freedesktop.host.portal.Registry"
 CONSENT_S = 120.0  # longest wait for the desktop's dialog
 RETRY_S = 10.0  # after the portal has ended, and between two attempts to ask again
 LISTEN_S = 3600.0  # one wait for a key; then the next one begins
@@ -196,6 +195,12 @@ def open_session(bus: Bus) -> str:
         ) from error
 
 
+def offered() -> int:
+    """The version of the portal's global keys; `PortalError` where it has none."""
+    with Bus() as bus:
+        return check_offered(bus)
+
+
 def check_offered(bus: Bus) -> int:
     """The version of the portal's global keys; `PortalError` where it has none."""
     version = bus.properties(INTERFACE).get("version")
@@ -205,10 +210,3 @@ def check_offered(bus: Bus) -> int:
             "on and Hyprland have them."
         )
     return int(version)
-
-
-def register(bus: Bus) -> None:
-    """Name this program to the portal, where it wants that and the user has made its file."""
-    if desktop_file().exists():
-        with suppress(PortalError):  # an older portal
-            bus.call(REGISTRY, "Register", "sa{sv}", APP_ID, {})

@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
+from itertools import dropwhile
 from pathlib import Path
 
 from capture import children
@@ -81,7 +82,7 @@ def _refuse_taken(wanted: Sequence[Shortcut]) -> None:
     taken = _keys_of_config(config)
     for each in wanted:
         runs = taken.get(_plain(each.chord.written("sway")), each.line)
-        if each.line not in runs:
+        if " ".join(each.line.split()) not in runs:
             raise taken_key(each, f"sway's configuration has it for {runs}")
 
 
@@ -94,10 +95,10 @@ def _keys_of_config(config: str) -> dict[frozenset[str], str]:
         if len(words) > 2 and words[0] == "set":
             variables[words[1]] = " ".join(words[2:])
         elif words[:1] == ["bindsym"]:
-            key, *runs = [each for each in words[1:] if not each.startswith("--")] or [""]
+            key, *runs = [*dropwhile(lambda word: word.startswith("--"), words[1:]), ""]
             for name in sorted(variables, key=len, reverse=True):  # as sway does
                 key = key.replace(name, variables[name])
-            found[_plain(key)] = " ".join(runs)
+            found[_plain(key)] = " ".join(runs).strip()
     return found
 
 

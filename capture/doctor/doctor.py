@@ -71,6 +71,8 @@ def warnings_at_start(options: CaptureOptions) -> list[Finding]:
     """
     if takes_portal(options):  # the recording itself asks for the screen
         found = [_wayland().consent(options), *_desktop(options)]
+        if options.hotkey:
+            found.append(_wayland().keys())
         return [each for each in found if each.level != "ok"]
     found = [*_session(), *_desktop(options)]
     if options.hud_mask is not None:
@@ -262,7 +264,7 @@ def _keys(options: CaptureOptions) -> Finding:
     try:
         if keys_are_hidden():
             chords_of(keys_of(options))
-            return _wayland().keys(options.hotkey)
+            return _wayland().keys()
         with Hotkeys(queue.SimpleQueue(), keys_of(options)):
             return Finding("keys", "ok", f"global keys are heard, {options.key_record} records")
     except UserError as error:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from capture.consent import kept_token
+from capture.control.portal_shortcuts import OTHER_WAY, offered
 from capture.doctor.finding import Finding, fault_of
 from capture.options import CaptureOptions
 from capture.portal import PORTAL, Bus
@@ -28,7 +29,6 @@ ASK_S = 20.0  # longest wait for a dialog, which comes where the desktop has for
 RATE_S = 3.0  # how long pictures are counted
 DAEMON_S = 2.0  # longest wait for PipeWire
 SLOW = 0.9  # of the wanted rate; less is told
-NO_KEYS = "Bind the commands to keys of the desktop instead: `cli capture shortcuts` shows how."
 
 
 def desktop_findings(options: CaptureOptions) -> Iterator[Finding]:
@@ -36,13 +36,13 @@ def desktop_findings(options: CaptureOptions) -> Iterator[Finding]:
     desktop = os.environ.get("XDG_CURRENT_DESKTOP") or "of an unknown desktop"
     yield Finding("session", "ok", f"Wayland, {desktop}")
     try:
-        offered = _offered()
+        portals = _portals()
     except UserError as error:
         yield fault_of("portal", error)
         return
-    yield _portal(offered, kind_of(options))
+    yield _portal(portals, kind_of(options))
     yield _pipewire()
-    asked = consent(options, offered[SCREENCAST].get("version", 0))
+    asked = consent(options, portals[SCREENCAST].get("version", 0))
     if asked.level != "ok":
         asked = replace(asked, remedy=f"{asked.remedy} Pictures can be looked at here after that.")
     yield asked
@@ -95,38 +95,35 @@ def stream(screen: Screen, fps: float) -> Finding:
     return Finding("stream", "ok", message)
 
 
-def keys(wanted: bool) -> Finding:
-    """Whether the desktop gives global keys; ``wanted``: without them it is a fault."""
+def keys() -> Finding:
+    """Whether the portal offers global keys; a recorder waits for commands without."""
     try:
-        with Bus() as bus:
-            there = bool(bus.properties(f"{PORTAL}.GlobalShortcuts"))
+        version = offered()
     except UserError as error:
-        return fault_of("keys", error, "fault" if wanted else "warning", NO_KEYS)
-    if there:
-        return Finding("keys", "ok", "the desktop's portal has global keys, and asks you for them")
-    what = "this desktop gives programs no global keys"
-    return Finding("keys", "fault" if wanted else "warning", what, NO_KEYS)
+        return Finding("keys", "warning", error.what.rstrip("."), OTHER_WAY)
+    asks = "the desktop asks you when a recording starts with --hotkey"
+    return Finding("keys", "ok", f"global keys come by the portal (version {version}); {asks}")
 
 
-def _offered() -> dict[str, dict[str, Any]]:
+def _portals() -> dict[str, dict[str, Any]]:
     """The properties of each portal that there is."""
     with Bus() as bus:
         names = (SCREENCAST, *(f"{PORTAL}.{each}" for each in OTHERS))
         return {name: bus.properties(name) for name in names}
 
 
-def _portal(offered: dict[str, dict[str, Any]], kind: Kind) -> Finding:
+def _portal(portals: dict[str, dict[str, Any]], kind: Kind) -> Finding:
     """Which portals there are; without that of the screen nothing can be recorded."""
-    cast = offered[SCREENCAST]
+    cast = portals[SCREENCAST]
     types = cast.get("AvailableSourceTypes", 0)
     there = [f"{each}s" for each, bit in TYPES.items() if types & bit]
     named = [f"ScreenCast {cast.get('version')} ({' and '.join(there)})"] if there else []
     named += [
         f"{each} {about['version']}"
         for each in OTHERS
-        if (about := offered[f"{PORTAL}.{each}"]).get("version")
+        if (about := portals[f"{PORTAL}.{each}"]).get("version")
     ]
-    missing = [each for each in OTHERS if not offered[f"{PORTAL}.{each}"].get("version")]
+    missing = [each for each in OTHERS if not portals[f"{PORTAL}.{each}"].get("version")]
     message = ", ".join([*named, *(f"no {each}" for each in missing)])
     if not there:
         remedy = (

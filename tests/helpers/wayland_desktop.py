@@ -96,6 +96,14 @@ class Desktop(Programs):
         """The portals that sway lacks, if this desktop has them."""
         return FakePortal(str(self.environment["DBUS_SESSION_BUS_ADDRESS"]), self.folder / "fake")
 
+    def start_portal(self) -> None:
+        """Start the portal's front end, at first or after it was killed."""
+        self.start(
+            "portal", _service("xdg-desktop-portal"), "--replace",
+            ready=lambda: self.owns("org.freedesktop.portal.Desktop"),
+            XDG_DESKTOP_PORTAL_DIR=str(self.folder / "portals"),
+        )  # fmt: skip
+
     def sway(self, *words: str) -> Any:
         """Carry out a command of sway's, such as ``output HEADLESS-1 disable``."""
         return json.loads(self.call("swaymsg", "-r", "--", *words))
@@ -231,11 +239,7 @@ def _start_portals(desktop: Desktop, fake: str) -> None:
     _describe_portal(desktop, "wlr", "ScreenCast;Screenshot")
     if fake:
         _start_fake_portal(desktop, fake)
-    desktop.start(
-        "portal", _service("xdg-desktop-portal"), "--replace",
-        ready=lambda: desktop.owns("org.freedesktop.portal.Desktop"),
-        XDG_DESKTOP_PORTAL_DIR=str(desktop.folder / "portals"),
-    )  # fmt: skip
+    desktop.start_portal()
 
 
 def _start_fake_portal(desktop: Desktop, portals: str) -> None:
