@@ -383,7 +383,8 @@ def capture(context: click.Context, list_keys: bool, forget_consent: bool, **set
 
 def show_warnings(options: CaptureOptions) -> list[str]:
     """Show what would spoil the recording; the same as lines for its log."""
-    from capture.doctor.doctor import format_findings, warnings_at_start
+    from capture.doctor.doctor import warnings_at_start
+    from capture.doctor.finding import format_findings
 
     found = warnings_at_start(options)
     for each in found:
@@ -498,7 +499,8 @@ def doctor(as_json: bool, **settings: Any) -> None:
     \b
     Example: cli doctor --window "Flight Simulator"
     """
-    from capture.doctor.doctor import examine, format_findings
+    from capture.doctor.doctor import examine
+    from capture.doctor.finding import format_findings
 
     findings = examine(capture_options(settings))
     if as_json:

@@ -137,25 +137,26 @@ class ScreenCast:
             options["persist_mode"] = ("u", UNTIL_REVOKED)
         if token is not None:
             options["restore_token"] = ("s", token)
-        session = self._session
-        self._bus.request(SCREENCAST, "SelectSources", "oa{sv}", session, options=options)
-        try:
-            results = self._bus.request(
-                SCREENCAST, "Start", "osa{sv}", session, "", timeout_s=self._dialog_s
-            )
-        except Denied as error:
-            raise Denied(
-                "You did not allow the recording in the desktop's dialog.",
-                remedy=f"Start it again, and choose the game's {self.kind} there.",
-            ) from error
-        except NoAnswer as error:
-            raise NoAnswer(
-                f"The desktop's dialog got no answer within {self._dialog_s:g} s.",
-                remedy=f"Start the recording again, and choose the game's {self.kind} there.",
-            ) from error
+        results = self._chosen(options)
         if self.version >= PERSISTS:
             keep_token(self.kind, results.get("restore_token"))
         return list(results.get("streams", []))
+
+    def _chosen(self, options: Options) -> dict[str, Any]:
+        """What the user chooses; some desktops ask before ``Start``, most at it."""
+        session, limit_s = self._session, self._dialog_s
+        again = f"Start the recording again, and choose the game's {self.kind} there."
+        try:
+            self._bus.request(
+                SCREENCAST, "SelectSources", "oa{sv}", session, options=options, timeout_s=limit_s
+            )
+            return self._bus.request(SCREENCAST, "Start", "osa{sv}", session, "", timeout_s=limit_s)
+        except Denied as error:
+            what = "You did not allow the recording in the desktop's dialog."
+            raise Denied(what, remedy=again) from error
+        except NoAnswer as error:
+            what = f"The desktop's dialog got no answer within {limit_s:g} s."
+            raise NoAnswer(what, remedy=again) from error
 
 
 def _compositor_answers() -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -292,6 +293,8 @@ def kept_desktop() -> Iterator[KeptDesktop]:
 def wayland(kept_desktop: KeptDesktop) -> Iterator[Desktop]:
     """A Wayland desktop of 1280x720 whose user says yes, and in which this test runs."""
     desktop = kept_desktop.whole()
+    shutil.rmtree(desktop.folder / "state" / "unclip", ignore_errors=True)  # consent, kept
+    (desktop.folder / "questions").unlink(missing_ok=True)
     desktop.answer("yes")
     desktop.resize("1280x720")
     with desktop.use():
