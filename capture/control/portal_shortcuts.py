@@ -20,6 +20,7 @@ from capture.status import LOG
 from dataset.errors import UserError
 
 INTERFACE = f"{PORTAL}.GlobalShortcuts"
+PARTS = "org.freedesktop.impl.portal.desktop"  # the beginning of the names of desktops' own parts
 CONSENT_S = 120.0  # longest wait for the desktop's dialog
 RETRY_S = 10.0  # after the portal has ended, and between two attempts to ask again
 LISTEN_S = 3600.0  # one wait for a key; then the next one begins
@@ -113,18 +114,17 @@ class PortalShortcuts:
             return
         session = open_session(bus)
         closed = bus.signals(f"{PORTAL}.Session", "Closed", session)
-        with (
-            closed,
-            bus.signals(INTERFACE, "Activated") as pressed,
-            bus.endings(DESKTOP_NAME) as ends,
-        ):
+        ends, parts = bus.endings(DESKTOP_NAME), bus.endings(PARTS)
+        with closed, ends, parts, bus.signals(INTERFACE, "Activated") as pressed:
             self._tell_bound(self._bind(bus, session))
             while True:
-                signal = bus.next_of([pressed, closed, ends], LISTEN_S)
-                if signal is not None and signal[0] is not pressed:
+                source, body = bus.next_of([pressed, closed, ends, parts], LISTEN_S) or (None, ())
+                if source in (closed, ends):
                     raise PortalError("The desktop has ended its global keys.")
-                if signal is not None and signal[1][0] == session:
-                    self._press(signal[1][1])
+                if source is parts:  # perhaps of other portals
+                    bus.request(INTERFACE, "ListShortcuts", "oa{sv}", session)
+                if source is pressed and body[0] == session:
+                    self._press(body[1])
 
     def _press(self, identifier: str) -> None:
         if identifier in self._ids:

@@ -7,6 +7,7 @@ changed by is in `shortcuts_gnome.py` and `shortcuts_sway.py`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 from capture.control import shortcuts_gnome, shortcuts_sway
@@ -49,6 +50,12 @@ def shortcuts(options: ShortcutOptions, capture: CaptureOptions) -> str:
     """
     if options.install_desktop_file:
         return f"Written: {install_desktop_file()}"
+    if options.desktop is None and sys.platform != "linux":
+        raise UserError(
+            "These are keys of desktops of Linux. Here `cli capture --hotkey` hears keys itself.",
+            remedy="Where it does not, as with games that run as administrator, docs/recording.md "
+            "says how a shortcut of Windows runs `cli capture toggle`.",
+        )
     desktop = options.desktop or desktop_here(os.environ.get("XDG_CURRENT_DESKTOP", ""))
     wanted = wanted_shortcuts(capture)
     if options.set and options.unset:

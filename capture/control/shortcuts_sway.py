@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import dropwhile
 from pathlib import Path
 
@@ -25,7 +26,14 @@ ANSWER_S = 10.0  # longest wait for swaymsg
 FLAGS = "--no-repeat --inhibited"
 NAMES = {"control": "ctrl", "alt": "mod1", "super": "mod4"}  # other names -> ours
 MOST_NOTE = 64 << 10  # bytes
-Keys = tuple[str, list[str]]  # the socket of a sway, and which keys were set there
+
+
+@dataclass(frozen=True)
+class SetKeys:
+    """Which keys were set, and where."""
+
+    socket: str = ""  # of a sway
+    keys: list[str] = field(default_factory=list)  # as sway writes them
 
 
 def config_line(chord: Chord, line: str) -> str:
@@ -57,8 +65,8 @@ def set_keys(wanted: Sequence[Shortcut]) -> str:
 
 def unset_keys(_: Sequence[Shortcut]) -> str:
     """Take back the keys that were set in this sway; what was done."""
-    socket, keys = _noted()
-    own = keys if socket == _socket() else []
+    before = _noted()
+    own = before.keys if before.socket == _socket() else []
     done = [key for key in own if _unbound(key)]
     remove_file(_note_file())
     return f"{len(done)} keys of this program were taken out of the running sway."
@@ -134,11 +142,12 @@ def _note_file() -> Path:
 
 
 def _note(keys: list[str]) -> None:
-    write_whole(_note_file(), json.dumps([_socket(), keys]).encode(), mode=0o600)
+    values = asdict(SetKeys(_socket(), keys))
+    write_whole(_note_file(), json.dumps(values).encode(), mode=0o600)
 
 
-def _noted() -> Keys:
+def _noted() -> SetKeys:
     try:
-        return gate.read_json(_note_file(), Keys, MOST_NOTE)
+        return gate.read_json(_note_file(), SetKeys, MOST_NOTE)
     except (OSError, ValueError):
-        return "", []
+        return SetKeys()

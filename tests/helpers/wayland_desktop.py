@@ -238,11 +238,12 @@ def _start_portals(desktop: Desktop, fake: str) -> None:
     )  # fmt: skip
     _describe_portal(desktop, "wlr", "ScreenCast;Screenshot")
     if fake:
-        _start_fake_portal(desktop, fake)
+        start_fake_portal(desktop, fake)
     desktop.start_portal()
 
 
-def _start_fake_portal(desktop: Desktop, portals: str) -> None:
+def start_fake_portal(desktop: Desktop, portals: str) -> None:
+    """Start the portals that sway lacks, at first or after they were killed."""
     desktop.start(
         "fake", sys.executable, FAKE, desktop.folder / "fake", portals,
         ready=lambda: desktop.owns(f"{IMPLEMENTED}desktop.fake"),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from helpers.wayland_desktop import Desktop, wayland_desktop
+from helpers.wayland_desktop import Desktop, start_fake_portal, wayland_desktop
 
 from capture.commands import Command, CommandQueue
 from capture.control import global_keys
@@ -132,6 +132,24 @@ def test_a_portal_that_ended_is_asked_again(
         desktop.fake.trigger("snap")
         assert heard(commands) == "snap"
     assert "The desktop has ended its global keys" in caplog.text
+
+
+def test_the_desktops_own_part_that_ended_is_asked_again(desktop: Desktop) -> None:
+    commands: CommandQueue = queue.SimpleQueue()
+    with PortalShortcuts(commands, KEYS) as keys:
+        keys.news()
+        desktop.kill("xdpw")  # which has no keys
+        desktop.fake.trigger("snap")
+        assert heard(commands) == "snap"
+        soon(lambda: desktop.fake.calls("ListShortcuts"))
+        assert keys.alive
+        desktop.kill("fake")
+        soon(lambda: not keys.alive)
+        assert "no keys are heard" in keys.news()
+        start_fake_portal(desktop, "GlobalShortcuts")
+        soon(lambda: keys.alive)
+        desktop.fake.trigger("toggle")
+        assert heard(commands) == "toggle"
 
 
 def test_a_dialog_without_an_answer_keeps_no_command_waiting(desktop: Desktop) -> None:

@@ -93,6 +93,11 @@ def test_the_desktop_that_runs_is_explained_and_without_one_all_are(
     assert [each for each, there in heads.items() if there] == said
 
 
+def test_other_systems_are_told_that_keys_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capture.control.shortcuts.sys.platform", "win32")
+    assert "hears keys itself" in run_cli("capture", "shortcuts", code=2)
+
+
 @pytest.mark.parametrize("desktop", ["gnome", "kde", "sway"])
 def test_what_is_printed_runs_this_program(desktop: str, tmp_path: Path) -> None:
     out = tmp_path / "it's here"
