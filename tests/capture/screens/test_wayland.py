@@ -279,6 +279,8 @@ def test_silence_ends_the_question(wayland: Desktop) -> None:
         WaylandScreen(OPTIONS, dialog_s=0.5)
     assert time.monotonic() - began < LATEST_S
     wayland.answer("yes")
+    with WaylandScreen(OPTIONS):  # its user is asked again
+        pass
 
 
 def test_ctrl_c_ends_the_question(wayland: Desktop, tmp_path: Path) -> None:
@@ -297,6 +299,8 @@ def test_ctrl_c_ends_the_question(wayland: Desktop, tmp_path: Path) -> None:
         assert b"nothing was allowed in the desktop's dialog yet" in recorder.stderr.read()
     assert [each for each in tmp_path.iterdir() if each.is_dir()] == []
     wayland.answer("yes")
+    with WaylandScreen(OPTIONS):  # its user is asked again
+        pass
 
 
 def test_the_user_is_asked_once(wayland: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
