@@ -70,7 +70,7 @@ test-windows: $(STAMP) wine ## run a scripted session and the tests by Windows' 
 bundle-windows: $(STAMP) wine ## make build/windows/unclip, a folder for Windows that needs no Python
 	$(ON_WINDOWS) .ci/windows/build.py --zip
 
-bench: $(STAMP) ## take the measurements behind docs/LOG.md
+bench: $(STAMP) wayland ## take the measurements behind docs/LOG.md
 	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py benchmarks/*/*.py)); do \
 	    $(BIN)/python $$file || exit 1; done
 

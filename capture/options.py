@@ -94,6 +94,23 @@ class CaptureOptions:
 
 
 @dataclass(frozen=True)
+class ShortcutOptions:
+    """Keys of the desktop that run the control commands: what is done about them."""
+
+    desktop: str | None = setting(
+        None,
+        "Whose settings are meant.",
+        choices=("gnome", "kde", "sway"),
+        shown="the desktop that runs; all, if that is another one",
+    )
+    set: bool = setting(False, "Set them: GNOME for good, sway until it is reloaded.")
+    unset: bool = setting(False, "Take back what --set has set, and nothing else.")
+    install_desktop_file: bool = setting(
+        False, "Make the file by which newer desktops know this program, for --hotkey."
+    )
+
+
+@dataclass(frozen=True)
 class SweepOptions:
     """An unattended recording of viewpoints under many lights, in any game.
 

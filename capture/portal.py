@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -141,6 +142,11 @@ class Bus:
             self._closed = True
             self.connection.close()
 
+    def interrupt(self) -> None:
+        """End the waits of another thread by an error; only `close` may follow."""
+        with suppress(*ENDED):
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
+
     def properties(self, interface: str) -> dict[str, Any]:
         """All properties of an interface of the portal; empty if it has no such interface."""
         message = Properties(DBusAddress(DESKTOP_PATH, DESKTOP_NAME, interface)).get_all()
@@ -273,11 +279,22 @@ class Bus:
 
     def wait_for(self, wanted: list[Signals], timeout_s: float) -> Message | None:
         """The first message of any of these; None if none comes in time."""
+        found = self._first_of(wanted, timeout_s)
+        return None if found is None else found[1]
+
+    def next_of(
+        self, wanted: list[Signals], timeout_s: float
+    ) -> tuple[Signals, tuple[Any, ...]] | None:
+        """The first signal of any of these and its body, as of `Signals.get`."""
+        found = self._first_of(wanted, timeout_s)
+        return None if found is None else (found[0], body_of(found[1]))
+
+    def _first_of(self, wanted: list[Signals], timeout_s: float) -> tuple[Signals, Message] | None:
         deadline = now_s() + timeout_s
         while True:
             for each in wanted:
                 if each.queue:
-                    return each.queue.popleft()
+                    return each, each.queue.popleft()
             try:
                 self.connection.recv_messages(timeout=max(0.0, deadline - now_s()))
             except TimeoutError:

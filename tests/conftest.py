@@ -36,6 +36,7 @@ RUNTIME = "LOCALAPPDATA" if WINDOWS else "XDG_RUNTIME_DIR"  # where recorders ar
 
 # What only the other system can import.
 X11_ONLY = ["helpers/painted_x11.py", "fixtures/make.py"]
+collect_ignore_glob = ["*wayland*"] if WINDOWS else []
 collect_ignore = X11_ONLY if WINDOWS else ["helpers/painted_win32.py"]
 
 # What takes long to begin, or is not there on every machine.

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from helpers import ROOT, wayland_desktop, wayland_programs
+from helpers import ROOT, wayland_programs
 from helpers.painted import noise
 from helpers.processes import Process
 from helpers.wayland_client import (
@@ -21,8 +22,10 @@ from helpers.wayland_client import (
     numbered_picture,
     read_stamp,
 )
-from helpers.wayland_desktop import Desktop, mutter_desktop
+from helpers.wayland_desktop import Desktop, mutter_desktop, started_desktop, wayland_desktop
 from helpers.wayland_programs import needs
+
+from capture.portal import PORTAL, Bus, Denied, NoAnswer
 
 PARTS = ["bus", "pipewire", "wireplumber", "sway", "filter", "store", "xdpw", "portal"]
 
@@ -30,7 +33,7 @@ PARTS = ["bus", "pipewire", "wireplumber", "sway", "filter", "store", "xdpw", "p
 @pytest.mark.slow
 def test_every_program_runs_in_a_desktop_of_its_own_and_none_after_it() -> None:
     before = dict(os.environ)
-    with wayland_desktop.wayland_desktop("800x600") as desktop:
+    with wayland_desktop("800x600") as desktop:
         assert list(desktop.pids) == PARTS
         assert desktop.is_whole
         assert desktop.grim().shape == (600, 800, 3)
@@ -45,7 +48,7 @@ def test_every_program_runs_in_a_desktop_of_its_own_and_none_after_it() -> None:
 @pytest.mark.slow
 def test_each_program_can_be_killed() -> None:
     for name in PARTS[1:]:
-        with wayland_desktop.started_desktop() as desktop:
+        with started_desktop() as desktop:
             desktop.kill(name)
             assert not _lives(desktop.pids[name])
             assert not desktop.is_whole
@@ -54,7 +57,7 @@ def test_each_program_can_be_killed() -> None:
 @pytest.mark.slow
 def test_a_desktop_ends_with_a_failing_test() -> None:
     pids: dict[str, int] = {}
-    with suppress(ZeroDivisionError), wayland_desktop.wayland_desktop() as desktop:
+    with suppress(ZeroDivisionError), wayland_desktop() as desktop:
         pids = desktop.pids
         _ = 1 / 0
     assert len(pids) == len(PARTS)
@@ -139,22 +142,51 @@ def _until(holds: object) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.slow
-def test_portals_that_sway_lacks_are_played_behind_the_real_front_end() -> None:
-    with wayland_desktop.wayland_desktop(fake="GlobalShortcuts;RemoteDesktop") as desktop:
-        from jeepney import DBusAddress, Properties
-        from jeepney.io.blocking import open_dbus_connection
+@pytest.fixture(scope="module")
+def faked() -> Iterator[Desktop]:
+    """A desktop with portals that sway lacks."""
+    with started_desktop(fake="GlobalShortcuts;RemoteDesktop") as desktop, desktop.use():
+        yield desktop
 
-        portal = "org.freedesktop.portal."
-        with open_dbus_connection() as connection:
-            for name in ("ScreenCast", "GlobalShortcuts", "RemoteDesktop"):
-                path = "/org/freedesktop/portal/desktop"
-                asked = Properties(DBusAddress(path, f"{portal}Desktop", portal + name)).get_all()
-                [values] = connection.send_and_get_reply(asked, timeout=20).body
-                assert values["version"][1] >= 1
-        assert values["AvailableDeviceTypes"][1] == 3
-        desktop.fake.answer("no")
-        assert desktop.fake.calls("Answer") == [["no"]]
+
+@pytest.mark.slow
+def test_shortcuts_are_bound_and_heard_through_the_real_front_end(faked: Desktop) -> None:
+    name = f"{PORTAL}.GlobalShortcuts"
+    wanted = [("toggle", {"description": ("s", "Record"), "preferred_trigger": ("s", "F9")})]
+    with Bus() as bus, bus.signals(name, "Activated") as presses:
+        session = bus.session(name)
+        told = bus.request(name, "BindShortcuts", "oa(sa{sv})sa{sv}", session, wanted, "")
+        [(bound, about)] = told["shortcuts"]
+        assert (bound, about["trigger_description"]) == ("toggle", "F9")
+        faked.fake.trigger("toggle")
+        press = presses.get(10)
+        assert press is not None
+        assert press[:2] == (session, "toggle")
+        faked.fake.answer("no")
+        with pytest.raises(Denied):
+            bus.request(name, "BindShortcuts", "oa(sa{sv})sa{sv}", session, wanted, "")
+        faked.fake.answer("silence")
+        with pytest.raises(NoAnswer):
+            bus.request(
+                name, "BindShortcuts", "oa(sa{sv})sa{sv}", session, wanted, "", timeout_s=0.3
+            )
+        faked.fake.answer("yes")
+    assert len(faked.fake.calls("BindShortcuts")) == 3
+
+
+@pytest.mark.slow
+def test_keys_of_a_remote_control_arrive_at_the_fake(faked: Desktop) -> None:
+    name = f"{PORTAL}.RemoteDesktop"
+    with Bus() as bus:
+        assert bus.properties(name)["AvailableDeviceTypes"] == 3
+        session = bus.session(name)
+        bus.request(name, "SelectDevices", "oa{sv}", session, options={"types": ("u", 1)})
+        assert bus.request(name, "Start", "osa{sv}", session, "")["devices"] == 1
+        for state in (1, 0):
+            bus.call(name, "NotifyKeyboardKeysym", "oa{sv}iu", session, {}, 0x2B, state)
+    heard = "NotifyKeyboardKeysym"
+    _until(lambda: len(faked.fake.calls(heard)) == 2)  # the front end waits for no answer
+    assert [(key, state) for _, _, key, state in faked.fake.calls(heard)] == [(0x2B, 1), (0x2B, 0)]
 
 
 @pytest.mark.slow

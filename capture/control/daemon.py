@@ -26,7 +26,8 @@ from capture import children
 from capture.commands import Command, CommandQueue, Reply
 from capture.control.channel import ANSWER_BYTES, Answer, control_channel, encode_line
 from capture.control.endpoints import lock_recordings
-from capture.control.hotkeys import Hotkeys, keys_of
+from capture.control.global_keys import GlobalKeys, global_keys
+from capture.control.keys import keys_of
 from capture.options import CaptureOptions
 from capture.recording.loop import handle_command, record
 from capture.recording.recorder import Recorder
@@ -85,19 +86,31 @@ def run_capture(
             screen = stack.enter_context(
                 open_screen(options, lambda: asked_to_stop(commands, "asking", TOO_EARLY))
             )
-            watch = None
+            keys = None
             if options.hotkey:
-                watch = stack.enter_context(Hotkeys(commands, keys_of(options))).watch
+                keys = stack.enter_context(global_keys(commands, keys_of(options)))
             # The session's lock outlasts the recorder: its frames may still have to become PNG.
             recorder = stack.enter_context(Recorder(options, screen, held))
             if options.start:
                 recorder.start()
             try:
-                record(recorder, commands, on_status, watch)
+                record(recorder, commands, on_status, _looking_after(keys, recorder))
             except KeyboardInterrupt:  # where no handler can be set, as outside the main thread
                 handle_command(recorder, Command("interrupt"))
             summary = recorder.close()
         return _convert_spool(summary, options, commands, on_progress)
+
+
+def _looking_after(keys: GlobalKeys | None, recorder: Recorder) -> Callable[[], None] | None:
+    """What restarts dead keys, and tells the player about them."""
+    if keys is None:
+        return None
+
+    def watch() -> None:
+        keys.watch()
+        recorder.notice = keys.news() or recorder.notice
+
+    return watch
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def takes_portal(options: CaptureOptions) -> bool:
     """
     if options.backend != "auto":
         return options.backend == "portal"
-    return is_wayland() and not _has_x_screen()
+    return is_wayland() and not has_x_screen()
 
 
 class MssScreen(Screen):
@@ -139,7 +139,7 @@ def is_wayland() -> bool:
     return bool(os.environ.get("WAYLAND_DISPLAY")) or kind == "wayland"
 
 
-def _has_x_screen() -> bool:
+def has_x_screen() -> bool:
     """Whether ``DISPLAY`` is an X server whose screen can be read: any but XWayland."""
     try:
         return bool(os.environ.get("DISPLAY")) and not is_xwayland()

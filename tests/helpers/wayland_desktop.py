@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -94,6 +95,14 @@ class Desktop(Programs):
     def fake(self) -> FakePortal:
         """The portals that sway lacks, if this desktop has them."""
         return FakePortal(str(self.environment["DBUS_SESSION_BUS_ADDRESS"]), self.folder / "fake")
+
+    def start_portal(self) -> None:
+        """Start the portal's front end, at first or after it was killed."""
+        self.start(
+            "portal", _service("xdg-desktop-portal"), "--replace",
+            ready=lambda: self.owns("org.freedesktop.portal.Desktop"),
+            XDG_DESKTOP_PORTAL_DIR=str(self.folder / "portals"),
+        )  # fmt: skip
 
     def sway(self, *words: str) -> Any:
         """Carry out a command of sway's, such as ``output HEADLESS-1 disable``."""
@@ -229,15 +238,12 @@ def _start_portals(desktop: Desktop, fake: str) -> None:
     )  # fmt: skip
     _describe_portal(desktop, "wlr", "ScreenCast;Screenshot")
     if fake:
-        _start_fake_portal(desktop, fake)
-    desktop.start(
-        "portal", _service("xdg-desktop-portal"), "--replace",
-        ready=lambda: desktop.owns("org.freedesktop.portal.Desktop"),
-        XDG_DESKTOP_PORTAL_DIR=str(desktop.folder / "portals"),
-    )  # fmt: skip
+        start_fake_portal(desktop, fake)
+    desktop.start_portal()
 
 
-def _start_fake_portal(desktop: Desktop, portals: str) -> None:
+def start_fake_portal(desktop: Desktop, portals: str) -> None:
+    """Start the portals that sway lacks, at first or after they were killed."""
     desktop.start(
         "fake", sys.executable, FAKE, desktop.folder / "fake", portals,
         ready=lambda: desktop.owns(f"{IMPLEMENTED}desktop.fake"),
@@ -287,6 +293,8 @@ def kept_desktop() -> Iterator[KeptDesktop]:
 def wayland(kept_desktop: KeptDesktop) -> Iterator[Desktop]:
     """A Wayland desktop of 1280x720 whose user says yes, and in which this test runs."""
     desktop = kept_desktop.whole()
+    shutil.rmtree(desktop.folder / "state" / "unclip", ignore_errors=True)  # consent, kept
+    (desktop.folder / "questions").unlink(missing_ok=True)
     desktop.answer("yes")
     desktop.resize("1280x720")
     with desktop.use():

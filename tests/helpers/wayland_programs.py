@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import pytest
 from capture.screens.virtual_display import temporary_environment
 from helpers.processes import LIFE_S, Process
 
+KILL = 9  # SIGKILL, which Windows has no name for
 NOBODY = 65534
 READY_S = 20.0  # for each program, also on a busy machine
 SERVICES = "/usr/libexec:/usr/lib:/usr/lib/xdg-desktop-portal"  # where portals are
@@ -130,7 +130,7 @@ class Programs:
         """Whether all that was started still runs."""
         return all(each.poll() is None for each in self.processes.values())
 
-    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+    def kill(self, name: str, number: int = KILL) -> None:
         """End one program, and wait for its end."""
         process = self.processes[name]
         process.send_signal(number)

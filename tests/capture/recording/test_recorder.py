@@ -24,7 +24,8 @@ import capture.recording.encoders
 import capture.recording.recorder
 from capture.commands import Command, CommandQueue
 from capture.control.daemon import run_capture
-from capture.control.hotkeys import Hotkeys, keys_of
+from capture.control.hotkeys import Hotkeys
+from capture.control.keys import keys_of
 from capture.options import CaptureOptions
 from capture.recording.loop import record
 from capture.recording.recorder import Recorder
