@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +28,7 @@ from jeepney.low_level import Array, DictEntry, Struct, Variant, parse_signature
 
 from capture.clock import now_s
 from dataset.errors import UserError
+from dataset.terminal import INTERRUPTED
 
 PORTAL = "org.freedesktop.portal"
 DESKTOP_NAME = f"{PORTAL}.Desktop"
@@ -35,6 +37,7 @@ BUS_NAME = "org.freedesktop.DBus"
 CONNECT_S = 5.0  # longest wait for the bus itself, which answers in a millisecond
 ANSWER_S = 25.0  # longest wait for the reply to a call, as libdbus has it
 CLOSE_S = 2.0  # longest wait for a reply that nobody needs
+LOOK_S = 0.1  # between two looks at whether this program was asked to end
 UNKNOWN = ("UnknownInterface", "UnknownMethod", "UnknownObject", "UnknownProperty")
 NOBODY = ("ServiceUnknown", "NameHasNoOwner", "Spawn.", "NoServer")
 ENDED = (OSError, ValueError, RuntimeError)  # of a connection that is gone or was closed
@@ -56,6 +59,14 @@ class Denied(PortalError):
 
 class NoAnswer(PortalError):
     """Nobody answered in time; the dialog, if there was one, was closed again."""
+
+
+class Stopped(PortalError):
+    """This program was asked to end while the user was being asked."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped: nothing was allowed in the desktop's dialog yet.")
+        self.exit_code = INTERRUPTED
 
 
 class Signals:
@@ -176,6 +187,7 @@ class Bus:
         *args: Any,
         options: Options | None = None,
         timeout_s: float = ANSWER_S,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any]:
         """Call a method that answers by a ``Response``, such as after a dialog, and wait for that.
 
@@ -187,6 +199,8 @@ class Bus:
             The last argument, without its ``handle_token``.
         timeout_s : float
             Longest wait for the response; after it the request, and so its dialog, is closed.
+        stopped : callable
+            Asked now and then while waiting: whether this program was asked to end.
 
         Returns
         -------
@@ -199,6 +213,8 @@ class Bus:
             The user said no.
         NoAnswer
             Nobody answered in time.
+        Stopped
+            This program was asked to end.
         PortalError
             There is no portal, it ended meanwhile, or it failed.
         """
@@ -209,13 +225,14 @@ class Bus:
             self.signals(f"{PORTAL}.Request", "Response", path),
             self.endings(DESKTOP_NAME),
         )
-        with answers, ends:
-            self.call(interface, method, signature, *args, asked)
-            message = self.wait_for([answers, ends], timeout_s)
-        if message is None:
+        try:
+            with answers, ends:
+                self.call(interface, method, signature, *args, asked)
+                message = self._response([answers, ends], method, timeout_s, stopped)
+        except (NoAnswer, Stopped):
             with suppress(PortalError):
                 self.call(f"{PORTAL}.Request", "Close", path=path, timeout_s=CLOSE_S)
-            raise NoAnswer(f"The desktop's portal was asked ({method}), and nobody answered.")
+            raise
         if message.header.fields[HeaderFields.member] != "Response":
             raise PortalError(f"The desktop's portal has ended while it was asked ({method}).")
         code, results = body_of(message)
@@ -284,6 +301,19 @@ class Bus:
                 return None
             except ENDED as error:
                 raise _bus_gone(error) from error
+
+    def _response(
+        self, wanted: list[Signals], method: str, timeout_s: float, stopped: Callable[[], bool]
+    ) -> Message:
+        end = now_s() + timeout_s
+        while True:
+            message = self.wait_for(wanted, min(LOOK_S, max(0.0, end - now_s())))
+            if message is not None:
+                return message
+            if stopped():
+                raise Stopped
+            if now_s() >= end:
+                raise NoAnswer(f"The desktop's portal was asked ({method}); nobody answered.")
 
     def _ask(self, message: Message, what: str, timeout_s: float) -> tuple[Any, ...]:
         try:

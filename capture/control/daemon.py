@@ -44,6 +44,7 @@ from dataset.sessions.manifest import SPOOL
 
 RECORDER_LOG = "recorder.log"  # in the folder of sessions
 LOG_BYTES, LOG_FILES = 1 << 20, 3  # size of a log, and how many older ones are kept
+TOO_EARLY: Reply = {"ok": False, "error": "The desktop asks you first what may be recorded."}
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
 RECORDER_START_S = 180.0  # longest wait for a recorder that lives: a busy disk, a dialog
 
@@ -82,7 +83,9 @@ def run_capture(
         )
     with running(options, warnings) as commands, ExitStack() as held:
         with ExitStack() as stack:
-            screen = stack.enter_context(open_screen(options))
+            screen = stack.enter_context(
+                open_screen(options, lambda: asked_to_stop(commands, "asking", TOO_EARLY))
+            )
             keys = None
             if options.hotkey:
                 keys = stack.enter_context(global_keys(commands, keys_of(options)))
@@ -154,20 +157,29 @@ def _convert_spool(
             summary.session,
             options.disk_floor_bytes,
             while_heard(on_progress or (lambda done, total: None)),
-            stop=lambda: _asked_to_stop(commands),
+            stop=lambda: asked_to_stop(commands, "developing", TOO_LATE),
         )
         return replace(summary, undeveloped=conversion.run())
 
 
-def _asked_to_stop(commands: CommandQueue) -> bool:
-    """Answer all commands during the conversion; whether one of them was to stop."""
+def asked_to_stop(commands: CommandQueue, state: str, others: Reply) -> bool:
+    """Answer all commands while there is no recording; whether one of them was to stop.
+
+    Parameters
+    ----------
+    commands : queue of Command
+    state : str
+        What those are told that ask for the status.
+    others : dict
+        The reply to all others.
+    """
     stop = False
     while (command := _next(commands)) is not None:
         stop |= command.name in ("stop", "interrupt")
         if command.reply is not None:
             known = command.name in ("stop", "status")
-            answer: Reply = {"ok": True, "status": {"state": "developing"}}
-            command.reply.set_result(answer if known else TOO_LATE)
+            answer: Reply = {"ok": True, "status": {"state": state}}
+            command.reply.set_result(answer if known else others)
     return stop
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -29,8 +30,14 @@ FAILURES = (ScreenShotError, AssertionError, ValueError)  # ValueError: the same
 COMES_BACK = sys.platform == "win32"  # its display cannot be read while it is locked
 
 
-def open_screen(options: CaptureOptions) -> Screen:
+def open_screen(options: CaptureOptions, stopped: Callable[[], bool] = lambda: False) -> Screen:
     """Open what the options name, through the back end that they name.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+    stopped : callable
+        Asked now and then while the user has a dialog to answer: whether to wait no longer.
 
     Raises
     ------
@@ -40,7 +47,7 @@ def open_screen(options: CaptureOptions) -> Screen:
     if options.backend == "dxcam":
         return DxcamScreen(options, list_monitors)
     if takes_portal(options):
-        return _open_wayland(options)
+        return _open_wayland(options, stopped)
     return MssScreen(options)
 
 
@@ -140,7 +147,7 @@ def has_x_screen() -> bool:
         return False
 
 
-def _open_wayland(options: CaptureOptions) -> Screen:
+def _open_wayland(options: CaptureOptions, stopped: Callable[[], bool]) -> Screen:
     if sys.platform != "linux":
         raise UserError(
             "--backend portal needs Linux: it asks the desktop's portal.",
@@ -148,7 +155,7 @@ def _open_wayland(options: CaptureOptions) -> Screen:
         )
     from capture.screens.wayland import WaylandScreen  # its libraries are Linux's
 
-    return WaylandScreen(options)
+    return WaylandScreen(options, stopped=stopped)
 
 
 def _check_session() -> None:

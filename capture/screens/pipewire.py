@@ -70,6 +70,7 @@ class VideoStream:
     def __init__(
         self, descriptor: int | None, node: int, pool: tuple[int, int, int] = POOL
     ) -> None:
+        self._releases = ExitStack()
         self.state = pw.UNCONNECTED
         self.state_since_s = now_s()
         self.error = ""  # what PipeWire says of its end
@@ -82,7 +83,6 @@ class VideoStream:
         self._newest: _Newest | None = None
         self._came_s: deque[float] = deque()  # when the pictures of the last `RATE_S` came
         self._began_s = now_s()
-        self._releases = ExitStack()
         with ExitStack() as stack:
             stack.callback(_close_descriptor, held := [descriptor])
             self._lib = pw.load()
@@ -94,6 +94,9 @@ class VideoStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        self.close()  # its thread must not call what is no more
 
     @property
     def is_lost(self) -> bool:

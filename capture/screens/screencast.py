@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Literal
 
 from capture.consent import keep_token, kept_token
-from capture.portal import PORTAL, Bus, Denied, NoAnswer, Options, PortalError
+from capture.portal import PORTAL, Bus, Denied, NoAnswer, Options, PortalError, Stopped
 from dataset.errors import UserError
 
 Kind = Literal["monitor", "window"]
@@ -35,6 +37,8 @@ class ScreenCast:
         What the user may choose from: monitors, or windows.
     dialog_s : float
         Longest wait for the user's answer.
+    stopped : callable
+        As of `Bus.request`.
 
     Raises
     ------
@@ -42,8 +46,10 @@ class ScreenCast:
         There is no such portal, the user says no or nothing, or the portal fails.
     """
 
-    def __init__(self, kind: Kind, dialog_s: float = DIALOG_S) -> None:
-        self.kind, self._dialog_s = kind, dialog_s
+    def __init__(
+        self, kind: Kind, dialog_s: float = DIALOG_S, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.kind, self._dialog_s, self._stopped = kind, dialog_s, stopped
         with ExitStack() as stack:
             self._bus = stack.enter_context(Bus())
             offered = self._bus.properties(SCREENCAST)
@@ -121,7 +127,7 @@ class ScreenCast:
         if token is not None:
             try:
                 return self._start(token)
-            except (Denied, NoAnswer):
+            except (Denied, NoAnswer, Stopped):
                 raise
             except PortalError:  # of another desktop, or damaged: the user is asked again
                 keep_token(self.kind, None)
@@ -145,12 +151,11 @@ class ScreenCast:
     def _chosen(self, options: Options) -> dict[str, Any]:
         """What the user chooses; some desktops ask before ``Start``, most at it."""
         session, limit_s = self._session, self._dialog_s
+        ask = partial(self._bus.request, SCREENCAST, timeout_s=limit_s, stopped=self._stopped)
         again = f"Start the recording again, and choose the game's {self.kind} there."
         try:
-            self._bus.request(
-                SCREENCAST, "SelectSources", "oa{sv}", session, options=options, timeout_s=limit_s
-            )
-            return self._bus.request(SCREENCAST, "Start", "osa{sv}", session, "", timeout_s=limit_s)
+            ask("SelectSources", "oa{sv}", session, options=options)
+            return ask("Start", "osa{sv}", session, "")
         except Denied as error:
             what = "You did not allow the recording in the desktop's dialog."
             raise Denied(what, remedy=again) from error

@@ -7,6 +7,7 @@ again where nothing has changed since; ``recorder.py`` decides when to grab. Lin
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -28,6 +29,7 @@ GIVEN_UP_S = 60.0  # one that pauses for longer has ended
 NO_PICTURE = (
     "The desktop has sent no picture yet: it sends one when something on the screen changes."
 )
+CHANGING = "The size of what is recorded is changing."
 
 
 class WaylandScreen(Screen):
@@ -43,6 +45,8 @@ class WaylandScreen(Screen):
         Longest wait for the user's answer.
     pool : tuple of int
         As of `VideoStream`.
+    stopped : callable
+        Whether this program was asked to end, while the user is asked.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class WaylandScreen(Screen):
         options: CaptureOptions,
         dialog_s: float = DIALOG_S,
         pool: tuple[int, int, int] = POOL,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(options)
         if options.monitor == 0 and source_of(options) == "monitor":
@@ -66,7 +71,7 @@ class WaylandScreen(Screen):
         self._last_error: UserError | None = None
         with ExitStack() as stack:
             kind = "monitor" if options.window is None else "window"
-            self._cast = stack.enter_context(ScreenCast(kind, dialog_s))
+            self._cast = stack.enter_context(ScreenCast(kind, dialog_s, stopped))
             self._stream = VideoStream(self._cast.connect(), self._cast.node, pool)
             stack.enter_context(self._stream)
             self._await_first()
@@ -96,9 +101,9 @@ class WaylandScreen(Screen):
         place = self.rectangle()
         picture = self._stream.newest(place)
         if picture is None:
-            raise NotVisible(NO_PICTURE)
+            raise NotVisible(CHANGING if self._stream.pictures else NO_PICTURE)
         if picture.image.shape[:2] != (place[3], place[2]):
-            raise NotVisible("The size of what is recorded is changing.")
+            raise NotVisible(CHANGING)
         self.picture_ns = picture.time_ns
         return picture.image
 
@@ -142,7 +147,7 @@ class WaylandScreen(Screen):
         if known is None and self._stream.format is not None:
             known = self._stream.format.width, self._stream.format.height
         if known is None:
-            raise NotVisible("The size of what is recorded is changing.")
+            raise NotVisible(CHANGING)
         return known
 
     def _check(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from capture.clock import now_s, short_waits
 from capture.commands import CommandQueue
-from capture.control.daemon import running
+from capture.control.daemon import TOO_EARLY, asked_to_stop, running
 from capture.control.global_keys import keys_are_hidden
 from capture.options import CaptureOptions, SweepOptions
 from capture.recording.freeze import Thumbnail, differs, frame_thumbnail
@@ -225,7 +225,9 @@ def run_sweep(
                 raise Ended(f"ended by the user's key {key}")
 
         # The driver first: if it fails, no empty session is left behind.
-        screen = stack.enter_context(open_screen(capture))
+        screen = stack.enter_context(
+            open_screen(capture, lambda: asked_to_stop(commands, "asking", TOO_EARLY))
+        )
         presser = stack.enter_context(_presser()) if sweep.driver == "keys" else None
         driver: Driver
         if presser is not None:

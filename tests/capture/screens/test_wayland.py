@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import re
+import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from helpers.painted import noise
+from helpers.processes import Process
 from helpers.screens import check_whole
 from helpers.wayland_client import (
     PaintedWindow,
@@ -252,26 +256,51 @@ def test_a_stream_that_pauses_for_good_is_missed_and_then_over(
         assert not isinstance(error.value, NotVisible)
 
 
-def test_a_session_that_the_desktop_ends_is_named(wayland: Desktop) -> None:
+def test_a_session_that_the_desktop_ends_is_over(own_desktop: Desktop) -> None:
     with moving_pictures(), WaylandScreen(OPTIONS) as screen:
         grabbed(screen)
         screen._cast._bus.close_session(screen._cast._session)
-        assert "it was ended there" in why_not(screen)
+        # sway's portal ends the session, or itself (0.7.0 crashes here now and then).
+        assert re.search("it was ended there|its portal has ended", why_not(screen))
 
 
 def test_a_no_is_told(wayland: Desktop) -> None:
+    keep_token("monitor", None)
     wayland.answer("no")
     with pytest.raises(UserError, match="did not allow the recording"):
         WaylandScreen(OPTIONS)
 
 
 def test_silence_ends_the_question(wayland: Desktop) -> None:
+    keep_token("monitor", None)
     wayland.answer("silence")
     began = time.monotonic()
     with pytest.raises(UserError, match=r"no answer within 0\.5 s"):
         WaylandScreen(OPTIONS, dialog_s=0.5)
     assert time.monotonic() - began < LATEST_S
     wayland.answer("yes")
+    with WaylandScreen(OPTIONS):  # its user is asked again
+        pass
+
+
+def test_ctrl_c_ends_the_question(wayland: Desktop, tmp_path: Path) -> None:
+    keep_token("monitor", None)
+    wayland.answer("silence")
+    asked = wayland.questions
+    command = [sys.executable, "-m", "cli", "capture", "--start", "--out", str(tmp_path)]
+    with Process(command, stderr=subprocess.PIPE) as recorder:
+        assert recorder.stderr is not None
+        end = time.monotonic() + 20
+        while wayland.questions == asked:
+            assert time.monotonic() < end, recorder.kill() or recorder.stderr.read()
+            time.sleep(0.05)
+        recorder.send_signal(signal.SIGINT)
+        assert recorder.wait(20) == 130
+        assert b"nothing was allowed in the desktop's dialog yet" in recorder.stderr.read()
+    assert [each for each in tmp_path.iterdir() if each.is_dir()] == []
+    wayland.answer("yes")
+    with WaylandScreen(OPTIONS):  # its user is asked again
+        pass
 
 
 def test_the_user_is_asked_once(wayland: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,6 +349,18 @@ def test_fifty_openings_leave_nothing_behind(wayland: Desktop) -> None:
         with pytest.raises(UserError):
             WaylandScreen(OPTIONS)
     assert not more(held(), before)
+
+
+def test_a_screen_that_is_dropped_is_closed(wayland: Desktop) -> None:
+    with moving_pictures():
+        threads = psutil.Process().num_threads()
+        screen = WaylandScreen(OPTIONS)
+        grabbed(screen)
+        assert psutil.Process().num_threads() > threads
+        screen._cast.close()
+        del screen
+        gc.collect()
+        assert psutil.Process().num_threads() == threads
 
 
 def test_a_recording_by_command_has_an_exact_account(wayland: Desktop, tmp_path: Path) -> None:
