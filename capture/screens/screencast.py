@@ -50,6 +50,7 @@ class ScreenCast:
         self, kind: Kind, dialog_s: float = DIALOG_S, stopped: Callable[[], bool] = lambda: False
     ) -> None:
         self.kind, self._dialog_s, self._stopped = kind, dialog_s, stopped
+        self._session = ""
         with ExitStack() as stack:
             self._bus = stack.enter_context(Bus())
             offered = self._bus.properties(SCREENCAST)
@@ -129,7 +130,10 @@ class ScreenCast:
                 return self._start(token)
             except (Denied, NoAnswer, Stopped):
                 raise
-            except PortalError:  # of another desktop, or damaged: the user is asked again
+            except PortalError:
+                if not self._session:  # the portal itself fails, whatever the token
+                    raise
+                # Of another desktop, or damaged: the user is asked again.
                 keep_token(self.kind, None)
                 self._bus.close_session(self._session)
         return self._start(None)
