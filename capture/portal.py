@@ -352,7 +352,11 @@ def _plain(value: Any, kind: Any) -> Any:
         return [_plain(each, kind.elt_type) for each in value]
     if isinstance(kind, Struct):
         return tuple(_plain(each, part) for each, part in zip(value, kind.fields, strict=True))
-    return value.to_raw_fd() if isinstance(value, FileDescriptor) else value
+    if isinstance(value, FileDescriptor):
+        descriptor = value.to_raw_fd()
+        os.set_inheritable(descriptor, False)
+        return descriptor
+    return value
 
 
 def _refused(reply: Message, what: str) -> PortalError:

@@ -189,6 +189,23 @@ def test_a_call_out_of_its_place_is_seen(call: str) -> None:
     assert calls_beyond(ROOT / "dataset" / "errors.py", f"{written}('x')") == [call]
 
 
+def test_the_library_of_pipewire_is_loaded_in_one_place() -> None:
+    loading = [place(path) for path in SOURCES if "libpipewire-" in strings_of(path)]
+    assert loading == ["capture/screens/libpipewire.py"]
+    asking = {place(path) for path in SOURCES if "capture.screens.libpipewire" in imported_by(path)}
+    assert asking == {
+        *("capture/screens/pipewire.py", "capture/screens/wayland.py"),
+        "capture/doctor/wayland.py",
+    }
+
+
+def strings_of(path: Path) -> str:
+    """The texts of a file that name a library to load."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)]
+    return " ".join(each for each in texts if isinstance(each, str) and each.endswith(".so.0"))
+
+
 @pytest.mark.parametrize("wing", [wing for wing in WINGS if wing != "model.evaluation"])
 def test_a_fence_between_wings_shows_where_it_is_broken(wing: str) -> None:
     room = wing.split(".")[0]

@@ -20,7 +20,7 @@ from capture.portal import PORTAL, Bus
 from capture.screens import libpipewire
 from capture.screens.pods import FORMATS
 from capture.screens.screen import Screen
-from capture.screens.screencast import PERSISTS, SCREENCAST, TYPES, Kind
+from capture.screens.screencast import PERSISTS, SCREENCAST, TYPES, Kind, kind_of
 from capture.screens.wayland import WaylandScreen
 from dataset.errors import UserError
 
@@ -46,11 +46,6 @@ def desktop_findings(options: CaptureOptions) -> Iterator[Finding]:
     if asked.level != "ok":
         asked = replace(asked, remedy=f"{asked.remedy} Pictures can be looked at here after that.")
     yield asked
-
-
-def kind_of(options: CaptureOptions) -> Kind:
-    """What the user chooses in the desktop's dialog."""
-    return "monitor" if options.window is None else "window"
 
 
 def consent(options: CaptureOptions, version: int = PERSISTS) -> Finding:

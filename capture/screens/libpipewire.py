@@ -11,6 +11,7 @@ pipewire/stream.h, pipewire/thread-loop.h, spa/buffer/buffer.h and spa/buffer/me
 from __future__ import annotations
 
 import ctypes
+import os
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_uint32, c_uint64
 from ctypes import c_void_p as address
 from functools import cache
@@ -175,6 +176,7 @@ def load() -> ctypes.CDLL:
             1,
             remedy="Install libpipewire (Debian, Ubuntu: apt-get install libpipewire-0.3-0).",
         ) from error
+    os.environ.setdefault("PIPEWIRE_DEBUG", "0")  # it would write to the terminal itself
     library.pw_init(None, None)
     return library
 

@@ -144,6 +144,12 @@ class VideoStream:
         loop = lib.pw_thread_loop_new(b"unclip", None)
         stack.callback(lib.pw_thread_loop_destroy, loop)
         context = lib.pw_context_new(lib.pw_thread_loop_get_loop(loop), None, 0)
+        if not context:
+            raise UserError(
+                "PipeWire's library does not find its settings (client.conf).",
+                1,
+                remedy="Install PipeWire whole (Debian, Ubuntu: apt-get install pipewire).",
+            )
         stack.callback(lib.pw_context_destroy, context)
         lib.pw_thread_loop_start(loop)
         stack.callback(lib.pw_thread_loop_stop, loop)
@@ -163,7 +169,11 @@ class VideoStream:
         else:  # which closes the descriptor, whatever happens
             core = lib.pw_context_connect_fd(context, held.pop(), None, 0)
         if not core:
-            raise UserError("PipeWire, which gives the pictures of the desktop, is not running.", 1)
+            raise UserError(
+                "PipeWire, which gives the pictures of the desktop, does not run.",
+                1,
+                remedy="Run: systemctl --user start pipewire wireplumber",
+            )
         stack.callback(lib.pw_core_disconnect, core)
         about = b"media.type=Video media.category=Capture media.role=Screen"
         self._stream = lib.pw_stream_new(core, b"unclip", lib.pw_properties_new_string(about))

@@ -43,7 +43,6 @@ class Screen:
     """
 
     picture_ns: int | None = None  # when the desktop took the picture grabbed last, if it says so
-    picture_rate: float | None = None  # pictures per second that it sends, if it sends them
 
     def __init__(self, options: CaptureOptions) -> None:
         self._options = options
@@ -56,6 +55,11 @@ class Screen:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def picture_rate(self) -> float | None:
+        """Pictures per second that the desktop sends; None where it is asked for each."""
+        return None
 
     @property
     def window(self) -> Window | None:

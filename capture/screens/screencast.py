@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Literal
 
 from capture.consent import keep_token, kept_token
+from capture.options import CaptureOptions
 from capture.portal import PORTAL, Bus, Denied, NoAnswer, Options, PortalError, Stopped
 from dataset.errors import UserError
 
@@ -26,6 +27,11 @@ UNTIL_REVOKED = 2  # how long consent lasts
 PERSISTS = 4  # the first version of the portal that keeps consent
 DIALOG_S = 120.0  # longest wait for an answer to the dialog
 CAUSE_S = 0.2  # longest wait for the news of what has ended
+
+
+def kind_of(options: CaptureOptions) -> Kind:
+    """What the user chooses from in the desktop's dialog."""
+    return "monitor" if options.window is None else "window"
 
 
 class ScreenCast:
@@ -50,6 +56,7 @@ class ScreenCast:
         self, kind: Kind, dialog_s: float = DIALOG_S, stopped: Callable[[], bool] = lambda: False
     ) -> None:
         self.kind, self._dialog_s, self._stopped = kind, dialog_s, stopped
+        self._session = ""  # its object path; empty: none
         with ExitStack() as stack:
             self._bus = stack.enter_context(Bus())
             offered = self._bus.properties(SCREENCAST)

@@ -17,7 +17,7 @@ from capture.screens import libpipewire as pw
 from capture.screens.pipewire import POOL, VideoStream
 from capture.screens.pods import FORMATS
 from capture.screens.screen import Screen
-from capture.screens.screencast import DIALOG_S, ScreenCast, lost
+from capture.screens.screencast import DIALOG_S, ScreenCast, kind_of, lost
 from capture.screens.source import BgrxImage
 from capture.screens.target import NotVisible, Rectangle, source_of
 from dataset.errors import UserError
@@ -70,8 +70,8 @@ class WaylandScreen(Screen):
         pw.load()  # before the user is asked
         self._last_error: UserError | None = None
         with ExitStack() as stack:
-            kind = "monitor" if options.window is None else "window"
-            self._cast = stack.enter_context(ScreenCast(kind, dialog_s, stopped))
+            cast = ScreenCast(kind_of(options), dialog_s, stopped)
+            self._cast = stack.enter_context(cast)
             self._stream = VideoStream(self._cast.connect(), self._cast.node, pool)
             stack.enter_context(self._stream)
             self._await_first()

@@ -390,6 +390,9 @@ def test_the_status_line_says_what_matters() -> None:
     assert format_status(status) == (
         "recording | as Y | 12 frames | 3 missed | clipped 4.2 % | disk 5.0 GB left"
     )
+    assert format_status(replace(status, pictures_per_s=29.7, label=None)) == (
+        "recording | 12 frames | 3 missed | screen 30/s | clipped 4.2 % | disk 5.0 GB left"
+    )
 
 
 def start_capture(tmp_path: Path, **settings: object) -> subprocess.Popen[str]:

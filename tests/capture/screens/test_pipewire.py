@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from helpers.painted import noise
 from hypothesis import given
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 
 from capture.screens import libpipewire as pw
 from capture.screens import pods
-from capture.screens.pipewire import _copied, _cropped, _upright, _view, picture_in
+from capture.screens.pipewire import VideoStream, _copied, _cropped, _upright, _view, picture_in
 from dataset.errors import UserError
 
 SIZE = (6, 4)
@@ -165,3 +169,25 @@ def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             pw.load()
     finally:
         pw.load.cache_clear()
+
+
+def test_a_pipewire_that_does_not_run_is_told_and_nothing_stays_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with skipped_where_missing():
+        pw.load()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("PIPEWIRE_REMOTE", raising=False)
+    before = psutil.Process().num_fds(), psutil.Process().num_threads()
+    with pytest.raises(UserError, match=r"PipeWire.*(does not run|settings)"):
+        VideoStream(None, 1)
+    assert (psutil.Process().num_fds(), psutil.Process().num_threads()) == before
+
+
+@contextmanager
+def skipped_where_missing() -> Iterator[None]:
+    """Skip the test where PipeWire's library is not installed."""
+    try:
+        yield
+    except UserError as error:
+        pytest.skip(str(error))
