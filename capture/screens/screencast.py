@@ -136,7 +136,10 @@ class ScreenCast:
                 return self._start(token)
             except (Denied, NoAnswer, Stopped):
                 raise
-            except PortalError:  # of another desktop, or damaged: the user is asked again
+            except PortalError:
+                if not self._session:  # the portal itself fails, whatever the token
+                    raise
+                # Of another desktop, or damaged: the user is asked again.
                 keep_token(self.kind, None)
                 self._bus.close_session(self._session)
         return self._start(None)
