@@ -46,7 +46,7 @@ RECORDER_LOG = "recorder.log"  # in the folder of sessions
 LOG_BYTES, LOG_FILES = 1 << 20, 3  # size of a log, and how many older ones are kept
 TOO_EARLY: Reply = {"ok": False, "error": "The desktop asks you first what may be recorded."}
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
-RECORDER_START_S = 180.0  # longest wait for a recorder that lives: a busy disk, a dialog
+RECORDER_START_S = 300.0  # longest wait for a recorder that lives: a busy disk, two dialogs
 
 OnStatus = Callable[[Status], None]
 OnProgress = Callable[[int, int], None]
