@@ -40,6 +40,7 @@ CLOSE_S = 2.0  # longest wait for a reply that nobody needs
 LOOK_S = 0.1  # between two looks at whether this program was asked to end
 UNKNOWN = ("UnknownInterface", "UnknownMethod", "UnknownObject", "UnknownProperty")
 NOBODY = ("ServiceUnknown", "NameHasNoOwner", "Spawn.", "NoServer")
+RESTART = "Log out and in again, or run: systemctl --user restart xdg-desktop-portal"
 ENDED = (OSError, ValueError, RuntimeError)  # of a connection that is gone or was closed
 
 Options = dict[str, tuple[str, Any]]  # name -> signature and value, as of a{sv}
@@ -234,12 +235,16 @@ class Bus:
                 self.call(f"{PORTAL}.Request", "Close", path=path, timeout_s=CLOSE_S)
             raise
         if message.header.fields[HeaderFields.member] != "Response":
-            raise PortalError(f"The desktop's portal has ended while it was asked ({method}).")
+            raise PortalError(
+                f"The desktop's portal has ended while it was asked ({method}).", remedy=RESTART
+            )
         code, results = body_of(message)
         if code == 1:
             raise Denied("You did not allow it in the desktop's dialog.")
         if code != 0:
-            raise PortalError(f"The desktop's portal failed ({method}), and does not say why.")
+            raise PortalError(
+                f"The desktop's portal failed ({method}), and does not say why.", remedy=RESTART
+            )
         return dict(results)
 
     def session(self, interface: str, **options: tuple[str, Any]) -> str:
@@ -321,7 +326,7 @@ class Bus:
         except TimeoutError as error:
             raise NoAnswer(
                 f"The desktop's portal does not answer ({what}).",
-                remedy="Log out and in again, or run: systemctl --user restart xdg-desktop-portal",
+                remedy=RESTART,
             ) from error
         except ENDED as error:
             raise _bus_gone(error) from error

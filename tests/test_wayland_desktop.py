@@ -22,7 +22,13 @@ from helpers.wayland_client import (
     numbered_picture,
     read_stamp,
 )
-from helpers.wayland_desktop import Desktop, mutter_desktop, started_desktop, wayland_desktop
+from helpers.wayland_desktop import (
+    Desktop,
+    KeptDesktop,
+    mutter_desktop,
+    started_desktop,
+    wayland_desktop,
+)
 from helpers.wayland_programs import needs
 
 from capture.portal import PORTAL, Bus, Denied, NoAnswer
@@ -62,6 +68,21 @@ def test_a_desktop_ends_with_a_failing_test() -> None:
         _ = 1 / 0
     assert len(pids) == len(PARTS)
     assert not any(_lives(each) for each in pids.values())
+
+
+@pytest.mark.slow
+def test_another_desktop_is_kept_where_a_test_has_killed_a_part_of_it() -> None:
+    kept = KeptDesktop()
+    try:
+        first = kept.whole()
+        assert kept.whole() is first
+        first.kill("portal")
+        second = kept.whole()
+        assert second is not first
+        assert second.is_whole
+        assert not any(map(_lives, first.pids.values()))
+    finally:
+        kept.close()
 
 
 KILLED = """

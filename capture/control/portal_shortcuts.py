@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from capture.clock import now_s
 from capture.commands import Command, CommandQueue
-from capture.control.desktop_file import desktop_file, register
+from capture.control.desktop_file import register
 from capture.control.keys import chords_of, what_keys_do
 from capture.portal import DESKTOP_NAME, PORTAL, Bus, Denied, NoAnswer, PortalError
 from capture.status import LOG
@@ -185,13 +185,11 @@ def open_session(bus: Bus) -> str:
     except (Denied, NoAnswer):
         raise
     except PortalError as error:
-        if desktop_file().exists():
-            raise
         raise PortalError(
             error.what,
             error.name,
-            remedy="Newer desktops want to know who asks: `cli capture shortcuts "
-            "--install-desktop-file`, then try again.",
+            remedy="Newer desktops want to know who asks: run `cli capture shortcuts "
+            "--install-desktop-file` once, and again where the program was moved.",
         ) from error
 
 

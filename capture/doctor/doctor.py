@@ -55,7 +55,7 @@ def examine(options: CaptureOptions) -> list[Finding]:
     list of Finding
         In the order of the checks. Whatever is wrong is a finding, never an exception.
     """
-    findings = [*(_wayland().desktop_findings(options) if takes_portal(options) else _x11())]
+    findings = [*(_wayland().desktop_findings(options) if _by_portal(options) else _x11())]
     if any(each.level == "fault" for each in findings):
         return [*findings, *_speed(options, None)]
     seen, picture = _pictures(options)
@@ -69,7 +69,7 @@ def warnings_at_start(options: CaptureOptions) -> list[Finding]:
     Grabs nothing and takes a few hundredths of a second; empty if all is well and no window is
     named.
     """
-    if takes_portal(options):  # the recording itself asks for the screen
+    if _by_portal(options):  # the recording itself asks for the screen
         found = [_wayland().consent(options), *_desktop(options)]
         if options.hotkey:
             found.append(_wayland().keys())
@@ -158,7 +158,7 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
 
 def _pictures(options: CaptureOptions) -> tuple[list[Finding], BgrxImage | None]:
     """What is seen, where that opens no dialog, and a picture of it, if there is one."""
-    by_portal = takes_portal(options)
+    by_portal = _by_portal(options)
     if by_portal and _wayland().consent(options).level != "ok":
         return [], None
     try:
@@ -351,6 +351,11 @@ def _writing(options: CaptureOptions, frame_bytes: int | None) -> Finding:
     wanted = frame_bytes * options.fps / 1e6
     remedy = "Record to a faster disk with --out, or ask for fewer frames with --fps."
     return Finding("writing", "warning", f"{message}, {wanted:.0f} MB/s are needed", remedy)
+
+
+def _by_portal(options: CaptureOptions) -> bool:
+    """Whether the desktop's portal is asked; other systems refuse it when the screen is opened."""
+    return sys.platform == "linux" and takes_portal(options)
 
 
 def _wayland() -> Any:

@@ -18,6 +18,7 @@ from capture.doctor.finding import Finding, fault_of
 from capture.options import CaptureOptions
 from capture.portal import PORTAL, Bus
 from capture.screens import libpipewire
+from capture.screens.mss import is_wayland
 from capture.screens.pods import FORMATS
 from capture.screens.screen import Screen
 from capture.screens.screencast import PERSISTS, SCREENCAST, TYPES, Kind, kind_of
@@ -34,7 +35,7 @@ SLOW = 0.9  # of the wanted rate; less is told
 def desktop_findings(options: CaptureOptions) -> Iterator[Finding]:
     """The session, its portal, PipeWire, and consent. Opens no dialog."""
     desktop = os.environ.get("XDG_CURRENT_DESKTOP") or "of an unknown desktop"
-    yield Finding("session", "ok", f"Wayland, {desktop}")
+    yield Finding("session", "ok", f"{'Wayland' if is_wayland() else 'X11'}, {desktop}")
     try:
         portals = _portals()
     except UserError as error:

@@ -269,7 +269,8 @@ class KeptDesktop:
     """One desktop for many tests; another where a test has killed a part of it."""
 
     def __init__(self) -> None:
-        self._stack, self._desktop = ExitStack(), None
+        self._stack = ExitStack()
+        self._desktop: Desktop | None = None
 
     def whole(self) -> Desktop:
         if self._desktop is None or not self._desktop.is_whole:

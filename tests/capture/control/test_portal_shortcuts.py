@@ -18,7 +18,7 @@ from capture.screens import mss
 from dataset.errors import UserError
 
 portal_shortcuts = pytest.importorskip("capture.control.portal_shortcuts")
-PortalShortcuts = portal_shortcuts.PortalShortcuts
+PortalShortcuts, PortalError = portal_shortcuts.PortalShortcuts, portal_shortcuts.PortalError
 KEYS = keys_of(CaptureOptions())
 SOON_S = 20.0
 
@@ -181,6 +181,18 @@ def test_the_file_that_newer_portals_want_harms_no_older_one(desktop: Desktop) -
     assert path.is_relative_to(desktop.folder)
     with PortalShortcuts(queue.SimpleQueue(), KEYS) as keys:
         assert keys.alive
+
+
+def test_a_portal_that_wants_to_know_who_asks_is_told_how() -> None:
+    class Newer:  # than 1.20
+        def properties(self, interface: str) -> dict[str, int]:
+            return {"version": 1}
+
+        def session(self, interface: str) -> str:
+            raise PortalError("It refuses: An app id is required.", "Error.NotAllowed")
+
+    with pytest.raises(PortalError, match=r"An app id is required.*--install-desktop-file"):
+        portal_shortcuts.open_session(Newer())
 
 
 def test_a_wrong_key_is_refused_before_anything_is_asked() -> None:

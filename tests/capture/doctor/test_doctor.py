@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -188,6 +189,17 @@ def test_a_system_too_old_to_be_asked_is_no_fault(
     system.hdr_displays = system.screen_locked = no_such_function
     monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: system)
     assert warnings_at_start(CaptureOptions()) == []
+
+
+def test_the_portal_is_told_of_where_the_screen_is_opened_on_other_systems(
+    monkeypatch: pytest.MonkeyPatch, display: str, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: FakeSystem())
+    monkeypatch.setattr(capture.doctor.doctor, "_wayland", None)  # its libraries are Linux's
+    monkeypatch.setattr(sys, "platform", "darwin")
+    asked = options(tmp_path, window=None, backend="portal")
+    assert warnings_at_start(asked) == []
+    assert "--backend portal needs Linux" in found(examine(asked), "picture", "fault").message
 
 
 def no_such_function() -> None:

@@ -13,7 +13,7 @@ from helpers.wayland_desktop import Desktop, started_desktop, wayland_desktop
 
 import capture.doctor.doctor
 import capture.doctor.wayland
-from capture.consent import keep_token
+from capture.consent import keep_token, kept_token
 from capture.doctor.doctor import examine, warnings_at_start
 from capture.doctor.finding import Finding
 from capture.options import CaptureOptions
@@ -150,6 +150,19 @@ def test_a_part_that_is_missing_is_a_fault(
     fault = found(examine(options(tmp_path)), name)
     assert fault.level == "fault"
     assert said in fault.message
+
+
+@pytest.mark.slow
+def test_a_portal_whose_back_end_has_ended_is_a_fault_and_consent_is_kept(
+    own_desktop: Desktop, tmp_path: Path
+) -> None:
+    with moving_pictures(30):
+        consent()
+    own_desktop.kill("xdpw")
+    fault = found(examine(options(tmp_path)), "picture")
+    assert "CreateSession" in fault.message
+    assert "restart xdg-desktop-portal" in str(fault.remedy)
+    assert kept_token("monitor") is not None
 
 
 def test_without_the_library_nothing_is_recorded(
