@@ -57,6 +57,7 @@ class ScreenCast:
     ) -> None:
         self.kind, self._dialog_s, self._stopped = kind, dialog_s, stopped
         self._session = ""  # its object path; empty: none
+        self._was_closed = False  # by the desktop
         with ExitStack() as stack:
             self._bus = stack.enter_context(Bus())
             offered = self._bus.properties(SCREENCAST)
@@ -86,16 +87,17 @@ class ScreenCast:
     def is_closed(self) -> bool:
         """Whether the desktop has ended the session, as by its own button."""
         try:
-            return self._closed.get() is not None
+            self._was_closed = self._was_closed or self._closed.get() is not None
         except PortalError:
             return True  # the bus is gone, and sessions end with it
+        return self._was_closed
 
     def cause(self) -> str:
         """Why a stream of this session has ended, as far as can be told afterwards."""
         if not _compositor_answers():
             return "the compositor has ended, or you were logged out"
         try:
-            if self._closed.get(CAUSE_S) is not None:
+            if self._was_closed or self._closed.get(CAUSE_S) is not None:
                 return "it was ended there, as by its button for sharing the screen"
             if self._ends.get(CAUSE_S) is not None:
                 return "its portal has ended"

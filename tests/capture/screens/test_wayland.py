@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,14 @@ def shows(screen: WaylandScreen, image: Image) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def run(recorder: Recorder, done: Callable[[], bool]) -> None:
+    """Record until something holds."""
+    end = time.monotonic() + LATEST_S
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(min(recorder.step(), 0.05))
 
 
 def why_not(screen: WaylandScreen) -> str:
@@ -146,8 +154,7 @@ def test_a_desktop_at_rest_gives_the_same_picture_again(wayland: Desktop, tmp_pa
         assert screen.picture_rate == 0
         with Recorder(options, screen) as recorder:
             recorder.start()
-            while recorder.reason is None:
-                time.sleep(min(recorder.step(), 0.05))
+            run(recorder, lambda: recorder.reason is not None)
             assert recorder.status().pictures_per_s == 0
             summary = recorder.close()
     assert (summary.frames, summary.missed, summary.duplicates) == (1, 0, 49)
@@ -205,6 +212,7 @@ LOST = {
     "pipewire": "PipeWire, which brings its pictures, has ended",
     "sway": "the compositor has ended",
     "xdpw": "its portal has ended",
+    "bus": "the session bus is gone",
 }
 
 
@@ -217,12 +225,9 @@ def test_a_stream_that_is_lost_ends_the_session_whole(
         grabbed(screen)
         with Recorder(options, screen) as recorder:
             recorder.start()
-            while recorder.status().frames < 5:
-                time.sleep(min(recorder.step(), 0.05))
+            run(recorder, lambda: recorder.status().frames >= 5)
             own_desktop.kill(name)
-            end = time.monotonic() + LATEST_S
-            while recorder.reason is None and time.monotonic() < end:
-                time.sleep(min(recorder.step(), 0.05))
+            run(recorder, lambda: recorder.reason is not None)
             summary = recorder.close()
         assert LOST[name] in summary.reason
         assert summary.reason.endswith("Everything recorded before is whole. Start it again.")
@@ -382,6 +387,26 @@ def test_a_recording_by_command_has_an_exact_account(wayland: Desktop, tmp_path:
     for each in frames:
         assert each.picture_ns is not None
         assert 0 <= each.monotonic_ns - each.picture_ns + 100_000_000 < 2_000_000_000
+
+
+def test_a_recorder_in_the_background_tells_the_rate_of_pictures(
+    wayland: Desktop, tmp_path: Path
+) -> None:
+    def cli(*words: str) -> str:
+        command = [sys.executable, "-m", "cli", "capture", *words, "--out", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with moving_pictures():
+        cli("--background", "--start", "--disk-floor", "0", "--session", "one")
+        try:
+            time.sleep(2)
+            assert re.search(r"^recording \| .* \| screen \d\d/s \| ", cli("status"))
+            assert json.loads(cli("status", "--json"))["pictures_per_s"] > 10
+        finally:
+            cli("stop")
+    assert len(check_whole(tmp_path / "one")) > 5
 
 
 def test_auto_takes_the_portal_of_a_wayland_session(wayland: Desktop) -> None:
