@@ -94,8 +94,9 @@ with wayland_desktop() as desktop:
 """
 
 
-def test_a_desktop_ends_where_the_tests_are_killed(wayland: Desktop) -> None:
-    path = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
+def test_a_desktop_ends_where_the_tests_are_killed(wayland: Desktop, short_path: Path) -> None:
+    path = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}", "TMPDIR": str(short_path)}  # what is left
+    short_path.chmod(0o711)  # sway goes through it as nobody
     with Process(
         [sys.executable, "-c", KILLED], 60, stdout=subprocess.PIPE, env={**os.environ, **path}
     ) as process:
