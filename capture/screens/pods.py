@@ -93,8 +93,10 @@ def read_format(raw: bytes) -> VideoFormat | None:
 
 def read_object(raw: bytes) -> dict[int, bytes]:
     """The properties of an object; a choice gives its default."""
-    size, kind = struct.unpack_from("=II", raw)
     found: dict[int, bytes] = {}
+    if len(raw) < 8:
+        return found
+    size, kind = struct.unpack_from("=II", raw)
     at, end = 16, min(8 + size, len(raw))
     while kind == OBJECT and at + 16 <= end:
         key, _, length, form = struct.unpack_from("=IIII", raw, at)

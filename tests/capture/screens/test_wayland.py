@@ -261,6 +261,17 @@ def test_a_stream_that_pauses_for_good_is_missed_and_then_over(
         assert not isinstance(error.value, NotVisible)
 
 
+def test_a_session_manager_that_comes_back_brings_the_pictures_back(own_desktop: Desktop) -> None:
+    with moving_pictures(), WaylandScreen(OPTIONS) as screen:
+        grabbed(screen)
+        own_desktop.kill("wireplumber")
+        assert "has paused the stream" in why_not(screen)
+        own_desktop.start("wireplumber", "wireplumber", ready=lambda: True)
+        grabbed(screen)
+        assert screen.stream.wait(screen.stream.pictures + 10)
+        grabbed(screen)
+
+
 def test_a_session_that_the_desktop_ends_is_over(own_desktop: Desktop) -> None:
     with moving_pictures(), WaylandScreen(OPTIONS) as screen:
         grabbed(screen)
