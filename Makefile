@@ -7,6 +7,8 @@ PYTHON ?= python3
 STAMP := $(VENV)/.installed
 PACKAGES := xvfb xdotool libgl1 libgl1-mesa-dri libegl1 libglib2.0-0 python3-venv \
     python3-dev gcc libc6-dev x11-xserver-utils
+WAYLAND_PACKAGES := dbus grim mutter pipewire pipewire-bin sway util-linux wireplumber wtype \
+    xdg-desktop-portal xdg-desktop-portal-wlr
 WINE_PACKAGES := wine64 binutils-mingw-w64-x86-64
 
 # Neighbouring tests share fixtures: a worker begins with a part of them in their order, and takes
@@ -15,7 +17,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .PHONY: help demo test test-fast check check-all audit sbom lint format hooks bench soak clean \
-    test-windows bundle-windows system browser wine
+    test-windows bundle-windows system browser wayland wine
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -24,13 +26,13 @@ help: ## list what can be made
 demo: $(STAMP) ## record a game, label, train twice, restore: then open demo/index.html
 	$(BIN)/cli demo
 
-test: $(STAMP) browser ## run all tests
+test: $(STAMP) browser wayland ## run all tests
 	$(PYTEST)
 
 test-fast: $(STAMP) ## run the tests of a minute, which need no screen and no browser
 	$(PYTEST) -m 'not slow' --timeout 20
 
-check: lint browser ## lint, check types and run all tests, as CI does
+check: lint browser wayland ## lint, check types and run all tests, as CI does
 	$(PYTEST)
 
 check-all: check audit ## the same, and whether installed packages have known holes
@@ -68,7 +70,7 @@ test-windows: $(STAMP) wine ## run a scripted session and the tests by Windows' 
 bundle-windows: $(STAMP) wine ## make build/windows/unclip, a folder for Windows that needs no Python
 	$(ON_WINDOWS) .ci/windows/build.py --zip
 
-bench: $(STAMP) ## take the measurements behind docs/LOG.md
+bench: $(STAMP) wayland ## take the measurements behind docs/LOG.md
 	for file in $(filter-out $(NO_BENCH:%=benchmarks/%.py),$(wildcard benchmarks/*.py benchmarks/*/*.py)); do \
 	    $(BIN)/python $$file || exit 1; done
 
@@ -119,6 +121,18 @@ browser:
 	    DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium; then :; \
 	elif sudo -n apt-get install -qy chromium 2>/dev/null; then :; \
 	else echo "No Chromium: the tests of the review page are skipped." >&2; fi
+
+# Tests of recording under Wayland run in a whole desktop without a screen.
+wayland:
+	@PATH="$$PATH:/usr/libexec"; missing=; \
+	for program in dbus-daemon grim mutter pipewire setpriv sway wireplumber wtype \
+	    xdg-desktop-portal xdg-desktop-portal-wlr; do \
+	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -z "$$missing" ] || [ "$$(uname)" != Linux ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qy --no-install-recommends $(WAYLAND_PACKAGES); then :; \
+	elif sudo -n apt-get install -qy --no-install-recommends $(WAYLAND_PACKAGES) 2>/dev/null; then :; \
+	else echo "No$$missing: tests of recording under Wayland are skipped." >&2; fi
 
 # Wine, and a linker for one small DLL that old Wines lack (tests/windows).
 wine:

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 import click
 
 from capture.game.options import GameOptions
-from capture.options import GB, CaptureOptions, StageOptions, SweepOptions
+from capture.options import GB, CaptureOptions, ShortcutOptions, StageOptions, SweepOptions
 from dataset import own_window
 from dataset.errors import UserError
 from dataset.files import is_held
@@ -327,6 +327,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return options_of(CaptureOptions, *SOURCE)(floor(command))
 
 
+KEYS = [each.name for each in fields(CaptureOptions) if each.name.startswith("key_")]
 SOURCE = ("out", "session", "monitor", "region", "window", "size", "hud_mask", "backend")
 
 
@@ -334,8 +335,13 @@ SOURCE = ("out", "session", "monitor", "region", "window", "size", "hud_mask", "
 @source_options
 @options_of(CaptureOptions, without=SOURCE)
 @click.option("--list-keys", is_flag=True, help="Print the keys and stop.")
+@click.option(
+    "--forget-consent",
+    is_flag=True,
+    help="Forget what you allowed in a Wayland desktop's dialog, and stop: it asks again.",
+)
 @click.pass_context
-def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
+def capture(context: click.Context, list_keys: bool, forget_consent: bool, **settings: Any) -> None:
     """Record frames of a game.
 
     \b
@@ -349,9 +355,14 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
                 "it behind, if that command has such an option, or leave it out."
             )
         return
+    if forget_consent:
+        from capture.consent import forget_all
+
+        echo(forget_all())
+        return
     options = capture_options(settings)
     if list_keys:
-        from capture.control.hotkeys import keys_of
+        from capture.control.keys import keys_of
 
         echo("\n".join(f"{key:16} {command}" for command, key in keys_of(options).items()))
     elif options.background:
@@ -372,7 +383,8 @@ def capture(context: click.Context, list_keys: bool, **settings: Any) -> None:
 
 def show_warnings(options: CaptureOptions) -> list[str]:
     """Show what would spoil the recording; the same as lines for its log."""
-    from capture.doctor.doctor import format_findings, warnings_at_start
+    from capture.doctor.doctor import warnings_at_start
+    from capture.doctor.finding import format_findings
 
     found = warnings_at_start(options)
     for each in found:
@@ -389,15 +401,21 @@ def capture_options(settings: dict[str, Any]) -> CaptureOptions:
 def control_command(name: str, help_text: str, value: click.Argument | None = None) -> None:
     """Add a command for the running recorder."""
 
-    def tell_recorder(out: Path | None, value: str | None = None, as_json: bool = False) -> None:
+    def tell_recorder(
+        out: Path | None, value: str | None = None, as_json: bool = False, notify: bool = False
+    ) -> None:
         from capture.control.channel import find_recorder, send_command
+        from capture.control.key_answers import shown_answer
 
-        answer = send_command(find_recorder(out, OUT), name, value)
+        with shown_answer(notify) as show:
+            answer = send_command(find_recorder(out, OUT), name, value)
+            show(answer)
         echo(to_json(answer["status"], None) if as_json else describe_status(answer["status"]))
 
     options: list[click.Parameter] = [
         click.Option(["--out"], type=FOLDER, help="The recorder's folder, if several are running."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the status as JSON."),
+        click.Option(["--notify"], is_flag=True, help="Answer by a notification, as a key does."),
     ]
     text = f"{help_text}\n\n\b\nExample: cli capture {name}{' X' if value else ''}"
     capture.add_command(
@@ -419,6 +437,22 @@ control_command(
     "Describe the light of the frames from now on.",
     click.Argument(["value"], metavar="TEXT"),
 )
+
+
+@capture.command()
+@options_of(ShortcutOptions)
+@options_of(CaptureOptions, "out", *KEYS)
+def shortcuts(**settings: Any) -> None:
+    """Show, or set, keys of the desktop that run the control commands, also under Wayland.
+
+    \b
+    Example: cli capture shortcuts --desktop gnome --set
+    """
+    from capture.control.shortcuts import shortcuts as asked
+
+    names = [each.name for each in fields(ShortcutOptions)]
+    options = ShortcutOptions(**{name: settings.pop(name) for name in names})
+    echo(asked(options, CaptureOptions(**settings)))
 
 
 @capture.command()
@@ -465,7 +499,8 @@ def doctor(as_json: bool, **settings: Any) -> None:
     \b
     Example: cli doctor --window "Flight Simulator"
     """
-    from capture.doctor.doctor import examine, format_findings
+    from capture.doctor.doctor import examine
+    from capture.doctor.finding import format_findings
 
     findings = examine(capture_options(settings))
     if as_json:

@@ -266,4 +266,34 @@ def flightgear(folder: Path) -> Reader:
     return [b"12\r\n0.5\r\n", b"A320\r\nnan\r\n", b"\r\n\r\n"], ways.mutate_bytes, read
 
 
-DOORS = (review_page, restore_page, control, page_bytes, recorder_answer, endpoint, flightgear)
+def video_format(folder: Path) -> Reader:
+    """What PipeWire says that the pictures of a stream are."""
+    from capture.screens import pods
+
+    offer = pods.format_offer()
+    seeds = [offer, pods.buffers_wish(4, 1, 16), pods.meta_wish(2, 16)]
+
+    def read(data: bytes) -> None:
+        pods.read_format(data)
+
+    return seeds, ways.mutate_bytes, read
+
+
+def consent(folder: Path) -> Reader:
+    """The token of a desktop's consent."""
+    from capture.consent import consent_folder, kept_token
+
+    os.environ["XDG_STATE_HOME"] = str(folder)
+    consent_folder().mkdir(parents=True)
+
+    def read(data: bytes) -> None:
+        (consent_folder() / "monitor").write_bytes(data)
+        kept_token("monitor")
+
+    return [b"39fbc471-d970-4fea-ba89-f79db6ac4e8d"], ways.mutate_bytes, read
+
+
+DOORS = (
+    *(review_page, restore_page, control, page_bytes, recorder_answer, endpoint, flightgear),
+    *(video_format, consent),
+)

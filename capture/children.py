@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dataset.errors import UserError
+
 # Its own hidden console: what it starts in turn opens no window either.
 NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
@@ -51,3 +53,27 @@ def start(
         start_new_session=outlives and os.name == "posix",
         **streams,
     )
+
+
+def run(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a program of the desktop to its end, and return what it printed and its exit code.
+
+    Raises
+    ------
+    UserError
+        It is not installed, or does not end.
+    """
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_s,
+            creationflags=NO_WINDOW,
+        )
+    except OSError as error:
+        raise UserError(f"Cannot run {command[0]}: {error.strerror}.", 1) from error
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"{command[0]} did not end within {timeout_s:g} s.", 1) from error

@@ -30,15 +30,23 @@ class CaptureOptions:
         None, "Stop after this many seconds of recording, pauses not counted.", flag="duration"
     )
     max_frames: int | None = setting(None, "Stop after this many frames.")
-    monitor: int = setting(1, "Monitor to record; 1 is the first, 0 all of them together.")
+    monitor: int = setting(
+        1,
+        "Monitor to record; 1 is the first, 0 all of them together. Under Wayland you choose it in "
+        "the desktop's dialog, once.",
+    )
     region: tuple[int, int, int, int] | None = setting(
         None,
-        "Part of the desktop to record, in pixels; left of the main monitor X is negative.",
+        "Part of the desktop to record, in pixels; left of the main monitor X is negative. Under "
+        "Wayland a part of the monitor or window that you choose.",
         form="X,Y,W,H",
         least=None,
     )
     window: str | None = setting(
-        None, "Record the window whose title contains this text, or of this id.", metavar="TITLE"
+        None,
+        "Record the window whose title contains this text, or of this id. Under Wayland, whatever "
+        "the text, you choose one of all windows in the desktop's dialog, once.",
+        metavar="TITLE",
     )
     label: str | None = setting(
         None, "Label of all frames, unless a key changes it.", choices=("X", "Y")
@@ -67,8 +75,9 @@ class CaptureOptions:
     )
     backend: str = setting(
         "auto",
-        "How the screen is read; dxcam is for Windows.",
-        choices=("auto", "mss", "dxcam"),
+        "How the screen is read; auto takes the desktop's portal under Wayland, else mss; dxcam is "
+        "for Windows.",
+        choices=("auto", "mss", "dxcam", "portal"),
     )
     notify: bool = setting(False, "Show a desktop notification at start, pause and end.")
     sound: bool = setting(False, "Play a sound at start, pause and end.")
@@ -82,6 +91,23 @@ class CaptureOptions:
     disk_floor_bytes: int = setting(GB)  # stop cleanly before less than this is free; 0: off
     encoders: int = setting(2)  # encoder threads
     queue_frames: int = setting(16)  # frames waiting for an encoder; 8 MB each at 1920x1080
+
+
+@dataclass(frozen=True)
+class ShortcutOptions:
+    """Keys of the desktop that run the control commands: what is done about them."""
+
+    desktop: str | None = setting(
+        None,
+        "Whose settings are meant.",
+        choices=("gnome", "kde", "sway"),
+        shown="the desktop that runs; all, if that is another one",
+    )
+    set: bool = setting(False, "Set them: GNOME for good, sway until it is reloaded.")
+    unset: bool = setting(False, "Take back what --set has set, and nothing else.")
+    install_desktop_file: bool = setting(
+        False, "Make the file by which newer desktops know this program, for --hotkey."
+    )
 
 
 @dataclass(frozen=True)

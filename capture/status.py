@@ -26,6 +26,7 @@ class Status:
     notice: str | None = None  # for the player, such as a minimised window
     duplicates: int = 0  # intervals whose picture was unchanged
     light: str | None = None  # that frames get now
+    pictures_per_s: float | None = None  # that the desktop sends, where it sends them by itself
 
     def as_dict(self) -> dict[str, Any]:
         """Values for JSON."""
@@ -68,6 +69,8 @@ def format_status(status: Status) -> str:
         "clipped -" if clipped is None else f"clipped {100 * clipped:.1f} %",
         f"disk {status.disk_free_bytes / 1e9:.1f} GB left",
     ]
+    if status.pictures_per_s is not None:
+        parts.insert(3, f"screen {status.pictures_per_s:.0f}/s")
     if status.light:
         parts.insert(1, status.light)
     if status.label:

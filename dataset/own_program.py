@@ -6,7 +6,11 @@ can be installed (docs/windows.md). Standard library only.
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
+
+SCRIPTS = ("cli", "unclip")  # what pip makes of setup.cfg's entry points
 
 
 def is_bundle() -> bool:
@@ -20,6 +24,19 @@ def module_command(module: str, *words: str) -> list[str]:
     A bundle's start file understands it too, for the modules that are started so: `.ci/windows`.
     """
     return [sys.executable, "-m", module, *words]
+
+
+def own_command(*words: str) -> list[str]:
+    """The command line that starts this program from any folder, as a key of the desktop does.
+
+    The script that was started, or where it is none (`python -m cli`), Python and `cli.py`.
+    """
+    script = os.path.abspath(sys.argv[0])
+    if is_bundle():
+        return [sys.executable, *words]
+    if Path(script).stem in SCRIPTS and not script.endswith(".py") and os.access(script, os.X_OK):
+        return [script, *words]
+    return [sys.executable, str(Path(__file__).resolve().parents[1] / "cli.py"), *words]
 
 
 def version() -> str:

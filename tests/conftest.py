@@ -17,6 +17,7 @@ import pytest
 from helpers.browsers import browser, open_page  # noqa: F401  # fixtures
 from helpers.servers import servers  # noqa: F401  # a fixture
 from helpers.systems import listed_reason, reason_of, skip_instead_of_linking, skipped_report
+from helpers.wayland_desktop import kept_desktop, wayland  # noqa: F401  # fixtures
 from hypothesis import HealthCheck, settings
 
 # Two-layer networks are quickest on one thread, and several test processes then share the cores.
@@ -40,10 +41,11 @@ RUNTIME = "LOCALAPPDATA" if WINDOWS else "XDG_RUNTIME_DIR"  # where recorders ar
 
 # What only the other system can import.
 X11_ONLY = ["helpers/painted_x11.py", "fixtures/make.py"]
+collect_ignore_glob = ["*wayland*"] if WINDOWS else []
 collect_ignore = X11_ONLY if WINDOWS else ["helpers/painted_win32.py"]
 
 # What takes long to begin, or is not there on every machine.
-SLOW_FIXTURES = {"browser", "display", "servers", "small_disk", "trained"}
+SLOW_FIXTURES = {"browser", "display", "servers", "small_disk", "trained", "wayland"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ NAMES = [
     *("session", "split", "pairs", "options", "exposure", "log", "held-out", "best-note"),
     *("frame-cache", "checkpoint", "pth", "safetensors", "onnx", "physical-onnx", "picture"),
     *("frame", "hud", "imported", "video", "review-page", "restore-page", "control"),
-    *("page-bytes", "recorder-answer", "endpoint", "flightgear"),
+    *("page-bytes", "recorder-answer", "endpoint", "flightgear", "video-format", "consent"),
 ]
 
 pytestmark = [
@@ -45,6 +45,7 @@ def fuzz() -> Iterator[Any]:
 
         patch.setattr(channel._Server, "handle_error", channel._Server.handle_error)
         patch.setenv("XDG_RUNTIME_DIR", "")
+        patch.setenv("XDG_STATE_HOME", "")
         with fuzz_doors.OPEN:
             yield fuzz
 

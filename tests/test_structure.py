@@ -31,6 +31,7 @@ FENCES = {  # package -> the only places that import it
     "mss": {"capture/screens/mss.py"},
     "psutil": {"dataset/memory.py", "dataset/parts.py", "capture/screens/own_terminal.py"},
     "dxcam": {"capture/screens/dxcam.py"},
+    "jeepney": {"capture/portal.py"},
     "pynput": {"capture/control/hotkeys.py", "capture/sweep/key_presser.py"},
     "panda3d": {"capture/game/"},
     "direct": {"capture/game/"},
@@ -186,6 +187,23 @@ def test_what_is_done_in_one_way_is_done_in_its_place(path: Path) -> None:
 def test_a_call_out_of_its_place_is_seen(call: str) -> None:
     written = call if not call.startswith(".") else f"Path('x'){call}"
     assert calls_beyond(ROOT / "dataset" / "errors.py", f"{written}('x')") == [call]
+
+
+def test_the_library_of_pipewire_is_loaded_in_one_place() -> None:
+    loading = [place(path) for path in SOURCES if "libpipewire-" in strings_of(path)]
+    assert loading == ["capture/screens/libpipewire.py"]
+    asking = {place(path) for path in SOURCES if "capture.screens.libpipewire" in imported_by(path)}
+    assert asking == {
+        *("capture/screens/pipewire.py", "capture/screens/wayland.py"),
+        "capture/doctor/wayland.py",
+    }
+
+
+def strings_of(path: Path) -> str:
+    """The texts of a file that name a library to load."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)]
+    return " ".join(each for each in texts if isinstance(each, str) and each.endswith(".so.0"))
 
 
 @pytest.mark.parametrize("wing", [wing for wing in WINGS if wing != "model.evaluation"])

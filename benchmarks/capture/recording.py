@@ -258,7 +258,7 @@ def drift(asked: argparse.Namespace) -> None:
     print_lateness(lateness_ns(lines, facts["runs_monotonic_ns"][0], asked.fps))
 
 
-def print_account(counts: dict[str, int], lines: list[dict[str, Any]], asked: int) -> None:
+def print_account(counts: dict[str, int], lines: list[dict[str, Any]], asked: int) -> bool:
     """Whether every interval is a line, a duplicate without a line, or a miss; by two books."""
     booked = len(lines) + sum(map(gap_before, lines))
     booked += counts.get("missed_at_end", 0) + counts.get("skipped_at_end", 0)
@@ -267,6 +267,7 @@ def print_account(counts: dict[str, int], lines: list[dict[str, Any]], asked: in
         f"intervals: {asked} asked, {counts['intervals']} in session.json, {booked} in "
         f"frames.jsonl, {counts['missed']} missed: {'exact' if exact else 'NOT EXACT'}"
     )
+    return exact
 
 
 def gap_before(line: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,22 @@ def game_pictures(count: int, width: int, height: int) -> list[Pixels]:
 
 
 class Scroller:
-    """The window and its pictures, on the server."""
+    """The window and its pictures, on the server.
 
-    def __init__(self, count: int) -> None:
+    Parameters
+    ----------
+    count : int
+        Of pictures.
+    pictures : function
+        From count, width and height to pictures.
+    """
+
+    def __init__(
+        self, count: int, pictures: Callable[[int, int, int], list[Pixels]] = game_pictures
+    ) -> None:
         self._display: Any = display.Display()
         screen = self._display.screen()
+        self._depth = screen.root_depth
         self.size = (screen.width_in_pixels, screen.height_in_pixels)
         self._window = screen.root.create_window(
             0, 0, *self.size, 0, screen.root_depth, override_redirect=True
@@ -73,16 +85,21 @@ class Scroller:
         self._context = self._window.create_gc(graphics_exposures=False)
         width, height = (least + margin for least, margin in zip(self.size, MARGIN, strict=True))
         self._pixmaps = [
-            self._upload(each, screen.root_depth) for each in game_pictures(count, width, height)
+            self._upload(each, screen.root_depth) for each in pictures(count, width, height)
         ]
         self._window.map()
         self.show(0, 0.0)
 
-    def show(self, number: int, seconds: float) -> None:
-        """Frame ``number``, shown this many seconds after the first."""
+    def show(self, number: int, seconds: float, strip: Pixels | None = None) -> None:
+        """Frame ``number``, shown this many seconds after the first; a BGRX strip in its corner."""
         picture = self._pixmaps[int(seconds / HELD_S) % len(self._pixmaps)]
         x, y = (bounced(number * step, far) for step, far in zip(STEP, MARGIN, strict=True))
         self._window.copy_area(self._context, picture, x, y, *self.size, 0, 0)
+        if strip is not None:
+            height, width = strip.shape[:2]
+            self._window.put_image(
+                self._context, 0, 0, width, height, X.ZPixmap, self._depth, 0, strip.tobytes()
+            )
         self._display.flush()
 
     def settle(self) -> None:

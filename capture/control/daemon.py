@@ -26,7 +26,8 @@ from capture import children
 from capture.commands import Command, CommandQueue, Reply
 from capture.control.channel import ANSWER_BYTES, Answer, control_channel, encode_line
 from capture.control.endpoints import lock_recordings
-from capture.control.hotkeys import Hotkeys, keys_of
+from capture.control.global_keys import GlobalKeys, global_keys
+from capture.control.keys import keys_of
 from capture.options import CaptureOptions
 from capture.recording.loop import handle_command, record
 from capture.recording.recorder import Recorder
@@ -43,8 +44,9 @@ from dataset.sessions.manifest import SPOOL
 
 RECORDER_LOG = "recorder.log"  # in the folder of sessions
 LOG_BYTES, LOG_FILES = 1 << 20, 3  # size of a log, and how many older ones are kept
+TOO_EARLY: Reply = {"ok": False, "error": "The desktop asks you first what may be recorded."}
 TOO_LATE: Reply = {"ok": False, "error": "The recording has ended."}
-RECORDER_START_S = 120.0  # longest wait for a recorder that lives but does not start: a busy disk
+RECORDER_START_S = 300.0  # longest wait for a recorder that lives: a busy disk, two dialogs
 
 OnStatus = Callable[[Status], None]
 OnProgress = Callable[[int, int], None]
@@ -81,20 +83,34 @@ def run_capture(
         )
     with running(options, warnings) as commands, ExitStack() as held:
         with ExitStack() as stack:
-            screen = stack.enter_context(open_screen(options))
-            watch = None
+            screen = stack.enter_context(
+                open_screen(options, lambda: asked_to_stop(commands, "asking", TOO_EARLY))
+            )
+            keys = None
             if options.hotkey:
-                watch = stack.enter_context(Hotkeys(commands, keys_of(options))).watch
+                keys = stack.enter_context(global_keys(commands, keys_of(options)))
             # The session's lock outlasts the recorder: its frames may still have to become PNG.
             recorder = stack.enter_context(Recorder(options, screen, held))
             if options.start:
                 recorder.start()
             try:
-                record(recorder, commands, on_status, watch)
+                record(recorder, commands, on_status, _looking_after(keys, recorder))
             except KeyboardInterrupt:  # where no handler can be set, as outside the main thread
                 handle_command(recorder, Command("interrupt"))
             summary = recorder.close()
         return _convert_spool(summary, options, commands, on_progress)
+
+
+def _looking_after(keys: GlobalKeys | None, recorder: Recorder) -> Callable[[], None] | None:
+    """What restarts dead keys, and tells the player about them."""
+    if keys is None:
+        return None
+
+    def watch() -> None:
+        keys.watch()
+        recorder.notice = keys.news() or recorder.notice
+
+    return watch
 
 
 @contextmanager
@@ -141,20 +157,29 @@ def _convert_spool(
             summary.session,
             options.disk_floor_bytes,
             while_heard(on_progress or (lambda done, total: None)),
-            stop=lambda: _asked_to_stop(commands),
+            stop=lambda: asked_to_stop(commands, "developing", TOO_LATE),
         )
         return replace(summary, undeveloped=conversion.run())
 
 
-def _asked_to_stop(commands: CommandQueue) -> bool:
-    """Answer all commands during the conversion; whether one of them was to stop."""
+def asked_to_stop(commands: CommandQueue, state: str, others: Reply) -> bool:
+    """Answer all commands while there is no recording; whether one of them was to stop.
+
+    Parameters
+    ----------
+    commands : queue of Command
+    state : str
+        What those are told that ask for the status.
+    others : dict
+        The reply to all others.
+    """
     stop = False
     while (command := _next(commands)) is not None:
         stop |= command.name in ("stop", "interrupt")
         if command.reply is not None:
             known = command.name in ("stop", "status")
-            answer: Reply = {"ok": True, "status": {"state": "developing"}}
-            command.reply.set_result(answer if known else TOO_LATE)
+            answer: Reply = {"ok": True, "status": {"state": state}}
+            command.reply.set_result(answer if known else others)
     return stop
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from capture.clock import now_s
 from capture.commands import Command, CommandQueue
-from capture.options import CaptureOptions
+from capture.control.keys import not_a_key, shared_key
 from dataset.errors import UserError
 
 REPEAT_S = 0.04  # X11 sends auto-repeat as release and press; no finger is that fast
@@ -24,19 +24,6 @@ LISTENER_END_S = 2.0  # longest wait for the listener's thread to end
 READY_S = 5.0  # longest wait for the listener to hook the keyboard
 
 WITHOUT_KEYS = "Record with `cli capture --start` instead."
-
-
-def keys_of(options: CaptureOptions) -> dict[str, str]:
-    """Command, with its value if any -> key in pynput's notation."""
-    return {
-        "toggle": options.key_record,
-        "snap": options.key_snap,
-        "label X": options.key_x,
-        "label Y": options.key_y,
-        "undo": options.key_undo,
-        "light-step": options.key_light,
-        "stop": options.key_stop,
-    }
 
 
 class Hotkeys:
@@ -104,6 +91,9 @@ class Hotkeys:
             return
         with suppress(UserError):  # the desktop is still gone: recording goes on without keys
             self.restart()
+
+    def news(self) -> str | None:
+        """None: what these keys are, everybody knows."""
 
     def close(self) -> None:
         """Stop listening. May be called twice."""
@@ -179,14 +169,8 @@ def _parse_keys(
         except ValueError:
             chord = frozenset()
         if len(chord - modifiers) != 1:
-            raise UserError(
-                f"The key {text!r} for {command!r} is not a key that can be heard.",
-                remedy="Write one key, after modifiers if any: `<f9>`, `<ctrl>+<f12>`, `k`.",
-            )
+            raise not_a_key(text, command)
         if chord in chords:
-            raise UserError(
-                f"The key {text!r} stands for both {chords[chord]!r} and {command!r}.",
-                remedy="Give each command a key of its own.",
-            )
+            raise shared_key(text, chords[chord], command)
         chords[chord] = command
     return chords

@@ -13,13 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from importlib import import_module
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
-from capture.control.hotkeys import Hotkeys, keys_of
+from capture.control.global_keys import keys_are_hidden
+from capture.control.hotkeys import Hotkeys
+from capture.control.keys import chords_of, keys_of
 from capture.doctor.disk import free_disk_bytes, write_speed
+from capture.doctor.finding import Finding, Level, fault_of
 from capture.options import CaptureOptions
 from capture.recording.freeze import (
     BLACK,
@@ -28,7 +30,7 @@ from capture.recording.freeze import (
     frame_thumbnail,
     is_black,
 )
-from capture.screens.mss import is_wayland, list_monitors, open_screen
+from capture.screens.mss import is_wayland, list_monitors, open_screen, takes_portal
 from capture.screens.screen import Screen
 from capture.screens.source import BgrxImage, FrameSource
 from capture.screens.target import NotVisible, Window, show
@@ -38,27 +40,11 @@ from dataset.labelling.hud_mask import doubts, read_mask
 from dataset.pictures.images import resize_area, rgb_of
 from dataset.pictures.png import encode_png
 
-Level = Literal["ok", "warning", "fault"]
-
-LEVEL_WORDS = {"ok": "ok", "warning": "warn", "fault": "fault"}  # at the start of a line
 GRABS = 5  # timed
 STILL_S = 0.5  # between two pictures that are compared
 ENCODE_S = 1.0  # how long encoding is measured
 MOST_WINDOWS = 3  # that are named
 LEAST_MINUTES = 10.0  # of recording that should fit on the disk
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
-
-    name: str  # what was checked
-    level: Level
-    message: str  # one sentence
-    remedy: str | None = None  # what to do; every warning and fault has one
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.message}. {self.remedy or ''}".rstrip()
 
 
 def examine(options: CaptureOptions) -> list[Finding]:
@@ -69,21 +55,12 @@ def examine(options: CaptureOptions) -> list[Finding]:
     list of Finding
         In the order of the checks. Whatever is wrong is a finding, never an exception.
     """
-    findings = [_display()]
-    if findings[0].level != "fault":
-        picture: BgrxImage | None = None
-        findings += [*_session(), *_desktop(options)]
-        try:
-            with open_screen(options) as screen:
-                seen, picture = _look(screen)
-                findings += [*seen, *_window(screen), *_mask(options, screen)]
-        except UserError as error:
-            findings.append(_fault("picture", error))
-        findings += [_keys(options), *_blocked_keys(options)]
-        if picture is not None:
-            findings += _speed(options, picture)
-            return findings
-    return [*findings, _space(options, None), _writing(options, None)]
+    findings = [*(_wayland().desktop_findings(options) if _by_portal(options) else _x11())]
+    if any(each.level == "fault" for each in findings):
+        return [*findings, *_speed(options, None)]
+    seen, picture = _pictures(options)
+    findings += [*_desktop(options), *seen, _keys(options), *_blocked_keys(options)]
+    return [*findings, *_speed(options, picture)]
 
 
 def warnings_at_start(options: CaptureOptions) -> list[Finding]:
@@ -92,6 +69,11 @@ def warnings_at_start(options: CaptureOptions) -> list[Finding]:
     Grabs nothing and takes a few hundredths of a second; empty if all is well and no window is
     named.
     """
+    if _by_portal(options):  # the recording itself asks for the screen
+        found = [_wayland().consent(options), *_desktop(options)]
+        if options.hotkey:
+            found.append(_wayland().keys())
+        return [each for each in found if each.level != "ok"]
     found = [*_session(), *_desktop(options)]
     if options.hud_mask is not None:
         with suppress(UserError), open_screen(options) as screen:  # recording will say so
@@ -100,31 +82,19 @@ def warnings_at_start(options: CaptureOptions) -> list[Finding]:
     return warned + _named_window(options)
 
 
-def format_findings(findings: list[Finding]) -> str:
-    """One line per finding, with the remedy indented below it.
-
-    >>> print(format_findings([Finding("disk", "warning", "5 GB are free", "Make room.")]))
-    warn  | disk: 5 GB are free
-            Make room.
-    """
-    lines = []
-    for each in findings:
-        lines.append(f"{LEVEL_WORDS[each.level]:5} | {each.name}: {each.message}")
-        if each.remedy:
-            lines.append(f"        {each.remedy}")
-    return "\n".join(lines)
-
-
-def _fault(name: str, error: UserError, level: Level = "fault", remedy: str = "") -> Finding:
-    remedy = error.remedy or remedy or "Fix that, then run this again."
-    return Finding(name, level, error.what.rstrip("."), remedy)
+def _x11() -> Iterator[Finding]:
+    """The display, on other systems the desktop; and whether it is one of X11."""
+    shown = _display()
+    yield shown
+    if shown.level != "fault":
+        yield from _session()
 
 
 def _display() -> Finding:
     try:
         desktop, *monitors = list_monitors()
     except UserError as error:
-        return _fault("display", error)
+        return fault_of("display", error)
     # mss made this process aware of scaling: these are real pixels, also at 150 %.
     shown = ", ".join(f"{n}: {show(each)}" for n, each in enumerate(monitors, 1))
     name = os.environ.get("DISPLAY", "") if sys.platform == "linux" else ""
@@ -133,17 +103,18 @@ def _display() -> Finding:
 
 
 def _session() -> Iterator[Finding]:
-    """Wayland, which shows us nothing but its own X programs."""
+    """Wayland, which shows mss nothing but X programs."""
     if sys.platform != "linux":
         return
-    remedy = "Log out and choose an X11 (Xorg) session, or use `cli import FOLDER`."
     try:
         hidden = is_wayland() and (not os.environ.get("DISPLAY") or is_xwayland())
     except UserError as error:
-        yield _fault("session", error)
+        yield fault_of("session", error)
         return
     if hidden:
-        yield Finding("session", "fault", "Wayland lets no program read the screen", remedy)
+        what = "Wayland lets no program read the screen as mss does"
+        remedy = "Leave --backend mss out, or use `cli import FOLDER`."
+        yield Finding("session", "fault", what, remedy)
     else:
         yield Finding("session", "ok", "X11")
 
@@ -185,6 +156,21 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
         )
 
 
+def _pictures(options: CaptureOptions) -> tuple[list[Finding], BgrxImage | None]:
+    """What is seen, where that opens no dialog, and a picture of it, if there is one."""
+    by_portal = _by_portal(options)
+    if by_portal and _wayland().consent(options).level != "ok":
+        return [], None
+    try:
+        with _wayland().look_again(options) if by_portal else open_screen(options) as screen:
+            seen, picture = _look(screen)
+            if by_portal:
+                seen.append(_wayland().stream(screen, options.fps))
+            return [*seen, *_window(screen), *_mask(options, screen)], picture
+    except UserError as error:
+        return [fault_of("picture", error)], None
+
+
 def _look(screen: FrameSource) -> tuple[list[Finding], BgrxImage | None]:
     """What the screen shows, and a picture of it, if there is one."""
     try:
@@ -195,7 +181,7 @@ def _look(screen: FrameSource) -> tuple[list[Finding], BgrxImage | None]:
         after = frame_thumbnail(screen.grab())
     except NotVisible as error:
         remedy = "Bring it to the front and move other windows away."
-        return [_fault("picture", error, "warning", remedy)], None
+        return [fault_of("picture", error, "warning", remedy)], None
     size = f"{picture.shape[1]}x{picture.shape[0]}"
     about = screen.describe()
     findings = [Finding("picture", "ok", f"{size} in {grab_ms:.1f} ms through {about['backend']}")]
@@ -225,7 +211,7 @@ def _window(screen: Screen) -> Iterator[Finding]:
     except NotVisible:
         return  # reported for the picture already
     except UserError as error:
-        yield _fault("window", error)
+        yield fault_of("window", error)
         return
     yield _chosen(window, place, f"; it {focus}")
 
@@ -263,7 +249,7 @@ def _mask(options: CaptureOptions, screen: FrameSource) -> Iterator[Finding]:
         _, _, *seen = screen.rectangle()
         found = doubts(read_mask(options.hud_mask)[0], options.hud_mask, [(seen[0], seen[1])])
     except UserError as error:
-        yield _fault("hud mask", error)
+        yield fault_of("hud mask", error)
         return
     for each in found:
         message, _, remedy = each.rpartition(". ")
@@ -276,10 +262,13 @@ def _keys(options: CaptureOptions) -> Finding:
     """Whether global keys can be heard."""
     level: Level = "fault" if options.hotkey else "warning"
     try:
+        if keys_are_hidden():
+            chords_of(keys_of(options))
+            return _wayland().keys()
         with Hotkeys(queue.SimpleQueue(), keys_of(options)):
             return Finding("keys", "ok", f"global keys are heard, {options.key_record} records")
     except UserError as error:
-        return _fault("keys", error, level)
+        return fault_of("keys", error, level)
 
 
 def _blocked_keys(options: CaptureOptions) -> Iterator[Finding]:
@@ -293,8 +282,10 @@ def _blocked_keys(options: CaptureOptions) -> Iterator[Finding]:
         )
 
 
-def _speed(options: CaptureOptions, picture: BgrxImage) -> list[Finding]:
+def _speed(options: CaptureOptions, picture: BgrxImage | None) -> list[Finding]:
     """Whether disk and processor keep up with frames like this one."""
+    if picture is None:
+        return [_space(options, None), _writing(options, None)]
     image = rgb_of(picture)
     if options.size is not None:
         image = resize_area(image, options.size)
@@ -353,13 +344,23 @@ def _writing(options: CaptureOptions, frame_bytes: int | None) -> Finding:
     try:
         speed = write_speed(options.out)
     except UserError as error:
-        return _fault("writing", error)
+        return fault_of("writing", error)
     message = f"{speed / 1e6:.0f} MB/s"
     if frame_bytes is None or speed >= frame_bytes * options.fps:
         return Finding("writing", "ok", message)
     wanted = frame_bytes * options.fps / 1e6
     remedy = "Record to a faster disk with --out, or ask for fewer frames with --fps."
     return Finding("writing", "warning", f"{message}, {wanted:.0f} MB/s are needed", remedy)
+
+
+def _by_portal(options: CaptureOptions) -> bool:
+    """Whether the desktop's portal is asked; other systems refuse it when the screen is opened."""
+    return sys.platform == "linux" and takes_portal(options)
+
+
+def _wayland() -> Any:
+    """The module for Wayland; it loads libraries of Linux alone."""
+    return import_module("capture.doctor.wayland")
 
 
 def _system() -> Any:

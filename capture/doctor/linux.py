@@ -1,10 +1,12 @@
-"""What only Linux knows: whether the screen is locked. X11 has no HDR to report."""
+"""What only Linux knows: whether the screen is locked. Of HDR nothing can be asked."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from contextlib import suppress
+
+from capture.screens.mss import is_wayland
 
 ASK_S = 1.0  # longest wait for the login manager
 
@@ -17,9 +19,9 @@ def screen_locked() -> bool | None:
     return False if False in answers else None
 
 
-def hdr_displays() -> list[str]:
-    """None: X11 is always SDR."""
-    return []
+def hdr_displays() -> list[str] | None:
+    """None of X11, which is always SDR; None under Wayland, where it is not known."""
+    return None if is_wayland() else []
 
 
 def elevated_window(title: str | None) -> str | None:

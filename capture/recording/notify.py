@@ -34,7 +34,7 @@ $toast = [{NAMESPACE}.ToastNotification]::new($doc)
 """
 
 
-def notify(title: str, text: str, show: bool = True, sound: bool = False) -> None:
+def notify(title: str, text: str, show: bool = True, sound: bool = False) -> threading.Thread:
     """Show a desktop notification, play a sound, or both; returns at once.
 
     Parameters
@@ -45,10 +45,16 @@ def notify(title: str, text: str, show: bool = True, sound: bool = False) -> Non
         Whether to show it.
     sound : bool
         Whether to play the desktop's message sound, or the terminal's bell without one.
+
+    Returns
+    -------
+    Thread
+        What does it: a process that ends next has to wait for it.
     """
     work = threading.Thread(target=_notify, args=(title, text, show, sound), daemon=True)
     with suppress(RuntimeError):  # no more threads, or the interpreter is ending
         work.start()
+    return work
 
 
 def commands(title: str, text: str, show: bool, sound: bool, system: str) -> list[list[str]]:

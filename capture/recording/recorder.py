@@ -25,7 +25,7 @@ from capture.recording.pacing import NS_PER_S, PacingClock, Stopwatch
 from capture.recording.session import Session, check_options, low_disk
 from capture.recording.store import open_store, written_lines
 from capture.recording.workers import GrabbedFrame
-from capture.screens.source import BgrxImage, FrameSource
+from capture.screens.source import BgrxImage, FrameSource, picture_rate, picture_time_ns
 from capture.screens.target import NotVisible
 from capture.status import LOG, Status, Summary
 from dataset.errors import UserError
@@ -218,6 +218,7 @@ class Recorder:
             self.notice,
             counts.duplicates,
             self._labels.light,
+            picture_rate(self._screen),
         )
 
     def note(self, **facts: Any) -> None:
@@ -329,6 +330,7 @@ class Recorder:
             snap=snap,
             label=self._labels.label,
             light=self._labels.light,
+            picture_ns=picture_time_ns(self._screen),
         )
 
     def _check_limits(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -29,8 +30,14 @@ FAILURES = (ScreenShotError, AssertionError, ValueError)  # ValueError: the same
 COMES_BACK = sys.platform == "win32"  # its display cannot be read while it is locked
 
 
-def open_screen(options: CaptureOptions) -> Screen:
+def open_screen(options: CaptureOptions, stopped: Callable[[], bool] = lambda: False) -> Screen:
     """Open what the options name, through the back end that they name.
+
+    Parameters
+    ----------
+    options : CaptureOptions
+    stopped : callable
+        Asked now and then while the user has a dialog to answer: whether to wait no longer.
 
     Raises
     ------
@@ -39,7 +46,19 @@ def open_screen(options: CaptureOptions) -> Screen:
     """
     if options.backend == "dxcam":
         return DxcamScreen(options, list_monitors)
+    if takes_portal(options):
+        return _open_wayland(options, stopped)
     return MssScreen(options)
+
+
+def takes_portal(options: CaptureOptions) -> bool:
+    """Whether the desktop's portal is asked for the screen: under Wayland, unless told otherwise.
+
+    An X server of the user's own inside a Wayland session, such as Xvfb, is read by mss.
+    """
+    if options.backend != "auto":
+        return options.backend == "portal"
+    return is_wayland() and not has_x_screen()
 
 
 class MssScreen(Screen):
@@ -51,7 +70,7 @@ class MssScreen(Screen):
         self._mss = _connect()
         self._closed = False
         try:
-            if is_wayland() and os.environ.get("DISPLAY") and is_xwayland():
+            if is_wayland() and is_xwayland():
                 raise _wayland()
             self._find_place(_monitors(self._mss))
         except BaseException:
@@ -120,6 +139,25 @@ def is_wayland() -> bool:
     return bool(os.environ.get("WAYLAND_DISPLAY")) or kind == "wayland"
 
 
+def has_x_screen() -> bool:
+    """Whether ``DISPLAY`` is an X server whose screen can be read: any but XWayland."""
+    try:
+        return bool(os.environ.get("DISPLAY")) and not is_xwayland()
+    except UserError:  # it is gone
+        return False
+
+
+def _open_wayland(options: CaptureOptions, stopped: Callable[[], bool]) -> Screen:
+    if sys.platform != "linux":
+        raise UserError(
+            "--backend portal needs Linux: it asks the desktop's portal.",
+            remedy="Leave --backend out.",
+        )
+    from capture.screens.wayland import WaylandScreen  # its libraries are Linux's
+
+    return WaylandScreen(options, stopped=stopped)
+
+
 def _check_session() -> None:
     if sys.platform != "linux" or os.environ.get("DISPLAY"):
         return
@@ -128,9 +166,9 @@ def _check_session() -> None:
 
 def _wayland() -> UserError:
     return UserError(
-        "This is a Wayland session, where no program may read the screen of another.",
-        remedy="Log out and choose an X11 (Xorg) session, or take screenshots with the desktop's "
-        "own tool and import them with `cli import FOLDER`.",
+        "This is a Wayland session, where no program may read the screen as mss does.",
+        remedy="Leave --backend mss out: the desktop is then asked for its screen. Or take "
+        "screenshots with its own tool and import them with `cli import FOLDER`.",
     )
 
 

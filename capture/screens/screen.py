@@ -1,6 +1,6 @@
 """What screens of every back end share: the place that is recorded, found again when it moves.
 
-Pixels are read in ``mss.py`` and ``dxcam.py``.
+Pixels are read in ``mss.py``, ``dxcam.py`` and ``wayland.py``.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Screen:
         ``monitor``, ``region`` and ``window`` say what is recorded.
     """
 
+    picture_ns: int | None = None  # when the desktop took the picture grabbed last, if it says so
+
     def __init__(self, options: CaptureOptions) -> None:
         self._options = options
         self._followed: Followed | None = None
@@ -53,6 +55,11 @@ class Screen:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def picture_rate(self) -> float | None:
+        """Pictures per second that the desktop sends; None where it is asked for each."""
+        return None
 
     @property
     def window(self) -> Window | None:

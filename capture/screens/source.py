@@ -26,3 +26,13 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """Release it. May be called twice."""
+
+
+def picture_time_ns(source: FrameSource) -> int | None:
+    """When the desktop took the picture grabbed last, on the clock of recordings, if it says so."""
+    return getattr(source, "picture_ns", None)
+
+
+def picture_rate(source: FrameSource) -> float | None:
+    """How many pictures per second the desktop sends, if it sends them by itself."""
+    return getattr(source, "picture_rate", None)

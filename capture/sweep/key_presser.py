@@ -60,10 +60,7 @@ class KeyPresser:
         try:
             parsed = self._keyboard.HotKey.parse(text)
         except ValueError:
-            raise UserError(
-                f"{text!r} is not a key that can be pressed. Write it as `]`, `n`, `<f5>`, "
-                "`<page_up>` or `<ctrl>+k`."
-            ) from None
+            raise not_pressable(text) from None
         return [each for key in parsed for each in self._typed(key)]
 
     def tap(self, keys: list[Any], times: int = 1) -> None:
@@ -127,3 +124,11 @@ class KeyPresser:
 
     def _canonical(self, key: Any) -> Any:
         return self._listener.canonical(key)
+
+
+def not_pressable(text: str) -> UserError:
+    """The error of a key that is none."""
+    return UserError(
+        f"{text!r} is not a key that can be pressed. Write it as `]`, `n`, `<f5>`, `<page_up>` or "
+        "`<ctrl>+k`."
+    )

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from capture.clock import now_s, short_waits
 from capture.commands import CommandQueue
-from capture.control.daemon import running
+from capture.control.daemon import TOO_EARLY, asked_to_stop, running
+from capture.control.global_keys import keys_are_hidden
 from capture.options import CaptureOptions, SweepOptions
 from capture.recording.freeze import Thumbnail, differs, frame_thumbnail
 from capture.recording.loop import handle_command
@@ -58,6 +60,32 @@ class Driver(Protocol):
         """
 
 
+class Presser(Protocol):
+    """Presses the game's keys, and notices the user's, while in its context."""
+
+    def __enter__(self) -> Presser: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+    def parse(self, text: str) -> list[Any]:
+        """The keys of ``]``, ``n``, ``<f5>`` or ``<ctrl>+k``; ``UserError`` for anything else."""
+
+    def tap(self, keys: list[Any], times: int = 1) -> None:
+        """Press and release keys together; ``UserError`` if the system rejects that."""
+
+    def user_key(self) -> str | None:
+        """The key that the user pressed, or None."""
+
+    def forget(self) -> None:
+        """Ignore what the user pressed until now."""
+
+
 class KeyDriver:
     """Taps the keys that the game itself has for its light and its viewpoint.
 
@@ -69,7 +97,7 @@ class KeyDriver:
         Shows the game: a key press has worked when its picture changes.
     window : Window or None
         The game's window, which must have the focus; None: any window with the focus gets keys.
-    presser : KeyPresser
+    presser : Presser
     check : callable
         Called between presses; raises `Ended` to end the sweep.
     """
@@ -79,7 +107,7 @@ class KeyDriver:
         options: SweepOptions,
         screen: FrameSource,
         window: Window | None,
-        presser: KeyPresser,
+        presser: Presser,
         check: Callable[[], None],
     ) -> None:
         self._options, self._screen, self._window = options, screen, window
@@ -197,8 +225,10 @@ def run_sweep(
                 raise Ended(f"ended by the user's key {key}")
 
         # The driver first: if it fails, no empty session is left behind.
-        screen = stack.enter_context(open_screen(capture))
-        presser = stack.enter_context(KeyPresser()) if sweep.driver == "keys" else None
+        screen = stack.enter_context(
+            open_screen(capture, lambda: asked_to_stop(commands, "asking", TOO_EARLY))
+        )
+        presser = stack.enter_context(_presser()) if sweep.driver == "keys" else None
         driver: Driver
         if presser is not None:
             driver = KeyDriver(sweep, screen, screen.window, presser, check)
@@ -221,6 +251,15 @@ def run_sweep(
             recorder.end(str(error))
             raise
         return recorder.close()
+
+
+def _presser() -> Presser:
+    """What presses keys on this desktop."""
+    if not keys_are_hidden():
+        return KeyPresser()
+    from capture.sweep.portal_presser import PortalPresser  # Linux only
+
+    return PortalPresser()
 
 
 def _check_options(options: SweepOptions) -> None:

@@ -54,12 +54,15 @@ class Frame:
     viewpoint: Text | None = None  # frames of one viewpoint differ in their light only
     sha256: Digest | None = None  # of the file's bytes
     phash: Hash | None = None  # perceptual hash, hexadecimal
+    picture_ns: Nanoseconds | None = None  # when the desktop took it, on the clock of monotonic_ns
     extra: dict[str, Any] = field(default_factory=dict)  # keys that this version does not know
 
     def to_json(self) -> str:
         """The line without its end; unknown keys are written back as they were read."""
         values = asdict(self)
         values.update(values.pop("extra"))
+        if self.picture_ns is None:  # only some desktops say so
+            del values["picture_ns"]
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod

@@ -41,7 +41,7 @@ def record(arguments: list[str]) -> None:
     from helpers.screens import Noise
 
     @contextmanager
-    def open_noise(_: object) -> Iterator[Noise]:
+    def open_noise(*_: object) -> Iterator[Noise]:
         yield Noise()
 
     daemon.open_screen = open_noise  # type: ignore[assignment]

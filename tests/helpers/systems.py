@@ -39,6 +39,11 @@ NOT_THERE = {  # reason -> beginnings of the names of tests
         "tests/capture/screens/test_mss.py::test_wayland",
         "tests/capture/screens/test_mss.py::test_xwayland",
     ),
+    "about keys of Linux' desktops": (
+        "tests/capture/control/test_shortcuts.py",
+        "tests/capture/control/test_portal_shortcuts.py",
+        "tests/capture/control/test_wayland_keys.py",
+    ),
     "a script stands for a tool of Linux": (
         f"{DOCTOR}test_the_lock_hint",
         f"{NOTICES}test_title_and_text",

@@ -10,7 +10,8 @@ import pytest
 from helpers.painted import held_down, press
 
 from capture.commands import CommandQueue
-from capture.control.hotkeys import Hotkeys, keys_of
+from capture.control.hotkeys import Hotkeys
+from capture.control.keys import keys_of
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 

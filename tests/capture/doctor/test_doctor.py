@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,8 @@ from helpers.painted import PaintedWindow, noise, own_server
 
 import capture.doctor.doctor
 from capture.doctor.disk import free_disk_bytes, write_speed
-from capture.doctor.doctor import Finding, examine, format_findings, warnings_at_start
+from capture.doctor.doctor import examine, warnings_at_start
+from capture.doctor.finding import Finding, format_findings
 from capture.options import CaptureOptions
 from dataset.errors import UserError
 
@@ -107,12 +109,14 @@ def test_the_window_is_named_and_others_that_match(display: str, tmp_path: Path)
     assert warnings_at_start(CaptureOptions(window="no such window")) == []
 
 
-def test_wayland_is_a_fault(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wayland_is_a_fault_where_mss_is_asked_for(
+    display: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     monkeypatch.setattr(capture.doctor.doctor, "is_xwayland", lambda: True)
-    [finding] = warnings_at_start(CaptureOptions())
+    [finding] = warnings_at_start(CaptureOptions(backend="mss"))
     assert (finding.name, finding.level) == ("session", "fault")
-    assert "X11" in str(finding.remedy)
+    assert "--backend mss" in str(finding.remedy)
 
 
 def test_a_full_disk_is_a_fault_and_a_small_one_a_warning(display: str, tmp_path: Path) -> None:
@@ -187,6 +191,17 @@ def test_a_system_too_old_to_be_asked_is_no_fault(
     assert warnings_at_start(CaptureOptions()) == []
 
 
+def test_the_portal_is_told_of_where_the_screen_is_opened_on_other_systems(
+    monkeypatch: pytest.MonkeyPatch, display: str, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: FakeSystem())
+    monkeypatch.setattr(capture.doctor.doctor, "_wayland", None)  # its libraries are Linux's
+    monkeypatch.setattr(sys, "platform", "darwin")
+    asked = options(tmp_path, window=None, backend="portal")
+    assert warnings_at_start(asked) == []
+    assert "--backend portal needs Linux" in found(examine(asked), "picture", "fault").message
+
+
 def no_such_function() -> None:
     raise AttributeError("function 'CGSessionCopyCurrentDictionary' not found")
 
@@ -243,9 +258,10 @@ def test_the_disk_is_measured_where_the_folder_will_be(tmp_path: Path) -> None:
 
 def test_the_page_on_games_explains_every_finding() -> None:
     root = Path(__file__).parents[3]
-    code = (root / "capture" / "doctor" / "doctor.py").read_text(encoding="utf-8")
+    files = [root / "capture" / "doctor" / f"{name}.py" for name in ("doctor", "wayland")]
+    code = "".join(each.read_text(encoding="utf-8") for each in files)
     page = (root / "docs" / "games.md").read_text(encoding="utf-8")
     explained = set(re.findall(r"^\| ([a-z]+) \|", page, re.M))
-    names = set(re.findall(r'(?:Finding|_fault)\(\s*"([a-z]+)"', code))
-    assert {"display", "picture", "encoding"} <= names
+    names = set(re.findall(r'(?:Finding|fault_of)\(\s*"([a-z]+)"', code))
+    assert {"display", "picture", "encoding", "portal", "stream"} <= names
     assert names <= explained

@@ -24,7 +24,8 @@ import capture.recording.encoders
 import capture.recording.recorder
 from capture.commands import Command, CommandQueue
 from capture.control.daemon import run_capture
-from capture.control.hotkeys import Hotkeys, keys_of
+from capture.control.hotkeys import Hotkeys
+from capture.control.keys import keys_of
 from capture.options import CaptureOptions
 from capture.recording.loop import record
 from capture.recording.recorder import Recorder
@@ -388,6 +389,9 @@ def test_the_status_line_says_what_matters() -> None:
     status = Status("recording", 12, 3, 0.042, 5_000_000_000, Path("s"), label="Y")
     assert format_status(status) == (
         "recording | as Y | 12 frames | 3 missed | clipped 4.2 % | disk 5.0 GB left"
+    )
+    assert format_status(replace(status, pictures_per_s=29.7, label=None)) == (
+        "recording | 12 frames | 3 missed | screen 30/s | clipped 4.2 % | disk 5.0 GB left"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from helpers.painted import PaintedWindow, noise
 import capture.screens.mss
 import cli
 from capture.options import CaptureOptions
-from capture.screens.mss import open_screen
+from capture.screens.mss import open_screen, takes_portal
 from capture.screens.target import Candidate, NotVisible, choose_rectangle
 from capture.screens.window import find_window, matching
 from dataset.errors import UserError
@@ -148,21 +149,44 @@ def test_a_dead_display_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "sign", [("WAYLAND_DISPLAY", "wayland-0"), ("XDG_SESSION_TYPE", "wayland")]
 )
-def test_wayland_is_named_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, sign: tuple[str, str]
+def test_wayland_is_asked_for_its_screen_and_mss_refused(
+    monkeypatch: pytest.MonkeyPatch, sign: tuple[str, str], tmp_path: Path
 ) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"):
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "DBUS_SESSION_BUS_ADDRESS")
+    for name in names:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv(*sign)
-    with pytest.raises(UserError, match=r"X11.*cli import"):
+    assert takes_portal(CaptureOptions())
+    with pytest.raises(UserError, match=r"no session bus.*terminal of the desktop"):
         open_screen(CaptureOptions())
+    with pytest.raises(UserError, match=r"Leave --backend mss out.*cli import"):
+        open_screen(CaptureOptions(backend="mss"))
 
 
 def test_xwayland_is_refused(display: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     monkeypatch.setattr(capture.screens.mss, "is_xwayland", lambda: True)
-    with pytest.raises(UserError, match="Wayland"):
-        open_screen(CaptureOptions())
+    assert takes_portal(CaptureOptions())
+    with pytest.raises(UserError, match="Leave --backend mss out"):
+        open_screen(CaptureOptions(backend="mss"))
+
+
+def test_a_dead_display_inside_wayland_is_no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> bool:
+        raise UserError("No display")
+
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    monkeypatch.setenv("DISPLAY", ":4711")
+    monkeypatch.setattr(capture.screens.mss, "is_xwayland", gone)
+    assert takes_portal(CaptureOptions())
+
+
+def test_the_portal_is_asked_on_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    assert not takes_portal(CaptureOptions())
+    with pytest.raises(UserError, match="needs Linux"):
+        open_screen(CaptureOptions(backend="portal"))
 
 
 def test_a_virtual_screen_inside_wayland_can_be_recorded(

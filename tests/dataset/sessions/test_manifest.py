@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +37,7 @@ frames = st.builds(
     viewpoint=texts,
     sha256=st.none() | st.text(string.hexdigits, max_size=64),
     phash=st.none() | st.text("0123456789abcdef", max_size=16),
+    picture_ns=st.none() | numbers,
     extra=st.dictionaries(st.text(min_size=1).map("later_".__add__), texts | numbers, max_size=3),
 )
 
@@ -48,6 +50,17 @@ def test_a_manifest_is_read_as_it_was_written(written: list[Frame]) -> None:
             for frame in written:
                 manifest.append(frame)
         assert list(read_frames(folder)) == written
+
+
+def test_the_desktops_own_time_is_written_where_it_is_known_only() -> None:
+    frame = Frame(0, "frames/000000.png", 8, 8, 5, 6)
+    assert "picture_ns" not in frame.to_json()
+    assert Frame.from_json(frame.to_json()) == frame
+    known = replace(frame, picture_ns=4)
+    assert known.to_json() == f'{frame.to_json()[:-1]}, "picture_ns": 4}}'
+    assert Frame.from_json(known.to_json()) == known
+    with pytest.raises(ValueError, match="picture_ns"):
+        Frame.from_json(known.to_json().replace("4}", '"four"}'))
 
 
 @pytest.mark.slow
