@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 import click
 
-from capture.game.options import GameOptions
+from capture.game.options import GameOptions, ShotOptions
 from capture.options import GB, CaptureOptions, ShortcutOptions, StageOptions, SweepOptions
 from dataset import own_window
 from dataset.errors import UserError
@@ -791,12 +791,24 @@ def figures(**settings: Any) -> None:
 
 @main.command()
 @options_of(GameOptions)
-def game(**settings: Any) -> None:
+@options_of(ShotOptions)
+def game(hdr: str | None, out: Path, viewpoints: int, **settings: Any) -> None:
     """Play the embedded game: an aircraft, and a sun that you can move.
 
     \b
     Example: cli game --hud
+    Example: cli game --hdr exr -o shots
     """
+    if hdr is not None:
+        from capture.game.hdr_shots import save_shots
+
+        shots = ShotOptions(hdr, out, viewpoints)
+        with progress("rendering", "shot") as update:
+            files = save_shots(GameOptions(**settings), shots, update)
+        echo(f"{len(files)} HDR shots: {out}")
+        return
+    if unused := [f"--{name}" for name in ("out", "viewpoints") if given(name)]:
+        raise UserError(f"{', '.join(unused)} is for HDR shots: add --hdr exr or --hdr jxr.")
     from capture.game.app import run_game
 
     run_game(GameOptions(**settings))
