@@ -12,9 +12,9 @@ from helpers.command_line import run_cli
 from numpy.typing import NDArray
 
 from capture.game import post_shaders
-from capture.game.shaders import VERSION
 from capture.game.options import Light
 from capture.game.pairs import HdrRenderer, Renderer
+from capture.game.shaders import VERSION
 from capture.game.viewpoints import over_exposed_light, reference_light
 from dataset.pictures.hdr_writing import encode_exr, encode_jpeg_xr
 from model import formation
