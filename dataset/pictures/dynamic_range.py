@@ -95,7 +95,7 @@ def profile_of(data: bytes) -> bytes:
 
 def _curve_of_profile(profile: bytes) -> str:
     """The HDR curve that an ICC profile states, by its cicp tag or its name."""
-    tags = dict(_tags_of(profile))
+    tags = dict(tags_of(profile))
     stated = tags.get(b"cicp", b"")
     if len(stated) >= 12:
         return CURVES.get(stated[9], "")
@@ -105,7 +105,8 @@ def _curve_of_profile(profile: bytes) -> str:
     return "HLG" if named.group().upper().startswith((b"HLG", b"HYBRID")) else "PQ"
 
 
-def _tags_of(profile: bytes) -> Iterator[tuple[bytes, bytes]]:
+def tags_of(profile: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Signature and content of each tag of an ICC profile; none of one that is damaged."""
     with suppress(struct.error):
         (count,) = struct.unpack_from(">I", profile, 128)
         for place in range(132, 132 + 12 * min(count, 200), 12):

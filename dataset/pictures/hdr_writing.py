@@ -14,9 +14,8 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-Light = NDArray[np.float32]  # (H, W, 3) RGB, linear, Rec. 709 primaries, 1.0 = diffuse white
+from dataset.pictures.light import SCRGB_NITS, WHITE_NITS, Light
 
-SCRGB_NITS, WHITE_NITS = 80.0, 203.0
 HALF, NO_COMPRESSION = 1, 0  # of OpenEXR
 
 
