@@ -42,7 +42,7 @@ FENCES = {  # package -> the only places that import it
     "safetensors": {"model/"},
     "tensorboard": {"model/"},
     "matplotlib": {"model/", "dataset/labelling/histogram.py"},
-    "click": {"cli.py"},
+    "click": {"cli.py", "dataset/command_options.py"},
     "onnx": {"model/restoring/export.py"},
     "onnxruntime": {"model/restoring/onnx.py"},
     "flask": {
