@@ -18,7 +18,7 @@ from dataset.command_options import FILE, FOLDER, options_of
 from dataset.errors import UserError
 from dataset.files import is_held
 from dataset.gate import plain
-from dataset.options import LabelOptions, ReviewOptions, SplitOptions
+from dataset.options import ExposeOptions, LabelOptions, ReviewOptions, SplitOptions
 from dataset.own_program import how_to_install, version
 from dataset.stopping import interrupt_at_break
 from dataset.terminal import (
@@ -175,17 +175,19 @@ def main() -> None:
     """
 
 
+FLOOR = click.option(
+    "--disk-floor",
+    "disk_floor_gb",
+    type=click.FloatRange(0),
+    default=CaptureOptions().disk_floor_bytes / GB,
+    show_default=True,
+    help="Stop before less than this many GB are free.",
+)
+
+
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what is recorded, and where to."""
-    floor = click.option(
-        "--disk-floor",
-        "disk_floor_gb",
-        type=click.FloatRange(0),
-        default=CaptureOptions().disk_floor_bytes / GB,
-        show_default=True,
-        help="Stop before less than this many GB are free.",
-    )
-    return options_of(CaptureOptions, *SOURCE)(floor(command))
+    return options_of(CaptureOptions, *SOURCE)(FLOOR(command))
 
 
 KEYS = [each.name for each in fields(CaptureOptions) if each.name.startswith("key_")]
@@ -395,6 +397,37 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
         say(f"note: {note}", error=True)
     for session in summary.sessions:
         say(session)
+
+
+@main.command()
+@click.argument("shots", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options_of(ExposeOptions)
+@FLOOR
+def expose(shots: tuple[Path, ...], disk_floor_gb: float, **settings: Any) -> None:
+    """Make a session from HDR shots: each under several exposures, from well exposed to clipped.
+
+    SHOTS are files, folders and patterns. Each shot is a viewpoint, and its exposures are true
+    pairs, as a light sweep records them.
+
+    \b
+    Example: cli expose ~/Videos/Captures
+    Example: cli expose shots/*.exr --steps 8 --from -2 --to 3
+    """
+    from dataset.sessions.exposed import Stopped, expose_files
+
+    options = ExposeOptions(**settings, disk_floor_bytes=round(disk_floor_gb * GB))
+    try:
+        with progress("exposing", "shot") as update:
+            made = expose_files(list(shots), options, update)
+    except Stopped as error:
+        raise UserError(
+            f"Stopped: {error}. Go on with the same command and --resume.", INTERRUPTED
+        ) from None
+    for reason in made.skipped:
+        say(f"skipped: {reason}", error=True)
+    for note in made.notes:
+        say(f"note: {note}", error=True)
+    echo(made)
 
 
 @main.command()
