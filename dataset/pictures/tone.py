@@ -26,12 +26,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.pictures.light import WHITE_NITS, Light, pq_to_nits
 from dataset.pictures.pixels import Pixels
 
-Light = NDArray[np.float32]  # (..., 3) RGB, linear, Rec. 709 primaries, 1.0 = white
 Plane = NDArray[np.float32]
 
-REFERENCE_WHITE = 203.0  # nits, of BT.2408; for curves that need a white where none is known
 MOST_NITS = 10_000.0  # that PQ can say
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of Rec. 709
 MID_GREY = 0.18
@@ -107,7 +106,7 @@ def toned(light: Light, tone: str, white_nits: float | None = None) -> Pixels:
     (H, W, 3) float32 in [0, 1]
     """
     flat = light.reshape(-1, 3)
-    peak, white = peak_of(flat), white_nits or REFERENCE_WHITE
+    peak, white = peak_of(flat), white_nits or WHITE_NITS
     result = np.empty_like(flat)
     for at in range(0, len(flat), BAND):
         band = flat[at : at + BAND]
@@ -130,13 +129,13 @@ def bt2390(seen: Plane, peak: float, white_nits: float) -> Plane:
         + (t**3 - 2 * t**2 + t) * (1 - knee)
         + (3 * t**2 - 2 * t**3) * top
     )
-    made = nits_of(rolled * brightest) / white_nits
+    made = pq_to_nits(rolled * brightest) / white_nits
     return np.asarray(np.where(level < knee, seen, made), np.float32)
 
 
 def reinhard(seen: Plane, peak: float, white_nits: float) -> Plane:
     """Reinhard's curve, which the peak leaves as white."""
-    return seen * (1 + seen / max(peak, 1.0) ** 2) / (1 + seen)
+    return seen * (1 + seen / np.float32(max(peak, 1.0) ** 2)) / (1 + seen)
 
 
 def hable(seen: Plane, peak: float, white_nits: float) -> Plane:
@@ -162,7 +161,7 @@ def on_luminance(
     return apply
 
 
-def clipped(light: Light, peak: float = 1.0, white_nits: float = REFERENCE_WHITE) -> Light:
+def clipped(light: Light, peak: float = 1.0, white_nits: float = WHITE_NITS) -> Light:
     """No curve: each channel cut off at white, as an SDR screenshot of HDR is."""
     return np.clip(light, 0, 1)
 
@@ -219,13 +218,6 @@ def encoded(light: Light) -> Pixels:
 
 
 def pq_of(nits: Plane | float) -> Plane:
-    """PQ's signal, 0 to 1, for light in nits."""
+    """PQ's signal, 0 to 1, for light in nits: the inverse of `pq_to_nits`."""
     y = (np.clip(nits, 0, MOST_NITS) / MOST_NITS) ** PQ_M1
     return np.asarray(((PQ_C1 + PQ_C2 * y) / (1 + PQ_C3 * y)) ** PQ_M2)
-
-
-def nits_of(signal: Plane) -> Plane:
-    """Light in nits for PQ's signal, the inverse of `pq_of`."""
-    root = np.clip(signal, 0, 1) ** (1 / PQ_M2)
-    y: Plane = np.maximum(root - PQ_C1, 0) / (PQ_C2 - PQ_C3 * root)
-    return MOST_NITS * y ** (1 / PQ_M1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from natsort import natsorted, ns
 
 from dataset.errors import UserError
+from dataset.pictures.dynamic_range import hdr_among
 from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import PICTURES, VIDEOS, is_readable, left_out
 
@@ -25,7 +26,8 @@ class Importable:
     def notes(self) -> list[str]:
         """What was left out, in words."""
         others = left_out(self.others)
-        told = [f"{others}. Convert pictures to PNG, videos to MP4." if others else ""]
+        way = f"Convert pictures to PNG, videos to MP4.{hdr_among(self.others)}"
+        told = [f"{others}. {way}" if others else ""]
         told.append(told_thumbnails(self.thumbnails))
         return [f"left out: {each}" for each in told if each]
 
@@ -57,7 +59,7 @@ def find_importable(paths: Sequence[Path], out: Path) -> Importable:
         held = f" (there are: {there})" if there else ""
         raise UserError(
             f"No pictures or recordings under {names}{held}. Name a folder of them; readable are "
-            f"{readable}."
+            f"{readable}.{hdr_among(found.others)}"
         )
     return found
 

@@ -29,8 +29,11 @@ from dataset.errors import UserError
 from dataset.local_server import PageServer
 from dataset.pictures import folders, formats, pixels
 from dataset.pictures.encoding import encode_picture, losses
+from dataset.pictures.hdr import is_hdr
 from dataset.pictures.picture import Picture, decode_picture, read_size
 from dataset.review.thumbnails import make_thumbnail
+from model.options import RestoreOptions
+from model.restoring.by_light import ByLight, open_by_light
 from model.restoring.methods import AdaptiveStrength, OnShare, Restore
 from model.restoring.ways import RESTORED, WAYS, find_way, parse_share
 
@@ -92,6 +95,8 @@ class RestoringPage:
     limits : ServeLimits
     ways : sequence of str
         As of `serve_restorer`.
+    options : RestoreOptions
+        As of `serve_restorer`.
 
     Attributes
     ----------
@@ -104,8 +109,9 @@ class RestoringPage:
         open_restorer: Callable[[OnShare], Restore],
         limits: ServeLimits,
         ways: Sequence[str] = tuple(WAYS),
+        options: RestoreOptions = RestoreOptions(),
     ) -> None:
-        self.limits, self.ways, self.restored = limits, ways, 0
+        self.limits, self.ways, self.restored, self.options = limits, ways, 0, options
         self._restore = open_restorer(self._report)
         self._turn = threading.Lock()  # held while a picture is decoded, restored, encoded
         self._present: Upload | None = None
@@ -116,7 +122,7 @@ class RestoringPage:
         """What the page takes."""
         return flask.jsonify(
             limits={"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels},
-            suffixes=formats.PICTURES,
+            suffixes=formats.PICTURES + formats.HDR_PICTURES,
             videos=formats.VIDEOS,
             thumbnails=tuple(folders.THUMBNAIL_FOLDERS),
             ways=self.ways,
@@ -201,14 +207,15 @@ class RestoringPage:
 
     def _restore_upload(self, upload: Upload) -> None:
         begin = time.monotonic()
-        check_upload(upload, self.limits)
-        picture = decode_picture(upload.data, upload.name)
+        light = open_light(upload, self.limits, self.options)
+        picture = decode_picture(upload.data, upload.name) if light is None else light.picture
+        restore = self._restore if light is None else light.restore
         width, height = picture.size
         upload.tell(state="restoring", name=upload.name, width=width, height=height)
         if upload.way is None:
             upload.send("thumbnail", thumbnail(picture), "JPEG")
-            send_before(upload, picture)
-        restored = pixels.check_finite(method_of(upload, self._restore)(picture.pixels))
+            send_before(upload, picture, light is not None)
+        restored = pixels.check_finite(method_of(upload, restore)(picture.pixels))
         if restored.shape != picture.pixels.shape:
             raise UserError(
                 f"The network makes {restored.shape[1]}x{restored.shape[0]} pixels of a picture of "
@@ -225,21 +232,35 @@ def method_of(upload: Upload, restore: Restore) -> Restore:
     return method if upload.strength is None else AdaptiveStrength(method, upload.strength)
 
 
+def open_light(upload: Upload, limits: ServeLimits, options: RestoreOptions) -> ByLight | None:
+    """An upload that is HDR, ready to be restored; None: it is SDR. Refuses what is too large."""
+    if not is_hdr(upload.data):
+        check_upload(upload, limits)
+    light = open_by_light(upload.data, upload.name, options)
+    if light is not None:
+        check_area(upload, light.picture.size, limits)
+    return light
+
+
 def check_upload(upload: Upload, limits: ServeLimits) -> None:
-    """Refuse a file that is not a picture, or too large a one, by its header."""
-    path = Path(upload.name)
-    width, height = read_size(upload.data, path)
+    """Refuse a file that is not an SDR picture, or too large a one, by its header."""
+    check_area(upload, read_size(upload.data, upload.name), limits)
+
+
+def check_area(upload: Upload, size: tuple[int, int], limits: ServeLimits) -> None:
+    """Refuse a picture of more pixels than the page takes."""
+    width, height = size
     if width * height > limits.pixels:
         raise UserError(
-            f"{path} has {width}x{height} pixels, over the {limits.pixels / 1e6:.3g} million that "
-            f"this page takes. Make it smaller, or restore it with: cli restore {path}"
+            f"{upload.name} has {width}x{height} pixels, over the {limits.pixels / 1e6:.3g} million "
+            f"that this page takes. Make it smaller, or restore it with: cli restore {upload.name}"
         )
 
 
-def send_before(upload: Upload, picture: Picture) -> None:
+def send_before(upload: Upload, picture: Picture, by_light: bool = False) -> None:
     """Send the original, unless every browser shows the file itself in the same way."""
     turned = picture.format != "JPEG" and picture.exif is not None  # not everywhere upright
-    if picture.format == "TIFF" or turned:
+    if picture.format == "TIFF" or turned or by_light:
         upload.send("before", encode_picture(picture, ".png"), "PNG")
     else:
         upload.tell(part="before", type=formats.media_type(picture.format))
@@ -322,6 +343,7 @@ def bind_restorer(
     port: int = 0,
     limits: ServeLimits | None = None,
     ways: Sequence[str] = tuple(WAYS),
+    options: RestoreOptions = RestoreOptions(),
 ) -> Iterator[tuple[PageServer, local_server.PageGuard, RestoringPage]]:
     """A server that is bound but does not answer yet, the guard of its page, and the page.
 
@@ -330,7 +352,7 @@ def bind_restorer(
     UserError
         The port is taken.
     """
-    page = RestoringPage(open_restorer, limits or ServeLimits(), ways)
+    page = RestoringPage(open_restorer, limits or ServeLimits(), ways, options)
     with local_server.bind_page(make_restore_app(page), port, ANSWER_S) as (server, guard):
         try:
             yield server, guard, page
@@ -345,6 +367,7 @@ def serve_restorer(
     limits: ServeLimits | None = None,
     browser: bool = False,
     ways: Sequence[str] = tuple(WAYS),
+    options: RestoreOptions = RestoreOptions(),
 ) -> int:
     """Serve the page until Ctrl-C.
 
@@ -363,6 +386,8 @@ def serve_restorer(
         Whether to open the page in the user's browser.
     ways : sequence of str
         The names of `WAYS` that are offered, ``restored`` first.
+    options : RestoreOptions
+        How HDR files are restored, by their own light.
 
     Returns
     -------
@@ -374,7 +399,7 @@ def serve_restorer(
     UserError
         The port is taken.
     """
-    with bind_restorer(open_restorer, port, limits, ways) as (server, guard, page):
+    with bind_restorer(open_restorer, port, limits, ways, options) as (server, guard, page):
         on_ready(guard.address)
         local_server.serve_page(server, guard, browser)
     return page.restored

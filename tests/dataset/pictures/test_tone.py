@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset.pictures.light import WHITE_NITS, pq_to_nits
 from dataset.pictures.pixels import to_image
 from dataset.pictures.tone import (
-    REFERENCE_WHITE,
     TONES,
     bt2390,
     encoded,
     hable,
     in_srgb,
-    nits_of,
     pq_of,
     reinhard,
     scene_exposure,
@@ -28,8 +27,8 @@ CURVES = sorted(set(TONES) - {"clip"})
 
 def shown(nits: list[list[float]], tone: str = "bt2390") -> list[list[int]]:
     """8-bit levels of colours in nits, beside a grey of 1000 nits, which is the peak."""
-    light = np.array([[*nits, PEAK]], np.float32) / np.float32(REFERENCE_WHITE)
-    levels: list[list[int]] = to_image(toned(light, tone, REFERENCE_WHITE))[0, :-1].tolist()
+    light = np.array([[*nits, PEAK]], np.float32) / np.float32(WHITE_NITS)
+    levels: list[list[int]] = to_image(toned(light, tone, WHITE_NITS))[0, :-1].tolist()
     return levels
 
 
@@ -122,7 +121,7 @@ def test_published_points_of_the_curves() -> None:
     assert pq_of(np.array([0.0, 100.0, 203.0, 1000.0, 10_000.0])) == pytest.approx(
         [0, 0.508078, 0.580689, 0.751827, 1], abs=1e-6
     )
-    assert nits_of(pq_of(np.array([0.5, 203.0, 4000.0]))) == pytest.approx([0.5, 203, 4000])
+    assert pq_to_nits(pq_of(np.array([0.5, 203.0, 4000.0]))) == pytest.approx([0.5, 203, 4000])
     assert reinhard(np.ones(1, np.float32), 4.0, 203.0)[0] == pytest.approx(0.53125)
     assert hable(np.array([5.6], np.float32), 9.0, 203.0)[0] == pytest.approx(1)
 
