@@ -29,6 +29,7 @@ from dataset.pictures.headers import (
     png_chunks,
     tiff_profile,
 )
+from dataset.pictures.jpegxr import is_sdr
 
 CURVES = {16: "PQ", 18: "HLG"}  # code points of HDR curves
 LIGHT = "floating-point light"
@@ -71,7 +72,7 @@ def hdr_curve(data: bytes, header: Header | None = None) -> str:
     """What makes a picture HDR: PQ, HLG, `LIGHT` or a format of HDR only; empty if it is not."""
     kind = format_of(data[:HEAD]) or ""
     if kind in LINEAR_FORMATS:
-        return kind
+        return "" if kind == "JPEG XR" and is_sdr(data) else kind
     if header is not None and header.floating:
         return LIGHT
     if kind in ("AVIF", "HEIC"):

@@ -18,6 +18,7 @@ from dataset.pictures.decoding import decoding
 from dataset.pictures.dynamic_range import hdr_curve
 from dataset.pictures.formats import HEAD, format_of
 from dataset.pictures.hdr_exr import read_exr
+from dataset.pictures.hdr_jpegxr import read_jpegxr
 from dataset.pictures.hdr_picture import HdrPicture, finished
 from dataset.pictures.hdr_radiance import read_radiance
 from dataset.pictures.hdr_signals import read_signals
@@ -29,6 +30,7 @@ __all__ = ["WHITE_NITS", "HdrPicture", "decode_hdr", "in_gamut", "is_hdr", "read
 Reader = Callable[[bytes, Path], HdrPicture]
 READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     **dict.fromkeys(("PNG", "JPEG", "WebP", "TIFF", "BMP"), read_signals),
+    "JPEG XR": read_jpegxr,
     "OpenEXR": read_exr,
     "Radiance HDR": read_radiance,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from dataset.errors import UserError
 from dataset.memory import check_room, free_memory
+from dataset.own_program import how_to_install
 from dataset.pictures.headers import Header
 from dataset.pictures.limits import check_header
 
@@ -46,5 +47,5 @@ def package(name: str, distribution: str, path: Path, kind: str) -> Any:
         raise UserError(
             f"{path} is {kind}, which takes the package {distribution} to read.",
             1,
-            remedy="Install it with: pip install 'unclip[hdr]'",
+            remedy=f"{how_to_install('hdr')}.",
         ) from error

@@ -70,7 +70,7 @@ def turned(picture: HdrPicture, orientation: int | None = None) -> HdrPicture:
 
 def _finite(light: Light) -> tuple[Light, tuple[str, ...]]:
     light = np.ascontiguousarray(light, np.float32)
-    if light.size and np.abs(light).max() <= MOST_LIGHT:  # false of NaN
+    if light.size and light.max() <= MOST_LIGHT and light.min() >= -MOST_LIGHT:  # not of NaN
         return light, ()
     unknown = np.isnan(light)
     huge = np.abs(light) > MOST_LIGHT
