@@ -22,8 +22,8 @@ from dataset.sessions.imports import import_files
 from model.evaluation.paired import unchanged
 from model.evaluation.unpaired import evaluate_unpaired
 from model.options import RestoreOptions
-from model.restoring.page_server import ServeLimits, Upload, check_upload
 from model.restoring.restore import restore_files
+from model.restoring.uploads import ServeLimits, Upload, check_upload
 from model.training.frame_cache import load_frames
 from tests.helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, HLG, PQ, SDR_PICTURES, hdr_png
 from tests.helpers.made_pictures import scene
