@@ -16,12 +16,12 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.pictures.formats import HEAD, format_of
+from dataset.pictures.formats import HEAD, first_bytes, format_of
 from dataset.pictures.headers import (
     START_OF_SCAN,
     Header,
@@ -51,14 +51,22 @@ class HighDynamicRange(UserError):
 
 
 def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
-    """What is said of an HDR picture or recording, ``what``."""
+    """What is said of an HDR picture or recording, ``what``, where SDR is needed."""
+    is_still = what == "picture"
+    way_out = ": `cli restore` makes an SDR picture of it." if is_still else "."
+    more = "" if is_still else " Record with HDR off, or export it as SDR first."
     return HighDynamicRange(
-        f"{name} is an HDR {what} ({curve}).",
+        f"{name} is an HDR {what} ({curve}){way_out}",
         1,
         remedy="Its levels do not mean what they mean on an SDR screen: nothing in it would count "
-        "as over-exposed, and it would be restored wrongly. Record with HDR off, or export it as "
-        "SDR first.",
+        f"as over-exposed.{more}",
     )
+
+
+def hdr_among(paths: Iterable[Path]) -> str:
+    """What to do with HDR files among those that are left out; empty where there are none."""
+    found = any(format_of(first_bytes(path)[:HEAD]) in LINEAR_FORMATS for path in paths)
+    return " HDR: `cli restore` makes SDR pictures of it." if found else ""
 
 
 def hdr_curve(data: bytes, header: Header | None = None) -> str:

@@ -22,6 +22,8 @@ import numpy as np
 from dataset.errors import UserError
 from dataset.pictures.images import Image
 from dataset.pictures.light import Light
+from dataset.pictures.pixels import to_image
+from dataset.pictures.tone import encoded
 
 CLIPS = 0.95  # linear light just below level 250, from which pixels count as clipped
 CLIPPED_AT_FIRST = 0.004  # share of pixels, such as the sun's disc
@@ -105,7 +107,7 @@ def develop(light: Light, stops: float, veil: Light | None = None, first: float 
     exposed = light * np.float32(2.0**stops)
     if veil is not None:
         exposed += veil * np.float32(2.0**stops - 2.0**first)
-    return _encoded(np.clip(exposed, 0, 1))
+    return to_image(encoded(np.clip(exposed, 0, 1)))
 
 
 def veil_of(light: Light) -> Light:
@@ -118,10 +120,3 @@ def veil_of(light: Light) -> Light:
     veil = np.mean(parts, axis=0, dtype=np.float32) * np.float32(VEIL)
     full = cv2.resize(veil, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(full, np.float32)
-
-
-def _encoded(light: Light) -> Image:
-    """Linear light in [0, 1] -> sRGB of 8 bits."""
-    curve = np.float32(1.055) * light ** np.float32(1 / 2.4) - np.float32(0.055)
-    encoded = np.where(light <= 0.0031308, light * np.float32(12.92), curve)
-    return np.asarray(np.rint(encoded * np.float32(255)), np.uint8)

@@ -10,9 +10,10 @@ from natsort import natsorted, ns
 
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, read_regular
-from dataset.pictures.dynamic_range import has_gain_map
+from dataset.pictures.dynamic_range import has_gain_map, hdr_among
 from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import (
+    HDR_PICTURES,
     PICTURES,
     VIDEOS,
     first_bytes,
@@ -21,8 +22,6 @@ from dataset.pictures.formats import (
     left_out,
 )
 from dataset.pictures.hdr import is_hdr
-
-SHOTS = (".exr", ".hdr", ".jxr", ".wdp", ".hdp", ".avif", ".heic", ".heif", ".jxl")
 
 
 @dataclass
@@ -58,8 +57,9 @@ def find_importable(paths: Sequence[Path], out: Path) -> Importable:
         readable = " ".join(PICTURES + VIDEOS)
         raise UserError(
             f"No pictures or recordings under {_where(paths, found)}. Name a folder of them; "
-            f"readable are {readable}."
+            f"readable are {readable}.{hdr_among(found.others)}"
         )
+    found.advice += hdr_among(found.others)
     return found
 
 
@@ -82,11 +82,11 @@ def is_shot(path: Path) -> bool:
     """Whether a file is HDR, has a gain map, or is called as HDR pictures are and is damaged."""
     head = first_bytes(path)
     if format_of(head) is None:
-        return path.suffix.lower() in SHOTS
+        return path.suffix.lower() in HDR_PICTURES
     try:
         data = read_regular(path, MOST_PICTURE)
     except OSError:  # reading it says why
-        return path.suffix.lower() in SHOTS
+        return path.suffix.lower() in HDR_PICTURES
     return is_hdr(data) or has_gain_map(data)
 
 

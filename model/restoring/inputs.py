@@ -1,4 +1,4 @@
-"""Which files `cli restore` takes, and where each result goes. Reads at most 16 bytes of a file.
+"""Which files `cli restore` takes, and where each result goes. Decodes nothing.
 
 Anything that would lose a file, or cannot be done, is refused here, before any file is restored.
 Errors inside a file are found when its turn comes, and do not stop the others.
@@ -22,12 +22,14 @@ from dataset.pictures.formats import (
     SUFFIXES,
     VIDEOS,
     WRITTEN_VIDEOS,
+    first_bytes,
     format_for,
     format_of,
     is_readable,
     is_video,
     left_out,
 )
+from dataset.pictures.hdr import is_hdr
 
 LONGEST_PART = 255  # bytes of one name
 COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
@@ -112,7 +114,7 @@ def told_left_out(
             seen |= {each for each in found if not in_thumbnails(each, path)}
         elif is_pattern(path):
             seen |= {each for each in matches(path) if not each.name.startswith(".")}
-    others = left_out(path for path in seen if not is_readable(path))
+    others = left_out(path for path in seen if not is_restored(path))
     told = [f"{others}. Convert pictures to PNG, videos to MP4." if others else ""]
     told.append(told_thumbnails(small))
     return "\n".join(f"Left out: {each}" for each in told if each)
@@ -184,9 +186,9 @@ def _held_by(folder: Path, naming: Naming, recursive: bool) -> list[Path]:
 def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: bool) -> str:
     """Why nothing of a folder is restored, and what to do."""
     kinds = " ".join(PICTURES + VIDEOS)
-    there = left_out(path for path in found if not is_readable(path))
+    there = left_out(path for path in found if not is_restored(path))
     held = f", only {there}" if there else ""
-    copies = told_thumbnails((each, folder) for each in found if is_readable(each))
+    copies = told_thumbnails((each, folder) for each in found if is_restored(each))
     told = f"Left out: {copies}" if copies else "Name a folder that does."
     below = [] if recursive else _held_by(folder, naming, recursive=True)
     if _wanted((each for each in below if not in_thumbnails(each, folder)), naming):
@@ -194,9 +196,16 @@ def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: b
     return f"{folder} holds nothing to restore ({kinds}){held}. {told}"
 
 
+def is_restored(path: Path) -> bool:
+    """Whether a file found in a folder is restored: a picture or a video by its suffix, or HDR."""
+    if is_readable(path):
+        return True
+    return format_of(first_bytes(path)[:HEAD]) is not None and is_hdr(path)
+
+
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
     """The readable files that are not results of earlier runs, in natural order."""
-    readable = [path for path in paths if is_readable(path)]
+    readable = [path for path in paths if is_restored(path)]
     sources = {path.with_suffix("") for path in readable}
 
     def is_result(path: Path) -> bool:
