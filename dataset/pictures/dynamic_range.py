@@ -53,7 +53,8 @@ class HighDynamicRange(UserError):
 def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
     """What is said of an HDR picture or recording, ``what``, where SDR is needed."""
     is_still = what == "picture"
-    way_out = ": `cli restore` makes an SDR picture of it." if is_still else "."
+    ways = ": `cli restore` makes an SDR picture of it, `cli expose` frames of many exposures."
+    way_out = ways if is_still else "."
     more = "" if is_still else " Record with HDR off, or export it as SDR first."
     return HighDynamicRange(
         f"{name} is an HDR {what} ({curve}){way_out}",
@@ -66,7 +67,8 @@ def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
 def hdr_among(paths: Iterable[Path]) -> str:
     """What to do with HDR files among those that are left out; empty where there are none."""
     found = any(format_of(first_bytes(path)[:HEAD]) in LINEAR_FORMATS for path in paths)
-    return " HDR: `cli restore` makes SDR pictures of it." if found else ""
+    ways = " HDR: `cli restore` makes SDR pictures of it, `cli expose` frames of many exposures."
+    return ways if found else ""
 
 
 def hdr_curve(data: bytes, header: Header | None = None) -> str:

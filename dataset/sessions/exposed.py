@@ -161,7 +161,7 @@ def _expose_all(
             if digest not in known:
                 kept.add(_expose(path, data, digest, options, kept, notes))
             elif known[digest] != plain(path):
-                notes.append(f"{path} is the same as {known[digest]}")
+                notes.append(f"{path} is the same as {known[digest]}.")
             known.setdefault(digest, plain(path))
         except UserError as error:
             told.skipped.append(str(error))
@@ -189,7 +189,7 @@ def _expose(
     """Write the frames of one shot; the lines of the manifest."""
     picture = decode_hdr(data, path)
     stops = _exposures(picture, path, options)
-    notes += [f"{path}: {each}" for each in picture.notes]
+    notes += [f"{path}: {each}." for each in picture.notes]
     modified_ns = path.stat().st_mtime_ns
     time_ns, time_from = taken_ns(data, path.name) or (modified_ns, FILE)
     about = {"source": plain(path), SHOT: digest, "kind": picture.kind, TIME_FROM: time_from}

@@ -31,7 +31,10 @@ from tests.helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, HLG, PQ, SDR_PICTURE
 from tests.helpers.made_pictures import scene
 from tests.helpers.made_videos import film
 
-WORDS = r"is an HDR picture \({}\): `cli restore` makes an SDR picture of it\. Its levels "
+WORDS = (
+    r"is an HDR picture \({}\): `cli restore` makes an SDR picture of it, `cli expose` frames of many "
+    r"exposures\. Its levels "
+)
 
 
 @pytest.mark.parametrize(("data", "curve"), HDR_PICTURES.values(), ids=HDR_PICTURES)
@@ -86,7 +89,7 @@ def test_no_command_takes_an_hdr_picture_for_sdr(tmp_path: Path, curve: int, dee
 def test_hdr_files_that_are_left_out_are_told_the_way(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", scene())
     (tmp_path / "b.gif").write_bytes(b"GIF89a")
-    way = "HDR: `cli restore` makes SDR pictures of it."
+    way = "HDR: `cli restore` makes SDR pictures of it, `cli expose` frames of many exposures."
     assert way not in left_out_beside([tmp_path / "a.png"])[0]
     (tmp_path / "c.exr").write_bytes(HDR_PICTURES["exr"][0])
     assert left_out_beside([tmp_path / "a.png"])[0].endswith(way)

@@ -117,7 +117,7 @@ def test_broken_shots_are_named_and_the_others_taken(shots: Path, tmp_path: Path
     for name in ("empty.exr", "cut.hdr", "night.hdr is black", "sdr.png is not HDR"):
         assert sum(name in each for each in made.skipped) == 1
     assert made.notes == (
-        f"1 of 8 shots: {shots / 'shot 7.hdr'} is the same as {shots / 'shot 1.hdr'}",
+        f"1 of 8 shots: {shots / 'shot 7.hdr'} is the same as {shots / 'shot 1.hdr'}.",
     )
     assert read_session(made.session)["skipped"] == list(made.skipped)
 
