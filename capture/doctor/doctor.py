@@ -136,8 +136,8 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
             "warning",
             f"HDR is on ({', '.join(shown)}): pictures will look over-exposed that are not",
             "To record, turn HDR off: in Windows Settings, System, Display, and in the game. Or "
-            "leave it on and save HDR screenshots (Win+Alt+PrtScn), which `cli expose` makes frames "
-            "of: docs/hdr.md.",
+            "leave it on and save HDR screenshots (Win+Alt+PrtScn): `cli expose` makes frames of "
+            "them, which docs/hdr.md describes.",
         )
     else:
         never = ", says a check that never met a screen with it" if sys.platform == "win32" else ""

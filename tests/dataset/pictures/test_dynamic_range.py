@@ -32,8 +32,8 @@ from tests.helpers.made_pictures import scene
 from tests.helpers.made_videos import film
 
 WORDS = (
-    r"is an HDR picture \({}\): `cli restore` makes an SDR picture of it, `cli expose` frames of many "
-    r"exposures\. Its levels "
+    r"is an HDR picture \({}\): `cli restore` makes an SDR picture of it, `cli expose` frames of "
+    r"many exposures\. Its levels "
 )
 
 
