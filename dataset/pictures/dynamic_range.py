@@ -29,6 +29,7 @@ from dataset.pictures.headers import (
     png_chunks,
     tiff_profile,
 )
+from dataset.pictures.jpegxl import LINEAR, read_codestream
 from dataset.pictures.jpegxr import is_sdr
 
 CURVES = {16: "PQ", 18: "HLG"}  # code points of HDR curves
@@ -75,6 +76,8 @@ def hdr_curve(data: bytes, header: Header | None = None) -> str:
         return "" if kind == "JPEG XR" and is_sdr(data) else kind
     if header is not None and header.floating:
         return LIGHT
+    if kind == "JPEG XL":
+        return _curve_of_jpegxl(data)
     if kind in ("AVIF", "HEIC"):
         return _curve_of_boxes(data)
     if kind == "PNG":
@@ -121,6 +124,15 @@ def tags_of(profile: bytes) -> Iterator[tuple[bytes, bytes]]:
         for place in range(132, 132 + 12 * min(count, 200), 12):
             tag, at, length = struct.unpack_from(">4sII", profile, place)
             yield tag, profile[at : at + length]
+
+
+def _curve_of_jpegxl(data: bytes) -> str:
+    stated = read_codestream(data)
+    if stated is None:
+        return ""
+    if stated.curve == LINEAR:
+        return LIGHT if stated.floating else ""
+    return CURVES.get(stated.curve, "")
 
 
 def _curve_of_boxes(data: bytes) -> str:

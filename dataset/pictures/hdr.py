@@ -18,6 +18,8 @@ from dataset.pictures.decoding import decoding
 from dataset.pictures.dynamic_range import hdr_curve
 from dataset.pictures.formats import HEAD, format_of
 from dataset.pictures.hdr_exr import read_exr
+from dataset.pictures.hdr_heif import read_avif, read_heif
+from dataset.pictures.hdr_jpegxl import read_jpegxl
 from dataset.pictures.hdr_jpegxr import read_jpegxr
 from dataset.pictures.hdr_picture import HdrPicture, finished
 from dataset.pictures.hdr_radiance import read_radiance
@@ -30,6 +32,9 @@ __all__ = ["WHITE_NITS", "HdrPicture", "decode_hdr", "in_gamut", "is_hdr", "read
 Reader = Callable[[bytes, Path], HdrPicture]
 READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     **dict.fromkeys(("PNG", "JPEG", "WebP", "TIFF", "BMP"), read_signals),
+    "AVIF": read_avif,
+    "HEIC": read_heif,
+    "JPEG XL": read_jpegxl,
     "JPEG XR": read_jpegxr,
     "OpenEXR": read_exr,
     "Radiance HDR": read_radiance,

@@ -74,7 +74,7 @@ def read_signals(data: bytes, path: Path) -> HdrPicture:
     about = Metadata(
         exif=stated.exif, xmp=stated.upright_xmp, dpi=dpi_of(image, stated.orientation)
     )
-    notes = (*stated.notes, *_alpha_notes(samples))
+    notes = (*stated.notes, *alpha_notes(samples, np.iinfo(samples.dtype).max))
     return HdrPicture(
         in_rec709(to_light(signal, points), matrix),
         WHITE_NITS,
@@ -128,7 +128,8 @@ def _colour(samples: NDArray[Any], full: bool) -> NDArray[np.float32]:
     return np.asarray((colour.astype(np.float32) / unit - 16) / 219, np.float32)
 
 
-def _alpha_notes(samples: NDArray[Any]) -> tuple[str, ...]:
-    if samples.shape[2] in (1, 3) or samples[..., -1].min() == np.iinfo(samples.dtype).max:
+def alpha_notes(samples: NDArray[Any], most: int) -> tuple[str, ...]:
+    """What is said of transparency, which is left out; ``most`` is opaque."""
+    if samples.shape[2] in (1, 3) or samples[..., -1].min() >= most:
         return ()
     return ("its transparency left out",)

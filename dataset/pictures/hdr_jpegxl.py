@@ -1,0 +1,88 @@
+"""JPEG XL of PQ, HLG or linear samples -> light, by the package imagecodecs.
+
+Linear samples are absolute where the file says how bright 1 is, and light of a scene where it does
+not. Colours by an ICC profile and animations are refused by name.
+
+References
+----------
+.. [1] ISO/IEC 18181-1:2024: JPEG XL: ColourEncoding, ToneMapping.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.pictures.boxes import boxes_of
+from dataset.pictures.hdr_limits import check_size, package
+from dataset.pictures.hdr_picture import HdrPicture, turned
+from dataset.pictures.hdr_signals import alpha_notes
+from dataset.pictures.jpegxl import DEFAULT_NITS, LINEAR, Codestream, read_codestream
+from dataset.pictures.light import (
+    HLG,
+    PQ,
+    WHITE_NITS,
+    Light,
+    hlg_to_nits,
+    in_rec709,
+    pq_to_nits,
+    to_rec709,
+)
+from dataset.pictures.metadata import Metadata
+
+NAMES = {PQ: "PQ", HLG: "HLG", LINEAR: "linear"}
+
+
+def read_jpegxl(data: bytes, path: Path) -> HdrPicture:
+    """Raises as the readers of ``hdr.py`` do."""
+    stated = read_codestream(data)
+    if stated is None:
+        raise ValueError("its header is damaged or cut off")
+    width, height = stated.size
+    check_size("JPEG XL", width, height, path)
+    if stated.animated:
+        raise ValueError("it is an animation, of which only one frame would be taken")
+    if stated.by_profile or stated.curve not in NAMES:
+        raise ValueError("its colours are stated by an ICC profile, or a curve that is not HDR")
+    codecs = package("imagecodecs", "imagecodecs", path, "JPEG XL")
+    try:
+        samples: Any = codecs.jpegxl_decode(data)  # upright
+    except RuntimeError as error:
+        raise ValueError("it is damaged or cut off") from error
+    if samples.shape[:2] != (height, width):
+        raise ValueError("its pixels are not what it states")
+    samples = samples.reshape(height, width, -1)
+    most = 1 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
+    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
+    light, white = _light(np.divide(colour, np.float32(most), dtype=np.float32), stated)
+    picture = HdrPicture(
+        in_rec709(light, to_rec709(stated.primaries)),
+        white,
+        f"JPEG XL ({NAMES[stated.curve]})",
+        _about(data),
+        alpha_notes(samples, most),
+    )
+    return turned(picture, 1)
+
+
+def _light(signal: Any, stated: Codestream) -> tuple[Light, float | None]:
+    """Light, and what 1.0 is."""
+    if stated.curve == LINEAR:
+        if stated.peak_nits in (None, DEFAULT_NITS):
+            return signal, None
+        return signal * np.float32((stated.peak_nits or 0) / WHITE_NITS), WHITE_NITS
+    nits = pq_to_nits(signal) if stated.curve == PQ else hlg_to_nits(signal, stated.primaries)
+    return np.asarray(nits / np.float32(WHITE_NITS), np.float32), WHITE_NITS
+
+
+def _about(data: bytes) -> Metadata:
+    """Metadata in boxes that are not compressed."""
+    if data.startswith(b"\xff\x0a"):
+        return Metadata()
+    found = {kind: data[begin:end] for kind, begin, end in boxes_of(data)}
+    exif = found.get(b"Exif", b"")
+    return Metadata(
+        exif=exif[4 + int.from_bytes(exif[:4], "big") :] or None, xmp=found.get(b"xml ") or None
+    )
