@@ -7,6 +7,7 @@ Errors inside a file are found when its turn comes, and do not stop the others.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +91,7 @@ def plan_tasks(
     found = list(_once(each for path in given for each in _find(Path(path), naming, recursive)))
     if not found:
         raise errors.UserError("Nothing to restore: name a picture, a video or a folder of them.")
-    tasks = [_plan(each, naming, len(found) > 1) for each in found]
+    tasks = _apart([_plan(each, naming, len(found) > 1) for each in found], naming)
     _check_distinct(tasks)
     if naming.skip_existing:
         tasks = [task for task in tasks if not os.path.lexists(task.target)]
@@ -206,7 +207,7 @@ def is_restored(path: Path) -> bool:
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
     """The readable files that are not results of earlier runs, in natural order."""
     readable = [path for path in paths if is_restored(path)]
-    sources = {path.with_suffix("") for path in readable}
+    sources = {path.with_suffix("") for path in readable} | set(readable)
 
     def is_result(path: Path) -> bool:
         bare = path.stem.removesuffix(COMPARED)
@@ -229,7 +230,7 @@ def _once(found: Iterable[_Found]) -> Iterator[_Found]:
     """Each file once, at its first position."""
     seen = set()
     for each in found:
-        place = os.path.normcase(os.path.abspath(each.path))
+        place = _place(each.path)
         if place not in seen:
             seen.add(place)
             yield each
@@ -238,6 +239,26 @@ def _once(found: Iterable[_Found]) -> Iterator[_Found]:
 def _plan(found: _Found, naming: Naming, several: bool) -> RestoreTask:
     target = output_path(found.path, naming, several, found.below)
     return RestoreTask(found.path, target, is_video(found.path))
+
+
+def _apart(tasks: list[RestoreTask], naming: Naming) -> list[RestoreTask]:
+    """Of results of one name, those of files of an HDR format keep that in their name.
+
+    Windows saves an HDR shot twice: ``shot.jxr``, and ``shot.png`` for SDR screens.
+    """
+    counts = Counter(_place(task.target) for task in tasks)
+
+    def renamed(task: RestoreTask) -> RestoreTask:
+        source, target = task.source, task.target
+        if counts[_place(target)] == 1 or source.suffix.lower() in PICTURES + VIDEOS:
+            return task
+        return replace(task, target=target.with_name(source.name + naming.suffix + target.suffix))
+
+    return [renamed(task) for task in tasks]
+
+
+def _place(path: Path) -> str:
+    return os.path.normcase(os.path.abspath(path))
 
 
 def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
@@ -291,7 +312,7 @@ def _check_distinct(tasks: Sequence[RestoreTask]) -> None:
     """Refuse two inputs of one result, whether or not that is there already."""
     writers: dict[str, Path] = {}
     for source, target in ((task.source, task.target) for task in tasks):
-        other = writers.setdefault(os.path.normcase(os.path.abspath(target)), source)
+        other = writers.setdefault(_place(target), source)
         if other is not source:
             raise errors.UserError(
                 f"{other} and {source} would both be written to {target}. "

@@ -154,6 +154,17 @@ def test_in_a_folder_each_file_goes_its_own_way(tmp_path: Path) -> None:
     assert len(restore(tmp_path, method="gamma", overwrite=True)) == 4
 
 
+def test_a_shot_that_windows_saved_twice_has_two_results(tmp_path: Path) -> None:
+    (tmp_path / "shot.hdr").write_bytes(radiance(greys(1, 2, 3, 4)))
+    write_png(tmp_path / "shot.png", scene())
+    done = restore(tmp_path, method="gamma", compare=True)
+    names = [each.target.name for each in done]
+    assert names == ["shot.hdr_restored.png", "shot_restored.png"]
+    assert [each.by_light for each in done] == [True, False]
+    assert restore(tmp_path, method="gamma", resume=True) == []
+    assert len(restore(tmp_path, method="gamma", overwrite=True)) == 2
+
+
 @pytest.mark.usefixtures("no_method")
 def test_it_is_compared_with_its_light_cut_off_at_white(shot: Path) -> None:
     (done,) = restore(shot, compare=True)
