@@ -7,18 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dataset.pictures.light import Light, srgb_to_linear
+from helpers.made_light import radiance
 from helpers.tiny_physical import scene
 
 BRIGHTER = 6.0  # than an SDR screen's white: how much more a shot holds
-
-
-def radiance(light: Light) -> bytes:
-    """A Radiance HDR file, not packed: a common exponent of each pixel, and 8 bits a channel."""
-    exponent = np.ceil(np.log2(np.maximum(light.max(axis=2), 1e-9) * 256 / 255)).astype(int)
-    values = np.clip(np.floor(light * 2.0 ** (8 - exponent[..., None])), 0, 255)
-    pixels = np.dstack([values, exponent + 128]).astype(np.uint8)
-    head = f"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y {light.shape[0]} +X {light.shape[1]}\n"
-    return head.encode() + pixels.tobytes()
 
 
 def shot(seed: int, height: int = 48, width: int = 48) -> Light:

@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.command_line import run_cli
-from helpers.made_shots import make_shots, radiance, shot
+from helpers.made_light import radiance
+from helpers.made_shots import make_shots, shot
 
 from dataset.errors import UserError
+from dataset.locks import hold_lock
 from dataset.options import ExposeOptions
 from dataset.pictures.exposing import develop, exposures
 from dataset.pictures.hashing import sha256
 from dataset.pictures.hdr import read_hdr
+from dataset.pictures.hdr_writing import encode_exr, encode_jpeg_xr
 from dataset.pictures.images import read_image, write_png
 from dataset.sessions import exposed
 from dataset.sessions.exposed import ExposedSession, Stopped, expose_files
 from dataset.sessions.manifest import find_sessions, read_frames, read_session
-from dataset.sessions.unfinished import folder_of
+from dataset.sessions.unfinished import LOCK, folder_of
 from tests.helpers.made_hdr import GAIN_MAPS, PQ, hdr_png
 
 
@@ -128,6 +131,24 @@ def test_a_picture_with_a_gain_map_is_a_shot(tmp_path: Path) -> None:
     assert found.files == [tmp_path / "phone.jpg"]
 
 
+def test_shots_of_the_two_formats_that_are_written_are_one_light(tmp_path: Path) -> None:
+    for package in ("OpenEXR", "imagecodecs"):
+        pytest.importorskip(package)
+    light = shot(2).astype(np.float16).astype(np.float32)
+    frames = {}
+    for suffix, encode in (("exr", encode_exr), ("jxr", encode_jpeg_xr)):
+        path = tmp_path / f"shot.{suffix}"
+        path.write_bytes(encode(light))
+        assert np.allclose(read_hdr(path).light, light, rtol=1e-3, atol=1e-6)
+        made = expose_files([path], options(tmp_path, session=suffix, first_stops=-3.0))
+        frames[suffix] = [
+            read_image(made.session / each.file) for each in read_frames(made.session)
+        ]
+    assert np.array_equal(frames["exr"][0], develop(light, -3))
+    off = np.abs(np.array(frames["exr"], int) - frames["jxr"])
+    assert off.max() <= 1
+
+
 def test_what_was_stopped_goes_on(shots: Path, tmp_path: Path) -> None:
     whole = expose_files([shots], options(tmp_path, session="whole"))
 
@@ -214,6 +235,14 @@ def test_a_session_that_appears_meanwhile_is_never_replaced(shots: Path, tmp_pat
     with pytest.raises(UserError, match="exists already"):
         expose_files([shots], options(tmp_path), lambda *_: target.mkdir(exist_ok=True))
     assert list(target.iterdir()) == []
+
+
+def test_two_at_once_do_not_mix(shots: Path, tmp_path: Path) -> None:
+    captures = tmp_path / "captures"
+    captures.mkdir()
+    with hold_lock(captures / LOCK, ""), pytest.raises(UserError, match="Another process"):
+        expose_files([shots], options(tmp_path))
+    assert expose_files([shots], options(tmp_path)).shots == 3
 
 
 def test_a_folder_of_somebody_else_is_left_alone(shots: Path, tmp_path: Path) -> None:
