@@ -140,7 +140,7 @@ def read_samples(image: ImageFile, data: bytes) -> Samples:
 def _layout(image: ImageFile, data: bytes) -> Layout:
     """Raises ``ValueError`` where the file is cut off, or stores its samples in an unread way."""
     if isinstance(image, TiffImageFile):
-        tiff.check_whole(image, data)
+        tiff.check_whole(image.tag_v2, data)
         return _layout_of_tiff(image)
     if isinstance(image, PngImageFile):
         header = dict(png.read_chunks(data))[b"IHDR"]  # reads on to the end, which must be there

@@ -15,15 +15,17 @@ from pathlib import Path
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, is_regular, read_regular
 from dataset.pictures.decoding import decoding
-from dataset.pictures.dynamic_range import hdr_curve
+from dataset.pictures.dynamic_range import has_gain_map, hdr_curve
 from dataset.pictures.formats import HEAD, format_of
 from dataset.pictures.hdr_exr import read_exr
 from dataset.pictures.hdr_heif import read_avif, read_heif
+from dataset.pictures.hdr_jpeg import read_jpeg
 from dataset.pictures.hdr_jpegxl import read_jpegxl
 from dataset.pictures.hdr_jpegxr import read_jpegxr
 from dataset.pictures.hdr_picture import HdrPicture, finished
 from dataset.pictures.hdr_radiance import read_radiance
 from dataset.pictures.hdr_signals import read_signals
+from dataset.pictures.hdr_tiff import read_tiff
 from dataset.pictures.headers import read_header
 from dataset.pictures.light import WHITE_NITS, in_gamut
 
@@ -31,7 +33,8 @@ __all__ = ["WHITE_NITS", "HdrPicture", "decode_hdr", "in_gamut", "is_hdr", "read
 
 Reader = Callable[[bytes, Path], HdrPicture]
 READERS: dict[str, Reader] = {  # by formats.SIGNATURES
-    **dict.fromkeys(("PNG", "JPEG", "WebP", "TIFF", "BMP"), read_signals),
+    **dict.fromkeys(("PNG", "JPEG", "WebP", "BMP"), read_signals),
+    "TIFF": read_tiff,
     "AVIF": read_avif,
     "HEIC": read_heif,
     "JPEG XL": read_jpegxl,
@@ -77,9 +80,9 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
     """Decode a file's bytes; raises as `read_hdr`. ``name`` is what errors call it."""
     path, kind = Path(name), format_of(data[:HEAD]) or ""
     curve = hdr_curve(data, read_header(data))
-    if not curve:
+    if not curve and not has_gain_map(data):
         raise UserError(f"{path} is not HDR, or is damaged.", 1)
-    reader = READERS.get(kind)
+    reader = READERS.get(kind) if curve else read_jpeg
     if reader is None:
         raise UserError(
             f"{path} is HDR {kind} ({curve}), which is not read.",

@@ -54,7 +54,9 @@ def read_jpegxl(data: bytes, path: Path) -> HdrPicture:
     if samples.shape[:2] != (height, width):
         raise ValueError("its pixels are not what it states")
     samples = samples.reshape(height, width, -1)
-    most = 1 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
+    if samples.dtype.kind != "f" and stated.depth > 8 * samples.itemsize:
+        raise ValueError("its pixels are not what it states")
+    most = 1 if samples.dtype.kind == "f" else (1 << stated.depth) - 1
     colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
     light, white = _light(np.divide(colour, np.float32(most), dtype=np.float32), stated)
     picture = HdrPicture(

@@ -183,9 +183,11 @@ def _colour(bits: _Bits) -> tuple[bool, bool, Chromaticities, int]:
         number = bits.enum()
         custom = number == CUSTOM
         corners = tuple(bits.chromaticity() for _ in range(6)) if custom else PRIMARIES[number][:6]
-    if bits(1):  # a gamma, in ten millionths
-        curve = LINEAR if bits(24) == 10_000_000 else 0
-    else:
-        curve = bits.enum()
+    curve = _gamma(bits) if bits(1) else bits.enum()
     bits.enum()  # rendering intent
     return False, grey, (*corners, *xy), curve
+
+
+def _gamma(bits: _Bits) -> int:
+    """The code point of a gamma, which is in ten millionths."""
+    return LINEAR if bits(24) == 10_000_000 else 0
