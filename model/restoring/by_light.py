@@ -21,7 +21,7 @@ from dataset.pictures.dynamic_range import has_gain_map
 from dataset.pictures.encoding import DEEP
 from dataset.pictures.formats import HEAD, SUFFIXES, format_for, format_of
 from dataset.pictures.hdr import HdrPicture, decode_hdr, is_hdr
-from dataset.pictures.headers import read_header
+from dataset.pictures.headers import Header, read_header
 from dataset.pictures.light import Light, in_rec709
 from dataset.pictures.picture import Picture, decode_picture
 from dataset.pictures.pixels import Pixels
@@ -91,11 +91,12 @@ def _developed(hdr: HdrPicture, data: bytes, options: RestoreOptions, suffix: st
     def restore(pixels: Pixels) -> Pixels:
         return toned(light, tone, hdr.white_nits)
 
-    stored = format_of(data[:HEAD])
+    stored, header = format_of(data[:HEAD]), read_header(data)
     about = replace(hdr.metadata, icc=None, png_colour=())  # the result is sRGB
     picture = Picture(
         pixels=toned(light, "clip", hdr.white_nits),
-        depth=_depth(data, suffix),
+        depth=_depth(stored, header, suffix),
+        grey=header is not None and header.grey,
         format=stored if stored in SUFFIXES else "PNG",
         notes=(_told(hdr, light, stops, tone), *_unused(options), *hdr.notes),
         **vars(about),
@@ -118,10 +119,9 @@ def _as_asked(restore: Restore, options: RestoreOptions) -> Restore:
     return keeping.keeping_unclipped(whole) if options.keep == "unclipped" else whole
 
 
-def _depth(data: bytes, suffix: str) -> int:
+def _depth(stored: str | None, header: Header | None, suffix: str) -> int:
     """Bits of the result: 16 of a deep PNG or TIFF, and in any TIFF."""
-    header = read_header(data)
-    deep = header is not None and header.depth > 8 and format_of(data[:HEAD]) in DEEP
+    deep = stored in DEEP and header is not None and header.depth > 8
     return 16 if deep or format_for(suffix) == "TIFF" else 8
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.command_line import run_cli
-from helpers.made_hdr import GAIN_MAPS, hdr_png
+from helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, hdr_png
 from helpers.made_light import RAMP, greys, pq_png, radiance
 from helpers.made_pictures import scene
 from helpers.restorers import decode, serving
@@ -130,6 +130,14 @@ def test_depth(tmp_path: Path, name: str, ext: str, result: str, depth: int) -> 
     (done,) = restore(tmp_path / name, ext=ext)
     assert done.target.name == result
     assert read_picture(done.target).depth == depth
+
+
+@pytest.mark.usefixtures("no_method")
+def test_grey_stays_grey(tmp_path: Path) -> None:
+    (tmp_path / "a.tiff").write_bytes(HDR_PICTURES["tiff, half floats"][0])
+    (done,) = restore(tmp_path / "a.tiff")
+    with Pillow.open(done.target) as found:
+        assert found.getbands() == ("I",)  # 16 bits of grey, by Pillow's names
 
 
 def test_in_a_folder_each_file_goes_its_own_way(tmp_path: Path) -> None:
