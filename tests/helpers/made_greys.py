@@ -1,4 +1,4 @@
-"""Stripes of grey, in nits or light, as HDR pictures: PNG with PQ, in nits, and Radiance HDR, which is of a scene."""
+"""Stripes of grey as HDR pictures: PNG with PQ, in nits, and Radiance HDR, of a scene."""
 
 from __future__ import annotations
 

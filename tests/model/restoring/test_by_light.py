@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.command_line import run_cli
-from helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, hdr_png
 from helpers.made_greys import RAMP, greys, pq_png, radiance
+from helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, hdr_png
 from helpers.made_pictures import scene
 from helpers.restorers import decode, serving
 from PIL import Image as Pillow
