@@ -543,15 +543,13 @@ def restore(
 ) -> None:
     """Restore over-exposed pictures and videos: image.png becomes image_restored.png.
 
-    INPUTS are files, folders and patterns. Formats are PNG, JPEG, WebP, TIFF and BMP, and videos
-    as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept. A
-    video is looked at as a whole first, so that it does not flicker. An HDR picture, such as
-    shot.jxr, becomes an SDR one by its own light, without a network: --exposure, --tone.
+    INPUTS are files, folders and patterns: PNG, JPEG, WebP, TIFF, BMP, and videos as MP4, MKV,
+    MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept. HDR pictures such
+    as JPEG XR become SDR ones by their own light, without a network: --exposure, --tone.
 
     \b
     Example: cli restore image.png
-    Example: cli restore screenshots -o restored --compare
-    Example: cli restore shot.jxr --exposure -0.5
+    Example: cli restore screenshots shot.jxr -o restored --compare
     Example: cli restore --serve
     """
     options = RestoreOptions(**settings)
@@ -564,12 +562,11 @@ def restore(
     from model.restoring.restore import naming_of, restore_files
     from model.restoring.which_network import told_of
 
-    done = failed = by_light = 0
-    told = told_of(options)
+    done, failed, apart, told = 0, 0, 0, told_of(options)
 
     def on_progress(files: float, total: int, name: str) -> None:
         nonlocal told
-        if told and files > failed + by_light:  # something is being restored by the network
+        if told and files > apart:  # something is being restored by the network
             say(told, error=True)
             told = ""
         update(files, total, name)
@@ -578,7 +575,7 @@ def restore(
         with progress("restoring", "file", leave=False) as update:
             for outcome in restore_files(inputs, options, on_progress):
                 done, failed = done + 1, failed + bool(outcome.fault)
-                by_light += outcome.by_light
+                apart += bool(outcome.fault) or outcome.by_light
                 say(f"Error: {outcome}" if outcome.fault else str(outcome), bool(outcome.fault))
     except KeyboardInterrupt:
         raise UserError(

@@ -53,6 +53,7 @@ FENCES = {  # package -> the only places that import it
     "werkzeug": {"dataset/local_server.py", "model/restoring/page_server.py"},
     "playwright": {"benchmarks/"},
     "imagecodecs": {"dataset/pictures/jpegxr_decoder.py", "dataset/pictures/hdr_"},
+    "pillow_heif": {"dataset/pictures/hdr_"},
     "OpenEXR": {"dataset/pictures/hdr_exr.py", "benchmarks/"},
 }
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 MOST_BOXES = 10_000
 MOST_METADATA = 1 << 24  # bytes of an EXIF or XMP
-TURNS = ((1, 2, 4), (8, 7, 5), (3, 4, 2), (6, 5, 7))  # EXIF's, by irot, then no, vertical, other
+TURNS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))  # EXIF's, by irot, then no imir, 0 and 1
 Places = dict[int, tuple[tuple[int, int], ...]]  # where each item's parts are: begin, length
 
 
@@ -133,7 +133,7 @@ def _orientation(data: bytes, used: list[tuple[bytes, int, int]]) -> int:
     """EXIF's number for irot and imir, which follow each other in this order."""
     turns = next((data[begin] & 3 for kind, begin, _ in used if kind == b"irot"), 0)
     mirror = next((1 + (data[begin] & 1) for kind, begin, _ in used if kind == b"imir"), 0)
-    return TURNS[turns][(0, 2, 1)[mirror]]
+    return TURNS[turns][mirror]
 
 
 def _items(data: bytes, begin: int, end: int) -> dict[int, bytes]:

@@ -99,8 +99,9 @@ def _parametric(value: NDArray[Any], tag: bytes) -> NDArray[Any]:
     (kind,) = struct.unpack_from(">H", tag, 8)
     if kind not in PARAMETERS:
         raise ValueError("a curve of its colour profile is of an unknown kind")
-    numbers = [each / 65536 for each in struct.unpack_from(f">{PARAMETERS[kind]}i", tag, 12)]
-    g, a, b, c, d, e, f = (*numbers, *(1, 0, 0, -np.inf, 0, 0)[len(numbers) - 1 :])
+    given = [each / 65536 for each in struct.unpack_from(f">{PARAMETERS[kind]}i", tag, 12)]
+    usual = [1.0, 1.0, 0.0, 0.0, -np.inf, 0.0, 0.0]
+    g, a, b, c, d, e, f = given + usual[len(given) :]
     if kind in (1, 2):  # the curve begins where a X + b is 0, above a constant
         d, e, f = -b / a if a else 0.0, (c if kind == 2 else 0), (c if kind == 2 else 0)
         c = 0

@@ -11,12 +11,13 @@ References
 
 from __future__ import annotations
 
-import io
 import math
 import threading
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -39,14 +40,18 @@ def read_exr(data: bytes, path: Path) -> HdrPicture:
     exr = package("OpenEXR", "openexr", path, "OpenEXR")
     try:
         # It says what is wrong on both outputs, and returns what it has.
-        with _one_at_a_time, hushed(), redirect_stdout(io.StringIO()):
-            header, layer, part, others = _chosen(exr, data, path)
-            found = exr.File(io.BytesIO(data), separate_channels=True).parts[part].channels
+        with TemporaryDirectory() as folder, _one_at_a_time, hushed(), redirect_stdout(StringIO()):
+            file = Path(folder, "a.exr")  # not every version reads bytes
+            file.write_bytes(data)
+            header, layer, part, others = _chosen(exr, file, path)
+            found = exr.File(str(file), separate_channels=True).parts[part].channels
     except (RuntimeError, IndexError) as error:
         raise ValueError("it is damaged or cut off") from error
     names = [layer + each for each in "RGB"] if layer + "R" in found else [layer + "Y"] * 3
     if any(name not in found for name in names):
         raise ValueError("it is damaged or cut off")
+    if any(found[name].pixels.dtype.kind != "f" for name in names):
+        raise ValueError("its channels are whole numbers, which are no light")
     stored = np.stack([np.asarray(found[name].pixels, np.float32) for name in names], axis=2)
     light, shown = _on_display(stored, header)
     alpha = layer + "A" in found and float(found[layer + "A"].pixels.min(initial=1)) < 1
@@ -64,9 +69,9 @@ def read_exr(data: bytes, path: Path) -> HdrPicture:
     )
 
 
-def _chosen(exr: Any, data: bytes, path: Path) -> tuple[Mapping[str, Any], str, int, int]:
+def _chosen(exr: Any, file: Path, path: Path) -> tuple[Mapping[str, Any], str, int, int]:
     """Header, layer, number of the part to read, and how many layers there are."""
-    parts = exr.File(io.BytesIO(data), header_only=True).parts
+    parts = exr.File(str(file), header_only=True).parts
     choices = []
     for number, part in enumerate(parts):
         header = part.header

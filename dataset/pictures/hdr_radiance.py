@@ -43,7 +43,7 @@ def read_radiance(data: bytes, path: Path) -> HdrPicture:
     header = _header(data)
     width, height = header.pixels, header.lines
     check_size("Radiance HDR", *((height, width) if header.across else (width, height)), path)
-    values = _light(_pixels(data, header)) / header.scale.astype(np.float32)
+    values = np.asarray(_light(_pixels(data, header)) / header.scale, np.float32)
     down, right = header.flips
     values = values[:: -1 if down else 1, :: -1 if right else 1]
     values = values.swapaxes(0, 1) if header.across else values

@@ -110,8 +110,9 @@ def _exif(data: bytes) -> bytes | None:
 
 
 def _xmp(tags: ImageFileDirectory_v2) -> bytes | None:
-    found = tags.get(700)
-    return bytes(found) if isinstance(found, bytes | tuple) and found else None
+    found: Any = tags.get(700)
+    found = b"".join(found) if isinstance(found, tuple) and isinstance(found[0], bytes) else found
+    return found if isinstance(found, bytes) and found else None
 
 
 def _dpi(tags: ImageFileDirectory_v2, turns: int) -> tuple[float, float] | None:

@@ -39,7 +39,7 @@ ENDS = (1.0, 99.0)  # percentiles that stand for the darkest and the brightest o
 DARKEST = 1e-6  # luminance over that of the brightest: below it is black, and not exposed for
 FAINT = 1e-8  # keeps quotients finite
 OUTSIDE = 1e-4  # linear: less is rounding, not outside of the gamut
-ALPHA = 0.5  # of [6]: 0 keeps lightness, much keeps colour
+ALPHA = 0.15  # of [6]: 0 keeps lightness, so that suns stay the brightest; much keeps colour
 STEPS = 12  # halvings: the gamut's edge to 1/4096 of the way
 BAND = 1 << 19  # pixels that are worked on together
 

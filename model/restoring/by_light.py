@@ -2,7 +2,8 @@
 
 Nothing of such a file is lost, so there is nothing that a network or another method could find.
 Its light cut off at white, which is what an SDR screenshot would have kept, takes the place of the
-input wherever that is mixed or compared: ``--strength``, ``--keep``, ``--compare``, the page.
+input wherever that is mixed or compared: ``--strength``, ``--keep``, ``--compare``, the page. Of a
+JPEG with a gain map it is the JPEG's own SDR picture.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from dataset.errors import UserError
+from dataset.pictures.colour_profile import linearized, matrix_of
 from dataset.pictures.dynamic_range import has_gain_map
 from dataset.pictures.encoding import DEEP
 from dataset.pictures.formats import HEAD, SUFFIXES, format_for, format_of
 from dataset.pictures.hdr import HdrPicture, decode_hdr, is_hdr
-from dataset.pictures.headers import read_header
-from dataset.pictures.light import Light
-from dataset.pictures.picture import Picture
+from dataset.pictures.headers import Header, read_header
+from dataset.pictures.light import Light, in_rec709
+from dataset.pictures.picture import Picture, decode_picture
 from dataset.pictures.pixels import Pixels
-from dataset.pictures.tone import peak_of, scene_exposure, toned
+from dataset.pictures.tone import encoded, in_srgb, peak_of, scene_exposure, toned
 from model.options import RestoreOptions
 from model.restoring import keeping
 from model.restoring.methods import with_strength
@@ -36,8 +38,9 @@ DISPLAY_TONE, SCENE_TONE = "bt2390", "reinhard"  # of ``--tone auto``
 class ByLight:
     """An HDR file, ready to be restored."""
 
-    picture: Picture  # its light cut off at white
+    picture: Picture  # as an SDR screen shows it
     restore: Restore  # that picture -> what its light makes of it
+    is_cut_off: bool = True  # at white, as the file holds no SDR picture
 
 
 def is_by_light(data: bytes) -> bool:
@@ -69,8 +72,10 @@ def open_by_light(
     if is_hdr(data):
         return _developed(decode_hdr(data, name), data, options, suffix)
     if has_gain_map(data):
-        with suppress(UserError):
-            return _developed(decode_hdr(data, name), data, options, suffix)
+        with suppress(UserError, ValueError):
+            light = _developed(decode_hdr(data, name), data, options, suffix)
+            shown = replace(light.picture, pixels=_own_picture(data, name))
+            return ByLight(shown, light.restore, is_cut_off=False)
     return None
 
 
@@ -86,16 +91,26 @@ def _developed(hdr: HdrPicture, data: bytes, options: RestoreOptions, suffix: st
     def restore(pixels: Pixels) -> Pixels:
         return toned(light, tone, hdr.white_nits)
 
-    stored = format_of(data[:HEAD])
+    stored, header = format_of(data[:HEAD]), read_header(data)
     about = replace(hdr.metadata, icc=None, png_colour=())  # the result is sRGB
     picture = Picture(
         pixels=toned(light, "clip", hdr.white_nits),
-        depth=_depth(data, suffix),
+        depth=_depth(stored, header, suffix),
+        grey=header is not None and header.grey,
         format=stored if stored in SUFFIXES else "PNG",
         notes=(_told(hdr, light, stops, tone), *_unused(options), *hdr.notes),
         **vars(about),
     )
     return ByLight(picture, _as_asked(restore, options))
+
+
+def _own_picture(data: bytes, name: str | Path) -> Pixels:
+    """The SDR picture of a JPEG, in sRGB."""
+    picture = decode_picture(data, name)
+    if picture.icc is None:
+        return picture.pixels
+    light = in_rec709(linearized(picture.pixels, picture.icc), matrix_of(picture.icc))
+    return encoded(in_srgb(light))
 
 
 def _as_asked(restore: Restore, options: RestoreOptions) -> Restore:
@@ -104,10 +119,9 @@ def _as_asked(restore: Restore, options: RestoreOptions) -> Restore:
     return keeping.keeping_unclipped(whole) if options.keep == "unclipped" else whole
 
 
-def _depth(data: bytes, suffix: str) -> int:
+def _depth(stored: str | None, header: Header | None, suffix: str) -> int:
     """Bits of the result: 16 of a deep PNG or TIFF, and in any TIFF."""
-    header = read_header(data)
-    deep = header is not None and header.depth > 8 and format_of(data[:HEAD]) in DEEP
+    deep = stored in DEEP and header is not None and header.depth > 8
     return 16 if deep or format_for(suffix) == "TIFF" else 8
 
 

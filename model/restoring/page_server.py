@@ -182,7 +182,7 @@ class RestoringPage:
         upload.tell(state="restoring", name=upload.name, width=width, height=height)
         if upload.way is None:
             upload.send("thumbnail", thumbnail(picture), "JPEG")
-            send_before(upload, picture, light is not None)
+            send_before(upload, picture, light is not None and light.is_cut_off)
         restored = pixels.check_finite(method_of(upload, restore)(picture.pixels))
         if restored.shape != picture.pixels.shape:
             raise UserError(
@@ -200,10 +200,10 @@ def method_of(upload: Upload, restore: Restore) -> Restore:
     return method if upload.strength is None else AdaptiveStrength(method, upload.strength)
 
 
-def send_before(upload: Upload, picture: Picture, by_light: bool = False) -> None:
+def send_before(upload: Upload, picture: Picture, is_cut_off: bool = False) -> None:
     """Send the original, unless every browser shows the file itself in the same way."""
     turned = picture.format != "JPEG" and picture.exif is not None  # not everywhere upright
-    if picture.format == "TIFF" or turned or by_light:
+    if picture.format == "TIFF" or turned or is_cut_off:
         upload.send("before", encode_picture(picture, ".png"), "PNG")
     else:
         upload.tell(part="before", type=formats.media_type(picture.format))

@@ -158,7 +158,7 @@ def _restore_picture(task: RestoreTask, method: Method, options: RestoreOptions)
     if options.compare:
         path = compared_path(task.target)
         _claim(path)
-        first = "input" if light is None else CUT_OFF
+        first = CUT_OFF if light is not None and light.is_cut_off else "input"
         shown = side_by_side(panels(picture, restored, options.reference, first))
         write_whole(path, encode_png(shown), options.overwrite)
         notes += (f"compared in {path.name}",)

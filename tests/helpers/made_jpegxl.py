@@ -43,26 +43,34 @@ def jpeg_xl(
     primaries: int = 1,
     nits: float | None = None,
     orientation: int = 1,
+    bits: int = 0,
     **how: Any,
 ) -> bytes:
     """Lossless unless ``how`` says ``distance``; of RGB uint8, uint16 or float32."""
     how = how or {"lossless": True}
-    made = imagecodecs.jpegxl_encode(picture, usecontainer=False, **how)
+    depth = bits or 8 * picture.itemsize
+    made = imagecodecs.jpegxl_encode(picture, usecontainer=False, bitspersample=depth, **how)
     head, stream = b"", made
     if not made.startswith(b"\xff\x0a"):  # deep samples are put into a container anyway
         at, end = next((b, e) for kind, b, e in boxes_of(made) if kind == b"jxlc")
         head, stream = made[: at - 8], made[at:end]
-    bits = jpegxl._Bits(stream[2:])
-    jpegxl._read(bits)
-    bits(2 + 1)  # no extensions, and the usual matrices
-    behind = 2 + (8 * (len(stream) - 2) - bits._left + 7) // 8
-    header = _header(picture, curve, primaries, nits, orientation, "distance" in how)
+    read = jpegxl._Bits(stream[2:])
+    jpegxl._read(read)
+    read(2 + 1)  # no extensions, and the usual matrices
+    behind = 2 + (8 * (len(stream) - 2) - read._left + 7) // 8
+    header = _header(picture, curve, primaries, nits, orientation, "distance" in how, depth)
     stream = b"\xff\x0a" + header + stream[behind:]
     return head + struct.pack(">I4s", 8 + len(stream), b"jxlc") + stream if head else stream
 
 
 def _header(
-    picture: Any, curve: int, primaries: int, nits: float | None, orientation: int, xyb: bool
+    picture: Any,
+    curve: int,
+    primaries: int,
+    nits: float | None,
+    orientation: int,
+    xyb: bool,
+    depth: int,
 ) -> bytes:
     write = _Writer()
     height, width = picture.shape[:2]
@@ -83,7 +91,7 @@ def _header(
     else:
         write(0, 1)
         write(3, 2)
-        write(8 * picture.itemsize - 1, 6)
+        write(depth - 1, 6)
     write(0 if picture.dtype.kind == "f" or picture.itemsize > 1 else 1, 1)
     write(0, 2)  # no extra channels
     write(int(xyb), 1)

@@ -65,9 +65,9 @@ def test_without_a_curve_light_is_cut_off_at_white(nits: float, level: int) -> N
         ([203, 0, 0], [255, 0, 0]),
         ([0, 203, 0], [0, 245, 0]),  # of green's luminance, 145 nits, the curve leaves 133
         ([0, 0, 203], [0, 0, 255]),
-        ([1000, 0, 0], [255, 169, 156]),
-        ([0, 1000, 0], [127, 255, 119]),
-        ([0, 0, 1000], [102, 150, 255]),
+        ([1000, 0, 0], [255, 195, 185]),
+        ([0, 1000, 0], [154, 255, 146]),
+        ([0, 0, 1000], [121, 164, 255]),
     ],
 )
 def test_primaries_in_nits_come_out_right_by_bt2390(nits: list[float], levels: list[int]) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.command_line import run_cli
-from helpers.made_hdr import GAIN_MAPS, hdr_png
-from helpers.made_light import RAMP, greys, pq_png, radiance
+from helpers.made_greys import RAMP, greys, pq_png, radiance
+from helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, hdr_png
 from helpers.made_pictures import scene
 from helpers.restorers import decode, serving
 from PIL import Image as Pillow
+from PIL import ImageCms
 
 import model.restoring.restore
 from dataset.errors import UserError
-from dataset.pictures.dynamic_range import HighDynamicRange, hdr_curve
+from dataset.pictures.dynamic_range import HighDynamicRange, has_gain_map, hdr_curve
 from dataset.pictures.images import read_image, write_png
 from dataset.pictures.picture import read_picture
 from dataset.pictures.tone import TONES
@@ -130,6 +132,14 @@ def test_depth(tmp_path: Path, name: str, ext: str, result: str, depth: int) -> 
     assert read_picture(done.target).depth == depth
 
 
+@pytest.mark.usefixtures("no_method")
+def test_grey_stays_grey(tmp_path: Path) -> None:
+    (tmp_path / "a.tiff").write_bytes(HDR_PICTURES["tiff, half floats"][0])
+    (done,) = restore(tmp_path / "a.tiff")
+    with Pillow.open(done.target) as found:
+        assert found.getbands() == ("I",)  # 16 bits of grey, by Pillow's names
+
+
 def test_in_a_folder_each_file_goes_its_own_way(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", scene())
     (tmp_path / "b.png").write_bytes(pq_png(greys(*RAMP)))
@@ -215,6 +225,28 @@ def test_a_map_that_cannot_be_applied_leaves_the_sdr_picture(tmp_path: Path) -> 
     (done,) = restore(tmp_path / "a.jpg", method="gamma")
     assert not done.by_light
     assert "its gain map, which makes it HDR, left out" in str(done)
+
+
+@pytest.mark.usefixtures("no_method")
+def test_a_gain_map_is_applied_and_compared_with_the_sdr_picture(tmp_path: Path) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    light = np.ones((64, 96, 4), np.float16)
+    light[:, :48, :3], light[:, 48:, :3] = 0.25, [4, 2, 0.5]
+    path = tmp_path / "a.jpg"
+    path.write_bytes(imagecodecs.ultrahdr_encode(light))
+    (done,) = restore(path, compare=True)
+    assert "HDR, JPEG with a gain map: by its own light" in str(done)
+    assert not has_gain_map(done.target.read_bytes())
+    red, green, blue = read_image(done.target)[32, 80].astype(int)
+    assert red > green + 20 > blue + 40
+    with Pillow.open(path) as own:  # of Display P3
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(own.info["icc_profile"]))
+        shown = ImageCms.profileToProfile(own, profile, ImageCms.createProfile("sRGB"))
+    seen = read_image(tmp_path / "a_restored_compared.png")[-32, 80].astype(int)
+    assert np.abs(seen - shown.getpixel((80, 32))).max() <= 2
+    with serving() as guest:
+        sent = guest.restore(path.read_bytes(), "a.jpg")
+        assert (sent.kinds["before"], sent.parts["before"]) == ("image/jpeg", b"")
 
 
 def test_the_page_restores_hdr_and_shows_what_was_cut_off() -> None:
