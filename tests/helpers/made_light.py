@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,12 @@ def largest_error(case: Case) -> float:
     assert (found.kind, found.white_nits) == (case.kind, WHITE if case.absolute else None)
     distance = np.abs(found.light * WHITE - nits)
     return float((distance / (nits.max(axis=2, keepdims=True) + 1)).max())
+
+
+def small_files() -> list[bytes]:
+    """A small picture in each format that can be written here."""
+    nits, found = chart(800)[::SIDE, ::SIDE], []
+    for case in CASES.values():
+        with suppress(pytest.skip.Exception):
+            found.append(case.write(nits))
+    return found
