@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.pictures.light import Light, srgb_to_linear
-from helpers.made_light import radiance
+from helpers.made_greys import radiance
 from helpers.tiny_physical import scene
 
 BRIGHTER = 6.0  # than an SDR screen's white: how much more a shot holds

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.command_line import run_cli
-from helpers.made_light import radiance
+from helpers.made_greys import radiance
 from helpers.made_shots import make_shots, shot
 
 from dataset.errors import UserError
@@ -28,7 +28,8 @@ from dataset.sessions import exposed
 from dataset.sessions.exposed import ExposedSession, Stopped, expose_files
 from dataset.sessions.manifest import find_sessions, read_frames, read_session
 from dataset.sessions.unfinished import LOCK, folder_of
-from tests.helpers.made_hdr import GAIN_MAPS, PQ, hdr_png
+from tests.helpers import made_light
+from tests.helpers.made_hdr import PQ, hdr_png
 
 
 @pytest.fixture
@@ -125,10 +126,31 @@ def test_broken_shots_are_named_and_the_others_taken(shots: Path, tmp_path: Path
     assert read_session(made.session)["skipped"] == list(made.skipped)
 
 
-def test_a_picture_with_a_gain_map_is_a_shot(tmp_path: Path) -> None:
-    (tmp_path / "phone.jpg").write_bytes(GAIN_MAPS["Ultra HDR"])
-    found = exposed.find_shots([tmp_path], tmp_path / "captures")
-    assert found.files == [tmp_path / "phone.jpg"]
+LIGHT = shot(3)
+NITS = LIGHT.astype(float) * made_light.WHITE
+FORMATS: dict[str, Callable[[], bytes]] = {
+    "a.avif": lambda: made_light.avif(NITS, PQ, 10),
+    "a.heic": lambda: made_light.heif(NITS, PQ),
+    "a.jxl": lambda: made_light.jpeg_xl(NITS, PQ, 16),
+    "a.jxr": lambda: made_light.jpeg_xr(NITS / 80),
+    "a.exr": lambda: encode_exr(LIGHT),
+    "a.hdr": lambda: radiance(LIGHT),
+    "a.png": lambda: made_light.png(NITS, PQ, 16),
+    "a.jpg": lambda: made_light.gain_map_jpeg(NITS),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_shots_of_every_format_are_found_and_exposed(name: str, tmp_path: Path) -> None:
+    (tmp_path / "shots").mkdir()
+    (tmp_path / "shots" / name).write_bytes(FORMATS[name]())
+    asked = options(tmp_path, first_stops=-3.0, last_stops=1.0)
+    made = expose_files([tmp_path / "shots"], asked)
+    assert (made.shots, made.skipped) == (1, ())
+    for frame in read_frames(made.session):
+        expected = develop(LIGHT, frame.extra["exposure_stops"]).astype(int)
+        off = np.abs(read_image(made.session / frame.file) - expected)
+        assert off.mean() < 2  # lossy, or of 10 bits
 
 
 def test_shots_of_the_two_formats_that_are_written_are_one_light(tmp_path: Path) -> None:
