@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dataset.errors import UserError, first_of, several
+from dataset.files import write_whole
 from dataset.gate import MOST_PICTURE, plain, read_regular
 from dataset.names import check_name, safe_name
 from dataset.options import ExposeOptions
@@ -156,43 +157,53 @@ def _expose_all(
     for done, path in enumerate(files, start=1):
         _check_disk(options, kept)
         try:
-            data = _read(path)
-            digest = sha256(data)
-            if digest not in known:
-                kept.add(_expose(path, data, digest, options, kept, notes))
-            elif known[digest] != plain(path):
-                notes.append(f"{path} is the same as {known[digest]}.")
-            known.setdefault(digest, plain(path))
+            shot = _read(path, options, known)
         except UserError as error:
             told.skipped.append(str(error))
+        else:  # what fails in writing is no fault of the shot
+            if shot.picture is not None:
+                kept.add(_expose(shot, options, kept))
+                notes += [f"{path}: {each}." for each in shot.picture.notes]
+            elif known[shot.digest] != plain(path):
+                notes.append(f"{path} is the same as {known[shot.digest]}.")
+            known.setdefault(shot.digest, plain(path))
         if on_progress is not None:
             on_progress(done, len(files))
     if notes:
         told.notes.append(f"{len(notes):,} of {len(files):,} shots: {first_of(notes)}")
 
 
-def _read(path: Path) -> bytes:
+@dataclass(frozen=True)
+class _Shot:
+    """An HDR file, and what is to be made of it."""
+
+    path: Path
+    digest: str
+    picture: HdrPicture | None = None  # None: it was exposed before
+    stops: tuple[float, ...] = ()
+    time_ns: int = 0
+    time_from: str = FILE
+
+
+def _read(path: Path, options: ExposeOptions, known: Container[str | None]) -> _Shot:
     try:
-        return read_regular(path, MOST_PICTURE)
+        data = read_regular(path, MOST_PICTURE)
+        modified_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-
-
-def _expose(
-    path: Path,
-    data: bytes,
-    digest: str,
-    options: ExposeOptions,
-    kept: UnfinishedSession,
-    notes: list[str],
-) -> list[Frame]:
-    """Write the frames of one shot; the lines of the manifest."""
+    digest = sha256(data)
+    if digest in known:
+        return _Shot(path, digest)
     picture = decode_hdr(data, path)
-    stops = _exposures(picture, path, options)
-    notes += [f"{path}: {each}." for each in picture.notes]
-    modified_ns = path.stat().st_mtime_ns
-    time_ns, time_from = taken_ns(data, path.name) or (modified_ns, FILE)
-    about = {"source": plain(path), SHOT: digest, "kind": picture.kind, TIME_FROM: time_from}
+    taken = taken_ns(data, path.name) or (modified_ns, FILE)
+    return _Shot(path, digest, picture, _exposures(picture, path, options), *taken)
+
+
+def _expose(shot: _Shot, options: ExposeOptions, kept: UnfinishedSession) -> list[Frame]:
+    """Write the frames of one shot; the lines of the manifest."""
+    picture, stops = shot.picture, shot.stops
+    assert picture is not None
+    about = {"source": plain(shot.path), SHOT: shot.digest, "kind": picture.kind}
     veil = veil_of(picture.light) if options.flare else None
     begin, viewpoint = len(kept.frames), f"v{kept.groups:05d}"
 
@@ -201,14 +212,14 @@ def _expose(
         image = image if options.size is None else resize_area(image, options.size)
         encoded = encode_png(image)
         file = f"frames/{begin + step:06d}.png"
-        (kept.folder / file).write_bytes(encoded)
+        write_whole(kept.folder / file, encoded)
         return replace(
-            frame_of(image, encoded, time_ns),
+            frame_of(image, encoded, shot.time_ns),
             index=begin + step,
             file=file,
             light=f"{f'step {step}' if step else 'reference'}; exposure {stops[step]:+.2f} stops",
             viewpoint=viewpoint,
-            extra={**about, "exposure_stops": stops[step]},
+            extra={**about, TIME_FROM: shot.time_from, "exposure_stops": stops[step]},
         )
 
     width, height = picture.size
@@ -217,7 +228,7 @@ def _expose(
         return list(pool.map(make, range(options.steps)))
 
 
-def _exposures(picture: HdrPicture, path: Path, options: ExposeOptions) -> list[float]:
+def _exposures(picture: HdrPicture, path: Path, options: ExposeOptions) -> tuple[float, ...]:
     """The exposures of a shot; on a display, its diffuse white stays the brightest white."""
     width, height = picture.size
     if width * height > MOST_FRAME_PIXELS:
@@ -229,7 +240,7 @@ def _exposures(picture: HdrPicture, path: Path, options: ExposeOptions) -> list[
     brightest = 0.0 if picture.white_nits is not None else float("inf")
     chosen = (options.steps, options.first_stops, options.last_stops)
     try:
-        return exposures(picture.light, *chosen, brightest)
+        return tuple(exposures(picture.light, *chosen, brightest))
     except UserError as error:
         raise UserError(f"{path}: {error}", 1) from error
 

@@ -139,6 +139,7 @@ def _begin(folder: Path, target: Path, way: dict[str, Any], size: int, resume: b
             f"{target} was stopped, and the options changed since. Go on with those of before, or "
             f"remove {folder} to start over."
         )
+    gate.refuse_links(folder / "frames", "the folder of its frames")
     (folder / "frames").mkdir(exist_ok=True)
     write_whole(folder / KEY, json.dumps(way).encode())
     lines = "".join(f"{each.to_json()}\n" for each in done)

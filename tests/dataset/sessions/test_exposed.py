@@ -17,6 +17,7 @@ from helpers.made_greys import radiance
 from helpers.made_shots import make_shots, shot
 
 from dataset.errors import UserError
+from dataset.files import write_whole
 from dataset.locks import hold_lock
 from dataset.options import ExposeOptions
 from dataset.pictures.exposing import develop, exposures
@@ -236,6 +237,22 @@ def test_a_full_disk_keeps_what_is_done(
     assert expose_files([shots], options(tmp_path, resume=True)).shots == 3
 
 
+def test_a_frame_that_cannot_be_written_is_no_fault_of_its_shot(
+    shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        if path.name == "000006.png":
+            raise UserError(f"Cannot write {path}: No space left on device.", 1)
+        write_whole(path, data)
+
+    monkeypatch.setattr(exposed, "write_whole", full)
+    with pytest.raises(UserError, match="No space left"):
+        expose_files([shots], options(tmp_path))
+    monkeypatch.undo()
+    made = expose_files([shots], options(tmp_path, resume=True))
+    assert (made.shots, made.skipped) == (3, ())
+
+
 def test_nothing_is_left_of_what_never_began(shots: Path, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.exr").write_bytes(b"v/1\x01 and no more")
@@ -274,6 +291,25 @@ def test_a_folder_of_somebody_else_is_left_alone(shots: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match="not made by this program"):
         expose_files([shots], options(tmp_path, resume=True))
     assert (folder / "mine.txt").read_text() == "keep"
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+@pytest.mark.parametrize("what", ["frames", "frames/000004.png"])
+def test_links_lead_nowhere(shots: Path, tmp_path: Path, what: str) -> None:
+    with pytest.raises(Stopped):
+        expose_files([shots], options(tmp_path), _stop_at(1))
+    folder, elsewhere = folder_of(tmp_path / "captures" / "mine"), tmp_path / "elsewhere"
+    if what == "frames":
+        (folder / what).rename(elsewhere)
+        (folder / what).symlink_to(elsewhere)
+        with pytest.raises(UserError, match="link"):
+            expose_files([shots], options(tmp_path, resume=True))
+        assert len(list(elsewhere.iterdir())) == 4
+    else:
+        elsewhere.write_text("keep")
+        (folder / what).symlink_to(elsewhere)
+        assert expose_files([shots], options(tmp_path, resume=True)).shots == 3
+        assert elsewhere.read_text() == "keep"
 
 
 def test_the_command(shots: Path, tmp_path: Path) -> None:
