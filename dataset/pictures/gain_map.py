@@ -69,10 +69,11 @@ def apply(sdr: Light, gains: NDArray[Any], about: GainMap) -> Light:
     found = np.empty_like(sdr)
     for at in range(3):  # one at a time, which takes a third of the memory
         share = np.clip(levels[..., at], 0, 1) ** np.float32(1 / about.gamma[at])
-        stops = about.least[at] + share * (about.most[at] - about.least[at])
-        bright = (sdr[..., at] + about.offset_sdr[at]) * np.exp2(stops)
-        found[..., at] = bright - about.offset_hdr[at]
-    return np.maximum(found, 0)
+        share *= np.float32(about.most[at] - about.least[at])
+        bright = np.exp2(share + np.float32(about.least[at]))
+        bright *= sdr[..., at] + np.float32(about.offset_sdr[at])
+        found[..., at] = bright - np.float32(about.offset_hdr[at])
+    return np.maximum(found, 0, out=found)
 
 
 def _of_iso(data: bytes) -> GainMap:

@@ -75,8 +75,7 @@ def _checked(kind: str, data: bytes, path: Path) -> tuple[Stated, CodePoints]:
 
 def _picture(kind: str, samples: Any, most: int, stated: Stated, points: CodePoints) -> HdrPicture:
     samples = samples.reshape(*samples.shape[:2], -1)
-    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
-    light = to_light(np.divide(colour, np.float32(most), dtype=np.float32), points)
+    light = to_light(samples, 0, most, points)
     return HdrPicture(
         in_rec709(light, to_rec709(points.chromaticities)),
         WHITE_NITS,

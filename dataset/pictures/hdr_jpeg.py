@@ -13,9 +13,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dataset.pictures.colour_profile import linearized, matrix_of
 from dataset.pictures.decoding import open_checked
@@ -43,11 +45,10 @@ def read_jpeg(data: bytes, path: Path) -> HdrPicture:
     about, behind = _map_of(data)
     image = open_checked(data, path, header)
     samples, stated = upright_samples(image, data)
-    base = np.divide(samples, np.float32(255), dtype=np.float32)
     gains = turn(_levels(behind, path), stated.orientation)
     gains = cv2.resize(gains, samples.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     gains = gains.reshape(*samples.shape[:2], -1)
-    light, matrix = _linear(np.broadcast_to(base, (*base.shape[:2], 3)), profile_of(data))
+    light, matrix = _linear(samples, profile_of(data))
     xmp = stated.upright_xmp
     return HdrPicture(
         in_rec709(apply(light, gains, about), matrix),
@@ -121,8 +122,10 @@ def _levels(data: bytes, path: Path) -> Light:
     return np.divide(samples, np.float32(255), dtype=np.float32)
 
 
-def _linear(levels: Light, profile: bytes) -> tuple[Light, Matrix]:
+def _linear(samples: NDArray[Any], profile: bytes) -> tuple[Light, Matrix]:
     """Light of the SDR picture in its own primaries, and their matrix to Rec. 709."""
-    if not profile:
-        return srgb_to_linear(levels), np.eye(3)
-    return linearized(levels, profile), matrix_of(profile)
+    levels = (np.arange(256) / 255)[None, :, None].repeat(3, axis=2)
+    curves = linearized(levels, profile) if profile else srgb_to_linear(levels)
+    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples
+    light = np.stack([curves[0, :, at][colour[..., at]] for at in range(3)], axis=2)
+    return light, matrix_of(profile) if profile else np.eye(3)

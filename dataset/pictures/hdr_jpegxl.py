@@ -18,18 +18,9 @@ import numpy as np
 from dataset.pictures.boxes import boxes_of
 from dataset.pictures.hdr_limits import check_size, package
 from dataset.pictures.hdr_picture import HdrPicture, turned
-from dataset.pictures.hdr_signals import alpha_notes
+from dataset.pictures.hdr_signals import CodePoints, alpha_notes, to_light
 from dataset.pictures.jpegxl import DEFAULT_NITS, LINEAR, Codestream, read_codestream
-from dataset.pictures.light import (
-    HLG,
-    PQ,
-    WHITE_NITS,
-    Light,
-    hlg_to_nits,
-    in_rec709,
-    pq_to_nits,
-    to_rec709,
-)
+from dataset.pictures.light import HLG, PQ, WHITE_NITS, Light, in_rec709, to_rec709
 from dataset.pictures.metadata import Metadata
 
 NAMES = {PQ: "PQ", HLG: "HLG", LINEAR: "linear"}
@@ -57,8 +48,7 @@ def read_jpegxl(data: bytes, path: Path) -> HdrPicture:
     if samples.dtype.kind != "f" and stated.depth > 8 * samples.itemsize:
         raise ValueError("its pixels are not what it states")
     most = 1 if samples.dtype.kind == "f" else (1 << stated.depth) - 1
-    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
-    light, white = _light(np.divide(colour, np.float32(most), dtype=np.float32), stated)
+    light, white = _light(samples, most, stated)
     picture = HdrPicture(
         in_rec709(light, to_rec709(stated.primaries)),
         white,
@@ -69,14 +59,16 @@ def read_jpegxl(data: bytes, path: Path) -> HdrPicture:
     return turned(picture, 1)
 
 
-def _light(signal: Any, stated: Codestream) -> tuple[Light, float | None]:
-    """Light, and what 1.0 is."""
-    if stated.curve == LINEAR:
-        if stated.peak_nits in (None, DEFAULT_NITS):
-            return signal, None
-        return signal * np.float32((stated.peak_nits or 0) / WHITE_NITS), WHITE_NITS
-    nits = pq_to_nits(signal) if stated.curve == PQ else hlg_to_nits(signal, stated.primaries)
-    return np.asarray(nits / np.float32(WHITE_NITS), np.float32), WHITE_NITS
+def _light(samples: Any, most: float, stated: Codestream) -> tuple[Light, float | None]:
+    """Light, and what 1.0 is; ``most`` is the sample of a signal of 1."""
+    if stated.curve != LINEAR:
+        points = CodePoints(0, stated.curve, corners=stated.primaries)
+        return to_light(samples, 0, most, points), WHITE_NITS
+    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
+    if stated.peak_nits in (None, DEFAULT_NITS):
+        return np.divide(colour, np.float32(most), dtype=np.float32), None
+    unit = (stated.peak_nits or 0) / most / WHITE_NITS
+    return np.multiply(colour, np.float32(unit), dtype=np.float32), WHITE_NITS
 
 
 def _about(data: bytes) -> Metadata:

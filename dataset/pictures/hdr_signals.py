@@ -33,9 +33,11 @@ from dataset.pictures.light import (
     Chromaticities,
     Light,
     Matrix,
-    hlg_to_nits,
+    by_table,
+    hlg_to_scene,
     in_rec709,
     pq_to_nits,
+    scene_to_nits,
     to_rec709,
 )
 from dataset.pictures.metadata import Metadata
@@ -50,10 +52,13 @@ class CodePoints:
     curve: int  # PQ or HLG
     matrix: int = 0  # 0: they are RGB
     full: bool = True  # range
+    corners: Chromaticities = ()  # where primaries are stated as numbers
 
     @property
     def chromaticities(self) -> Chromaticities:
         """Raises ``ValueError`` for primaries that are not known."""
+        if self.corners:
+            return self.corners
         if self.primaries not in PRIMARIES:
             raise ValueError(f"its primaries are number {self.primaries}, which are not supported")
         return PRIMARIES[self.primaries]
@@ -70,13 +75,12 @@ def read_signals(data: bytes, path: Path) -> HdrPicture:
     image = open_checked(data, path, header)
     samples, stated = upright_samples(image, data)
     points, matrix = _meaning(data)
-    signal = _colour(samples, points.full)
     about = Metadata(
         exif=stated.exif, xmp=stated.upright_xmp, dpi=dpi_of(image, stated.orientation)
     )
     notes = (*stated.notes, *alpha_notes(samples, np.iinfo(samples.dtype).max))
     return HdrPicture(
-        in_rec709(to_light(signal, points), matrix),
+        in_rec709(to_light(samples, *_ends(samples, points.full), points), matrix),
         WHITE_NITS,
         f"{name} ({CURVES[points.curve]})",
         about,
@@ -84,15 +88,26 @@ def read_signals(data: bytes, path: Path) -> HdrPicture:
     )
 
 
-def to_light(signal: NDArray[Any], points: CodePoints) -> Light:
-    """RGB signals in [0, 1] -> light of the same primaries, 1.0 at diffuse white."""
+def to_light(samples: NDArray[Any], black: float, white: float, points: CodePoints) -> Light:
+    """Grey or RGB, with alpha or not -> light of the same primaries, 1.0 at diffuse white.
+
+    Parameters
+    ----------
+    samples : (H, W, C)
+        Integers, or floats.
+    black, white : float
+        The samples whose signals are 0 and 1.
+    """
+    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
     if points.curve == PQ:
-        nits = pq_to_nits(signal)
+        light = by_table(pq_to_nits, colour, black, white)
     elif points.curve == HLG:
-        nits = hlg_to_nits(signal, points.chromaticities)
+        scene = by_table(hlg_to_scene, colour, black, white)
+        light = scene_to_nits(scene, points.chromaticities)
     else:
         raise ValueError(f"its curve is number {points.curve}, which is not PQ or HLG")
-    return np.asarray(nits / np.float32(WHITE_NITS), np.float32)
+    light *= np.float32(1 / WHITE_NITS)
+    return light
 
 
 def _meaning(data: bytes) -> tuple[CodePoints, Matrix]:
@@ -119,13 +134,12 @@ def _matrix_of_named(profile: bytes) -> Matrix:
     return matrix_of(profile)
 
 
-def _colour(samples: NDArray[Any], full: bool) -> NDArray[np.float32]:
-    """Colour (H, W, 3) in [0, 1]; of narrow range white is at 235 of 255."""
-    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
+def _ends(samples: NDArray[Any], full: bool) -> tuple[float, float]:
+    """Black and white; of narrow range they are at 16 and 235 of 255."""
     if full:
-        return np.divide(colour, np.float32(np.iinfo(samples.dtype).max), dtype=np.float32)
-    unit = np.float32(1 << (8 * samples.itemsize - 8))
-    return np.asarray((colour.astype(np.float32) / unit - 16) / 219, np.float32)
+        return 0, float(np.iinfo(samples.dtype).max)
+    unit = 1 << (8 * samples.itemsize - 8)
+    return 16 * unit, 235 * unit
 
 
 def alpha_notes(samples: NDArray[Any], most: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -117,17 +118,38 @@ def hlg_to_scene(signal: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def hlg_to_nits(signal: NDArray[Any], primaries: Chromaticities) -> Light:
-    """HLG (H, W, 3) -> cd/m2 on its nominal display, of 1000 cd/m2 (BT.2100's OOTF).
+    """HLG (H, W, 3) -> cd/m2 on its nominal display, of 1000 cd/m2.
 
     Examples
     --------
     >>> hlg_to_nits(np.full((1, 1, 3), 0.75), PRIMARIES[BT2020]).round().tolist()
     [[[203.0, 203.0, 203.0]]]
     """
-    scene = hlg_to_scene(signal)
+    return scene_to_nits(hlg_to_scene(signal), primaries)
+
+
+def scene_to_nits(scene: Light, primaries: Chromaticities) -> Light:
+    """BT.2100's OOTF of HLG for its nominal display: scene light in [0, 1] -> cd/m2."""
     luminance = scene @ rgb_to_xyz(primaries)[1].astype(np.float32)
     gain = np.maximum(luminance, 0, dtype=np.float32) ** np.float32(HLG_GAMMA - 1)
-    return np.asarray(np.float32(HLG_PEAK_NITS) * gain[..., None] * scene, np.float32)
+    gain *= np.float32(HLG_PEAK_NITS)
+    return np.asarray(gain[..., None] * scene, np.float32)
+
+
+def by_table(
+    curve: Callable[[NDArray[Any]], NDArray[np.float32]],
+    samples: NDArray[Any],
+    black: float,
+    white: float,
+) -> NDArray[np.float32]:
+    """A curve of samples whose signal is 0 at ``black`` and 1 at ``white``.
+
+    Of integers it is worked out once for each level, which is quick and takes no memory.
+    """
+    if samples.dtype.kind == "f":
+        return curve((samples - np.float32(black)) / np.float32(white - black))
+    levels = np.arange(np.iinfo(samples.dtype).max + 1)
+    return np.asarray(curve((levels - black) / (white - black)), np.float32)[samples]
 
 
 def srgb_to_linear(signal: NDArray[Any]) -> NDArray[np.float32]:

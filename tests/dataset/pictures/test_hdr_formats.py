@@ -122,6 +122,7 @@ def test_pictures_are_turned_upright(orientation: int) -> None:
     assert facts(found.metadata.exif)[271] == "Maker"
 
 
+@pytest.mark.slow  # two processes each
 @pytest.mark.parametrize("transform", range(8))
 def test_jpeg_xr_is_turned_as_its_stream_says(transform: int) -> None:
     data = bytearray(made_light.jpeg_xr(chart() / SCRGB_NITS))
