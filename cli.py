@@ -695,6 +695,14 @@ def game(hdr: str | None, out: Path, viewpoints: int, **settings: Any) -> None:
     Example: cli game --hud
     Example: cli game --hdr exr -o shots
     """
+    playing = {"autopilot": "autopilot", "hold_s": "hold", "hud": "hud", "duration_s": "duration"}
+    shooting = {"out": "out", "viewpoints": "viewpoints"}
+    for name, option in (shooting if hdr is None else playing).items():
+        if given(name):
+            way = "add --hdr exr or --hdr jxr" if hdr is None else "leave --hdr out"
+            raise UserError(
+                f"--{option} is for {'HDR shots' if hdr is None else 'playing'}: {way}."
+            )
     if hdr is not None:
         from capture.game.hdr_shots import save_shots
 
@@ -703,8 +711,6 @@ def game(hdr: str | None, out: Path, viewpoints: int, **settings: Any) -> None:
             files = save_shots(GameOptions(**settings), shots, update)
         echo(f"{len(files)} HDR shots: {out}")
         return
-    if unused := [f"--{name}" for name in ("out", "viewpoints") if given(name)]:
-        raise UserError(f"{', '.join(unused)} is for HDR shots: add --hdr exr or --hdr jxr.")
     from capture.game.app import run_game
 
     run_game(GameOptions(**settings))

@@ -91,5 +91,8 @@ def test_the_command_writes_the_light_that_is_rendered(
     assert (out / f"v00001.{kind}").read_bytes() == encode(light)
 
 
-def test_options_of_shots_alone_are_refused() -> None:
-    assert "add --hdr" in run_cli("game", "--viewpoints", "3", code=2)
+def test_options_of_shots_and_of_playing_do_not_mix() -> None:
+    said = run_cli("game", "--viewpoints", "3", code=2)
+    assert "--viewpoints is for HDR shots: add --hdr exr or --hdr jxr." in said
+    said = run_cli("game", "--hdr", "exr", "--duration", "3", code=2)
+    assert "--duration is for playing: leave --hdr out." in said
