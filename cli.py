@@ -695,14 +695,13 @@ def game(hdr: str | None, out: Path, viewpoints: int, **settings: Any) -> None:
     Example: cli game --hud
     Example: cli game --hdr exr -o shots
     """
-    playing = {"autopilot": "autopilot", "hold_s": "hold", "hud": "hud", "duration_s": "duration"}
-    shooting = {"out": "out", "viewpoints": "viewpoints"}
-    for name, option in (shooting if hdr is None else playing).items():
-        if given(name):
-            way = "add --hdr exr or --hdr jxr" if hdr is None else "leave --hdr out"
-            raise UserError(
-                f"--{option} is for {'HDR shots' if hdr is None else 'playing'}: {way}."
-            )
+    shooting, playing = ("out", "viewpoints"), ("autopilot", "hold_s", "hud", "duration_s")
+    unused = [name for name in (shooting if hdr is None else playing) if given(name)]
+    if unused:
+        for_what = (
+            "HDR shots: add --hdr exr or --hdr jxr" if hdr is None else "playing: leave it out"
+        )
+        raise UserError(f"--{unused[0].removesuffix('_s')} is for {for_what}.")
     if hdr is not None:
         from capture.game.hdr_shots import save_shots
 

@@ -95,4 +95,4 @@ def test_options_of_shots_and_of_playing_do_not_mix() -> None:
     said = run_cli("game", "--viewpoints", "3", code=2)
     assert "--viewpoints is for HDR shots: add --hdr exr or --hdr jxr." in said
     said = run_cli("game", "--hdr", "exr", "--duration", "3", code=2)
-    assert "--duration is for playing: leave --hdr out." in said
+    assert "--duration is for playing: leave it out." in said
