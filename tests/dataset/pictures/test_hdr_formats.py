@@ -370,6 +370,25 @@ class TestGainMap:
         with pytest.raises(ValueError, match=words):
             read_gain_map(b"", xmp)
 
+    @pytest.mark.parametrize(
+        ("numbers", "headroom"),
+        [((0.5, 0.005), 2**1.7), ((0.5, 1.0), 2**1.5), ((1.01, 0.0), 8), ((1.5, 1.0), 4)],
+    )
+    def test_apples_formula(self, numbers: tuple[float, float], headroom: float) -> None:
+        found = decode_hdr(made_light.apple_jpeg(numbers), "a.jpg")
+        bright, dark = found.light[:8].max(), found.light[-8:]
+        assert np.isclose(bright, headroom, rtol=1e-3)
+        assert np.allclose(dark, 1, rtol=1e-3)
+        assert found.kind == "JPEG with a gain map"
+
+    def test_apples_headroom_in_xmp_comes_first(self) -> None:
+        found = decode_hdr(made_light.apple_jpeg((0.5, 1.0), b"5.5"), "a.jpg")
+        assert np.isclose(found.light.max(), 5.5, rtol=1e-3)
+
+    def test_apples_map_without_headroom_is_refused(self) -> None:
+        with pytest.raises(UserError, match="does not say how bright"):
+            decode_hdr(made_light.apple_jpeg(None), "a.jpg")
+
     def test_a_map_that_is_missing_is_said(self) -> None:
         data = made_light.gain_map_jpeg(chart(800))
         with pytest.raises(UserError, match="gain map is missing"):
