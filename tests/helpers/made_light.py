@@ -99,7 +99,7 @@ def avif(nits: Any, curve: int, bits: int, primaries: int = BT2020, **how: Any) 
     )
 
 
-def heif(nits: Any, curve: int, primaries: int = BT2020) -> bytes:
+def heif(nits: Any, curve: int, primaries: int = BT2020, **how: Any) -> bytes:
     package = pytest.importorskip("pillow_heif", reason="the extra hdr is not installed")
     picture = levels(signal(nits, curve, primaries), 16)
     image = package.from_bytes("RGB;16", picture.shape[1::-1], picture.tobytes())
@@ -110,7 +110,7 @@ def heif(nits: Any, curve: int, primaries: int = BT2020) -> bytes:
         "matrix_coefficients": 9,
         "full_range_flag": 1,
     }
-    image.save(file, quality=-1, chroma=444, **meaning)
+    image.save(file, quality=-1, chroma=444, **meaning, **how)
     return file.getvalue()
 
 
