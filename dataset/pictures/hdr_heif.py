@@ -64,8 +64,9 @@ def _checked(kind: str, data: bytes, path: Path) -> tuple[Stated, CodePoints]:
     if data[8:12] in (b"avis", b"hevc", b"hevx", b"msf1"):
         raise ValueError("it is a sequence, of which only one picture would be taken")
     if stated.colour is None or stated.colour[1] not in CURVES:
-        why = "by a gain map, which is read in JPEG only" if stated.has_gain_map else "elsewhere"
-        raise ValueError(f"its picture is SDR, and HDR {why}")
+        if stated.has_gain_map:
+            raise ValueError("its picture is SDR: its gain map would be read in a JPEG only")
+        raise ValueError("its picture is SDR, and only another one in it is HDR")
     if stated.is_cropped and kind == "AVIF":  # of HEIF it is usual, and its package crops
         raise ValueError("it is cropped by a box of its own (clap), which is not supported")
     points = CodePoints(*stated.colour)

@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.pictures.apple_gain_map import apply_apples, headroom_of, is_apples
 from dataset.pictures.colour_profile import linearized, matrix_of
 from dataset.pictures.decoding import open_checked
 from dataset.pictures.dynamic_range import APP1, APP2, profile_of
 from dataset.pictures.exif import turn
-from dataset.pictures.gain_map import ISO, GainMap, apply, read_gain_map
+from dataset.pictures.gain_map import ISO, apply, read_gain_map
 from dataset.pictures.hdr_limits import check_size
 from dataset.pictures.hdr_picture import HdrPicture
 from dataset.pictures.headers import START_OF_SCAN, jpeg_markers, read_header
@@ -33,7 +34,6 @@ from dataset.pictures.picture import dpi_of, upright_samples
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 MOST_PICTURES = 16  # in a file
-APPLE = b"urn:com:apple:photo:2020:aux:hdrgainmap"
 
 
 def read_jpeg(data: bytes, path: Path) -> HdrPicture:
@@ -42,36 +42,38 @@ def read_jpeg(data: bytes, path: Path) -> HdrPicture:
     if header is None:
         raise ValueError("its header is damaged or cut off")
     check_size("JPEG", *header.size, path)
-    about, behind = _map_of(data)
+    iso, xmp, behind = _map_of(data)
     image = open_checked(data, path, header)
     samples, stated = upright_samples(image, data)
     gains = turn(_levels(behind, path), stated.orientation)
     gains = cv2.resize(gains, samples.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     gains = gains.reshape(*samples.shape[:2], -1)
     light, matrix = _linear(samples, profile_of(data))
-    xmp = stated.upright_xmp
+    if is_apples(xmp):
+        light = apply_apples(light, gains, headroom_of(xmp, image.info.get("exif")))
+    else:
+        light = apply(light, gains, read_gain_map(iso, xmp))
+    about = stated.upright_xmp
     return HdrPicture(
-        in_rec709(apply(light, gains, about), matrix),
+        in_rec709(light, matrix),
         WHITE_NITS,
         "JPEG with a gain map",
         Metadata(
             exif=stated.exif,
-            xmp=without_gain_map(xmp) if xmp else None,
+            xmp=without_gain_map(about) if about else None,
             dpi=dpi_of(image, stated.orientation),
         ),
         stated.notes,
     )
 
 
-def _map_of(data: bytes) -> tuple[GainMap, bytes]:
-    """The gain map's metadata, and its JPEG; raises ``ValueError``."""
+def _map_of(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """The gain map's metadata, ISO's and XMP, and its JPEG; raises ``ValueError``."""
     for begin in _pictures(data):
         behind = data[begin:]
         iso, xmp = _stated(behind, APP2, ISO), _stated(behind, APP1, XMP)
-        if len(iso) > 4 or b"hdrgm:" in xmp:
-            return read_gain_map(iso, xmp), behind
-    if APPLE in data or b"HDRGainMap" in data:
-        raise ValueError("its gain map is Apple's, which is not supported")
+        if len(iso) > 4 or b"hdrgm:" in xmp or is_apples(xmp):
+            return iso, xmp, behind
     raise ValueError("its gain map is missing, or of an unknown kind")
 
 

@@ -99,7 +99,7 @@ def avif(nits: Any, curve: int, bits: int, primaries: int = BT2020, **how: Any) 
     )
 
 
-def heif(nits: Any, curve: int, primaries: int = BT2020) -> bytes:
+def heif(nits: Any, curve: int, primaries: int = BT2020, **how: Any) -> bytes:
     package = pytest.importorskip("pillow_heif", reason="the extra hdr is not installed")
     picture = levels(signal(nits, curve, primaries), 16)
     image = package.from_bytes("RGB;16", picture.shape[1::-1], picture.tobytes())
@@ -110,7 +110,7 @@ def heif(nits: Any, curve: int, primaries: int = BT2020) -> bytes:
         "matrix_coefficients": 9,
         "full_range_flag": 1,
     }
-    image.save(file, quality=-1, chroma=444, **meaning)
+    image.save(file, quality=-1, chroma=444, **meaning, **how)
     return file.getvalue()
 
 
@@ -201,6 +201,24 @@ def gain_map_jpeg(nits: Any, gains: Gains | None = None, iso: bool = False, **ho
     segment = _iso(about) if iso else _xmp(about)
     mark = b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0" if iso else _adobe(b'hdrgm:Version="1.0"')
     return _with(base, 0xE2 if iso else 0xE1, mark) + _with(small, 0xE2 if iso else 0xE1, segment)
+
+
+def apple_jpeg(numbers: tuple[float, float] | None, headroom: bytes = b"") -> bytes:
+    """White, whose upper half has all of Apple's gain; by a maker note, and by XMP."""
+    block = Image.Exif()
+    if numbers is not None:
+        values = b"".join(struct.pack(">ii", round(each * 10_000), 10_000) for each in numbers)
+        entries = struct.pack(">HHIIHHII", 33, 10, 1, 44, 48, 10, 1, 52)
+        note = b"Apple iOS\0\0\1MM" + struct.pack(">H", 2) + entries + bytes(4)
+        block[34665] = {37500: note + values}
+    base = _jpeg(np.ones((32, 32, 3)), exif=block.tobytes())
+    gains = np.zeros((32, 32))
+    gains[:16] = 1
+    words = b"HDRGainMap:HDRGainMapVersion='65536'"
+    words += b" HDRGainMap:HDRGainMapHeadroom='" + headroom + b"'" if headroom else b""
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<x " + words + b"/>"
+    mark = _with(base, 0xE2, b"MPF\0")
+    return mark + _with(_jpeg(gains), 0xE1, xmp)
 
 
 def _srgb(light: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from dataset.errors import UserError
 from dataset.pictures import hdr_limits, jpegxr
-from dataset.pictures.boxes import boxes_of
+from dataset.pictures.boxes import boxes_of, read_stated
 from dataset.pictures.dynamic_range import HighDynamicRange
 from dataset.pictures.exif import orientation_of, turn
 from dataset.pictures.gain_map import read_gain_map
@@ -370,16 +370,81 @@ class TestGainMap:
         with pytest.raises(ValueError, match=words):
             read_gain_map(b"", xmp)
 
+    @pytest.mark.parametrize(
+        ("numbers", "headroom"),
+        [((0.5, 0.005), 2**1.7), ((0.5, 1.0), 2**1.5), ((1.01, 0.0), 8), ((1.5, 1.0), 4)],
+    )
+    def test_apples_formula(self, numbers: tuple[float, float], headroom: float) -> None:
+        found = decode_hdr(made_light.apple_jpeg(numbers), "a.jpg")
+        bright, dark = found.light[:8].max(), found.light[-8:]
+        assert np.isclose(bright, headroom, rtol=1e-3)
+        assert np.allclose(dark, 1, rtol=1e-3)
+        assert found.kind == "JPEG with a gain map"
+
+    def test_apples_headroom_in_xmp_comes_first(self) -> None:
+        found = decode_hdr(made_light.apple_jpeg((0.5, 1.0), b"5.5"), "a.jpg")
+        assert np.isclose(found.light.max(), 5.5, rtol=1e-3)
+
+    def test_apples_map_without_headroom_is_refused(self) -> None:
+        with pytest.raises(UserError, match="does not say how bright"):
+            decode_hdr(made_light.apple_jpeg(None), "a.jpg")
+
     def test_a_map_that_is_missing_is_said(self) -> None:
         data = made_light.gain_map_jpeg(chart(800))
         with pytest.raises(UserError, match="gain map is missing"):
             decode_hdr(data[: data.index(b"\xff\xd8\xff", 100)], "a.jpg")
 
 
-def test_avif_and_heif_keep_what_says_nothing_of_the_picture() -> None:
-    data = made_light.avif(chart(), PQ, 10)
-    found = decode_hdr(data, "a")
-    assert (found.metadata.icc, found.metadata.png_colour) == (None, ())
+def test_metadata_of_boxes_are_kept() -> None:
+    block = exif(1)
+    data = saved(scene(), "AVIF", exif=block, xmp=XMP)
+    stated = read_stated(data)
+    assert facts(stated.exif) == facts(block)
+    assert stated.xmp == XMP
+    assert (stated.size, stated.depth) == ((36, 24), 8)
+
+
+def test_metadata_of_heif_are_kept() -> None:
+    found = decode_hdr(made_light.heif(chart(), PQ, exif=exif(1), xmp=XMP), "a").metadata
+    assert facts(found.exif)[271] == "Maker"
+    assert found.xmp is not None
+    assert b"tiff:Orientation" in found.xmp
+
+
+def test_metadata_of_jpeg_xl_are_kept() -> None:
+    data = CASES["JPEG XL, PQ, 16 bits"].write(chart())  # a container
+    for kind, content in ((b"Exif", bytes(4) + exif(6)), (b"xml ", XMP)):
+        data += struct.pack(">I4s", 8 + len(content), kind) + content
+    found = decode_hdr(data, "a").metadata
+    assert facts(found.exif)[271] == "Maker"
+    assert orientation_of(found.exif) == 1  # its header says how it is turned
+    assert found.xmp is not None
+
+
+def test_metadata_of_jpeg_xr_are_kept() -> None:
+    plain = made_light.jpeg_xr(chart() / 80)
+    begin = struct.unpack_from("<I", plain, 4)[0]
+    count = struct.unpack_from("<H", plain, begin)[0]
+    entries = plain[begin + 2 : begin + 2 + 12 * count]
+    texts = {272: b"A game\0", 700: XMP, 305: b"Game Bar\0"}
+    at = len(plain) + 2 + 12 * (count + len(texts)) + 4
+    more, rest = [], b""
+    for tag, text in texts.items():
+        more.append(struct.pack("<HHII", tag, 7 if tag == 700 else 2, len(text), at + len(rest)))
+        rest += text
+    table = b"".join(
+        sorted([*more, *(entries[n : n + 12] for n in range(0, 12 * count, 12))], key=_tag)
+    )
+    directory = struct.pack("<H", count + len(texts)) + table + bytes(4)
+    data = plain[:4] + struct.pack("<I", len(plain)) + plain[8:] + directory + rest
+    found = decode_hdr(data, "a").metadata
+    assert (facts(found.exif)[272], facts(found.exif)[305]) == ("A game", "Game Bar")
+    assert found.xmp is not None
+    assert found.dpi == (96, 96)
+
+
+def _tag(entry: bytes) -> int:
+    return int.from_bytes(entry[:2], "little")
 
 
 @pytest.mark.parametrize(

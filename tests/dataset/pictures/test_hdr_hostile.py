@@ -105,13 +105,14 @@ def test_a_size_that_is_too_large_is_refused_before_decoding(make: Callable[[], 
         decode_hdr(data, "a.bin")
 
 
-def test_a_size_over_the_free_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", CUT)
+def test_a_size_over_the_free_memory_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     from dataset.pictures import hdr_limits
 
+    data = CASES[name].write(chart(800))
     monkeypatch.setattr(hdr_limits, "free_memory", lambda: 10_000)
-    for name in CUT:
-        with pytest.raises(UserError, match="free"):
-            decode_hdr(CASES[name].write(chart(800)), "a.bin")
+    with pytest.raises(UserError, match="free"):
+        decode_hdr(data, "a.bin")
 
 
 @pytest.mark.parametrize("name", CUT)
