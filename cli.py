@@ -696,12 +696,9 @@ def game(hdr: str | None, out: Path, viewpoints: int, **settings: Any) -> None:
     Example: cli game --hdr exr -o shots
     """
     shooting, playing = ("out", "viewpoints"), ("autopilot", "hold_s", "hud", "duration_s")
-    unused = [name for name in (shooting if hdr is None else playing) if given(name)]
-    if unused:
-        for_what = (
-            "HDR shots: add --hdr exr or --hdr jxr" if hdr is None else "playing: leave it out"
-        )
-        raise UserError(f"--{unused[0].removesuffix('_s')} is for {for_what}.")
+    way = "HDR shots: add --hdr exr or --hdr jxr" if hdr is None else "playing: leave it out"
+    if unused := [each for each in (shooting if hdr is None else playing) if given(each)]:
+        raise UserError(f"--{unused[0].removesuffix('_s')} is for {way}.")
     if hdr is not None:
         from capture.game.hdr_shots import save_shots
 
