@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, asdict, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import click
 
-from capture.game.options import GameOptions
+from capture.game.options import GameOptions, ShotOptions
 from capture.options import GB, CaptureOptions, ShortcutOptions, StageOptions, SweepOptions
 from dataset import own_window
+from dataset.command_options import FILE, FOLDER, options_of
 from dataset.errors import UserError
 from dataset.files import is_held
 from dataset.gate import plain
-from dataset.names import check_length, check_windows_path
-from dataset.options import LabelOptions, ReviewOptions, SplitOptions
+from dataset.options import ExposeOptions, LabelOptions, ReviewOptions, SplitOptions
 from dataset.own_program import how_to_install, version
 from dataset.stopping import interrupt_at_break
 from dataset.terminal import (
@@ -55,6 +55,7 @@ CONTROLS = {  # commands for a running recorder, without an argument
 EXTRAS = {  # packages that not everybody needs -> the extra of setup.cfg that brings them
     **dict.fromkeys(("tensorboard", "torch", "torchvision"), "train"),
     **dict.fromkeys(("direct", "panda3d"), "game"),
+    "imagecodecs": "hdr",
 }
 
 
@@ -144,146 +145,7 @@ class Shown(click.ClickException):
         self.exit_code = error.exit_code  # type: ignore[misc]
 
 
-class Numbers(click.ParamType):
-    """Whole numbers with a separator between them: ``1280x720`` or ``0,0,640,480``."""
-
-    def __init__(self, name: str, separator: str, count: int, least: int | None = 0) -> None:
-        self.name, self.separator, self.count, self.least = name, separator, count, least
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(int(part) for part in str(value).lower().split(self.separator))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != self.count or (self.least is not None and min(numbers) < self.least):
-            quoted = " (PowerShell needs quotes around it)" if self.separator == "," else ""
-            self.fail(f"{value!r} is not of the form {self.name}{quoted}", param, context)
-        return numbers
-
-
 BEFORE_PRESETS = ("data", "runs", "run", "resume")  # settings of `cli train` that no preset has
-
-
-class Place(click.Path):
-    """A path; on Windows one that leads to a file or folder, rather than to a device."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path: Any = super().convert(value, param, ctx)
-        if os.name == "nt" and isinstance(param, click.Option):  # arguments may be patterns
-            check_windows_path(path, param.opts[-1])
-            check_length(path, param.opts[-1], folder=not self.file_okay)
-        return path
-
-
-FOLDER, FILE = Place(file_okay=False, path_type=Path), Place(path_type=Path)
-
-
-def options_of(
-    settings: type, *names: str, without: tuple[str, ...] = (), changing: bool = False
-) -> Callable[..., Any]:
-    """Options made of a dataclass of settings, in its order.
-
-    Parameters
-    ----------
-    settings : type
-        The dataclass. Its fields with a help text become options.
-    names, without
-        Only these fields; all but these.
-    changing : bool
-        Whether the options change a preset: None where they are not given.
-    """
-    kinds = get_type_hints(settings)
-    made = [
-        _option(each, kinds[each.name], changing)
-        for each in fields(settings)
-        if each.metadata.get("help") and each.name in (names or kinds) and each.name not in without
-    ]
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(made):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _option(field: Field[Any], kind: Any, changing: bool) -> Callable[..., Any]:
-    """One option. Types follow the field's annotation and the bounds beside it."""
-    about = field.metadata
-    flags = [about.get("flag", field.name), *about.get("aliases", ())]
-    flags = ["--" + each.replace("_", "-") for each in flags]
-    kinds = {each for each in get_args(kind) or (kind,) if each is not type(None)}
-    shown = about.get("shown", "") if not changing else _presets(field)
-    default = None if changing else field.default
-    if kinds == {bool}:
-        if changing or default:
-            flags = [f"{each}/--no-{each[2:]}" for each in flags]
-        return click.option(
-            *flags, field.name, default=default, is_flag=True, help=_helped(about["help"], shown)
-        )
-    return click.option(
-        *about.get("short", ()),
-        *flags,
-        field.name,
-        type=_type_of(about, kinds),
-        default=default,
-        metavar=about.get("metavar", about.get("form")),
-        show_default=not shown and default not in (None, ""),
-        help=_helped(about["help"], shown),
-    )
-
-
-def _helped(text: str, shown: str) -> str:
-    return f"{text}  [{shown if ':' in shown else f'default: {shown}'}]" if shown else text
-
-
-def _presets(field: Field[Any]) -> str:
-    """The default in words: of each preset, where they differ."""
-    if "shown" in field.metadata:
-        return str(field.metadata["shown"])
-    wide = {name: make() for name, make in PRESETS.items()}
-    values = {
-        name: str(getattr(each, field.name, getattr(each.network, field.name, "")))
-        for name, each in wide.items()
-    }
-    if len(set(values.values())) == 1:
-        return "" if values["paper"] in ("None", "") else values["paper"]
-    return ", ".join(f"{name}: {value}" for name, value in values.items())
-
-
-def _type_of(about: Any, kinds: set[Any]) -> Any:
-    """click's type of an option."""
-    bounds = {"min": about.get("least"), "max": about.get("most", about.get("below"))}
-    if about.get("choices"):
-        return Choice(about["choices"], about.get("old_choices", {}))
-    if "form" in about:
-        separator = "," if "," in about["form"] else "x"
-        count = about["form"].count(separator) + 1
-        return Numbers(about["form"], separator, count, about.get("least", int(separator == "x")))
-    if kinds == {Path}:
-        return FOLDER if about.get("folder") else FILE
-    if bounds == {"min": None, "max": None}:
-        return kinds.pop()
-    return (
-        click.IntRange(**bounds)
-        if kinds == {int}
-        else click.FloatRange(**bounds, max_open="below" in about)
-    )
-
-
-class Choice(click.Choice):
-    """A choice that also takes the words of earlier versions."""
-
-    def __init__(self, choices: Sequence[str], old: Mapping[str, str]) -> None:
-        super().__init__(choices)
-        self.old = old
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert(self.old.get(value, value), param, ctx)
 
 
 def show_version(context: click.Context) -> None:
@@ -314,17 +176,19 @@ def main() -> None:
     """
 
 
+FLOOR = click.option(
+    "--disk-floor",
+    "disk_floor_gb",
+    type=click.FloatRange(0),
+    default=CaptureOptions().disk_floor_bytes / GB,
+    show_default=True,
+    help="Stop before less than this many GB are free.",
+)
+
+
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what is recorded, and where to."""
-    floor = click.option(
-        "--disk-floor",
-        "disk_floor_gb",
-        type=click.FloatRange(0),
-        default=CaptureOptions().disk_floor_bytes / GB,
-        show_default=True,
-        help="Stop before less than this many GB are free.",
-    )
-    return options_of(CaptureOptions, *SOURCE)(floor(command))
+    return options_of(CaptureOptions, *SOURCE)(FLOOR(command))
 
 
 KEYS = [each.name for each in fields(CaptureOptions) if each.name.startswith("key_")]
@@ -537,6 +401,37 @@ def import_(paths: tuple[Path, ...], **settings: Any) -> None:
 
 
 @main.command()
+@click.argument("shots", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options_of(ExposeOptions)
+@FLOOR
+def expose(shots: tuple[Path, ...], disk_floor_gb: float, **settings: Any) -> None:
+    """Make a session from HDR shots: each under several exposures, from well exposed to clipped.
+
+    SHOTS are files, folders and patterns. Each shot is a viewpoint, and its exposures are true
+    pairs, as a light sweep records them.
+
+    \b
+    Example: cli expose ~/Videos/Captures
+    Example: cli expose shots/*.exr --steps 8 --from -2 --to 3
+    """
+    from dataset.sessions.exposed import Stopped, expose_files
+
+    options = ExposeOptions(**settings, disk_floor_bytes=round(disk_floor_gb * GB))
+    try:
+        with progress("exposing", "shot") as update:
+            made = expose_files(list(shots), options, update)
+    except Stopped as error:
+        raise UserError(
+            f"Stopped: {error}. Go on with the same command and --resume.", INTERRUPTED
+        ) from None
+    for reason in made.skipped:
+        say(f"skipped: {reason}", error=True)
+    for note in made.notes:
+        say(f"note: {note}", error=True)
+    echo(made)
+
+
+@main.command()
 @options_of(LabelOptions)
 @click.option("--calibrate", is_flag=True, help="Propose the shares for X and Y, with a plot.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -599,8 +494,8 @@ def split(as_json: bool, dry_run: bool, **settings: Any) -> None:
     help="auto: the paper's settings on a GPU, else physical for half an hour. physical: no "
     "discriminators; F inverts the way in which light clips.",
 )
-@options_of(TrainOptions, without=BEFORE_PRESETS, changing=True)
-@options_of(NetworkOptions, changing=True)
+@options_of(TrainOptions, without=BEFORE_PRESETS, changing=PRESETS)
+@options_of(NetworkOptions, changing=PRESETS)
 @click.option("--dry-run", is_flag=True, help="Print settings, parameters and time, then stop.")
 @click.option("--tune", is_flag=True, help="Measure every way to train on this machine, then stop.")
 def train(
@@ -648,13 +543,13 @@ def restore(
 ) -> None:
     """Restore over-exposed pictures and videos: image.png becomes image_restored.png.
 
-    INPUTS are files, folders and patterns. Formats are PNG, JPEG, WebP, TIFF and BMP, and videos
-    as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept. A
-    video is looked at as a whole first, so that it does not flicker.
+    INPUTS are files, folders and patterns: PNG, JPEG, WebP, TIFF, BMP, and videos as MP4, MKV,
+    MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept. HDR pictures such
+    as JPEG XR become SDR ones by their own light, without a network: --exposure, --tone.
 
     \b
     Example: cli restore image.png
-    Example: cli restore screenshots -o restored --compare
+    Example: cli restore screenshots shot.jxr -o restored --compare
     Example: cli restore --serve
     """
     options = RestoreOptions(**settings)
@@ -667,12 +562,11 @@ def restore(
     from model.restoring.restore import naming_of, restore_files
     from model.restoring.which_network import told_of
 
-    done = failed = 0
-    told = told_of(options)
+    done, failed, apart, told = 0, 0, 0, told_of(options)
 
     def on_progress(files: float, total: int, name: str) -> None:
         nonlocal told
-        if told and files > failed:  # something is being restored
+        if told and files > apart:  # something is being restored by the network
             say(told, error=True)
             told = ""
         update(files, total, name)
@@ -681,6 +575,7 @@ def restore(
         with progress("restoring", "file", leave=False) as update:
             for outcome in restore_files(inputs, options, on_progress):
                 done, failed = done + 1, failed + bool(outcome.fault)
+                apart += bool(outcome.fault) or outcome.by_light
                 say(f"Error: {outcome}" if outcome.fault else str(outcome), bool(outcome.fault))
     except KeyboardInterrupt:
         raise UserError(
@@ -714,6 +609,7 @@ def serve_page(options: RestoreOptions, port: int, browser: bool) -> None:
         ready,
         browser=browser,
         ways=ways_beside(options),
+        options=options,
     )
     echo(f"{done} pictures restored")
 
@@ -791,12 +687,26 @@ def figures(**settings: Any) -> None:
 
 @main.command()
 @options_of(GameOptions)
-def game(**settings: Any) -> None:
+@options_of(ShotOptions)
+def game(hdr: str | None, out: Path, viewpoints: int, **settings: Any) -> None:
     """Play the embedded game: an aircraft, and a sun that you can move.
 
     \b
     Example: cli game --hud
+    Example: cli game --hdr exr -o shots
     """
+    shooting, playing = ("out", "viewpoints"), ("autopilot", "hold_s", "hud", "duration_s")
+    way = "HDR shots: add --hdr exr or --hdr jxr" if hdr is None else "playing: leave it out"
+    if unused := [each for each in (shooting if hdr is None else playing) if given(each)]:
+        raise UserError(f"--{unused[0].removesuffix('_s')} is for {way}.")
+    if hdr is not None:
+        from capture.game.hdr_shots import save_shots
+
+        shots = ShotOptions(hdr, out, viewpoints)
+        with progress("rendering", "shot") as update:
+            files = save_shots(GameOptions(**settings), shots, update)
+        echo(f"{len(files)} HDR shots: {out}")
+        return
     from capture.game.app import run_game
 
     run_game(GameOptions(**settings))

@@ -448,6 +448,21 @@ def picture(folder: Path) -> Reader:
     return _pictures(), ways.mutate_bytes, read
 
 
+def hdr(folder: Path) -> Reader:
+    """HDR pictures of every format, as their light is read; those of JPEG XR start a process."""
+    from helpers.made_light import small_files  # type: ignore[import-not-found]
+
+    from dataset.pictures.hdr import decode_hdr, is_hdr
+
+    def read(data: bytes) -> None:
+        is_hdr(data)
+        found = decode_hdr(data, "a picture")
+        if not (found.light.min() > -2e9 and found.light.max() < 2e9):
+            raise RuntimeError("light that is not finite")
+
+    return small_files(), ways.mutate_bytes, read
+
+
 def frame(folder: Path) -> Reader:
     """Frames, as import, labels and split read them."""
     from dataset.labelling.statistics import StatisticsTask, measure_file, why_unfit
@@ -600,6 +615,6 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     for each in (
         *(line, manifest, journal, spool, labels, statistics, review, amendments, session, split),
         *(pairs, options, exposure, log, held_out, best_note, frame_cache, checkpoint, pth),
-        *(safetensors, onnx, physical_onnx, picture, frame, hud, imported, video, *DOORS),
+        *(safetensors, onnx, physical_onnx, picture, hdr, frame, hud, imported, video, *DOORS),
     )
 }

@@ -81,6 +81,41 @@ class SplitOptions:
 
 
 @dataclass(frozen=True)
+class ExposeOptions:
+    """How HDR shots become frames: each under several exposures, from well exposed to clipped."""
+
+    out: Path = setting(Path("captures"), "Folder of the sessions.", folder=True, short=("-o",))
+    session: str | None = setting(
+        None, "Name of the new session.", shown="exposed-, and the folder of the shots"
+    )
+    steps: int = setting(6, "Exposures of each shot.", least=2, most=100)
+    first_stops: float | None = setting(
+        None,
+        "First exposure of all shots, in stops; at 0 they clip at their diffuse white.",
+        flag="from",
+        shown="of each shot, so that only specks clip",
+        least=-40,
+        most=40,
+    )
+    last_stops: float | None = setting(
+        None,
+        "Last exposure of all shots, in stops.",
+        flag="to",
+        shown="of each shot, so that a third of it clips",
+        least=-40,
+        most=40,
+    )
+    flare: bool = setting(
+        False, "Add what a lens scatters over the picture to all exposures but the first."
+    )
+    size: tuple[int, int] | None = setting(
+        None, "Resize frames to this size by area averaging.", form="WxH"
+    )
+    resume: bool = setting(False, "Go on with a session that was stopped.")
+    disk_floor_bytes: int = setting(1_000_000_000)  # stop before less than this is free
+
+
+@dataclass(frozen=True)
 class ReviewOptions:
     """The local page for looking through frames and relabelling them."""
 

@@ -19,6 +19,8 @@ EXTENSIONS = ("auto", "png", "jpg", "webp", "tiff")
 DETAIL_MODES = ("auto", "native", "guided", "mixed")
 OLD_DETAIL_MODES = {"carried": "guided"}
 KEPT = ("nothing", "unclipped")
+TONE_NAMES = ("auto", "bt2390", "reinhard", "hable", "clip")
+MOST_STOPS = 20.0  # of exposure, up or down
 ON_OFF = ("auto", "on", "off")
 MOST_FILTERS = 1024  # channels of a first layer; the paper's networks have 64
 MOST_BLOCKS = 64  # residual blocks; the paper's networks have 9
@@ -321,6 +323,15 @@ class RestoreOptions:
         choices=KEPT,
     )
     together: bool = setting(False, TOGETHER_HELP)
+    exposure: float = setting(
+        0.0, "HDR files: stops brighter, darker below 0.", least=-MOST_STOPS, most=MOST_STOPS
+    )
+    tone: str = setting(
+        "auto",
+        "HDR files: the curve that rolls highlights off. auto: bt2390 where the file says how "
+        "bright its white is, reinhard where not.",
+        choices=TONE_NAMES,
+    )
     detail: str = setting(
         "auto",
         "How pictures larger than in training are restored.",

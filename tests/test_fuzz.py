@@ -15,12 +15,12 @@ import pytest
 from helpers import ROOT
 
 INPUTS = 25
-FEWER = {"journal": 8, "spool": 8, "video": 4, "log": 10, "picture": 50, "frame": 50}
+FEWER = {"journal": 8, "spool": 8, "video": 4, "log": 10, "picture": 50, "hdr": 60, "frame": 50}
 NAMES = [
     *("line", "manifest", "journal", "spool", "labels", "statistics", "review", "amendments"),
     *("session", "split", "pairs", "options", "exposure", "log", "held-out", "best-note"),
     *("frame-cache", "checkpoint", "pth", "safetensors", "onnx", "physical-onnx", "picture"),
-    *("frame", "hud", "imported", "video", "review-page", "restore-page", "control"),
+    *("hdr", "frame", "hud", "imported", "video", "review-page", "restore-page", "control"),
     *("page-bytes", "recorder-answer", "endpoint", "flightgear", "video-format", "consent"),
 ]
 

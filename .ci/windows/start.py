@@ -9,7 +9,11 @@ import runpy
 import sys
 from pathlib import Path
 
-MODULES = ("capture.control.daemon", "capture.game")  # what starts as a process of its own
+MODULES = (  # what starts as a process of its own
+    "capture.control.daemon",
+    "capture.game",
+    "dataset.pictures.jpegxr_decoder",
+)
 
 
 def start() -> None:

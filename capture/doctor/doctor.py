@@ -135,7 +135,9 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
             "hdr",
             "warning",
             f"HDR is on ({', '.join(shown)}): pictures will look over-exposed that are not",
-            "Turn HDR off: Windows Settings, System, Display. Turn it off in the game too.",
+            "To record, turn HDR off: in Windows Settings, System, Display, and in the game. Or "
+            "leave it on and save HDR screenshots (Win+Alt+PrtScn): `cli expose` makes frames of "
+            "them, which docs/hdr.md describes.",
         )
     else:
         never = ", says a check that never met a screen with it" if sys.platform == "win32" else ""

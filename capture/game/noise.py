@@ -58,6 +58,12 @@ def warped(field: Array, dx: Array, dy: Array) -> Array:
     )
 
 
+def _wrapped(places: Array, size: int) -> Array:
+    """Places in [0, size); what is a hair below 0 would be rounded to `size` itself by %."""
+    inside = places % size
+    return np.where(inside < size, inside, np.float32(0))
+
+
 def cells(rng: np.random.Generator, size: int, count: int, jitter: Array) -> tuple[Array, Array]:
     """Random blocks split like fields: (number of each pixel's block, distance to its edge).
 
@@ -67,8 +73,8 @@ def cells(rng: np.random.Generator, size: int, count: int, jitter: Array) -> tup
     """
     side = size // count
     rows, columns = np.indices((size, size), dtype=np.float32)
-    columns = (columns + jitter) % size
-    rows = (rows + np.roll(jitter, size // 3, axis=0)) % size
+    columns = _wrapped(columns + jitter, size)
+    rows = _wrapped(rows + np.roll(jitter, size // 3, axis=0), size)
     band = (rows // side).astype(np.int32)
     cuts = np.cumsum(rng.dirichlet(np.full(count // 2 + 2, 3.0), count), axis=1) * size
     edges = cuts[band]

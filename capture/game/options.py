@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dataset.setting import setting
 
@@ -40,3 +41,16 @@ class GameOptions:
     remote: bool = setting(False)  # commands come as JSON lines on stdin (client.GameProcess)
     title: str = setting("unclip game")  # the window's title
     duration_s: float | None = setting(None, "Close after this many seconds.", flag="duration")
+
+
+@dataclass(frozen=True)
+class ShotOptions:
+    """HDR shots, which are written instead of playing."""
+
+    hdr: str | None = setting(
+        None,
+        "Write HDR shots and stop: light before it is clipped, of each viewpoint. Opens no window.",
+        choices=("exr", "jxr"),
+    )
+    out: Path = setting(Path("shots"), "Folder of the HDR shots.", folder=True, short=("-o",))
+    viewpoints: int = setting(20, "Number of HDR shots.", least=1)

@@ -1,14 +1,14 @@
-"""True pairs: the same picture under a strong and under a weak sun, rendered without a window.
+"""True pairs, the same picture under a strong and under a weak sun, and its light before clipping.
 
-Needs OpenGL 3.3: a GPU's driver or Mesa (Debian: libegl1, libgl1-mesa-dri), and no display where
-EGL works; else a display or ``xvfb-run``.
+Rendered without a window. Needs OpenGL 3.3: a GPU's driver or Mesa (Debian: libegl1,
+libgl1-mesa-dri), and no display where EGL works; else a display or ``xvfb-run``.
 """
 
 from __future__ import annotations
 
 import atexit
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from capture.game.scene import Scene
 from capture.game.viewpoints import over_exposed_light, reference_light, viewpoint
 
 _hosts: list[Any] = []
+_Self = TypeVar("_Self", bound="_Camera")
 
 
 def _host() -> Any:
@@ -35,7 +36,39 @@ def renderer_name() -> str:
     return f"{driver.get_driver_renderer()}, OpenGL {driver.get_driver_version()}"
 
 
-class Renderer:
+class _Camera:
+    """What draws viewpoints without a window."""
+
+    hdr = False
+
+    def __init__(self, size: tuple[int, int] = (256, 256)) -> None:
+        self.thread = threading.get_ident()
+        self.pipeline = Pipeline(_host(), size, offscreen=True, hdr=self.hdr)
+        self.scene = Scene(self.pipeline)
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the buffers back; the engine stays for the next Renderer."""
+        self.pipeline.close()
+
+    def _draw(self, seed: int, number: int, light: Light) -> np.ndarray:
+        """(H, W, 4), rows from the top: R, G, B, and alpha."""
+        self.scene.show(seed, viewpoint(seed, number), light)
+        draw_frame()
+        picture = self.pipeline.picture
+        assert picture is not None
+        width, height = self.pipeline.size
+        kind = np.float32 if self.hdr else np.uint8
+        rows = np.frombuffer(picture.get_ram_image_as("RGBA"), kind)
+        return rows.reshape(height, width, 4)[::-1]
+
+
+class Renderer(_Camera):
     """The game's camera without its window; one engine for many pictures.
 
     Use it as a context manager, in one thread.
@@ -51,31 +84,6 @@ class Renderer:
         When there is no OpenGL 3.3.
     """
 
-    def __init__(self, size: tuple[int, int] = (256, 256)) -> None:
-        self.thread = threading.get_ident()
-        self.pipeline = Pipeline(_host(), size, offscreen=True)
-        self.scene = Scene(self.pipeline)
-
-    def __enter__(self) -> Renderer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the buffers back; the engine stays for the next Renderer."""
-        self.pipeline.close()
-
-    def _draw(self, seed: int, number: int, light: Light) -> np.ndarray:
-        """(H, W, 4) uint8, rows from the top: R, G, B, and alpha 255 where light was clipped."""
-        self.scene.show(seed, viewpoint(seed, number), light)
-        draw_frame()
-        picture = self.pipeline.picture
-        assert picture is not None
-        width, height = self.pipeline.size
-        rows = np.frombuffer(picture.get_ram_image_as("RGBA"), np.uint8)
-        return rows.reshape(height, width, 4)[::-1]
-
     def render(self, seed: int, viewpoint: int, light: Light) -> np.ndarray:
         """The picture of a viewpoint under a light: RGB uint8 (H, W, 3)."""
         return np.ascontiguousarray(self._draw(seed, viewpoint, light)[..., :3])
@@ -83,6 +91,16 @@ class Renderer:
     def clipped_truth(self, seed: int, viewpoint: int, light: Light) -> np.ndarray:
         """Where the picture's radiance went over the clip point in any channel: bool (H, W)."""
         return self._draw(seed, viewpoint, light)[..., 3] >= 128
+
+
+class HdrRenderer(_Camera):
+    """The same camera before clipping; parameters and errors are those of `Renderer`."""
+
+    hdr = True
+
+    def render(self, seed: int, viewpoint: int, light: Light) -> np.ndarray:
+        """The exposed light of a viewpoint: RGB float32 (H, W, 3), linear, clipped from 1 on."""
+        return np.ascontiguousarray(self._draw(seed, viewpoint, light)[..., :3])
 
 
 def render_pair(

@@ -1,4 +1,7 @@
-"""From the scene's radiance to the picture: float buffer, blur pyramid, glare, clipping, FXAA."""
+"""From the scene's radiance to the picture: float buffer, blur pyramid, glare, clipping, FXAA.
+
+An HDR pipeline ends before clipping: its picture is the exposed light, 1 where the other clips.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,14 @@ class Pipeline:
         Of the picture, pixels.
     offscreen : bool
         True renders into `picture`, a texture in memory; False into `host` itself.
+    hdr : bool
+        Offscreen only: `picture` is linear light, 16-bit float, with bloom, glare and exposure,
+        neither clipped nor encoded, and so without the anti-aliasing that comes after.
     """
 
-    def __init__(self, host: Any, size: tuple[int, int], offscreen: bool) -> None:
+    def __init__(
+        self, host: Any, size: tuple[int, int], offscreen: bool, hdr: bool = False
+    ) -> None:
         self.size = size
         self.buffers: list[Any] = []
         finer = 2 if size[0] * size[1] <= SUPERSAMPLED else 1
@@ -54,9 +62,12 @@ class Pipeline:
         self.scene = self._buffer(host, "scene", self.scene_size, -50, True, depth=True)
         light = _target(self.scene)
         levels = self._pyramid(host, light)
-        self.develop = self._develop(host, light, levels)
-        developed = _target(self.buffers[-1])
+        self.develop = self._develop(host, light, levels, hdr)
+        developed = _target(self.buffers[-1], to_ram=hdr)
         self.picture: Texture | None = None
+        if hdr:
+            self.picture = developed
+            return
         output = host
         if offscreen:
             output = self._buffer(host, "picture", size, 10, False)
@@ -94,9 +105,10 @@ class Pipeline:
             levels.append(source)
         return levels
 
-    def _develop(self, host: Any, light: Texture, levels: list[Texture]) -> NodePath:
-        buffer = self._buffer(host, "developed", self.size, -5, False)
-        shader = make_shader(post_shaders.DEVELOP_VERTEX, post_shaders.DEVELOP_FRAGMENT)
+    def _develop(self, host: Any, light: Texture, levels: list[Texture], hdr: bool) -> NodePath:
+        buffer = self._buffer(host, "developed", self.size, -5, hdr)
+        ends = post_shaders.LIGHT_FRAGMENT if hdr else post_shaders.DEVELOP_FRAGMENT
+        shader = make_shader(post_shaders.DEVELOP_VERTEX, ends)
         card = full_screen_pass(buffer, shader)
         card.set_shader_inputs(
             scene=light,

@@ -56,7 +56,7 @@ void main() {
 """
 )
 
-DEVELOP_FRAGMENT = (
+_LIGHT = (
     VERSION
     + """
 in vec2 uv;
@@ -68,7 +68,7 @@ uniform vec3 glare;             // sun's irradiance at the lens, times the share
 uniform float core_deg;
 uniform float bloom;            // share of light that blurs
 uniform float exposure;
-void main() {
+vec3 exposed_light() {
     vec3 ray = normalize(view_z + view_x * (uv.x * 2.0 - 1.0) + view_y * (uv.y * 2.0 - 1.0));
     float c = dot(ray, sun_dir);
     vec3 light = texture(scene, uv).rgb;
@@ -79,7 +79,18 @@ void main() {
     float t2 = t * t + core_deg * core_deg;
     float veil = 10.0 / (t2 * sqrt(t2)) + 5.0 / t2;
     light += glare * veil * (0.25 + 0.75 * seen);
-    light *= exposure;
+    return light * exposure;
+}
+"""
+)
+
+LIGHT_FRAGMENT = _LIGHT + "void main() { colour = vec4(exposed_light(), 1.0); }\n"
+
+DEVELOP_FRAGMENT = (
+    _LIGHT
+    + """
+void main() {
+    vec3 light = exposed_light();
     float over = step(1.0, max(light.r, max(light.g, light.b)));
     light = clamp(light, 0.0, 1.0);
     vec3 low = light * 12.92;

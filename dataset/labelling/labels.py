@@ -30,6 +30,7 @@ from dataset.labelling.rules import (
     method_name,
 )
 from dataset.labelling.statistics import (
+    HDR,
     MISSING,
     Found,
     StatisticsStore,
@@ -77,6 +78,8 @@ class LabelSummary:
             more = f" and {len(self.broken) - 5:,} more" if len(self.broken) > 5 else ""
             why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
             text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more} ({why})"
+            if HDR in self.reasons:
+                text += ". `cli restore` makes SDR pictures of HDR ones: import those"
         return "\n".join([text, *self.notes])
 
 

@@ -24,6 +24,7 @@ from dataset.gate import (
 )
 from dataset.locks import is_held
 from dataset.paths import check_path
+from dataset.pictures.dynamic_range import hdr_among
 from dataset.pictures.formats import PICTURES, left_out
 
 DOMAIN_FOLDERS = ("trainA", "trainB", "testA", "testB")
@@ -207,7 +208,8 @@ def _told(place: Path) -> str:
     ]
     if not others:
         return ""
-    return f"{place}: left out {left_out(others)}. Readable are {' '.join(PICTURES)}."
+    hdr = hdr_among(others)
+    return f"{place}: left out {left_out(others)}. Readable are {' '.join(PICTURES)}.{hdr}"
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -68,8 +68,13 @@ class Layout:
 
 
 @contextmanager
-def decoding(path: Path) -> Iterator[None]:
+def decoding(path: Path, target: str = "convert it to PNG") -> Iterator[None]:
     """Turn whatever decoders raise into one message about this file, and silence their warnings.
+
+    Parameters
+    ----------
+    target : str
+        What to do with a file of a rare kind.
 
     Raises
     ------
@@ -84,8 +89,7 @@ def decoding(path: Path) -> Iterator[None]:
             raise UserError(
                 f"{path} cannot be decoded ({error}).",
                 1,
-                remedy="It is damaged, cut off or of a rare kind: get a whole copy, or convert it "
-                "to PNG.",
+                remedy=f"It is damaged, cut off or of a rare kind: get a whole copy, or {target}.",
             ) from error
         except MemoryError as error:
             message = f"{path} needs more memory than there is. Make it smaller."
@@ -99,9 +103,14 @@ def open_image(data: bytes, path: Path) -> ImageFile:
     ------
     UserError
         The file is of no readable format, over a limit of ``limits.py`` or over the free memory,
-        or has several pages or frames.
+        or has several pages or frames, or is HDR.
     """
-    name, header = readable_format(data[:HEAD], path), check_picture(data, path)
+    return open_checked(data, path, check_picture(data, path))
+
+
+def open_checked(data: bytes, path: Path, header: Header | None) -> ImageFile:
+    """`open_image` for a file whose header was looked at: HDR, too."""
+    name = readable_format(data[:HEAD], path)
     image: ImageFile = OPENERS[name](io.BytesIO(data))
     width, height = image.size
     seen = replace(header or Header(name, image.size), size=image.size)
@@ -131,7 +140,7 @@ def read_samples(image: ImageFile, data: bytes) -> Samples:
 def _layout(image: ImageFile, data: bytes) -> Layout:
     """Raises ``ValueError`` where the file is cut off, or stores its samples in an unread way."""
     if isinstance(image, TiffImageFile):
-        tiff.check_whole(image, data)
+        tiff.check_whole(image.tag_v2, data)
         return _layout_of_tiff(image)
     if isinstance(image, PngImageFile):
         header = dict(png.read_chunks(data))[b"IHDR"]  # reads on to the end, which must be there

@@ -16,12 +16,12 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.pictures.formats import HEAD, format_of
+from dataset.pictures.formats import HEAD, first_bytes, format_of
 from dataset.pictures.headers import (
     START_OF_SCAN,
     Header,
@@ -29,6 +29,8 @@ from dataset.pictures.headers import (
     png_chunks,
     tiff_profile,
 )
+from dataset.pictures.jpegxl import LINEAR, read_codestream
+from dataset.pictures.jpegxr import is_sdr
 
 CURVES = {16: "PQ", 18: "HLG"}  # code points of HDR curves
 LIGHT = "floating-point light"
@@ -49,23 +51,35 @@ class HighDynamicRange(UserError):
 
 
 def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
-    """What is said of an HDR picture or recording, ``what``."""
+    """What is said of an HDR picture or recording, ``what``, where SDR is needed."""
+    is_still = what == "picture"
+    ways = ": `cli restore` makes an SDR picture of it, `cli expose` frames of many exposures."
+    way_out = ways if is_still else "."
+    more = "" if is_still else " Record with HDR off, or export it as SDR first."
     return HighDynamicRange(
-        f"{name} is an HDR {what} ({curve}).",
+        f"{name} is an HDR {what} ({curve}){way_out}",
         1,
         remedy="Its levels do not mean what they mean on an SDR screen: nothing in it would count "
-        "as over-exposed, and it would be restored wrongly. Record with HDR off, or export it as "
-        "SDR first.",
+        f"as over-exposed.{more}",
     )
+
+
+def hdr_among(paths: Iterable[Path]) -> str:
+    """What to do with HDR files among those that are left out; empty where there are none."""
+    found = any(format_of(first_bytes(path)[:HEAD]) in LINEAR_FORMATS for path in paths)
+    ways = " HDR: `cli restore` makes SDR pictures of it, `cli expose` frames of many exposures."
+    return ways if found else ""
 
 
 def hdr_curve(data: bytes, header: Header | None = None) -> str:
     """What makes a picture HDR: PQ, HLG, `LIGHT` or a format of HDR only; empty if it is not."""
     kind = format_of(data[:HEAD]) or ""
     if kind in LINEAR_FORMATS:
-        return kind
+        return "" if kind == "JPEG XR" and is_sdr(data) else kind
     if header is not None and header.floating:
         return LIGHT
+    if kind == "JPEG XL":
+        return _curve_of_jpegxl(data)
     if kind in ("AVIF", "HEIC"):
         return _curve_of_boxes(data)
     if kind == "PNG":
@@ -95,7 +109,7 @@ def profile_of(data: bytes) -> bytes:
 
 def _curve_of_profile(profile: bytes) -> str:
     """The HDR curve that an ICC profile states, by its cicp tag or its name."""
-    tags = dict(_tags_of(profile))
+    tags = dict(tags_of(profile))
     stated = tags.get(b"cicp", b"")
     if len(stated) >= 12:
         return CURVES.get(stated[9], "")
@@ -105,12 +119,22 @@ def _curve_of_profile(profile: bytes) -> str:
     return "HLG" if named.group().upper().startswith((b"HLG", b"HYBRID")) else "PQ"
 
 
-def _tags_of(profile: bytes) -> Iterator[tuple[bytes, bytes]]:
+def tags_of(profile: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Signature and content of each tag of an ICC profile; none of one that is damaged."""
     with suppress(struct.error):
         (count,) = struct.unpack_from(">I", profile, 128)
         for place in range(132, 132 + 12 * min(count, 200), 12):
             tag, at, length = struct.unpack_from(">4sII", profile, place)
             yield tag, profile[at : at + length]
+
+
+def _curve_of_jpegxl(data: bytes) -> str:
+    stated = read_codestream(data)
+    if stated is None:
+        return ""
+    if stated.curve == LINEAR:
+        return LIGHT if stated.floating else ""
+    return CURVES.get(stated.curve, "")
 
 
 def _curve_of_boxes(data: bytes) -> str:

@@ -21,6 +21,9 @@ SUFFIXES = {  # of the picture formats that are read and written; the first is t
     "BMP": (".bmp",),
 }
 PICTURES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+HDR_PICTURES = (  # usual suffixes of formats that are read as HDR only
+    *(".jxr", ".wdp", ".hdp", ".exr", ".hdr", ".avif", ".heic", ".heif", ".hif", ".jxl"),
+)
 VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".flv", ".m4v", ".ts", ".m2ts", ".mts")
 WRITTEN_VIDEOS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}  # FFmpeg's names
 

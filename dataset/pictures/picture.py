@@ -86,7 +86,7 @@ def decode_frame(data: bytes, name: str | Path) -> NDArray[np.uint8]:
     """Decode a file's bytes to RGB uint8 (H, W, 3), upright; raises as `read_picture`."""
     path = Path(name)
     with decoding(path):
-        samples, _ = _upright(open_image(data, path), data)
+        samples, _ = upright_samples(open_image(data, path), data)
         if samples.itemsize > 1:
             samples = np.rint(samples / np.float32(257)).astype(np.uint8)
         colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
@@ -117,7 +117,7 @@ def _load(path: Path) -> bytes:
 
 def _assemble(image: ImageFile, data: bytes) -> Picture:
     """Decode a file whose header was read."""
-    name, (samples, stated) = readable_format(data[:HEAD], ""), _upright(image, data)
+    name, (samples, stated) = readable_format(data[:HEAD], ""), upright_samples(image, data)
     channels, xmp = samples.shape[2], stated.upright_xmp
     alpha: Any = np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None
     return Picture(
@@ -130,12 +130,12 @@ def _assemble(image: ImageFile, data: bytes) -> Picture:
         icc=image.info.get("icc_profile") if image.mode != "CMYK" else None,
         exif=stated.exif,
         xmp=without_gain_map(xmp) if xmp and has_gain_map(data) else xmp,
-        dpi=_dpi(image, stated.orientation),
+        dpi=dpi_of(image, stated.orientation),
         png_colour=_colour_chunks(data) if name == "PNG" else (),
     )
 
 
-def _upright(image: ImageFile, data: bytes) -> tuple[Samples, _Stated]:
+def upright_samples(image: ImageFile, data: bytes) -> tuple[Samples, Stated]:
     """The samples, turned, and what the file said of turning."""
     if isinstance(image, TiffImageFile):  # decoders turn it, and then forget its tags
         stated = _stated_by_tiff(image)
@@ -146,7 +146,7 @@ def _upright(image: ImageFile, data: bytes) -> tuple[Samples, _Stated]:
 
 
 @dataclass(frozen=True)
-class _Stated:
+class Stated:
     """How a file says its picture is to be turned, and its metadata of that."""
 
     orientation: int  # 1 to 8
@@ -160,21 +160,21 @@ class _Stated:
         return upright_xmp(xmp) if xmp and self.orientation != 1 else xmp
 
 
-def _stated(image: ImageFile) -> _Stated:
+def _stated(image: ImageFile) -> Stated:
     exif = image.info.get("exif", b"").removeprefix(PREFIX)
-    return _Stated(orientation_of(exif), say_upright(exif) or None, image.info.get("xmp"))
+    return Stated(orientation_of(exif), say_upright(exif) or None, image.info.get("xmp"))
 
 
-def _stated_by_tiff(image: TiffImageFile) -> _Stated:
+def _stated_by_tiff(image: TiffImageFile) -> Stated:
     orientation = image.tag_v2.get(ORIENTATION, 1)
     xmp = image.info.pop("xmp", None)  # Pillow would turn by it too, and OpenCV would not
     try:
-        return _Stated(orientation, tiff.exif_of(image), xmp)
+        return Stated(orientation, tiff.exif_of(image), xmp)
     except FAULTS:
-        return _Stated(orientation, None, xmp, ("its EXIF is damaged: left out",))
+        return Stated(orientation, None, xmp, ("its EXIF is damaged: left out",))
 
 
-def _dpi(image: ImageFile, orientation: int) -> tuple[float, float] | None:
+def dpi_of(image: ImageFile, orientation: int) -> tuple[float, float] | None:
     """Dots per inch of the upright picture; None where the file states none that make sense."""
     if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
         return None  # Pillow makes 1 of it

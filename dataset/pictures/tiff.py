@@ -53,7 +53,17 @@ def pages_of(image: TiffImageFile) -> int:
     return count
 
 
-def check_whole(image: TiffImageFile, data: bytes) -> None:
+def directory_of(data: bytes) -> ImageFileDirectory_v2:
+    """The tags of the first page, also of a picture that Pillow does not read; raises `DAMAGED`."""
+    file = io.BytesIO(data)
+    head = file.read(16 if 43 in data[2:4] else 8)  # BigTIFF's is longer
+    tags = ImageFileDirectory_v2(head)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
+def check_whole(tags: ImageFileDirectory_v2, data: bytes) -> None:
     """Detect a cut-off file before libtiff does, which would print to the terminal.
 
     Raises
@@ -61,7 +71,6 @@ def check_whole(image: TiffImageFile, data: bytes) -> None:
     ValueError
         A part of the picture is missing, or beyond the end of the file.
     """
-    tags = image.tag_v2
     _check_parts(tags, len(data))
     for places, lengths in PARTS:
         ends = map(sum, zip_longest(tags.get(places, ()), tags.get(lengths, ()), fillvalue=0))
@@ -85,7 +94,12 @@ def _check_parts(tags: ImageFileDirectory_v2, size: int) -> None:
 
 def exif_of(image: TiffImageFile) -> bytes | None:
     """The EXIF of the current page as a block of its own; None where it has none."""
-    found, block = image.getexif(), Image.Exif()
+    return subject_of(image.getexif())
+
+
+def subject_of(found: Image.Exif) -> bytes | None:
+    """What the tags of a TIFF say of the subject, as a block of EXIF; None: nothing."""
+    block = Image.Exif()
     for tag in KEPT:
         if tag in found:
             block[tag] = found[tag]

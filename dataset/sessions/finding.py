@@ -1,16 +1,27 @@
-"""Finds the pictures and recordings that an import takes. Decodes none of them."""
+"""Finds the pictures and recordings that an import takes, and HDR shots. Decodes none of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from natsort import natsorted, ns
 
 from dataset.errors import UserError
+from dataset.gate import MOST_PICTURE, read_regular
+from dataset.pictures.dynamic_range import has_gain_map, hdr_among
 from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
-from dataset.pictures.formats import PICTURES, VIDEOS, is_readable, left_out
+from dataset.pictures.formats import (
+    HDR_PICTURES,
+    PICTURES,
+    VIDEOS,
+    first_bytes,
+    format_of,
+    is_readable,
+    left_out,
+)
+from dataset.pictures.hdr import is_hdr
 
 
 @dataclass
@@ -20,12 +31,13 @@ class Importable:
     files: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)  # of other formats
     thumbnails: list[tuple[Path, Path]] = field(default_factory=list)  # and the folder searched
+    advice: str = "Convert pictures to PNG, videos to MP4."  # on the others
 
     @property
     def notes(self) -> list[str]:
         """What was left out, in words."""
         others = left_out(self.others)
-        told = [f"{others}. Convert pictures to PNG, videos to MP4." if others else ""]
+        told = [f"{others}. {self.advice}" if others else ""]
         told.append(told_thumbnails(self.thumbnails))
         return [f"left out: {each}" for each in told if each]
 
@@ -40,26 +52,62 @@ def find_importable(paths: Sequence[Path], out: Path) -> Importable:
     UserError
         A path is missing, or there is no picture and no recording.
     """
+    found = _find(paths, out, is_readable)
+    if not found.files:
+        readable = " ".join(PICTURES + VIDEOS)
+        raise UserError(
+            f"No pictures or recordings under {_where(paths, found)}. Name a folder of them; "
+            f"readable are {readable}.{hdr_among(found.others)}"
+        )
+    found.advice += hdr_among(found.others)
+    return found
+
+
+def find_shots(paths: Sequence[Path], out: Path) -> Importable:
+    """HDR pictures among files, in folders, and that patterns stand for; else as `find_importable`.
+
+    In folders they are known by what they hold, among SDR pictures and videos.
+    """
+    found = _find(paths, out, is_shot)
+    found.advice = "They are not HDR."
+    if not found.files:
+        raise UserError(
+            f"No HDR pictures under {_where(paths, found)}. Save shots as HDR, which docs/hdr.md "
+            "describes, or bring in SDR pictures with `cli import`."
+        )
+    return found
+
+
+def is_shot(path: Path) -> bool:
+    """Whether a file is HDR, has a gain map, or is called as HDR pictures are and is damaged."""
+    head = first_bytes(path)
+    if format_of(head) is None:
+        return path.suffix.lower() in HDR_PICTURES
+    try:
+        data = read_regular(path, MOST_PICTURE)
+    except OSError:  # reading it says why
+        return path.suffix.lower() in HDR_PICTURES
+    return is_hdr(data) or has_gain_map(data)
+
+
+def _find(paths: Sequence[Path], out: Path, takes: Callable[[Path], bool]) -> Importable:
     found, seen = Importable(), set[Path]()
     for path in paths:
         for each in natsorted(_files(path, out.resolve()), alg=ns.PATH | ns.IGNORECASE):
             if path.is_dir() and in_thumbnails(each, path):
                 found.thumbnails.append((each, path))
-            elif each != path and not is_readable(each):
+            elif each != path and not takes(each):
                 found.others.append(each)
             elif each.resolve() not in seen:  # named by hand: tried, whatever it is called
                 seen.add(each.resolve())
                 found.files.append(each)
-    if not found.files:
-        names = ", ".join(str(path) for path in paths)
-        readable = " ".join(PICTURES + VIDEOS)
-        there = left_out([*found.others, *(path for path, _ in found.thumbnails)])
-        held = f" (there are: {there})" if there else ""
-        raise UserError(
-            f"No pictures or recordings under {names}{held}. Name a folder of them; readable are "
-            f"{readable}."
-        )
     return found
+
+
+def _where(paths: Sequence[Path], found: Importable) -> str:
+    """What was searched, and what is there instead."""
+    there = left_out([*found.others, *(path for path, _ in found.thumbnails)])
+    return ", ".join(map(str, paths)) + (f" (there are: {there})" if there else "")
 
 
 def _files(path: Path, out: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Which files `cli restore` takes, and where each result goes. Reads at most 16 bytes of a file.
+"""Which files `cli restore` takes, and where each result goes. Decodes nothing.
 
 Anything that would lose a file, or cannot be done, is refused here, before any file is restored.
 Errors inside a file are found when its turn comes, and do not stop the others.
@@ -7,6 +7,7 @@ Errors inside a file are found when its turn comes, and do not stop the others.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +23,14 @@ from dataset.pictures.formats import (
     SUFFIXES,
     VIDEOS,
     WRITTEN_VIDEOS,
+    first_bytes,
     format_for,
     format_of,
     is_readable,
     is_video,
     left_out,
 )
+from dataset.pictures.hdr import is_hdr
 
 LONGEST_PART = 255  # bytes of one name
 COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
@@ -88,7 +91,7 @@ def plan_tasks(
     found = list(_once(each for path in given for each in _find(Path(path), naming, recursive)))
     if not found:
         raise errors.UserError("Nothing to restore: name a picture, a video or a folder of them.")
-    tasks = [_plan(each, naming, len(found) > 1) for each in found]
+    tasks = _apart([_plan(each, naming, len(found) > 1) for each in found], naming)
     _check_distinct(tasks)
     if naming.skip_existing:
         tasks = [task for task in tasks if not os.path.lexists(task.target)]
@@ -112,7 +115,7 @@ def told_left_out(
             seen |= {each for each in found if not in_thumbnails(each, path)}
         elif is_pattern(path):
             seen |= {each for each in matches(path) if not each.name.startswith(".")}
-    others = left_out(path for path in seen if not is_readable(path))
+    others = left_out(path for path in seen if not is_restored(path))
     told = [f"{others}. Convert pictures to PNG, videos to MP4." if others else ""]
     told.append(told_thumbnails(small))
     return "\n".join(f"Left out: {each}" for each in told if each)
@@ -184,9 +187,9 @@ def _held_by(folder: Path, naming: Naming, recursive: bool) -> list[Path]:
 def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: bool) -> str:
     """Why nothing of a folder is restored, and what to do."""
     kinds = " ".join(PICTURES + VIDEOS)
-    there = left_out(path for path in found if not is_readable(path))
+    there = left_out(path for path in found if not is_restored(path))
     held = f", only {there}" if there else ""
-    copies = told_thumbnails((each, folder) for each in found if is_readable(each))
+    copies = told_thumbnails((each, folder) for each in found if is_restored(each))
     told = f"Left out: {copies}" if copies else "Name a folder that does."
     below = [] if recursive else _held_by(folder, naming, recursive=True)
     if _wanted((each for each in below if not in_thumbnails(each, folder)), naming):
@@ -194,10 +197,17 @@ def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: b
     return f"{folder} holds nothing to restore ({kinds}){held}. {told}"
 
 
+def is_restored(path: Path) -> bool:
+    """Whether a file found in a folder is restored: a picture or a video by its suffix, or HDR."""
+    if is_readable(path):
+        return True
+    return format_of(first_bytes(path)[:HEAD]) is not None and is_hdr(path)
+
+
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:
     """The readable files that are not results of earlier runs, in natural order."""
-    readable = [path for path in paths if is_readable(path)]
-    sources = {path.with_suffix("") for path in readable}
+    readable = [path for path in paths if is_restored(path)]
+    sources = {path.with_suffix("") for path in readable} | set(readable)
 
     def is_result(path: Path) -> bool:
         bare = path.stem.removesuffix(COMPARED)
@@ -220,7 +230,7 @@ def _once(found: Iterable[_Found]) -> Iterator[_Found]:
     """Each file once, at its first position."""
     seen = set()
     for each in found:
-        place = os.path.normcase(os.path.abspath(each.path))
+        place = _place(each.path)
         if place not in seen:
             seen.add(place)
             yield each
@@ -229,6 +239,26 @@ def _once(found: Iterable[_Found]) -> Iterator[_Found]:
 def _plan(found: _Found, naming: Naming, several: bool) -> RestoreTask:
     target = output_path(found.path, naming, several, found.below)
     return RestoreTask(found.path, target, is_video(found.path))
+
+
+def _apart(tasks: list[RestoreTask], naming: Naming) -> list[RestoreTask]:
+    """Of results of one name, those of files of an HDR format keep that in their name.
+
+    Windows saves an HDR shot twice: ``shot.jxr``, and ``shot.png`` for SDR screens.
+    """
+    counts = Counter(_place(task.target) for task in tasks)
+
+    def renamed(task: RestoreTask) -> RestoreTask:
+        source, target = task.source, task.target
+        if counts[_place(target)] == 1 or source.suffix.lower() in PICTURES + VIDEOS:
+            return task
+        return replace(task, target=target.with_name(source.name + naming.suffix + target.suffix))
+
+    return [renamed(task) for task in tasks]
+
+
+def _place(path: Path) -> str:
+    return os.path.normcase(os.path.abspath(path))
 
 
 def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
@@ -282,7 +312,7 @@ def _check_distinct(tasks: Sequence[RestoreTask]) -> None:
     """Refuse two inputs of one result, whether or not that is there already."""
     writers: dict[str, Path] = {}
     for source, target in ((task.source, task.target) for task in tasks):
-        other = writers.setdefault(os.path.normcase(os.path.abspath(target)), source)
+        other = writers.setdefault(_place(target), source)
         if other is not source:
             raise errors.UserError(
                 f"{other} and {source} would both be written to {target}. "

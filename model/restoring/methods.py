@@ -123,9 +123,7 @@ def _open_restorer(
     """The method, which restores the whole picture."""
     if options.together and options.method != "network":
         raise UserError(NOT_TOGETHER)
-    for flag, value in (("--threshold", options.threshold), ("--strength", options.strength)):
-        if value is not None and not np.isfinite(value):
-            raise UserError(f"{flag} {value} is not a finite number. Choose one.")
+    check_numbers(options)
     if options.threshold is not None and options.method not in baselines.THRESHOLD_METHODS:
         raise UserError(
             f"--threshold belongs to --method {' or '.join(baselines.THRESHOLD_METHODS)}; the "
@@ -144,6 +142,14 @@ def _open_restorer(
             raise UserError("--together belongs to files that are all there. Leave it out.")
         opened.small_copy.learn_light(session())
     return with_strength(opened.restore, opened.exposure, options)
+
+
+def check_numbers(options: RestoreOptions) -> None:
+    """Refuse NaN and infinity, which no bound of an option excludes."""
+    for name in ("threshold", "strength", "exposure"):
+        value = getattr(options, name)
+        if value is not None and not np.isfinite(value):
+            raise UserError(f"--{name} {value} is not a finite number. Choose one.")
 
 
 def with_strength(restore: Restore, exposure: Exposure | None, options: RestoreOptions) -> Restore:

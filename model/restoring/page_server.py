@@ -9,16 +9,14 @@ For another way or another strength the browser sends the original again. Access
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import traceback
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any
 
 import flask
@@ -29,9 +27,11 @@ from dataset.errors import UserError
 from dataset.local_server import PageServer
 from dataset.pictures import folders, formats, pixels
 from dataset.pictures.encoding import encode_picture, losses
-from dataset.pictures.picture import Picture, decode_picture, read_size
+from dataset.pictures.picture import Picture, decode_picture
 from dataset.review.thumbnails import make_thumbnail
+from model.options import RestoreOptions
 from model.restoring.methods import AdaptiveStrength, OnShare, Restore
+from model.restoring.uploads import ServeLimits, Upload, clean_name, open_light
 from model.restoring.ways import RESTORED, WAYS, find_way, parse_share
 
 RESTORE_PAGE = Path(__file__).parent / "page"
@@ -43,43 +43,13 @@ RESTORE_FILES = {"/": "index.html"} | {
     )
 }
 THUMBNAIL_PX = 160  # longer side, pixels
-LONGEST_UPLOAD_NAME = 120  # characters
 BEAT_S = 0.5  # between keep-alive messages, which reveal that a browser has left
 ANSWER_S = 24 * 3600.0  # longest answer: a large picture on a slow machine
 SERVE_END_S = 10.0  # how long shutting down waits for the current picture
 
 
-@dataclass(frozen=True)
-class ServeLimits:
-    """How much the page takes."""
-
-    upload_bytes: int = 64_000_000  # of one file
-    pixels: int = 64_000_000  # of one picture, by its header
-    uploads: int = 8  # at a time, of all browser windows together
-
-
 class Cancelled(Exception):
     """Nobody is waiting for this picture any more."""
-
-
-@dataclass
-class Upload:
-    """A picture being restored, and the messages still to be sent to its browser."""
-
-    name: str  # without folders, safe to show and to download
-    data: bytes  # the file
-    way: str | None = None  # one of `WAYS`; None: its browser has not been sent the original yet
-    strength: float | None = None  # share of the correction, of a file that is only downloaded
-    outgoing: SimpleQueue[bytes] = field(default_factory=SimpleQueue)  # an empty one ends it
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-    def tell(self, **message: Any) -> None:
-        self.outgoing.put(json.dumps(message, ensure_ascii=False).encode() + b"\n")
-
-    def send(self, part: str, data: bytes, kind: str, **more: Any) -> None:
-        """A part of the answer: ``thumbnail``, ``before``, ``result`` or ``after``."""
-        self.tell(part=part, type=formats.media_type(kind), bytes=len(data), **more)
-        self.outgoing.put(data)
 
 
 class RestoringPage:
@@ -91,6 +61,8 @@ class RestoringPage:
         As of `serve_restorer`.
     limits : ServeLimits
     ways : sequence of str
+        As of `serve_restorer`.
+    options : RestoreOptions, optional
         As of `serve_restorer`.
 
     Attributes
@@ -104,8 +76,10 @@ class RestoringPage:
         open_restorer: Callable[[OnShare], Restore],
         limits: ServeLimits,
         ways: Sequence[str] = tuple(WAYS),
+        options: RestoreOptions | None = None,
     ) -> None:
         self.limits, self.ways, self.restored = limits, ways, 0
+        self._options = options or RestoreOptions()
         self._restore = open_restorer(self._report)
         self._turn = threading.Lock()  # held while a picture is decoded, restored, encoded
         self._present: Upload | None = None
@@ -116,7 +90,7 @@ class RestoringPage:
         """What the page takes."""
         return flask.jsonify(
             limits={"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels},
-            suffixes=formats.PICTURES,
+            suffixes=formats.PICTURES + formats.HDR_PICTURES,
             videos=formats.VIDEOS,
             thumbnails=tuple(folders.THUMBNAIL_FOLDERS),
             ways=self.ways,
@@ -201,14 +175,15 @@ class RestoringPage:
 
     def _restore_upload(self, upload: Upload) -> None:
         begin = time.monotonic()
-        check_upload(upload, self.limits)
-        picture = decode_picture(upload.data, upload.name)
+        light = open_light(upload, self.limits, self._options)
+        picture = decode_picture(upload.data, upload.name) if light is None else light.picture
+        restore = self._restore if light is None else light.restore
         width, height = picture.size
         upload.tell(state="restoring", name=upload.name, width=width, height=height)
         if upload.way is None:
             upload.send("thumbnail", thumbnail(picture), "JPEG")
-            send_before(upload, picture)
-        restored = pixels.check_finite(method_of(upload, self._restore)(picture.pixels))
+            send_before(upload, picture, light is not None and light.is_cut_off)
+        restored = pixels.check_finite(method_of(upload, restore)(picture.pixels))
         if restored.shape != picture.pixels.shape:
             raise UserError(
                 f"The network makes {restored.shape[1]}x{restored.shape[0]} pixels of a picture of "
@@ -225,21 +200,10 @@ def method_of(upload: Upload, restore: Restore) -> Restore:
     return method if upload.strength is None else AdaptiveStrength(method, upload.strength)
 
 
-def check_upload(upload: Upload, limits: ServeLimits) -> None:
-    """Refuse a file that is not a picture, or too large a one, by its header."""
-    path = Path(upload.name)
-    width, height = read_size(upload.data, path)
-    if width * height > limits.pixels:
-        raise UserError(
-            f"{path} has {width}x{height} pixels, over the {limits.pixels / 1e6:.3g} million that "
-            f"this page takes. Make it smaller, or restore it with: cli restore {path}"
-        )
-
-
-def send_before(upload: Upload, picture: Picture) -> None:
+def send_before(upload: Upload, picture: Picture, is_cut_off: bool = False) -> None:
     """Send the original, unless every browser shows the file itself in the same way."""
     turned = picture.format != "JPEG" and picture.exif is not None  # not everywhere upright
-    if picture.format == "TIFF" or turned:
+    if picture.format == "TIFF" or turned or is_cut_off:
         upload.send("before", encode_picture(picture, ".png"), "PNG")
     else:
         upload.tell(part="before", type=formats.media_type(picture.format))
@@ -255,20 +219,6 @@ def send_result(upload: Upload, restored: Picture) -> tuple[str, ...]:
             upload.send("after", encode_picture(restored, ".png"), "PNG")
         upload.send("thumbnail", thumbnail(restored), "JPEG")
     return losses(restored, suffix)
-
-
-def clean_name(name: str) -> str:
-    """A file's name without folders and without what cannot be seen; never empty.
-
-    Examples
-    --------
-    >>> clean_name("../../etc/x.png"), clean_name("C:\\\\a\\\\b.jpg"), clean_name("..")
-    ('x.png', 'b.jpg', 'picture')
-    """
-    last = name.replace("\\", "/").split("/")[-1]
-    seen = "".join(each for each in last if unicodedata.category(each)[0] != "C")
-    path = Path(seen.strip(" ."))
-    return path.stem[:LONGEST_UPLOAD_NAME] + path.suffix[:LONGEST_UPLOAD_NAME] or "picture"
 
 
 def suffix_for(name: str, kind: str) -> str:
@@ -322,6 +272,7 @@ def bind_restorer(
     port: int = 0,
     limits: ServeLimits | None = None,
     ways: Sequence[str] = tuple(WAYS),
+    options: RestoreOptions | None = None,
 ) -> Iterator[tuple[PageServer, local_server.PageGuard, RestoringPage]]:
     """A server that is bound but does not answer yet, the guard of its page, and the page.
 
@@ -330,7 +281,7 @@ def bind_restorer(
     UserError
         The port is taken.
     """
-    page = RestoringPage(open_restorer, limits or ServeLimits(), ways)
+    page = RestoringPage(open_restorer, limits or ServeLimits(), ways, options)
     with local_server.bind_page(make_restore_app(page), port, ANSWER_S) as (server, guard):
         try:
             yield server, guard, page
@@ -345,6 +296,7 @@ def serve_restorer(
     limits: ServeLimits | None = None,
     browser: bool = False,
     ways: Sequence[str] = tuple(WAYS),
+    options: RestoreOptions | None = None,
 ) -> int:
     """Serve the page until Ctrl-C.
 
@@ -363,6 +315,8 @@ def serve_restorer(
         Whether to open the page in the user's browser.
     ways : sequence of str
         The names of `WAYS` that are offered, ``restored`` first.
+    options : RestoreOptions, optional
+        How HDR files are restored, by their own light.
 
     Returns
     -------
@@ -374,7 +328,7 @@ def serve_restorer(
     UserError
         The port is taken.
     """
-    with bind_restorer(open_restorer, port, limits, ways) as (server, guard, page):
+    with bind_restorer(open_restorer, port, limits, ways, options) as (server, guard, page):
         on_ready(guard.address)
         local_server.serve_page(server, guard, browser)
     return page.restored

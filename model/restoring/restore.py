@@ -2,7 +2,8 @@
 
 ``inputs`` decides which files are meant and how results are named, ``picture`` and ``video`` keep
 what a file holds besides pixels, and ``methods`` restores. A file that cannot be restored is
-reported and does not stop the others. Loads no torch: ``--onnx`` needs none.
+reported and does not stop the others. HDR files are restored by their own light (``by_light``).
+Loads no torch: ``--onnx`` needs none.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from dataset.errors import UserError
 from dataset.files import write_whole
+from dataset.gate import MOST_PICTURE, read_regular
 from dataset.parts import is_being_written, remove_parts
 from dataset.pictures.encoding import write_picture
 from dataset.pictures.images import Image
@@ -23,15 +26,18 @@ from dataset.pictures.picture import Picture, read_picture
 from dataset.pictures.pixels import Pixels, to_image
 from dataset.pictures.png import encode_png
 from model.options import RestoreOptions
+from model.restoring.by_light import ByLight, is_by_light, open_by_light
 from model.restoring.inputs import COMPARED, Naming, RestoreTask, plan_tasks
-from model.restoring.methods import Restore, open_method
+from model.restoring.methods import Restore, check_numbers, open_method
 from model.restoring.unfinished import Way, probe_of
 from model.restoring.video import restore_video, some_frames
 
 DECISIVE = ("method", "threshold", "strength", "keep", "together", "detail")
+CUT_OFF = "input, cut off at white"  # of HDR
 LOOKING = 0.2  # of the time that a video takes, where it is looked at before
 
 # Called with files done (a file in progress counts by its share), files in total, and its name.
+Method = Callable[[], Restore]  # opened when it is first asked for
 RestoreProgress = Callable[[float, int, str], None]
 
 
@@ -45,6 +51,7 @@ class Outcome:
     frames: int = 1  # of a video
     seconds: float = 0.0
     notes: tuple[str, ...] = ()  # for the user: what could not be kept
+    by_light: bool = False  # it is HDR: no network and no method was asked
     fault: str = ""  # why nothing was written; empty on success
 
     def __str__(self) -> str:
@@ -73,16 +80,22 @@ def restore_files(
     """
     if options.resume and options.overwrite:
         raise UserError("--resume and --overwrite contradict each other. Leave one out.")
+    check_numbers(options)
     naming = naming_of(options)
     tasks = plan_tasks(inputs, naming, options.recursive)
     if not tasks:  # all were restored earlier
         return
     check_compared(tasks, options)
+    check_light(tasks, options)
     report = _Progress(on_progress, len(tasks))
     every = replace(naming, skip_existing=False, overwrite=True)
-    method = open_method(
-        options, report.share, lambda: pictures_of(plan_tasks(inputs, every, options.recursive))
+    method = cache(
+        lambda: open_method(
+            options, report.share, lambda: pictures_of(plan_tasks(inputs, every, options.recursive))
+        )
     )
+    if not all(map(_is_by_light, tasks)):
+        method()  # what is wrong with it shows before the first file
     for task in tasks:
         report.begin(task)
         yield attempt(task, method, options, report)
@@ -106,7 +119,7 @@ def pictures_of(tasks: Sequence[RestoreTask]) -> Iterator[Pixels]:
 
 
 def attempt(
-    task: RestoreTask, method: Restore, options: RestoreOptions, report: _Progress
+    task: RestoreTask, method: Method, options: RestoreOptions, report: _Progress
 ) -> Outcome:
     """Restore one file; an error becomes the `fault` of its outcome."""
     begin = time.perf_counter()
@@ -116,7 +129,7 @@ def attempt(
         task.target.parent.mkdir(parents=True, exist_ok=True)
         _claim(task.target)
         done = (
-            _restore_video(task, method, options, report)
+            _restore_video(task, method(), options, report)
             if task.is_video
             else _restore_picture(task, method, options)
         )
@@ -136,17 +149,49 @@ def _claim(target: Path) -> None:
         raise UserError(f"{target} is being written by another process. Wait for it.", 1)
 
 
-def _restore_picture(task: RestoreTask, method: Restore, options: RestoreOptions) -> Outcome:
-    picture = read_picture(task.source)
-    restored = replace(picture, pixels=method(picture.pixels))
+def _restore_picture(task: RestoreTask, method: Method, options: RestoreOptions) -> Outcome:
+    light = _light_of(task, options)
+    picture = read_picture(task.source) if light is None else light.picture
+    restore = method() if light is None else light.restore
+    restored = replace(picture, pixels=restore(picture.pixels))
     notes = write_picture(task.target, restored, options.overwrite)
     if options.compare:
         path = compared_path(task.target)
         _claim(path)
-        shown = side_by_side(panels(picture, restored, options.reference))
+        first = CUT_OFF if light is not None and light.is_cut_off else "input"
+        shown = side_by_side(panels(picture, restored, options.reference, first))
         write_whole(path, encode_png(shown), options.overwrite)
         notes += (f"compared in {path.name}",)
-    return Outcome(task.source, task.target, picture.size, notes=notes)
+    by_light = light is not None
+    return Outcome(task.source, task.target, picture.size, notes=notes, by_light=by_light)
+
+
+def _light_of(task: RestoreTask, options: RestoreOptions) -> ByLight | None:
+    """An HDR file, with what restores it as the options say; None: it is SDR, or unreadable."""
+    try:
+        data = read_regular(task.source, MOST_PICTURE)
+    except OSError:  # said by the reader of SDR pictures
+        return None
+    return open_by_light(data, task.source, options, task.target.suffix)
+
+
+def _is_by_light(task: RestoreTask) -> bool:
+    """Whether a file needs no method; one with a fault is not restored at all."""
+    if task.is_video:
+        return False
+    try:
+        return bool(task.fault) or is_by_light(read_regular(task.source, MOST_PICTURE))
+    except OSError:
+        return False
+
+
+def check_light(tasks: Sequence[RestoreTask], options: RestoreOptions) -> None:
+    """Refuse options of HDR files where there is none."""
+    asked = (options.exposure, options.tone) != (RestoreOptions.exposure, RestoreOptions.tone)
+    if asked and not any(map(_is_by_light, tasks)):
+        raise UserError(
+            "--exposure and --tone belong to HDR files, and there is none. Leave them out."
+        )
 
 
 def _restore_video(
@@ -172,9 +217,11 @@ def settings_of(options: RestoreOptions) -> str:
     return str({name: getattr(options, name) for name in DECISIVE})
 
 
-def panels(picture: Picture, restored: Picture, reference: Path | None) -> list[tuple[str, Image]]:
+def panels(
+    picture: Picture, restored: Picture, reference: Path | None, first: str = "input"
+) -> list[tuple[str, Image]]:
     """Labelled pictures for the comparison."""
-    found = [("input", to_image(picture.pixels)), ("restored", to_image(restored.pixels))]
+    found = [(first, to_image(picture.pixels)), ("restored", to_image(restored.pixels))]
     if reference is not None:
         found.append(("reference", to_image(read_picture(reference).pixels)))
     return found

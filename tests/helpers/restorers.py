@@ -19,7 +19,10 @@ from dataset.pictures.pixels import Pixels
 from helpers.processes import Thread
 from helpers.reviews import Client
 from model.restoring.methods import OnShare, Restore
-from model.restoring.page_server import ServeLimits, bind_restorer
+from model.restoring.page_server import (
+    bind_restorer,
+)
+from model.restoring.uploads import ServeLimits
 from model.restoring.ways import WAYS
 
 

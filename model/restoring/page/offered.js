@@ -94,7 +94,8 @@ function inThumbnails(folder, names) {
 // Whether a file is the result of another that lies beside it.
 function isResult(path, paths, suffixes) {
   const stem = path.slice(0, -suffixOf(path).length), bare = stem.replace(RESULT, "");
-  return bare !== stem && suffixes.some((suffix) => paths.has(bare + suffix) || paths.has(bare + suffix.toUpperCase()));
+  if (bare === stem) return false;
+  return ["", ...suffixes].some((suffix) => paths.has(bare + suffix) || paths.has(bare + suffix.toUpperCase()));
 }
 
 // Says what is not restored; nothing, if all is.

@@ -202,7 +202,7 @@ async function start() {
   tools.open();
   get("files").accept = pictures.suffixes.join(",");
   const { bytes, pixels } = pictures.limits;
-  get("takes").textContent = `PNG, JPEG, WebP, TIFF or BMP, up to ${bytes / 1e6} MB and ${pixels / 1e6} million pixels`;
+  get("takes").textContent = `PNG, JPEG, WebP, TIFF, BMP, or HDR such as JPEG XR, up to ${bytes / 1e6} MB and ${pixels / 1e6} million pixels`;
 }
 
 start().catch((error) => showLost(error.message));

@@ -163,6 +163,8 @@ def test_hdr_lock_and_permissions_are_told_at_the_start_without_a_grab(
     findings = warnings_at_start(CaptureOptions())
     assert [each.name for each in findings] == ["lock", "hdr", "permission"]
     assert "Dell U27" in found(findings, "hdr").message
+    assert "turn HDR off" in found(findings, "hdr").remedy
+    assert "`cli expose`" in found(findings, "hdr").remedy
 
 
 def test_a_back_end_that_was_never_run_is_told_at_the_start(

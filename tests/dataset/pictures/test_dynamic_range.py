@@ -12,24 +12,29 @@ from dataset.errors import BrokenPictures, UserError
 from dataset.labelling.hud_mask import read_mask
 from dataset.labelling.labels import label_captures
 from dataset.labelling.statistics import why_unfit
+from dataset.layout.readers import left_out_beside
 from dataset.options import LabelOptions
-from dataset.pictures.dynamic_range import HighDynamicRange, has_gain_map
+from dataset.pictures.dynamic_range import HighDynamicRange, has_gain_map, hdr_curve
 from dataset.pictures.encoding import write_picture
 from dataset.pictures.images import read_image, write_png
 from dataset.pictures.picture import decode_picture, read_picture
 from dataset.pictures.video_decoding import describe
+from dataset.sessions.finding import find_importable
 from dataset.sessions.imports import import_files
 from model.evaluation.paired import unchanged
 from model.evaluation.unpaired import evaluate_unpaired
 from model.options import RestoreOptions
-from model.restoring.page_server import ServeLimits, Upload, check_upload
 from model.restoring.restore import restore_files
+from model.restoring.uploads import ServeLimits, Upload, check_upload
 from model.training.frame_cache import load_frames
 from tests.helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, HLG, PQ, SDR_PICTURES, hdr_png
 from tests.helpers.made_pictures import scene
 from tests.helpers.made_videos import film
 
-WORDS = r"is an HDR picture \({}\)\. Its levels .*Record with HDR off, or export it as SDR first"
+WORDS = (
+    r"is an HDR picture \({}\): `cli restore` makes an SDR picture of it, `cli expose` frames of "
+    r"many exposures\. Its levels "
+)
 
 
 @pytest.mark.parametrize(("data", "curve"), HDR_PICTURES.values(), ids=HDR_PICTURES)
@@ -56,7 +61,7 @@ def test_no_command_takes_an_hdr_picture_for_sdr(tmp_path: Path, curve: int, dee
     write_png(shots / "a.png", scene())
     hdr = shots / "hdr.png"
     hdr.write_bytes(hdr_png(curve, deep))
-    words = "is an HDR picture"
+    words = "`cli restore` makes an SDR picture of it"
     imported = import_files([shots], tmp_path / "captures", session="s")  # import
     assert (imported.sessions[0].frames, len(imported.skipped)) == (1, 1)
     assert words in imported.skipped[0]
@@ -65,9 +70,11 @@ def test_no_command_takes_an_hdr_picture_for_sdr(tmp_path: Path, curve: int, dee
     shutil.copy(hdr, frame)
     labelled = label_captures(LabelOptions(source=tmp_path / "captures"))
     assert (labelled.counts["drop"], labelled.reasons) == (1, {"HDR": 1})
-    done = list(restore_files([hdr], RestoreOptions(method="cielab")))  # restore
-    assert words in done[0].fault
-    assert sorted(each.name for each in shots.iterdir()) == ["a.png", "hdr.png"]
+    assert "1 HDR). `cli restore` makes SDR pictures of HDR ones" in str(labelled)
+    (done,) = restore_files([hdr], RestoreOptions(method="cielab"))  # restore: by its light
+    assert done.by_light
+    assert not hdr_curve(done.target.read_bytes())
+    done.target.unlink()
     with pytest.raises(HighDynamicRange, match=words):  # the page
         check_upload(Upload("hdr.png", hdr.read_bytes()), ServeLimits())
     found = evaluate_unpaired([shots / "a.png", hdr], [], {"none": unchanged})  # evaluate
@@ -77,6 +84,21 @@ def test_no_command_takes_an_hdr_picture_for_sdr(tmp_path: Path, curve: int, dee
         load_frames([shots / "a.png", hdr], 8, 0)
     with pytest.raises(UserError, match=words):  # a HUD mask
         read_mask(hdr)
+
+
+def test_hdr_files_that_are_left_out_are_told_the_way(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", scene())
+    (tmp_path / "b.gif").write_bytes(b"GIF89a")
+    way = "HDR: `cli restore` makes SDR pictures of it, `cli expose` frames of many exposures."
+    assert way not in left_out_beside([tmp_path / "a.png"])[0]
+    (tmp_path / "c.exr").write_bytes(HDR_PICTURES["exr"][0])
+    assert left_out_beside([tmp_path / "a.png"])[0].endswith(way)
+    assert find_importable([tmp_path], tmp_path / "captures").notes == [
+        f"left out: 1 GIF, 1 OpenEXR. Convert pictures to PNG, videos to MP4. {way}"
+    ]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(UserError, match=way):
+        find_importable([tmp_path], tmp_path / "captures")
 
 
 def test_a_frame_that_is_hdr_is_unfit() -> None:

@@ -32,7 +32,10 @@ from PIL import Image as Pillow
 from dataset.pictures.exif import ORIENTATION
 from dataset.pictures.pixels import Pixels
 from model.restoring.methods import OnShare, Restore
-from model.restoring.page_server import ServeLimits, bind_restorer
+from model.restoring.page_server import (
+    bind_restorer,
+)
+from model.restoring.uploads import ServeLimits
 
 
 @pytest.fixture

@@ -49,11 +49,10 @@ from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import (
     BEAT_S,
     RestoringPage,
-    ServeLimits,
     bind_restorer,
-    clean_name,
     make_restore_app,
 )
+from model.restoring.uploads import ServeLimits, clean_name
 from model.restoring.ways import ways_beside
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,93 @@
+"""An HDR picture file -> `HdrPicture`: linear light of Rec. 709's primaries, 1.0 at diffuse white.
+
+Absolute formats (PQ, scRGB) have diffuse white at `WHITE_NITS`; HLG is shown on its nominal display
+of 1000 cd/m2, where 75 % is diffuse white. OpenEXR and Radiance HDR are light of a scene: their 1.0
+is theirs. Each format has its reader; nothing is decoded before its size is known to be allowed.
+Nothing here shows HDR on a screen or writes it. SDR pictures are read by ``picture.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dataset.errors import UserError
+from dataset.gate import MOST_PICTURE, is_regular, read_regular
+from dataset.pictures.decoding import decoding
+from dataset.pictures.dynamic_range import has_gain_map, hdr_curve
+from dataset.pictures.formats import HEAD, format_of
+from dataset.pictures.hdr_exr import read_exr
+from dataset.pictures.hdr_heif import read_avif, read_heif
+from dataset.pictures.hdr_jpeg import read_jpeg
+from dataset.pictures.hdr_jpegxl import read_jpegxl
+from dataset.pictures.hdr_jpegxr import read_jpegxr
+from dataset.pictures.hdr_picture import HdrPicture, finished
+from dataset.pictures.hdr_radiance import read_radiance
+from dataset.pictures.hdr_signals import read_signals
+from dataset.pictures.hdr_tiff import read_tiff
+from dataset.pictures.headers import read_header
+from dataset.pictures.light import WHITE_NITS, in_gamut
+
+__all__ = ["WHITE_NITS", "HdrPicture", "decode_hdr", "in_gamut", "is_hdr", "read_hdr"]
+
+Reader = Callable[[bytes, Path], HdrPicture]
+READERS: dict[str, Reader] = {  # by formats.SIGNATURES
+    **dict.fromkeys(("PNG", "JPEG", "WebP", "BMP"), read_signals),
+    "TIFF": read_tiff,
+    "AVIF": read_avif,
+    "HEIC": read_heif,
+    "JPEG XL": read_jpegxl,
+    "JPEG XR": read_jpegxr,
+    "OpenEXR": read_exr,
+    "Radiance HDR": read_radiance,
+}
+
+
+def is_hdr(source: str | Path | bytes) -> bool:
+    """Whether a file, or its bytes, is HDR and cannot be read as SDR; one that is not read is not.
+
+    A JPEG with a gain map is SDR, although `read_hdr` reads it.
+    """
+    if not isinstance(source, bytes):
+        try:
+            source = read_regular(source, MOST_PICTURE)
+        except OSError:
+            return False
+    return bool(hdr_curve(source, read_header(source)))
+
+
+def read_hdr(path: str | Path) -> HdrPicture:
+    """Read an HDR picture file, upright.
+
+    Raises
+    ------
+    UserError
+        It cannot be read, is not HDR, is of no HDR format that is read, is damaged, cut off, over
+        a limit of ``limits.py`` or over the free memory, or a package is missing that reads it.
+    """
+    path = Path(path)
+    try:
+        data = read_regular(path, MOST_PICTURE)
+    except OSError as error:
+        if os.path.exists(path) and not is_regular(path):
+            raise UserError(f"{path} is not a file. Name a picture.", 1) from error
+        raise UserError(f"Cannot read {path}: {error.strerror}.", 1) from error
+    return decode_hdr(data, path)
+
+
+def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
+    """Decode a file's bytes; raises as `read_hdr`. ``name`` is what errors call it."""
+    path, kind = Path(name), format_of(data[:HEAD]) or ""
+    curve = hdr_curve(data, read_header(data))
+    if not curve and not has_gain_map(data):
+        raise UserError(f"{path} is not HDR, or is damaged.", 1)
+    reader = READERS.get(kind) if curve else read_jpeg
+    if reader is None:
+        raise UserError(
+            f"{path} is HDR {kind} ({curve}), which is not read.",
+            1,
+            remedy="Save it as PNG with PQ, or as OpenEXR.",
+        )
+    with decoding(path, "save it as OpenEXR"):
+        return finished(reader(data, path))
