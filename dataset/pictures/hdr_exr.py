@@ -31,6 +31,7 @@ from dataset.pictures.metadata import Metadata
 
 WHOLE = ("combined", "beauty", "rgba", "rgb", "composite", "color")  # names of layers
 MOST_CHANNELS = 1024  # of a part
+MOST_SHOWN, MOST_MARGIN = 1 << 25, 64  # pixels of a display window, and as many times those stored
 
 _one_at_a_time = threading.Lock()  # the standard output is that of all threads
 
@@ -98,7 +99,10 @@ def _check_part(exr: Any, header: Mapping[str, Any], path: Path) -> None:
         )
     width, height = _size(header["dataWindow"])
     check_size("OpenEXR", width * max(1, len(channels) // 3), height, path)
-    check_size("OpenEXR", *_size(header["displayWindow"]), path)
+    shown = _size(header["displayWindow"])
+    check_size("OpenEXR", *shown, path)
+    if shown[0] * shown[1] > max(MOST_SHOWN, MOST_MARGIN * width * height):
+        raise ValueError("its display window is far larger than its picture")
 
 
 def _layers(channels: Mapping[str, Any]) -> list[str]:

@@ -123,6 +123,13 @@ def test_a_file_that_is_cut_off_is_never_read(name: str) -> None:
             decode_hdr(data[:length], "a.bin")
 
 
+def test_a_small_picture_in_a_large_display_window_is_refused() -> None:
+    data = CASES["OpenEXR, half"].write(chart())
+    at = data.index(b"displayWindow\0box2i\0") + 24
+    with pytest.raises(UserError, match="far larger than its picture"):
+        decode_hdr(_patched(data, at, struct.pack("<4i", 0, 0, 9_999, 9_999)), "a.exr")
+
+
 @pytest.mark.slow  # a process each
 def test_jpeg_xr_that_is_cut_off_is_never_read() -> None:
     data = made_light.jpeg_xr(chart() / 80)
