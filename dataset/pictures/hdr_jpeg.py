@@ -1,7 +1,7 @@
 """JPEG with a gain map -> light: the SDR picture, made linear, times the gains of the map.
 
 Diffuse white is the white of the SDR picture. The map is a JPEG of its own behind the picture, as
-in Ultra HDR, Adobe's and ISO 21496-1's files. Apple's is refused by name.
+in Ultra HDR, Adobe's and ISO 21496-1's files; Apple's has a formula of its own.
 
 References
 ----------

