@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import dropwhile
 from pathlib import Path
+from typing import Any
 
 from capture import children
 from capture.control.endpoints import runtime_folder
@@ -86,7 +87,7 @@ def _refuse_taken(wanted: Sequence[Shortcut]) -> None:
 
     Files that it includes are not known to `swaymsg`.
     """
-    config = json.loads(_swaymsg("-r", "-t", "get_config"))["config"]
+    config = gate.parse_json(_swaymsg("-r", "-t", "get_config"), dict[str, Any])["config"]
     taken = _keys_of_config(config)
     for each in wanted:
         runs = taken.get(_plain(each.chord.written("sway")), each.line)

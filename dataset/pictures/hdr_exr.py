@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.files import write_whole
 from dataset.pictures.hdr_limits import check_size, package
 from dataset.pictures.hdr_picture import HdrPicture
 from dataset.pictures.hushed import hushed
@@ -43,7 +44,7 @@ def read_exr(data: bytes, path: Path) -> HdrPicture:
         # It says what is wrong on both outputs, and returns what it has.
         with TemporaryDirectory() as folder, _one_at_a_time, hushed(), redirect_stdout(StringIO()):
             file = Path(folder, "a.exr")  # not every version reads bytes
-            file.write_bytes(data)
+            write_whole(file, data)
             header, layer, part, others = _chosen(exr, file, path)
             found = exr.File(str(file), separate_channels=True).parts[part].channels
     except (RuntimeError, IndexError) as error:

@@ -134,7 +134,7 @@ def _begin(folder: Path, target: Path, way: dict[str, Any], size: int, resume: b
             f"{target} was stopped after {len(done) // size} shots. Go on with --resume, or remove "
             f"{folder} to start over."
         )
-    if done and _key(folder) != json.loads(json.dumps(way)):
+    if done and _key(folder) != gate.parse_json(json.dumps(way)):
         raise UserError(
             f"{target} was stopped, and the options changed since. Go on with those of before, or "
             f"remove {folder} to start over."

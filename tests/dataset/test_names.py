@@ -15,6 +15,7 @@ from helpers.painted import noise
 import capture.recording.session
 import cli
 import dataset.names
+from dataset import command_options
 from dataset.errors import UserError
 from dataset.names import (
     check_length,
@@ -122,7 +123,7 @@ def test_on_windows_a_path_to_a_device_is_no_folder(
             return getattr(os, name)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "os", OfWindows())
+    monkeypatch.setattr(command_options, "os", OfWindows())
     for words in (["label", "--source"], ["doctor", "--out"], ["train", "--runs"]):
         done = CliRunner().invoke(cli.main, [*words, path])
         assert (done.exit_code, fault in done.output) == (2, True)
