@@ -216,7 +216,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
         "empty.mp4": "is empty",
         "text.mkv": "is not a readable recording",
         "cut.mp4": "is not a readable recording",
-        "none.mp4": "No such file",
+        "none.mp4": "No such file: ",
         "sound.mp4": "has no video stream",
         "hdr.mkv": "HDR",
     }.items():

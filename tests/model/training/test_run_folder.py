@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -93,7 +94,8 @@ def test_a_run_goes_on_from_any_folder(
     if made == "relative":  # as runs of earlier versions have it
         change(root, options=options_of(root) | {"data": "data", "runs": "runs"})
     else:
-        change(root, options=options_of(root) | {"data": f"{root}/data", "runs": f"{root}/runs"})
+        places = {"data": str(root / "data"), "runs": str(root / "runs")}
+        change(root, options=options_of(root) | places)
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "data" / "trainA").mkdir(parents=True)  # another data set
     monkeypatch.chdir(elsewhere)
@@ -136,6 +138,7 @@ def test_a_finished_run_says_so_at_once_and_changes_nothing(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on(root / "runs")
+    gc.collect()  # Windows deletes no file whose frames this process still maps
     shutil.rmtree(root / "data")
     before = everything(root / "runs")
     monkeypatch.setattr("model.training.autotune.pick_config", None)  # nothing is measured
