@@ -116,7 +116,7 @@ def test_a_project_that_was_moved_goes_on_and_says_so(root: Path, tmp_path: Path
 
 def test_a_data_set_that_was_moved_is_named_once(root: Path, tmp_path: Path) -> None:
     (root / "data").rename(tmp_path / "moved")
-    for gone in (f"{root}/data", "Q:/data"):  # on Windows, another drive than that of the run
+    for gone in ("Q:/data", f"{root}/data"):  # on Windows, another drive than the run's
         change(root, options=options_of(root) | {"data": gone, "runs": f"{root}/runs"})
         with pytest.raises(UserError, match=r"not there any more\. Name its new place with --data"):
             go_on(root / "runs")
