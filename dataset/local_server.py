@@ -13,6 +13,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -66,6 +67,10 @@ class _Quiet(WSGIRequestHandler):
     """Logs no requests: their addresses may hold a token."""
 
     protocol_version = "HTTP/1.1"
+
+    def handle(self) -> None:
+        with suppress(OSError):  # what Windows says where the server has ended the connection
+            super().handle()
 
     def run_wsgi(self) -> None:
         try:
@@ -160,6 +165,10 @@ def _end(connection: Any) -> None:
     """Wake the thread that reads or writes there; it closes the connection then."""
     with suppress(OSError):  # closed meanwhile
         connection.shutdown(socket.SHUT_RDWR)
+        if sys.platform == "win32":  # there that stops only who reads or writes from now on
+            from dataset import shared_win32
+
+            shared_win32.stop_waiting(connection.fileno())
 
 
 def make_page(name: str, folder: Path, files: Mapping[str, str], request_bytes: int) -> Flask:

@@ -109,6 +109,8 @@ def open_recording(path: Path) -> InputContainer:
         raise UserError(
             f"{path} is not a readable recording: it is damaged, or is none of {readable}.", 1
         ) from error
+    except FileNotFoundError as error:
+        raise UserError(f"No such file: {path}. Check the name.", 1) from error
     except (av.error.FFmpegError, OSError) as error:
         why = ""
         if path.suffix.lower() in (".mp4", ".mov", ".m4v"):

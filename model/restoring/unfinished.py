@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -153,7 +153,7 @@ def unfinished(
     folder = folder_of(target)
     _make(folder)
     busy = f"{target} is being written by another process. Wait for it."
-    with locks.hold_folder(folder, LOCK, busy):
+    with ExitStack() as let_go, locks.hold_folder(folder, LOCK, busy):
         kept = Unfinished(folder)
         if kept.is_begun and not resume and not replaces:
             raise UserError(
@@ -167,14 +167,13 @@ def unfinished(
             facts = {"program": PROGRAM, "source": source, "settings": way.settings}
             key = {name: np.array(value) for name, value in facts.items()}
             files.write_whole(folder / KEY, pack({**key, "probe": way.probe}))
+        let_go.callback(_remove_unless_begun, kept)  # Windows removes what is held only then
         try:
             yield kept
         except BaseException:
-            if not kept.is_begun:
-                _remove(folder)
+            _remove_unless_begun(kept)
             raise
         _remove(folder)
-    _remove(folder)  # Windows removes what is held only now
 
 
 def _make(folder: Path) -> None:
@@ -216,6 +215,11 @@ def _clear(folder: Path) -> None:
 def _remove(folder: Path) -> None:
     with suppress(UserError, OSError):
         parts.remove_marked(folder)
+
+
+def _remove_unless_begun(kept: Unfinished) -> None:
+    if not kept.is_begun:
+        _remove(kept.folder)
 
 
 def probe_of(restore: Callable[[Pixels], Pixels]) -> Pixels:

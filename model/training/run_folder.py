@@ -164,7 +164,10 @@ def _places_now(run: Path, written: TrainOptions) -> dict[str, Any]:
 def _place_now(run: Path, runs_then: Path, place: Path) -> Path:
     # First beside the run: a project may have been moved or copied with all it holds. Earlier
     # versions wrote paths as they were given, relative to a folder that is not known.
-    beside = Path(os.path.normpath(run.parent / os.path.relpath(place, runs_then)))
+    try:
+        beside = Path(os.path.normpath(run.parent / os.path.relpath(place, runs_then)))
+    except ValueError:  # on another drive of Windows
+        return place
     return beside if beside.exists() else place
 
 
@@ -244,7 +247,7 @@ def note_move(run: Path, options: TrainOptions, on_message: Callable[[str], None
     if all(getattr(before, name) == place for name, place in now.items()):
         return
     old, new = place_of(before), now["pairs"] or now["data"]
-    if old.is_absolute() and old != new:
+    if old.root and old != new:  # on Windows a run of Linux names no drive
         on_message(f"{run} goes on with the frames of {new}: the same as before in {old}")
     runs.note_places(run, options)
 

@@ -29,7 +29,8 @@ WS_POPUP = 0x80000000  # without a title bar: all of it can be painted
 SHOWS = {"hide": 0, "show": 4, "minimise": 6, "restore": 9}  # ShowWindow's numbers
 SWP_NOSIZE, SWP_NOMOVE, SWP_NOACTIVATE = 1, 2, 16
 HWND_TOP, HWND_BOTTOM = 0, 1
-WM_DESTROY, WM_PAINT, WM_CLOSE, WM_KEYDOWN, WM_CHAR = 2, 15, 16, 0x100, 0x102
+WM_DESTROY, WM_SETFOCUS, WM_KILLFOCUS, WM_PAINT, WM_CLOSE = 2, 7, 8, 15, 16
+WM_KEYDOWN, WM_CHAR = 0x100, 0x102
 VK_NEXT = 0x22
 KEYEVENTF_KEYUP = 2
 PRESS_S = 0.06  # how long a key is down
@@ -247,7 +248,7 @@ class PlayedWindow(Painted):
         size: tuple[int, int],
         on_key: Callable[[str], None],
     ) -> None:
-        self._on_key = on_key
+        self._on_key, self._focused = on_key, threading.Event()
         super().__init__(title, place, size)
 
     def paint(self, image: Image) -> None:
@@ -256,14 +257,20 @@ class PlayedWindow(Painted):
         self._redraw()
 
     def focus(self) -> None:
+        """Bring it to the front; returns when keys come here."""
         user32.SetForegroundWindow(self.id)
+        assert self._focused.wait(END_S), "the window did not get the keyboard"
 
     def close(self) -> None:
         user32.PostMessageW(self.id, WM_CLOSE, 0, 0)
         self._thread.join()
 
     def _serve(self, handle: int, message: int, first: int, second: int) -> int:
-        if message == WM_CHAR:
+        if message == WM_SETFOCUS:
+            self._focused.set()
+        elif message == WM_KILLFOCUS:
+            self._focused.clear()
+        elif message == WM_CHAR:
             self._on_key(chr(first))
         elif message == WM_KEYDOWN and first == VK_NEXT:
             self._on_key("page_down")

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers import ROOT
-from helpers.processes import Process
 from helpers.tiny_physical import SMALL_PHYSICAL
+from helpers.two_processes import train_by_two
 
 import cli
 from dataset.pictures.images import write_png
@@ -29,8 +24,6 @@ SETTINGS = [
     *("--blocks", "1", "--discriminator-filters", "4", "--device", "cpu", "--precision", "fp32"),
     *("--compile", "off", "--ema", "0.9", "--checkpoint-every", "2", "--load-size", "0"),
 ]
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--"]
-PORT = "29517"
 
 
 def make_textures(root: Path) -> None:
@@ -51,24 +44,6 @@ def train(folder: Path, run: str) -> str:
         done = CliRunner().invoke(cli.main, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
-
-
-def train_by_two(folder: Path, *words: str) -> str:
-    """What it says in two processes of their own."""
-    command, alone = [str(ROOT / "cli.py"), "train", *words], os.environ | {"OMP_NUM_THREADS": "1"}
-    starts = [([*TORCHRUN, *command], alone)]
-    if sys.platform == "win32":  # torchrun does not work there: what it tells its processes
-        told = alone | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": PORT}
-        starts = [(command, told | {"RANK": rank, "LOCAL_RANK": rank}) for rank in "01"]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [
-        Process([sys.executable, *each], cwd=folder, env=environment, **pipes)
-        for each, environment in starts
-    ]
-    outputs = [each.communicate(timeout=240) for each in processes]
-    for process, (_, errors) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, errors
-    return "".join(said for said, _ in outputs)
 
 
 def losses(folder: Path, run: str) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -321,7 +321,7 @@ def test_a_release_replaces_nothing_and_is_named_for_what_it_is(tmp_path: Path) 
 def test_a_bad_release_is_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "out.safetensors"
     data = save_release(make_run(tmp_path), path).path.read_bytes()
-    state, options = load_file(path), {"options": json.dumps({"generator_filters": 4})}
+    state, options = load(data), {"options": json.dumps({"generator_filters": 4})}
     path.unlink()
     if damage == "garbage":
         path.write_bytes(b"no network at all")

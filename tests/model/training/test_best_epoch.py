@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT
 from helpers.command_line import run_cli
 from helpers.tiny_physical import make_scenes, tiny_physical
 from helpers.tiny_runs import SMALL, make_data, tiny_options
+from helpers.two_processes import train_by_two
 from torch import Tensor
 
 import model.training.train
@@ -356,20 +353,10 @@ def test_what_an_earlier_start_left_is_not_taken_for_the_best(tmp_path: Path) ->
 
 def test_of_two_processes_one_measures_and_both_leave_the_same_frames_out(tmp_path: Path) -> None:
     make_data(tmp_path, FRAMES)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", "--", str(ROOT / "cli.py"), "train", "--run", "two"]
-    command += ["--preset", "cpu", "--device", "cpu", "--epochs", "1", "--batch-size", "8", *SMALL]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("8 of 64 X frames are held out") == 1  # one of them speaks
-    assert "56 X and 64 Y frames" in done.stdout
+    options = ["--preset", "cpu", "--device", "cpu", "--epochs", "1", "--batch-size", "8", *SMALL]
+    said = train_by_two(tmp_path, "--run", "two", *options)
+    assert said.count("8 of 64 X frames are held out") == 1  # one of them speaks
+    assert "56 X and 64 Y frames" in said
     run = tmp_path / "runs" / "two"
     assert list(measured(run)) == [1]
     settings = {"epochs": 2, "data": tmp_path / "data"}

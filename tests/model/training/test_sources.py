@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import pytest
 import torch
 from helpers.command_line import run_cli
 from helpers.tiny_physical import SMALL_PHYSICAL, over_expose, scene, tiny_physical
+from helpers.two_processes import train_by_two
 
 from dataset.errors import UserError
 from dataset.pictures.images import Image, write_png
@@ -270,15 +268,8 @@ def test_plans_count_pairs(tmp_path: Path) -> None:
 @slow
 def test_two_processes_share_the_pairs(tmp_path: Path) -> None:
     make_pairs(tmp_path)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", "--", str(ROOT / "cli.py"), "train", "--run", "two"]
-    command += ["--pairs", "truth.csv", *SMALL_PHYSICAL]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("supervised: this run") == 1
+    said = train_by_two(tmp_path, "--run", "two", "--pairs", "truth.csv", *SMALL_PHYSICAL)
+    assert said.count("supervised: this run") == 1
     run = tmp_path / "runs"
     settings = {"epochs": 3, "pairs": tmp_path / "truth.csv"}
     assert train(resumed_options(run, "two", settings)).steps == 9
