@@ -274,9 +274,10 @@ def pick_config(
         if any(ran_out(each.failure) for each in found):
             raise UserError(lacks_memory(options), 1)
         raise UserError(
-            f"No step runs on {device}: {found[0].failure}. Choose --device cpu, or leave out "
-            "--precision, --memory-format, --compile and --graphs.",
+            f"No step runs on {device}: {found[0].failure}.",
             1,
+            remedy="Leave out --precision, --memory-format, --compile and --graphs"
+            + ("." if device.type == "cpu" else ", or choose --device cpu."),
         )
     return found
 
