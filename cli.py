@@ -55,7 +55,7 @@ CONTROLS = {  # commands for a running recorder, without an argument
 EXTRAS = {  # packages that not everybody needs -> the extra of setup.cfg that brings them
     **dict.fromkeys(("tensorboard", "torch", "torchvision"), "train"),
     **dict.fromkeys(("direct", "panda3d"), "game"),
-    "imagecodecs": "hdr",
+    **dict.fromkeys(("imagecodecs", "OpenEXR"), "hdr"),
 }
 
 

@@ -54,7 +54,7 @@ FENCES = {  # package -> the only places that import it
     "playwright": {"benchmarks/"},
     "imagecodecs": {"dataset/pictures/jpegxr_decoder.py", "dataset/pictures/hdr_"},
     "pillow_heif": {"dataset/pictures/hdr_"},
-    "OpenEXR": {"dataset/pictures/hdr_exr.py", "benchmarks/"},
+    "OpenEXR": {"dataset/pictures/hdr_exr.py", "dataset/pictures/hdr_writing.py", "benchmarks/"},
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from capture.commands import CommandQueue
@@ -11,18 +11,8 @@ from capture.control.hotkeys import Hotkeys
 from capture.screens.mss import has_x_screen, is_wayland
 
 
-class GlobalKeys(Protocol):
+class GlobalKeys(AbstractContextManager["GlobalKeys"], Protocol):
     """Keys that are heard while in its context."""
-
-    def __enter__(self) -> GlobalKeys: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None: ...
 
     def watch(self) -> None:
         """Hear keys again, if they are not heard any more; call it now and then."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, replace
 from functools import partial
-from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from capture.clock import now_s, short_waits
@@ -60,18 +59,8 @@ class Driver(Protocol):
         """
 
 
-class Presser(Protocol):
+class Presser(AbstractContextManager["Presser"], Protocol):
     """Presses the game's keys, and notices the user's, while in its context."""
-
-    def __enter__(self) -> Presser: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None: ...
 
     def parse(self, text: str) -> list[Any]:
         """The keys of ``]``, ``n``, ``<f5>`` or ``<ctrl>+k``; ``UserError`` for anything else."""
