@@ -18,6 +18,7 @@ from dataset import errors, gate
 from dataset.names import fault_of, length_of
 from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import (
+    HDR_PICTURES,
     HEAD,
     PICTURES,
     SUFFIXES,
@@ -186,7 +187,7 @@ def _held_by(folder: Path, naming: Naming, recursive: bool) -> list[Path]:
 
 def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: bool) -> str:
     """Why nothing of a folder is restored, and what to do."""
-    kinds = " ".join(PICTURES + VIDEOS)
+    kinds = " ".join(PICTURES + HDR_PICTURES + VIDEOS)
     there = left_out(path for path in found if not is_restored(path))
     held = f", only {there}" if there else ""
     copies = told_thumbnails((each, folder) for each in found if is_restored(each))
