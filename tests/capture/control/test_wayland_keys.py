@@ -50,6 +50,8 @@ class Recording(Process):
         )  # fmt: skip
 
     def status(self) -> dict[str, Any]:
+        """What it does, once it listens."""
+        soon(lambda: read_endpoint(self.out))
         endpoint = read_endpoint(self.out)
         assert endpoint is not None
         return dict(send_command(endpoint, "status")["status"])
@@ -131,7 +133,7 @@ def test_without_such_a_portal_the_recorder_waits_for_commands(tmp_path: Path) -
 def test_a_recorder_whose_portal_ends_records_on(tmp_path: Path) -> None:
     with moving_desktop("GlobalShortcuts") as desktop:
         recording = Recording(tmp_path, "--fps", "10", "--start")
-        soon(lambda: recording.status()["frames"] > 1 if recording.log else False)
+        soon(lambda: recording.status()["frames"] > 1)
         desktop.kill("fake")
         before = recording.status()["frames"]
         soon(lambda: recording.status()["frames"] > before + 2)
