@@ -201,7 +201,8 @@ def open_to_append(
     new : bool
         Whether it must not exist yet.
     raw : bool
-        Unbuffered: each write is one system call, so concurrent appends do not interleave.
+        Unbuffered: each write is one system call. Those of two processes need a lock: not every
+        system appends in one step.
     text : bool
         UTF-8 text with untranslated line ends, instead of bytes.
     movable : bool

@@ -6,6 +6,7 @@ The system releases a lock however its process ends.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,12 +17,15 @@ from dataset.errors import UserError
 from dataset.files import open_to_append, remove_empty, remove_file
 from dataset.gate import refuse_links
 
+POLL_S = 0.05
 PATIENCE_S = 0.5  # for what is held for long by whoever holds it
 LOCK_MODE = 0o600  # whoever can read a lock file can hold the lock
 
 
 @contextmanager
-def hold_lock(path: Path, busy: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
+def hold_lock(
+    path: Path, busy: str, patience_s: float = PATIENCE_S, poll_s: float = POLL_S
+) -> Iterator[None]:
     """Hold a lock; the system releases it however this process ends.
 
     Parameters
@@ -32,6 +36,8 @@ def hold_lock(path: Path, busy: str, patience_s: float = PATIENCE_S) -> Iterator
         Error message if it is taken: who may hold it, and what to do.
     patience_s : float
         How long to wait for it.
+    poll_s : float
+        Between two looks whether it is free.
 
     Raises
     ------
@@ -40,7 +46,7 @@ def hold_lock(path: Path, busy: str, patience_s: float = PATIENCE_S) -> Iterator
     """
     lock = _lock_of(path, patience_s)
     try:
-        lock.acquire()
+        lock.acquire(poll_interval=poll_s)
     except Timeout:
         raise UserError(busy, 1) from None
     except OSError as error:
@@ -66,8 +72,9 @@ def is_held(path: Path) -> bool:
 
 def _lock_of(path: Path, patience_s: float) -> FileLock:
     refuse_links(path, "the file of a lock")
-    if os.path.lexists(path) and not path.is_file():
-        raise UserError(f"{path}, the file of a lock, is no regular file. Remove it.")
+    with suppress(FileNotFoundError):  # Windows: its holder removes it, perhaps just now
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UserError(f"{path}, the file of a lock, is no regular file. Remove it.")
     return FileLock(path, timeout=patience_s, mode=LOCK_MODE)
 
 

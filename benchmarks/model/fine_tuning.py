@@ -65,31 +65,35 @@ def judged(
     yield "before", judge(pairs, RestoreOptions(run=init, device="cpu"))
     for steps in arguments.steps:
         for title, start in (("fine-tuned", init), ("from new weights", NEW_WEIGHTS)):
-            options = training(arguments, runs, steps, seed, start)
-            if train(options).interrupted:
-                raise KeyboardInterrupt
-            trained = RestoreOptions(runs=runs, run=str(options.run), device="cpu")
-            yield f"{title}, {steps} steps", judge(pairs, trained)
+            options = training(arguments.data, runs, steps, seed, start, arguments.linear)
+            yield f"{title}, {steps} steps", judge(pairs, trained(options))
 
 
 def training(
-    arguments: argparse.Namespace, runs: Path, steps: int, seed: int, start: str
+    data: Path, runs: Path, steps: int, seed: int, start: str, linear: bool = True
 ) -> TrainOptions:
     preset = physical_preset()
     options = replace(
         preset,
-        data=arguments.data,
+        data=data,
         runs=runs,
         run=f"{Path(start).stem}_{steps}_{seed}",
         minutes=0.0,
         seed=seed,
         init=start,
         device="cpu",
-        network=replace(preset.network, linear=arguments.linear),
+        network=replace(preset.network, linear=linear),
     )
     _, counts = count_frames(options, *find_pictures(options))
     an_epoch = steps_per_epoch(*counts, options.batch_size)
     return replace(options, epochs=max(1, round(steps / an_epoch)))  # the rate ends near zero
+
+
+def trained(options: TrainOptions) -> RestoreOptions:
+    """Train; how to restore with what was trained."""
+    if train(options).interrupted:
+        raise KeyboardInterrupt
+    return RestoreOptions(runs=options.runs, run=str(options.run), device="cpu")
 
 
 def judge(pairs: Sequence[Pair], options: RestoreOptions) -> Found:

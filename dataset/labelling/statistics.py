@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -28,6 +28,7 @@ from dataset.errors import UserError
 from dataset.files import ends_with_line, open_to_append
 from dataset.labelling.clipping import ClippingStatistics, Mask, measure_clipping
 from dataset.labelling.hud_mask import ignored, read_mask
+from dataset.locks import hold_lock
 from dataset.own_program import how_to_install
 from dataset.pictures.accepted import check_picture
 from dataset.pictures.dynamic_range import HighDynamicRange
@@ -37,6 +38,8 @@ from dataset.sessions.manifest import FrameKey
 from dataset.tables import fields_of, number, table_text
 
 STATISTICS_FILE = "statistics.csv"
+STATISTICS_LOCK = ".statistics.lock"
+WAIT_S, LOOK_S = 60.0, 0.002  # for another process that writes; each writes for a moment only
 STATISTICS_COLUMNS = ("session", "file", "method", "clipped_fraction", "largest_blob", "p99")
 # Why a frame has no statistics.
 MISSING = "missing"  # no regular file of its session
@@ -102,11 +105,12 @@ class StatisticsStore:
             self._flush()
 
     def _flush(self) -> None:
-        """Write whole lines in one call, so that those of two processes do not interleave."""
+        """Write whole lines, those of no other process between them."""
         try:
-            self._file = self._file or self._open()
-            data = "".join(self._waiting).encode(errors="replace")
-            written = self._file.write(data)
+            with self._alone():
+                self._file = self._file or self._open()
+                data = "".join(self._waiting).encode(errors="replace")
+                written = self._file.write(data)
             if written < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
@@ -114,6 +118,11 @@ class StatisticsStore:
         finally:
             self._waiting.clear()
             self._flushed = time.monotonic()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Locked: on Windows and over a network, appending seeks and writes in two steps."""
+        busy = f"Another program has been writing {self.path} for a minute. End it, then try again."
+        return hold_lock(self.path.parent / STATISTICS_LOCK, busy, WAIT_S, LOOK_S)
 
     def _open(self) -> IO[bytes]:
         file = open_to_append(self.path, raw=True)

@@ -15,10 +15,10 @@ from helpers.limits import within
 from helpers.made_sessions import frame, make_session
 
 from dataset.errors import UserError
-from dataset.labelling.hand_labels import REVIEW_JOURNAL, read_journal
-from dataset.labelling.labels import LABELS_FILE, label_captures, read_labels
+from dataset.labelling.hand_labels import REVIEW_JOURNAL, REVIEW_LOCK, read_journal
+from dataset.labelling.labels import LABELS_FILE, TABLE_LOCK, label_captures, read_labels
 from dataset.labelling.rules import options_used
-from dataset.labelling.statistics import STATISTICS_FILE
+from dataset.labelling.statistics import STATISTICS_FILE, STATISTICS_LOCK
 from dataset.options import LabelOptions, SplitOptions
 from dataset.review.store import ReviewStore, open_review
 from dataset.sessions.columns import read_columns
@@ -222,7 +222,8 @@ def test_labels_that_came_with_a_session_bring_no_other_file_into_a_data_set(
 
 
 @pytest.mark.parametrize(
-    "name", [".labels.lock", ".review.lock", STATISTICS_FILE, REVIEW_JOURNAL, LABELS_FILE]
+    "name",
+    [TABLE_LOCK, REVIEW_LOCK, STATISTICS_LOCK, STATISTICS_FILE, REVIEW_JOURNAL, LABELS_FILE],
 )
 def test_nothing_is_written_through_a_link(captures: Path, secret: Path, name: str) -> None:
     (captures / name).symlink_to(secret)
