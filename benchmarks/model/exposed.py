@@ -1,10 +1,9 @@
 """HDR shots as training material beside a light sweep of the same viewpoints.
 
 The embedded game gives both: HDR shots, which `cli expose` develops under six exposures, and its
-window, recorded under six strengths of the sun. `cli split --fit` makes a data set of each; a third
-holds the frames of both. A `physical` network is trained on each, with each seed, and judged by
-true pairs of both kinds, of another world (another seed of the game), whose viewpoints none of
-them has seen.
+window, recorded under six strengths of the sun. `cli split --fit` makes a data set of each, on which
+a `physical` network is trained with each seed. All are judged by true pairs of both kinds, of
+another world (another seed of the game), whose viewpoints none of them has seen.
 
     python benchmarks/model/exposed.py --steps 1000 --seeds 3
 """
@@ -12,7 +11,6 @@ them has seen.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,7 +38,6 @@ from model.restoring.baselines import BASELINES
 
 PROGRAM = Path(__file__).resolve().parents[2] / "cli.py"
 KINDS = ("exposed", "swept")
-BOTH = "both"
 LIGHTS = ExposeOptions.steps
 LEARNED, JUDGED = 41, 42  # seeds of the game's worlds
 
@@ -82,7 +79,7 @@ def judged_networks(
     folder: Path, judged: dict[str, list[Pair]], arguments: argparse.Namespace
 ) -> Iterator[tuple[str, Found]]:
     yield "built-in network", judge_both(judged, RestoreOptions(run="builtin", device="cpu"))
-    sets = {kind: data_set(folder, kind, arguments) for kind in (*KINDS, BOTH)}
+    sets = {kind: data_set(folder, kind, arguments) for kind in KINDS}
     for start in arguments.init:
         for seed in range(arguments.seeds):
             for kind, data in sets.items():
@@ -100,16 +97,9 @@ def data_set(folder: Path, kind: str, arguments: argparse.Namespace) -> Path:
     """What is learned from: made by the commands that users type."""
     data = folder / f"data_{kind}"
     if not data.exists():
-        captures = folder / "learned"
-        for each in KINDS:
-            record(captures / each, each, LEARNED, arguments.viewpoints, arguments.size)
-        source = captures / kind
-        if kind == BOTH:
-            source.mkdir()
-            for each in KINDS:
-                shutil.copytree(captures / each / each, source / each)
-            cli("label", "--source", source)
-        print(kind, cli("split", "--fit", "--source", source, "--out", data), flush=True)
+        captures = folder / "learned" / kind
+        record(captures, kind, LEARNED, arguments.viewpoints, arguments.size)
+        print(kind, cli("split", "--fit", "--source", captures, "--out", data), flush=True)
     return data
 
 
