@@ -1,9 +1,9 @@
 """HDR shots as training material beside a light sweep of the same viewpoints.
 
 The embedded game gives both: HDR shots, which `cli expose` develops under six exposures, and its
-window, recorded under six strengths of the sun. `cli split --fit` makes a data set of each, on which
-a `physical` network is trained with each seed. All are judged by true pairs of both kinds, of
-another world (another seed of the game), whose viewpoints none of them has seen.
+window, recorded under six strengths of the sun. `cli split --fit` makes a data set of each, and
+`physical` networks are trained on it, one for each seed. All are judged by true pairs of both
+kinds, of another world (another seed of the game), whose viewpoints none of them has seen.
 
     python benchmarks/model/exposed.py --steps 1000 --seeds 3
 """
