@@ -64,6 +64,7 @@ def read_jpeg(data: bytes, path: Path) -> HdrPicture:
             dpi=dpi_of(image, stated.orientation),
         ),
         stated.notes,
+        knows_white=True,
     )
 
 

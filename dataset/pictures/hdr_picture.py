@@ -25,6 +25,9 @@ class HdrPicture:
     white_nits : float or None
         What 1.0 is, in cd/m2, on the display that the file means; None: light of a scene, whose
         exposure is still to be chosen.
+    knows_white : bool
+        Whether diffuse white is where the file itself has it, by its own SDR picture; otherwise it
+        is where BT.2408 supposes it.
     kind : str
         Format and curve, for the user: ``PNG (PQ)``.
     metadata : Metadata
@@ -38,6 +41,7 @@ class HdrPicture:
     kind: str
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    knows_white: bool = False
 
     @property
     def size(self) -> tuple[int, int]:

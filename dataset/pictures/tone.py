@@ -1,10 +1,11 @@
 """Scene-linear light -> a picture for an SDR screen: exposure, tone curve, gamut, encoding.
 
 The curve acts on luminance, so that it turns no hue; what is then outside of sRGB's gamut moves
-towards grey at the same hue, and becomes less bright the more colourful it is. Display-referred
-light, whose white is known in nits, is neither brightened nor darkened: its white is the screen's,
-and only what comes near it or is brighter makes room. Scene-referred light has no white, and is
-exposed by its log-average. Reads no file: ``hdr.py`` does.
+towards grey at the same hue, and becomes less bright the more colourful it is. The white of
+display-referred light is the screen's, and what comes near it or is brighter makes room; where
+much of a picture is beyond the white that it is supposed to have, the picture is darkened.
+Scene-referred light has no white, and is exposed by its log-average. Reads no file: ``hdr.py``
+does.
 
 References
 ----------
@@ -36,6 +37,8 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of Rec. 709
 MID_GREY = 0.18
 BRIGHTEST = 99.99  # percentile of luminance: what is brighter are specks, such as the sun's glint
 ENDS = (1.0, 99.0)  # percentiles that stand for the darkest and the brightest of a scene
+MOST_BEYOND = 0.1  # share of pixels; chosen by looking at snow, deserts and suns
+BRIGHTEST_WHITE = 480.0  # nits of SDR content on an HDR display, with the slider at its end
 DARKEST = 1e-6  # luminance over that of the brightest: below it is black, and not exposed for
 FAINT = 1e-8  # keeps quotients finite
 OUTSIDE = 1e-4  # linear: less is rounding, not outside of the gamut
@@ -81,6 +84,18 @@ def scene_exposure(light: Light) -> float:
     average, (low, high) = stops.mean(), np.percentile(stops, ENDS)
     off_middle = (2 * average - low - high) / (high - low) if high > low else 0.0
     return float(MID_GREY * 4.0**off_middle / 2.0**average)
+
+
+def display_exposure(light: Light, white_nits: float) -> float:
+    """The factor, 1 at most, by which display-referred light of supposed white is darkened.
+
+    How bright white is, users choose in Windows and in games, and no file says it. So what is
+    beyond the supposed white may be highlights, for which the curve makes room, or all that is
+    white: a tenth of the picture at most is left beyond it, in any channel, up to the brightest
+    white that can be chosen in Windows.
+    """
+    bright = float(np.quantile(light.max(axis=2), 1 - MOST_BEYOND))
+    return 1 / min(max(bright, 1.0), BRIGHTEST_WHITE / white_nits)
 
 
 def peak_of(light: Light) -> float:

@@ -22,15 +22,16 @@ from dataset.pictures.encoding import DEEP
 from dataset.pictures.formats import HEAD, SUFFIXES, format_for, format_of
 from dataset.pictures.hdr import HdrPicture, decode_hdr, is_hdr
 from dataset.pictures.headers import Header, read_header
-from dataset.pictures.light import Light, in_rec709
+from dataset.pictures.light import in_rec709
 from dataset.pictures.picture import Picture, decode_picture
 from dataset.pictures.pixels import Pixels
-from dataset.pictures.tone import encoded, in_srgb, peak_of, scene_exposure, toned
+from dataset.pictures.tone import display_exposure, encoded, in_srgb, peak_of, scene_exposure, toned
 from model.options import RestoreOptions
 from model.restoring import keeping
 from model.restoring.methods import with_strength
 from model.restoring.which_network import Restore
 
+LEAST_TOLD = 0.05  # stops
 DISPLAY_TONE, SCENE_TONE = "bt2390", "reinhard"  # of ``--tone auto``
 
 
@@ -81,12 +82,11 @@ def open_by_light(
 
 def _developed(hdr: HdrPicture, data: bytes, options: RestoreOptions, suffix: str) -> ByLight:
     """Expose light and choose its curve; what was chosen is among the picture's notes."""
-    tone, stops = options.tone, options.exposure
+    tone, stops = options.tone, options.exposure + _chosen_stops(hdr)
     if tone == "auto":
         tone = DISPLAY_TONE if hdr.white_nits else SCENE_TONE
-    if hdr.white_nits is None:
-        stops += math.log2(scene_exposure(hdr.light))
     light = hdr.light * np.float32(2.0**stops)
+    shown = light if hdr.white_nits is None else hdr.light * np.float32(2.0**options.exposure)
 
     def restore(pixels: Pixels) -> Pixels:
         return toned(light, tone, hdr.white_nits)
@@ -94,14 +94,21 @@ def _developed(hdr: HdrPicture, data: bytes, options: RestoreOptions, suffix: st
     stored, header = format_of(data[:HEAD]), read_header(data)
     about = replace(hdr.metadata, icc=None, png_colour=())  # the result is sRGB
     picture = Picture(
-        pixels=toned(light, "clip", hdr.white_nits),
+        pixels=toned(shown, "clip", hdr.white_nits),
         depth=_depth(stored, header, suffix),
         grey=header is not None and header.grey,
         format=stored if stored in SUFFIXES else "PNG",
-        notes=(_told(hdr, light, stops, tone), *_unused(options), *hdr.notes),
+        notes=(_told(hdr, stops, tone), *_unused(options), *hdr.notes),
         **vars(about),
     )
     return ByLight(picture, _as_asked(restore, options))
+
+
+def _chosen_stops(hdr: HdrPicture) -> float:
+    """The exposure without the user's."""
+    if hdr.white_nits is None:
+        return math.log2(scene_exposure(hdr.light))
+    return 0.0 if hdr.knows_white else math.log2(display_exposure(hdr.light, hdr.white_nits))
 
 
 def _own_picture(data: bytes, name: str | Path) -> Pixels:
@@ -125,11 +132,12 @@ def _depth(stored: str | None, header: Header | None, suffix: str) -> int:
     return 16 if deep or format_for(suffix) == "TIFF" else 8
 
 
-def _told(hdr: HdrPicture, light: Light, stops: float, tone: str) -> str:
+def _told(hdr: HdrPicture, stops: float, tone: str) -> str:
     """Exposure and curve, in words."""
-    chosen = [f"{stops:+.1f} stops"] if hdr.white_nits is None or stops else []
+    is_exposed = hdr.white_nits is None or abs(stops) >= LEAST_TOLD
+    chosen = [f"{stops:+.1f} stops"] if is_exposed else []
     if hdr.white_nits is not None:
-        brightest = peak_of(light) * hdr.white_nits
+        brightest = peak_of(hdr.light) * hdr.white_nits
         chosen += [f"white {hdr.white_nits:.0f} nits, brightest {brightest:,.0f}"]
     return f"HDR, {hdr.kind}: by its own light, without a network ({', '.join(chosen)}, {tone})"
 

@@ -12,6 +12,7 @@ from dataset.pictures.pixels import to_image
 from dataset.pictures.tone import (
     TONES,
     bt2390,
+    display_exposure,
     encoded,
     hable,
     in_srgb,
@@ -176,3 +177,21 @@ def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_in_the_gamut_stays() -> None:
     light = np.random.default_rng(3).random((500, 3), np.float32)
     assert np.array_equal(in_srgb(light), light)
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ([0.5] * 10, 1.0),  # never brightened
+        ([0.5] * 19 + [30.0], 1.0),  # a highlight
+        ([0.5] * 5 + [1.6] * 5, 1 / 1.6),  # white was chosen brighter
+        ([0.5] * 5 + [20.0] * 5, 203 / 480),  # than in Windows it cannot be
+    ],
+)
+def test_where_much_is_beyond_white_it_is_taken_for_white(
+    levels: list[float], expected: float
+) -> None:
+    light = np.repeat(np.array(levels, np.float32)[:, None, None], 3, axis=2)
+    assert display_exposure(light, 203.0) == pytest.approx(expected)
+    light[..., :2] = 0  # a channel counts as all three
+    assert display_exposure(light, 203.0) == pytest.approx(expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from model.restoring.baselines import gamma
 from model.restoring.restore import Outcome, restore_files
 from model.restoring.uploads import ServeLimits
 
+DARK = [0] * 13  # nits of further stripes, so that less than a tenth is beyond white
 ORIENTATION, ARTIST = 274, 315
 
 
 @pytest.fixture
 def shot(tmp_path: Path) -> Path:
     path = tmp_path / "shot.png"
-    path.write_bytes(pq_png(greys(*RAMP)))
+    path.write_bytes(pq_png(greys(*RAMP, *DARK)))
     return path
 
 
@@ -51,7 +53,7 @@ def restore(*paths: Path, **settings: Any) -> list[Outcome]:
 
 def levels(path: Path) -> list[int]:
     """Of the stripes of `greys`, on 8 bits."""
-    row = read_picture(path).pixels[5, 2::4]
+    row = read_picture(path).pixels[5, 2::4][: len(RAMP)]
     assert np.ptp(row, axis=1).max() <= 1 / 255
     return np.rint(row[:, 1] * 255).astype(int).tolist()
 
@@ -66,6 +68,23 @@ def test_light_in_nits_comes_out_right_without_a_network(shot: Path) -> None:
     data = done.target.read_bytes()
     assert not hdr_curve(data)
     assert b"cICP" not in data
+
+
+@pytest.mark.usefixtures("no_method")
+def test_where_much_is_beyond_white_the_picture_is_darkened(tmp_path: Path) -> None:
+    """As where the white of Windows was made brighter than that of the standard."""
+    bright = tmp_path / "desktop.png"
+    bright.write_bytes(pq_png(greys(*[each * 480 / 203 for each in (0, 20, 60, 100, 203, 203)])))
+    usual = tmp_path / "usual.png"
+    usual.write_bytes(pq_png(greys(0, 20, 60, 100, 203, 203)))
+    done = restore(bright, usual)
+    assert "(-1.2 stops, white 203 nits, brightest 480, bt2390)" in str(done[0])
+    assert "(white 203 nits, brightest 203, bt2390)" in str(done[1])
+    seen = [read_image(each.target).astype(int) for each in done]
+    assert np.abs(seen[0] - seen[1]).max() <= 1
+    assert seen[0].max() == 255
+    (same,) = restore(bright, exposure=math.log2(480 / 203), tone="clip", overwrite=True)
+    assert read_image(same.target)[5, 2::4, 0].tolist() == [0, 133, 218, 255, 255, 255]
 
 
 @pytest.mark.usefixtures("no_method")
@@ -102,7 +121,7 @@ def test_names_of_curves_are_those_that_there_are() -> None:
 def test_it_is_turned_upright_and_keeps_what_it_says(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[ORIENTATION], exif[ARTIST] = 6, "somebody"
-    nits = greys(100, 1000, height=20, width=30)
+    nits = greys(100, *[0] * 8, 1000, height=20, width=6)
     path = tmp_path / "a.png"
     path.write_bytes(pq_png(nits, exif.tobytes().removeprefix(b"Exif\0\0")))
     (done,) = restore(path)
@@ -142,7 +161,7 @@ def test_grey_stays_grey(tmp_path: Path) -> None:
 
 def test_in_a_folder_each_file_goes_its_own_way(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", scene())
-    (tmp_path / "b.png").write_bytes(pq_png(greys(*RAMP)))
+    (tmp_path / "b.png").write_bytes(pq_png(greys(*RAMP, *DARK)))
     (tmp_path / "c.hdr").write_bytes(radiance(greys(1, 2, 3, 4)))
     (tmp_path / "d.hdr").write_bytes(radiance(greys(1, 2, 3, 4))[:-100])
     (tmp_path / "e.txt").write_bytes(b"none")
