@@ -86,10 +86,23 @@ def _of_iso(data: bytes) -> GainMap:
         if not flags & BASE_SPACE:
             raise ValueError("its gain map is in another colour space, which is not supported")
         channels = 3 if flags & MULTICHANNEL else 1
-        numbers = _fractions(data, 5, channels, bool(flags & COMMON))
+        common = bool(flags & COMMON)
+        base, other = _headrooms(data, 5, common)
+        numbers = _fractions(data, 5, channels, common)
     except (struct.error, ZeroDivisionError) as error:
         raise ValueError("the metadata of its gain map are damaged") from error
+    if base > other:
+        raise ValueError("its gain map makes SDR of HDR, which is not supported")
     return GainMap(*np.broadcast_to(np.array(numbers).T, (5, 3)))
+
+
+def _headrooms(data: bytes, at: int, common: bool) -> tuple[float, float]:
+    """Of the picture, and of what the map makes of it, in stops."""
+    if common:
+        below, base, other = struct.unpack_from(">3I", data, at)
+        return base / below, other / below
+    base, base_below, other, other_below = struct.unpack_from(">4I", data, at)
+    return base / base_below, other / other_below
 
 
 def _fractions(data: bytes, at: int, channels: int, common: bool) -> list[list[float]]:

@@ -16,7 +16,7 @@ from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, is_regular, read_regular
 from dataset.pictures.decoding import decoding
 from dataset.pictures.dynamic_range import has_gain_map, hdr_curve
-from dataset.pictures.formats import HEAD, format_of
+from dataset.pictures.formats import HEAD, first_bytes, format_of
 from dataset.pictures.hdr_exr import read_exr
 from dataset.pictures.hdr_heif import read_avif, read_heif
 from dataset.pictures.hdr_jpeg import read_jpeg
@@ -43,6 +43,8 @@ READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     "Radiance HDR": read_radiance,
 }
 
+WITH_MAPS = ("AVIF", "HEIC", "JPEG XL")  # formats whose gain maps are not read
+
 
 def is_hdr(source: str | Path | bytes) -> bool:
     """Whether a file, or its bytes, is HDR and cannot be read as SDR; one that is not read is not.
@@ -50,6 +52,8 @@ def is_hdr(source: str | Path | bytes) -> bool:
     A JPEG with a gain map is SDR, although `read_hdr` reads it.
     """
     if not isinstance(source, bytes):
+        if format_of(first_bytes(Path(source))[:HEAD]) not in READERS:
+            return False
         try:
             source = read_regular(source, MOST_PICTURE)
         except OSError:
@@ -81,7 +85,7 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
     path, kind = Path(name), format_of(data[:HEAD]) or ""
     curve = hdr_curve(data, read_header(data))
     if not curve and not has_gain_map(data):
-        raise UserError(f"{path} is not HDR, or is damaged.", 1)
+        raise _not_hdr(path, kind)
     reader = READERS.get(kind) if curve else read_jpeg
     if reader is None:
         raise UserError(
@@ -91,3 +95,10 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
         )
     with decoding(path, "save it as OpenEXR"):
         return finished(reader(data, path))
+
+
+def _not_hdr(path: Path, kind: str) -> UserError:
+    remedy = "Of a gain map, HDR is read in a JPEG only: save it as such, or as PNG with PQ."
+    return UserError(
+        f"{path} is not HDR, or is damaged.", 1, remedy=remedy if kind in WITH_MAPS else ""
+    )

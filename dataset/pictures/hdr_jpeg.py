@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dataset.pictures.apple_gain_map import apply_apples, headroom_of, is_apples
 from dataset.pictures.colour_profile import linearized, matrix_of
-from dataset.pictures.decoding import open_checked
+from dataset.pictures.decoding import open_checked, read_samples
 from dataset.pictures.dynamic_range import APP1, APP2, profile_of
 from dataset.pictures.exif import turn
 from dataset.pictures.gain_map import ISO, apply, read_gain_map
@@ -115,12 +115,12 @@ def _stated(data: bytes, marker: int, name: bytes) -> bytes:
 
 
 def _levels(data: bytes, path: Path) -> Light:
-    """The map, grey or RGB, in [0, 1]."""
+    """The map, grey or RGB, in [0, 1]; how it says that it is turned does not count [1]_."""
     header = read_header(data)
     if header is None or header.cmyk:
         raise ValueError("its gain map is damaged or cut off")
     check_size("JPEG", *header.size, path)
-    samples, _ = upright_samples(open_checked(data, path, header), data)
+    samples = read_samples(open_checked(data, path, header), data)
     return np.divide(samples, np.float32(255), dtype=np.float32)
 
 

@@ -124,12 +124,16 @@ def test_pictures_are_turned_upright(orientation: int) -> None:
 
 @pytest.mark.slow  # two processes each
 @pytest.mark.parametrize("transform", range(8))
-def test_jpeg_xr_is_turned_as_its_stream_says(transform: int) -> None:
+def test_jpeg_xr_is_turned_as_its_container_says_or_else_its_stream(transform: int) -> None:
     data = bytearray(made_light.jpeg_xr(chart() / SCRGB_NITS))
     upright = decode_hdr(bytes(data), "a").light
+    wanted = turn(upright, jpegxr.ORIENTATIONS[transform])
+    place = data.index(struct.pack("<HHI", jpegxr.TURNED, 4, 1)) + 8
+    data[place] = transform
+    assert np.array_equal(decode_hdr(bytes(data), "a").light, wanted)
+    data[place - 8 : place] = struct.pack("<HHI", 0xBC03, 4, 1)  # a tag that says nothing
     data[data.index(jpegxr.SIGNATURE) + 9] |= transform << 3
-    found = decode_hdr(bytes(data), "a").light
-    assert np.array_equal(found, turn(upright, jpegxr.ORIENTATIONS[transform]))
+    assert np.array_equal(decode_hdr(bytes(data), "a").light, wanted)
 
 
 @pytest.mark.parametrize(("curve", "orientation"), [(PQ, 6), (HLG, 3), (8, 8)])
