@@ -81,6 +81,7 @@ OTHER_SUFFIXES = {  # of formats that are not read, and that first bytes say not
     ),
     "SVG": (".svg", ".svgz"),
     "Photoshop": (".psd", ".psb"),
+    "JPEG-LS": (".jls",),
     "Krita": (".kra", ".krz"),
     "OpenRaster": (".ora",),
     "TGA": (".tga", ".targa", ".icb", ".vda", ".vst"),
@@ -101,6 +102,7 @@ OTHER_SUFFIXES = {  # of formats that are not read, and that first bytes say not
     "PostScript": (".eps", ".ps"),
 }
 REMEDIES = {  # of formats that are not read; of all others: convert it to PNG
+    "GIF": "Convert it to PNG, or to MP4 if it moves",
     RAW: "Develop it, with its camera's program, darktable or RawTherapee: save it as TIFF or PNG",
     "PFM": "It may be HDR: save it as OpenEXR",
     "DDS": "Save it as PNG, or as OpenEXR if it is HDR",

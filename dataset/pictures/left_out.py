@@ -16,12 +16,15 @@ from dataset.pictures.formats import (
     RAW,
     SUFFIXES,
     VIDEO_SIGNATURES,
+    VIDEOS,
     first_bytes,
     format_named,
     format_of,
 )
 
-MOST_SUFFIXES = 8  # of files that are no pictures that are named
+MOST_SUFFIXES = 8  # that are named, of files that are no pictures
+WITHOUT = "without a suffix"
+ALIKE = (RAW, "JPEG-LS")  # may begin as TIFF and JPEG do
 
 
 def left_out(paths: Iterable[Path]) -> str:
@@ -40,6 +43,7 @@ def advice_on(paths: Iterable[Path]) -> str:
     kinds = {_kind(path) for path in paths}
     found = {
         " Develop camera raws.": RAW in kinds,
+        " Save PFM as OpenEXR: it may be HDR.": "PFM" in kinds,
         " Give each the suffix of its format, or name it by itself.": any(map(_is_misnamed, kinds)),
     }
     return "".join(told for told, is_so in found.items() if is_so) + hdr_among(paths)
@@ -49,14 +53,13 @@ def _kind(path: Path) -> str:
     """A format, if need be with how it is named; or a suffix."""
     head, suffix = first_bytes(path), path.suffix.lower()
     found, named = format_of(head[:HEAD]), format_named(suffix)
-    if found is None and named is None and re.match(VIDEO_SIGNATURES, head, re.DOTALL):
-        found = "video"
-    if found in SUFFIXES or found == "video":
-        return named or f"{found} {f'named {suffix}' if suffix else WITHOUT}"
-    return found or named or suffix or WITHOUT
-
-
-WITHOUT = "without a suffix"
+    if found is None and named is None and suffix not in VIDEOS:
+        found = "video" if re.match(VIDEO_SIGNATURES, head, re.DOTALL) else None
+    if found is None or named in ALIKE:
+        return named or suffix or WITHOUT
+    if found not in (*SUFFIXES, "video") or suffix in SUFFIXES.get(found, ()):
+        return found
+    return f"{found} named {suffix}" if suffix else f"{found} {WITHOUT}"
 
 
 def _is_suffix(kind: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from dataset.errors import UserError
 from dataset.pictures import hdr_limits, jpegxr
 from dataset.pictures.boxes import boxes_of, read_stated
-from dataset.pictures.dynamic_range import HighDynamicRange
+from dataset.pictures.dynamic_range import HighDynamicRange, hdr_curve
 from dataset.pictures.exif import orientation_of, turn
 from dataset.pictures.gain_map import read_gain_map
 from dataset.pictures.hdr import decode_hdr, is_hdr, read_hdr
@@ -166,6 +166,36 @@ def test_lossy_jpeg_xl_is_as_bright_as_its_header_says() -> None:
     for curve, nits in ((PQ, None), (8, 1000.0)):
         found = decode_hdr(jpeg_xl(grey, curve, nits=nits, distance=0.5), "a").light
         assert np.allclose(found * WHITE_NITS, 127.5, rtol=0.01)  # it was made for 255 cd/m2
+
+
+def test_the_beginning_of_a_large_jpeg_xl_says_that_it_is_hdr() -> None:
+    made_light.codecs()
+    from tests.helpers.made_jpegxl import jpeg_xl
+
+    whole = jpeg_xl(scene(3, np.uint16), PQ)
+    assert b"jxlc" in whole[:64]
+    assert hdr_curve(whole[:200]) == "PQ"
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_white_of_heif_is_white(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip("pillow_heif", reason="the extra hdr is not installed")
+    monkeypatch.setattr(package.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+    found = decode_hdr(made_light.heif(np.full((16, 16, 3), 1e4), PQ), "a").light
+    assert np.allclose(found * WHITE_NITS, 1e4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["", "ITUR_2100_PQ_FULL"])
+def test_heif_may_say_by_a_profile_that_it_is_hdr(name: str) -> None:
+    nits = chart()
+    plain = made_light.heif(nits, PQ)
+    wanted = decode_hdr(plain, "a")
+    stated = profile(name=name) if name else profile(PQ)
+    said = made_light.heif(nits, PQ, icc_profile=stated)
+    assert b"colrprof" in said and b"nclx" not in said
+    found = decode_hdr(said, "a")
+    assert (found.kind, found.white_nits) == (wanted.kind, wanted.white_nits)
+    assert np.allclose(found.light, wanted.light, rtol=0.02, atol=0.01)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -337,6 +367,24 @@ class TestGainMap:
         found = decode_hdr(made_light.gain_map_jpeg(nits, exif=b"Exif\0\0" + block), "a")
         assert np.allclose(found.light, turn(upright, orientation), atol=1e-5)
         assert facts(found.metadata.exif)[271] == "Maker"
+
+    def test_how_the_map_itself_is_turned_does_not_count(self) -> None:
+        """Ultra HDR image format 1.1: orientation metadata in the stored gain map is not used."""
+        data = made_light.gain_map_jpeg(chart(800))
+        at = data.rindex(b"\xff\xd8\xff") + 2
+        block = b"Exif\0\0" + exif(6)
+        segment = struct.pack(">BBH", 0xFF, 0xE1, len(block) + 2) + block
+        turned_map = data[:at] + segment + data[at:]
+        assert np.array_equal(decode_hdr(turned_map, "a").light, decode_hdr(data, "a").light)
+
+    def test_a_map_that_makes_sdr_of_hdr_is_refused(self) -> None:
+        data = made_light.gain_map_jpeg(chart(800), iso=True)
+        below = 1 << 16
+        stated = struct.pack(">4I", 0, 1, 3 * below, below)
+        assert data.count(stated) == 1
+        hdr_base = data.replace(stated, struct.pack(">4I", 3 * below, below, 0, 1))
+        with pytest.raises(UserError, match="makes SDR of HDR"):
+            decode_hdr(hdr_base, "a")
 
     def test_it_is_sdr_for_those_who_do_not_ask_for_its_light(self, tmp_path: Path) -> None:
         data = made_light.gain_map_jpeg(chart(800))
