@@ -102,7 +102,6 @@ OTHER_SUFFIXES = {  # of formats that are not read, and that first bytes say not
     "PostScript": (".eps", ".ps"),
 }
 REMEDIES = {  # of formats that are not read; of all others: convert it to PNG
-    "GIF": "Convert it to PNG, or to MP4 if it moves",
     RAW: "Develop it, with its camera's program, darktable or RawTherapee: save it as TIFF or PNG",
     "PFM": "It may be HDR: save it as OpenEXR",
     "DDS": "Save it as PNG, or as OpenEXR if it is HDR",
@@ -150,6 +149,7 @@ def not_read(name: str | Path, kind: str | None, holds_any: bool = True) -> User
     """What is said of a file of no readable format: a key of `SIGNATURES`, or of no known one."""
     what = f"is {kind}" if kind else "is not a picture" if holds_any else "is empty (0 bytes)"
     usual = f"Readable are {', '.join(SUFFIXES)}: convert it to PNG"
+    usual += ", or to MP4 if it moves" if kind == "GIF" else ""
     return UserError(
         f"{name} {what}.", 1, remedy=f"{REMEDIES.get(kind or '', usual)}, or leave it out."
     )

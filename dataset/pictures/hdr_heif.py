@@ -1,7 +1,7 @@
 """AVIF and HEIF of PQ or HLG -> light, by the packages imagecodecs and pillow-heif.
 
-Of 8, 10 and 12 bits. AVIF that is cropped, sequences, and what is HDR by a gain map are refused by
-name.
+Of 8, 10 and 12 bits; a colour box says PQ or HLG by numbers, or by a profile. AVIF that is cropped,
+sequences, and what is HDR by a gain map are refused by name.
 
 References
 ----------
