@@ -91,6 +91,11 @@ def to_rec709(primaries: Chromaticities) -> Matrix:
 
 def in_rec709(light: Light, matrix: Matrix) -> Light:
     """Light of other primaries, by the matrix that leads to Rec. 709's."""
+    return by_matrix(light, matrix)
+
+
+def by_matrix(light: Light, matrix: Matrix) -> Light:
+    """Light of some primaries in others, by the matrix from the first to the second."""
     if np.allclose(matrix, np.eye(3), atol=1e-6):
         return light
     return np.asarray(light @ matrix.T.astype(np.float32), np.float32)

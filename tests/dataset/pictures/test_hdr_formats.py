@@ -17,7 +17,16 @@ from dataset.pictures.dynamic_range import HighDynamicRange, hdr_curve
 from dataset.pictures.exif import orientation_of, turn
 from dataset.pictures.gain_map import read_gain_map
 from dataset.pictures.hdr import decode_hdr, is_hdr, read_hdr
-from dataset.pictures.light import BT2020, SCRGB_NITS, WHITE_NITS
+from dataset.pictures.light import (
+    BT709,
+    BT2020,
+    P3,
+    PRIMARIES,
+    SCRGB_NITS,
+    WHITE_NITS,
+    in_rec709,
+    to_rec709,
+)
 from dataset.pictures.picture import read_picture
 from tests.helpers import made_light
 from tests.helpers.made_hdr import HDRGM, HLG, PQ, hdr_png, profile, scene
@@ -378,6 +387,14 @@ class TestGainMap:
         turned_map = data[:at] + segment + data[at:]
         assert np.array_equal(decode_hdr(turned_map, "a").light, decode_hdr(data, "a").light)
 
+    def test_words_of_iso_count_before_those_of_apple(self) -> None:
+        data = made_light.apple_jpeg(None, headroom=b"8")
+        at = data.rindex(b"\xff\xd8\xff") + 2
+        segment = made_light._iso(made_light.Gains(stops=1, offset=0))
+        both = data[:at] + struct.pack(">BBH", 0xFF, 0xE2, len(segment) + 2) + segment + data[at:]
+        assert decode_hdr(data, "a").light[4, 4, 1] == pytest.approx(8, rel=0.01)
+        assert decode_hdr(both, "a").light[4, 4, 1] == pytest.approx(2, rel=0.01)
+
     def test_a_map_that_makes_sdr_of_hdr_is_refused(self) -> None:
         data = made_light.gain_map_jpeg(chart(800), iso=True)
         below = 1 << 16
@@ -393,13 +410,18 @@ class TestGainMap:
         (tmp_path / "a.jpg").write_bytes(data)
         assert read_picture(tmp_path / "a.jpg").pixels.max() == 1.0
 
-    def test_a_file_of_libultrahdr_is_read_as_libultrahdr_reads_it(self) -> None:
+    @pytest.mark.parametrize(("gamut", "primaries"), [(0, BT709), (1, P3), (2, BT2020)])
+    def test_a_file_of_libultrahdr_is_read_as_libultrahdr_reads_it(
+        self, gamut: int, primaries: int
+    ) -> None:
+        """Of BT.2020, the map is in a space of its own."""
         codecs = made_light.codecs()
         light = np.ones((64, 96, 4), np.float16)
         light[..., 0], light[..., 1] = np.linspace(0.1, 4, 96), np.linspace(0.1, 2, 64)[:, None]
-        data = codecs.ultrahdr_encode(light, level=98)
+        data = codecs.ultrahdr_encode(light, level=98, gamut=gamut)
         theirs = codecs.ultrahdr_decode(data)[..., :3].astype(np.float32)
-        assert np.allclose(decode_hdr(data, "a").light, theirs, rtol=0.02, atol=0.03)
+        ours = in_rec709(theirs, to_rec709(PRIMARIES[primaries]))
+        assert np.allclose(decode_hdr(data, "a").light, ours, rtol=0.02, atol=0.05)
 
     def test_lists_of_three_are_read(self) -> None:
         xmp = b"<hdrgm:GainMapMax><rdf:Seq>" + b"".join(
