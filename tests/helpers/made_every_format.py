@@ -145,6 +145,8 @@ def _tiffs() -> Iterator[Each]:
     yield sdr("big.tiff", "BigTIFF", tiff(scene(), bigtiff=True, **rgb))
     yield sdr("motorola.tif", "TIFF, big endian", tiff(scene(3, np.uint16), byteorder=">", **rgb))
     yield sdr("inks.tif", "TIFF, CMYK", saved(_picture("CMYK"), "TIFF"))
+    order = tiff(scene(), bigtiff=True, byteorder=">", **rgb)
+    yield refused("big motorola.tif", "BigTIFF, big endian", order, "BigTIFF in big-endian order")
     lab = saved(_picture("LAB"), "TIFF")
     yield refused("lab.tif", "TIFF, Lab", lab, "its colours are LAB")
     whole = tiff(scene(3, np.int32).astype(np.uint32), **rgb)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dataset.errors import UserError
-from dataset.pictures import hdr_limits, jpegxr
+from dataset.pictures import hdr_exr, hdr_limits, jpegxr
 from dataset.pictures.boxes import boxes_of, read_stated
 from dataset.pictures.dynamic_range import HighDynamicRange, hdr_curve
 from dataset.pictures.exif import orientation_of, turn
@@ -347,6 +348,11 @@ class TestTIFF:
         found = decode_hdr(tiff(half, photometric="rgb", extratags=tags[:1]), "a")
         assert np.allclose(found.light, 0.21404, atol=1e-3)
 
+    def test_a_big_endian_bigtiff_is_named(self) -> None:
+        data = tiff(self.light, photometric="rgb", bigtiff=True, byteorder=">")
+        with pytest.raises(UserError, match="BigTIFF in big-endian order"):
+            decode_hdr(data, "a")
+
     @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
     @pytest.mark.parametrize("how", [{}, {"compression": "zlib", "predictor": True}])
     def test_every_layout(self, kind: Any, how: dict[str, Any]) -> None:
@@ -574,3 +580,11 @@ def test_the_limits_of_the_table_are_those_of_the_samples() -> None:
     """Half the step of 8 bits of PQ is 2 to 4 % of the light, of 10 bits 1 %."""
     case = replace(CASES["PNG, PQ, 16 bits"], write=lambda n: made_light.png(n, PQ, 8))
     assert largest_error(case) > case.error
+
+
+@pytest.mark.parametrize("sampling", [(2, 1), (1, 2)])
+def test_exr_channels_of_fewer_samples_make_no_layer(sampling: tuple[int, int]) -> None:
+    whole, part = (SimpleNamespace(xSampling=x, ySampling=y) for x, y in ((1, 1), sampling))
+    assert hdr_exr._layers({"R": whole, "G": whole, "B": whole}) == [""]
+    assert hdr_exr._layers({"R": whole, "G": whole, "B": part}) == []
+    assert hdr_exr._layers({"Y": part}) == []
