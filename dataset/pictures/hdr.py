@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.gate import MOST_PICTURE, is_regular, read_regular
+from dataset.gate import MOST_PICTURE, is_regular, open_regular, read_regular
 from dataset.pictures.decoding import decoding
-from dataset.pictures.dynamic_range import has_gain_map, hdr_curve
-from dataset.pictures.formats import HEAD, first_bytes, format_of
+from dataset.pictures.dynamic_range import MOST_BOX, has_gain_map, hdr_curve
+from dataset.pictures.formats import HEAD, MOST_VIDEO, first_bytes, format_of
 from dataset.pictures.hdr_exr import read_exr
 from dataset.pictures.hdr_heif import read_avif, read_heif
 from dataset.pictures.hdr_jpeg import read_jpeg
@@ -43,6 +43,7 @@ READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     "Radiance HDR": read_radiance,
 }
 
+SAID_FIRST = ("OpenEXR", "Radiance HDR", "AVIF", "HEIC")  # the beginning says it
 WITH_MAPS = ("AVIF", "HEIC", "JPEG XL")  # formats whose gain maps are not read
 
 
@@ -52,13 +53,24 @@ def is_hdr(source: str | Path | bytes) -> bool:
     A JPEG with a gain map is SDR, although `read_hdr` reads it.
     """
     if not isinstance(source, bytes):
-        if format_of(first_bytes(Path(source))[:HEAD]) not in READERS:
-            return False
         try:
-            source = read_regular(source, MOST_PICTURE)
+            source = _enough_of(Path(source))
         except OSError:
             return False
     return bool(hdr_curve(source, read_header(source)))
+
+
+def _enough_of(path: Path) -> bytes:
+    """The part of a file that says whether it is HDR; empty if it is of no format that is read."""
+    head = first_bytes(path)
+    kind = format_of(head[:HEAD])
+    if kind not in READERS:
+        return b""
+    is_near = kind == "JPEG XR" and int.from_bytes(head[4:8], "little") < MOST_BOX // 2
+    if kind in SAID_FIRST or is_near:  # the directory of a JPEG XR may lie anywhere
+        with open_regular(path, MOST_VIDEO) as file:  # reading it refuses what is too large
+            return file.read(MOST_BOX)
+    return read_regular(path, MOST_PICTURE)
 
 
 def read_hdr(path: str | Path) -> HdrPicture:

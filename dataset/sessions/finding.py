@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,14 +81,15 @@ def find_shots(paths: Sequence[Path], out: Path) -> Importable:
 
 def is_shot(path: Path) -> bool:
     """Whether a file is HDR, has a gain map, or is called as HDR pictures are and is damaged."""
-    head = first_bytes(path)
-    if format_of(head) is None:
+    kind = format_of(first_bytes(path))
+    if kind is None:
         return path.suffix.lower() in HDR_PICTURES
-    try:
+    if kind != "JPEG":
+        return is_hdr(path)
+    with suppress(OSError):
         data = read_regular(path, MOST_PICTURE)
-    except OSError:  # reading it says why
-        return path.suffix.lower() in HDR_PICTURES
-    return is_hdr(data) or has_gain_map(data)
+        return is_hdr(data) or has_gain_map(data)
+    return False
 
 
 def _find(paths: Sequence[Path], out: Path, takes: Callable[[Path], bool]) -> Importable:

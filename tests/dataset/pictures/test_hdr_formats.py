@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dataset.errors import UserError
+from dataset.gate import MOST_PICTURE
 from dataset.pictures import hdr_exr, hdr_limits, jpegxr
 from dataset.pictures.boxes import boxes_of, read_stated
 from dataset.pictures.dynamic_range import HighDynamicRange, hdr_curve
@@ -29,6 +30,7 @@ from dataset.pictures.light import (
     to_rec709,
 )
 from dataset.pictures.picture import read_picture
+from dataset.sessions.finding import is_shot
 from tests.helpers import made_light
 from tests.helpers.made_hdr import HDRGM, HLG, PQ, hdr_png, profile, scene
 from tests.helpers.made_light import CASES, WHITE, Case, chart, largest_error
@@ -193,6 +195,19 @@ def test_white_of_heif_is_white(bits: int, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(package.options, "SAVE_HDR_TO_12_BIT", bits == 12)
     found = decode_hdr(made_light.heif(np.full((16, 16, 3), 1e4), PQ), "a").light
     assert np.allclose(found * WHITE_NITS, 1e4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["OpenEXR, half", "JPEG XR, half floats", "AVIF, PQ, 10 bits"])
+def test_whether_a_large_file_is_hdr_its_beginning_says(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(CASES[name].write(chart()))
+    assert is_hdr(path)
+    with path.open("r+b") as file:
+        file.truncate(MOST_PICTURE + 1)  # too large to be read as a whole
+    assert is_hdr(path)
+    assert is_shot(path)
+    with pytest.raises(UserError, match=r"Cannot read .* more than"):
+        read_hdr(path)
 
 
 @pytest.mark.parametrize("name", ["", "ITUR_2100_PQ_FULL"])
