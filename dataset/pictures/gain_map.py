@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class GainMap:
     gamma: Three
     offset_sdr: Three
     offset_hdr: Three
-    in_own_space: bool = False  # applied to light of the primaries of the map's own profile
+    in_own_space: bool = field(default=False, kw_only=True)  # applied in that of the map's profile
 
     def __post_init__(self) -> None:
         values = np.stack([self.least, self.most, self.gamma, self.offset_sdr, self.offset_hdr])
