@@ -24,8 +24,8 @@ from dataset.gate import (
 )
 from dataset.locks import is_held
 from dataset.paths import check_path
-from dataset.pictures.dynamic_range import hdr_among
-from dataset.pictures.formats import PICTURES, left_out
+from dataset.pictures.formats import PICTURES
+from dataset.pictures.left_out import advice_on, left_out
 
 DOMAIN_FOLDERS = ("trainA", "trainB", "testA", "testB")
 LAYOUTS = {  # training X, Y, test X, Y
@@ -208,8 +208,8 @@ def _told(place: Path) -> str:
     ]
     if not others:
         return ""
-    hdr = hdr_among(others)
-    return f"{place}: left out {left_out(others)}. Readable are {' '.join(PICTURES)}.{hdr}"
+    readable = " ".join(PICTURES)
+    return f"{place}: left out {left_out(others)}. Readable are {readable}.{advice_on(others)}"
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -9,8 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.pictures.dynamic_range import has_gain_map, hdr_curve, hdr_fault, profile_of
-from dataset.pictures.formats import HEAD, readable_format
+from dataset.pictures.dynamic_range import (
+    has_gain_map,
+    has_residual,
+    hdr_curve,
+    hdr_fault,
+    profile_of,
+)
+from dataset.pictures.formats import HEAD, RAW, not_read, readable_format
 from dataset.pictures.headers import Header, read_header
 from dataset.pictures.limits import check_header
 
@@ -44,6 +50,8 @@ def check_picture(data: bytes, name: str | Path) -> Header | None:
     if curve:
         raise hdr_fault(name, "picture", curve)
     readable_format(data[:HEAD], name)
+    if header is not None and header.camera_raw:
+        raise not_read(name, RAW)
     check_header(header, name)
     if header is not None:
         check_single(name, header.frames, "frames of an animation")
@@ -70,6 +78,7 @@ def frame_losses(data: bytes, header: Header | None) -> tuple[str, ...]:
         "transparency left out": header.alpha,
         "CMYK converted to sRGB": header.cmyk,
         "a gain map (HDR) left out, the SDR picture taken": has_gain_map(data),
+        "the HDR part of a JPEG XT left out, the SDR picture taken": has_residual(data),
         "a colour profile left out, its numbers taken as sRGB": (
             bool(profile) and not header.cmyk and b"sRGB" not in profile.replace(b"\0", b"")
         ),

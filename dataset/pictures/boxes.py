@@ -27,6 +27,7 @@ class Stated:
     size: tuple[int, int]
     sizes: tuple[tuple[int, int], ...]
     colour: tuple[int, int, int, bool] | None  # primaries, curve, matrix, full range
+    profile: bytes  # ICC; empty if there is none
     depth: int | None  # bits of a channel, of AV1
     orientation: int
     is_cropped: bool
@@ -36,9 +37,9 @@ class Stated:
 
 
 def boxes_of(
-    data: bytes, begin: int = 0, end: int | None = None
+    data: bytes, begin: int = 0, end: int | None = None, may_be_cut: bool = False
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin and end of the contents of each box; those that are cut off are left out."""
+    """Kind, begin and end of the contents of each box; one that is cut off only if asked for."""
     end = len(data) if end is None else min(end, len(data))
     for _ in range(MOST_BOXES):
         if begin + 8 > end:
@@ -48,9 +49,9 @@ def boxes_of(
         if length == 1 and begin + 16 <= end:
             (length,), head = struct.unpack_from(">Q", data, begin + 8), 16
         length = length or end - begin
-        if length < head or begin + length > end:
+        if length < head or (begin + length > end and not may_be_cut):
             return
-        yield kind, begin + head, begin + length
+        yield kind, begin + head, min(begin + length, end)
         begin += length
 
 
@@ -78,6 +79,7 @@ def _read(data: bytes) -> Stated:
         size=_sizes(data, used)[-1],
         sizes=_sizes(data, properties),
         colour=_colour(data, used),
+        profile=_profile(data, used),
         depth=next((_depth(data[begin + 2]) for kind, begin, _ in used if kind == b"av1C"), None),
         orientation=_orientation(data, used),
         is_cropped=b"clap" in kinds,
@@ -122,6 +124,16 @@ def _colour(data: bytes, used: list[tuple[bytes, int, int]]) -> tuple[int, int, 
             first, second, third, full = struct.unpack_from(">HHHB", data, begin + 4)
             return first, second, third, bool(full & 0x80)
     return None
+
+
+def _profile(data: bytes, used: list[tuple[bytes, int, int]]) -> bytes:
+    kinds = (b"prof", b"rICC")
+    found = (
+        data[begin + 4 : end]
+        for kind, begin, end in used
+        if kind == b"colr" and data[begin : begin + 4] in kinds
+    )
+    return next(found, b"")
 
 
 def _depth(bits: int) -> int:

@@ -111,6 +111,7 @@ def open_image(data: bytes, path: Path) -> ImageFile:
 def open_checked(data: bytes, path: Path, header: Header | None) -> ImageFile:
     """`open_image` for a file whose header was looked at: HDR, too."""
     name = readable_format(data[:HEAD], path)
+    tiff.check_order(data)
     image: ImageFile = OPENERS[name](io.BytesIO(data))
     width, height = image.size
     seen = replace(header or Header(name, image.size), size=image.size)

@@ -9,6 +9,7 @@ References
 .. [1] ITU-T H.273: code points of transfer curves.
 .. [2] ICC.1:2022, 9.2.17: cicpTag.
 .. [3] ISO 21496-1:2025: gain maps; Adobe: Gain map 1.0; Google: Ultra HDR image format 1.1.
+.. [4] ISO/IEC 18477-3: JPEG XT, boxes in APP11.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from dataset.errors import UserError
+from dataset.gate import MOST_PICTURE, open_regular
 from dataset.pictures.formats import HEAD, first_bytes, format_of
 from dataset.pictures.headers import (
     START_OF_SCAN,
     Header,
     jpeg_markers,
     png_chunks,
+    read_header,
     tiff_profile,
 )
 from dataset.pictures.jpegxl import LINEAR, read_codestream
@@ -36,12 +39,14 @@ CURVES = {16: "PQ", 18: "HLG"}  # code points of HDR curves
 LIGHT = "floating-point light"
 LINEAR_FORMATS = ("OpenEXR", "Radiance HDR", "JPEG XR")  # the last is what Windows' HDR shots are
 MOST_PROFILE = 1 << 24  # bytes
+BEGINNING = 1 << 16  # bytes of a file that say what it is
+MOST_BOX = 1 << 18  # bytes of an AVIF or HEIF that are looked at
 MADE = re.compile(rb"ST ?2084|(?<![A-Za-z])PQ(?![A-Za-z])|HLG|Hybrid Log", re.IGNORECASE)
 GAIN_MAP = re.compile(
     rb"http://ns\.adobe\.com/hdr-gain-map/|urn:iso:std:iso:ts:21496:-1"
     rb"|urn:com:apple:photo:2020:aux:hdrgainmap|HDRGainMapVersion"
 )
-APP1, APP2 = 0xE1, 0xE2
+APP1, APP2, APP11 = 0xE1, 0xE2, 0xEB
 ICC_IN_JPEG = b"ICC_PROFILE\0"
 PROFILE_OF_BMP = 0x4D424544  # "MBED": the profile is in the file
 
@@ -66,9 +71,18 @@ def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
 
 def hdr_among(paths: Iterable[Path]) -> str:
     """What to do with HDR files among those that are left out; empty where there are none."""
-    found = any(format_of(first_bytes(path)[:HEAD]) in LINEAR_FORMATS for path in paths)
+    found = any(_begins_as_hdr(path) for path in paths)
     ways = " HDR: `cli restore` makes SDR pictures of it, `cli expose` frames of many exposures."
     return ways if found else ""
+
+
+def _begins_as_hdr(path: Path) -> bool:
+    if format_of(first_bytes(path)[:HEAD]) is None:
+        return False
+    with suppress(OSError), open_regular(path, MOST_PICTURE) as file:
+        data = file.read(BEGINNING)
+        return bool(hdr_curve(data, read_header(data)))
+    return False
 
 
 def hdr_curve(data: bytes, header: Header | None = None) -> str:
@@ -86,7 +100,7 @@ def hdr_curve(data: bytes, header: Header | None = None) -> str:
         stated = next((bytes(each) for name, each in png_chunks(data) if name == b"cICP"), b"")
         if len(stated) == 4:  # counts before any profile
             return CURVES.get(stated[1], "")
-    return _curve_of_profile(profile_of(data))
+    return curve_of_profile(profile_of(data))
 
 
 def has_gain_map(data: bytes) -> bool:
@@ -99,6 +113,14 @@ def has_gain_map(data: bytes) -> bool:
     return b"MPF\0" in data[: 1 << 18] and b"HDRGainMap" in data
 
 
+def has_residual(data: bytes) -> bool:
+    """Whether a JPEG is a JPEG XT: beside its SDR picture is what makes HDR of it."""
+    if format_of(data[:HEAD]) != "JPEG":
+        return False
+    parts = (data[at : at + 16] for at, _ in _segments(data, APP11))
+    return any(part[:2] == b"JP" and part[12:16] in (b"RESI", b"SPEC") for part in parts)
+
+
 def profile_of(data: bytes) -> bytes:
     """The colour profile in a picture's file, or its first part; empty if there is none."""
     reader = PROFILES.get(format_of(data[:HEAD]) or "")
@@ -107,7 +129,7 @@ def profile_of(data: bytes) -> bytes:
     return b""
 
 
-def _curve_of_profile(profile: bytes) -> str:
+def curve_of_profile(profile: bytes) -> str:
     """The HDR curve that an ICC profile states, by its cicp tag or its name."""
     tags = dict(tags_of(profile))
     stated = tags.get(b"cicp", b"")
@@ -138,9 +160,13 @@ def _curve_of_jpegxl(data: bytes) -> str:
 
 
 def _curve_of_boxes(data: bytes) -> str:
-    """Of AVIF and HEIF: the curve in a colour box of type nclx."""
-    for found in re.finditer(rb"colrnclx..(..)", data[: 1 << 18], re.DOTALL):
-        curve = CURVES.get(int.from_bytes(found.group(1), "big"))
+    """Of AVIF and HEIF: the curve in a colour box, by its number or its profile."""
+    for found in re.finditer(rb"colr(nclx..(..)|prof|rICC)", data[:MOST_BOX], re.DOTALL):
+        number = found.group(2)
+        if number:
+            curve = CURVES.get(int.from_bytes(number, "big"), "")
+        else:
+            curve = curve_of_profile(data[found.end() : found.end() + MOST_BOX])
         if curve:
             return curve
     return ""

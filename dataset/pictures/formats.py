@@ -6,8 +6,6 @@ A file's format is recognized by its first bytes, never by its name. Decodes not
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from dataset.errors import UserError
@@ -22,15 +20,22 @@ SUFFIXES = {  # of the picture formats that are read and written; the first is t
 }
 PICTURES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 HDR_PICTURES = (  # usual suffixes of formats that are read as HDR only
-    *(".jxr", ".wdp", ".hdp", ".exr", ".hdr", ".avif", ".heic", ".heif", ".hif", ".jxl"),
+    *(".jxr", ".wdp", ".hdp", ".exr", ".sxr", ".hdr", ".rgbe", ".xyze", ".pic"),
+    *(".avif", ".heic", ".heif", ".hif", ".jxl"),
 )
 VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".flv", ".m4v", ".ts", ".m2ts", ".mts")
 WRITTEN_VIDEOS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}  # FFmpeg's names
 
+RAW = "camera raw"
 SIGNATURES = {  # how files begin, also of formats that are not read
     "PNG": rb"\x89PNG\r\n\x1a\n",
+    "JPEG-LS": rb"\xff\xd8\xff\xf7",
     "JPEG": rb"\xff\xd8\xff",
     "WebP": rb"RIFF....WEBP",
+    RAW: (
+        rb"II\*\0....CR|....ftypcrx |FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|FOVb|\0MRM"
+        rb"|II\x1a\0\0\0HEAP"
+    ),
     "TIFF": rb"II[*+]\0|MM\0[*+]",
     "GIF": rb"GIF8",
     "AVIF": rb"....ftypavi[fs]",
@@ -42,7 +47,68 @@ SIGNATURES = {  # how files begin, also of formats that are not read
     "Radiance HDR": rb"#\?R(ADIANCE|GBE)",
     "Photoshop": rb"8BPS",
     "PDF": rb"%PDF",
+    "PostScript": rb"%!PS|\xc5\xd0\xd3\xc6",
+    "GIMP": rb"gimp xcf",
+    "DDS": rb"DDS \x7c",
+    "KTX": rb"\xabKTX ",
+    "QOI": rb"qoif",
+    "SGI": rb"\x01\xda[\0\1][\1\2]",
+    "Sun raster": rb"\x59\xa6\x6a\x95",
+    "FITS": rb"SIMPLE  =",
+    "farbfeld": rb"farbfeld",
+    "DPX": rb"SDPX|XPDS",
+    "Cineon": rb"\x80\x2a\x5f\xd7|\xd7\x5f\x2a\x80",
+    "PFM": rb"P[FfHh]4?\s[\s\d]",
+    "Netpbm": rb"P[1-7]\s[\s\d#W]",
+    "XPM": rb"/\* XPM",
+    "ICO": rb"\0\0[\1\2]\0[^\0]\0",
+    "ICNS": rb"icns",
+    "BPG": rb"BPG\xfb",
+    "FLIF": rb"FLIF",
+    "MNG": rb"[\x8a\x8b][MJ]NG",
+    "DjVu": rb"AT&TFORM",
+    "Windows Media": rb"\x30\x26\xb2\x75",
+    "Ogg": rb"OggS",
+    "MPEG": rb"\0\0\x01[\xb3\xba]",
+    "YUV4MPEG": rb"YUV4MPEG2",
     "BMP": rb"BM....\0\0\0\0",  # a length, then two reserved numbers
+}
+OTHER_SUFFIXES = {  # of formats that are not read, and that first bytes say nothing of
+    RAW: (
+        *(".dng", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".pef", ".srw", ".3fr", ".fff", ".iiq"),
+        *(".cr2", ".cr3", ".crw", ".raf", ".orf", ".rw2", ".rwl", ".x3f", ".mrw", ".erf", ".kdc"),
+        *(".dcr", ".mef", ".mos", ".gpr"),
+    ),
+    "SVG": (".svg", ".svgz"),
+    "Photoshop": (".psd", ".psb"),
+    "JPEG-LS": (".jls",),
+    "Krita": (".kra", ".krz"),
+    "OpenRaster": (".ora",),
+    "TGA": (".tga", ".targa", ".icb", ".vda", ".vst"),
+    "PCX": (".pcx", ".dcx"),
+    "XBM": (".xbm",),
+    "Windows metafile": (".wmf", ".emf"),
+    "DICOM": (".dcm",),
+    "ILBM": (".iff", ".lbm", ".ilbm"),
+    "Lottie": (".lottie",),
+    "GIF": (".gif",),
+    "JPEG 2000": (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".jph", ".jhc"),
+    "DDS": (".dds",),
+    "KTX": (".ktx", ".ktx2"),
+    "Netpbm": (".pnm", ".pbm", ".pgm", ".ppm", ".pam"),
+    "PFM": (".pfm", ".phm"),
+    "ICO": (".ico", ".cur"),
+    "PDF": (".pdf", ".ai"),
+    "PostScript": (".eps", ".ps"),
+}
+REMEDIES = {  # of formats that are not read; of all others: convert it to PNG
+    RAW: "Develop it, with its camera's program, darktable or RawTherapee: save it as TIFF or PNG",
+    "PFM": "It may be HDR: save it as OpenEXR",
+    "DDS": "Save it as PNG, or as OpenEXR if it is HDR",
+    "KTX": "Save it as PNG, or as OpenEXR if it is HDR",
+    **dict.fromkeys(
+        ("Windows Media", "Ogg", "MPEG", "YUV4MPEG"), "If it is a video, convert it to MP4"
+    ),
 }
 VIDEO_SIGNATURES = (  # of what `VIDEOS` stand for, unless it is a picture
     rb"\x1a\x45\xdf\xa3|RIFF....AVI |FLV\x01|....(ftyp|moov|mdat|wide|free|skip)"
@@ -50,7 +116,6 @@ VIDEO_SIGNATURES = (  # of what `VIDEOS` stand for, unless it is a picture
 )
 HEAD = 16  # first bytes, enough to recognize a format
 VIDEO_HEAD = 512
-MOST_KINDS = 8  # that are named
 MOST_VIDEO = 1 << 50  # bytes: no limit, as a video is read piece by piece
 
 
@@ -77,12 +142,28 @@ def readable_format(head: bytes, name: str | Path) -> str:
     found = format_of(head)
     if found in SUFFIXES:
         return found
-    what = f"is {found}" if found else "is not a picture" if head else "is empty (0 bytes)"
-    raise UserError(
-        f"{name} {what}.",
-        1,
-        remedy=f"Readable are {', '.join(SUFFIXES)}: convert it to PNG, or leave it out.",
+    raise not_read(name, found or (format_named(Path(name).suffix) if head else None), bool(head))
+
+
+def not_read(name: str | Path, kind: str | None, holds_any: bool = True) -> UserError:
+    """What is said of a file of no readable format: a key of `SIGNATURES`, or of no known one."""
+    what = f"is {kind}" if kind else "is not a picture" if holds_any else "is empty (0 bytes)"
+    usual = f"Readable are {', '.join(SUFFIXES)}: convert it to PNG"
+    usual += ", or to MP4 if it moves" if kind == "GIF" else ""
+    return UserError(
+        f"{name} {what}.", 1, remedy=f"{REMEDIES.get(kind or '', usual)}, or leave it out."
     )
+
+
+def format_named(suffix: str) -> str | None:
+    """The format that is not read for which a suffix stands, in any case.
+
+    Examples
+    --------
+    >>> format_named(".TGA")
+    'TGA'
+    """
+    return next((name for name, all_ in OTHER_SUFFIXES.items() if suffix.lower() in all_), None)
 
 
 def format_for(suffix: str) -> str | None:
@@ -124,22 +205,6 @@ def first_bytes(path: Path) -> bytes:
             return file.read(VIDEO_HEAD)
     except OSError:
         return b""
-
-
-def left_out(paths: Iterable[Path]) -> str:
-    """How many files of which formats were left out, in words; empty if none.
-
-    Those of no known format go by their suffix.
-    """
-    counts = sorted(Counter(map(_kind, paths)).items(), key=lambda each: (-each[1], each[0]))
-    named = [f"{count:,} {kind}" for kind, count in counts[:MOST_KINDS]]
-    others = sum(count for _, count in counts[MOST_KINDS:])
-    return ", ".join([*named, *([f"{others:,} more"] if others else [])])
-
-
-def _kind(path: Path) -> str:
-    found = format_of(first_bytes(path))
-    return found if found and found not in SUFFIXES else path.suffix.lower() or "without a suffix"
 
 
 def is_readable(path: Path) -> bool:

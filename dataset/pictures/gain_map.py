@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from dataset.pictures.light import Light
 
 ISO = b"urn:iso:std:iso:ts:21496:-1\0"
+LONGEST_MARK = 4  # bytes of ISO's: versions alone are of the picture that a map belongs to
 MULTICHANNEL, BASE_SPACE, BACKWARD, COMMON = 0x80, 0x40, 0x04, 0x08  # flags of ISO's
 MOST_STOPS = 32.0
 Three = NDArray[np.float64]  # one number for each of RGB
@@ -35,6 +36,7 @@ class GainMap:
     gamma: Three
     offset_sdr: Three
     offset_hdr: Three
+    in_own_space: bool = field(default=False, kw_only=True)  # applied in that of the map's profile
 
     def __post_init__(self) -> None:
         values = np.stack([self.least, self.most, self.gamma, self.offset_sdr, self.offset_hdr])
@@ -56,7 +58,7 @@ def read_gain_map(iso: bytes, xmp: bytes) -> GainMap:
     ValueError
         They are damaged, or ask for what is not supported.
     """
-    if len(iso) > 4:  # the first four bytes alone are of the picture that it belongs to
+    if len(iso) > LONGEST_MARK:
         return _of_iso(iso)
     if b"hdrgm:" in xmp:
         return _of_xmp(xmp)
@@ -83,13 +85,25 @@ def _of_iso(data: bytes) -> GainMap:
             raise ValueError("its gain map is of a later version of ISO 21496-1")
         if flags & BACKWARD:
             raise ValueError("its gain map makes SDR of HDR, which is not supported")
-        if not flags & BASE_SPACE:
-            raise ValueError("its gain map is in another colour space, which is not supported")
         channels = 3 if flags & MULTICHANNEL else 1
-        numbers = _fractions(data, 5, channels, bool(flags & COMMON))
+        common = bool(flags & COMMON)
+        base, other = _headrooms(data, 5, common)
+        numbers = _fractions(data, 5, channels, common)
     except (struct.error, ZeroDivisionError) as error:
         raise ValueError("the metadata of its gain map are damaged") from error
-    return GainMap(*np.broadcast_to(np.array(numbers).T, (5, 3)))
+    if base > other:
+        raise ValueError("its gain map makes SDR of HDR, which is not supported")
+    stated = np.broadcast_to(np.array(numbers).T, (5, 3))
+    return GainMap(*stated, in_own_space=not flags & BASE_SPACE)
+
+
+def _headrooms(data: bytes, at: int, common: bool) -> tuple[float, float]:
+    """Of the picture, and of what the map makes of it, in stops."""
+    if common:
+        below, base, other = struct.unpack_from(">3I", data, at)
+        return base / below, other / below
+    base, base_below, other, other_below = struct.unpack_from(">4I", data, at)
+    return base / base_below, other / other_below
 
 
 def _fractions(data: bytes, at: int, channels: int, common: bool) -> list[list[float]]:

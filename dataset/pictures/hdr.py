@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataset.errors import UserError
-from dataset.gate import MOST_PICTURE, is_regular, read_regular
+from dataset.gate import MOST_PICTURE, is_regular, open_regular, read_regular
 from dataset.pictures.decoding import decoding
-from dataset.pictures.dynamic_range import has_gain_map, hdr_curve
-from dataset.pictures.formats import HEAD, format_of
+from dataset.pictures.dynamic_range import MOST_BOX, has_gain_map, hdr_curve
+from dataset.pictures.formats import HEAD, MOST_VIDEO, first_bytes, format_of
 from dataset.pictures.hdr_exr import read_exr
 from dataset.pictures.hdr_heif import read_avif, read_heif
 from dataset.pictures.hdr_jpeg import read_jpeg
@@ -43,6 +43,9 @@ READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     "Radiance HDR": read_radiance,
 }
 
+SAID_FIRST = ("OpenEXR", "Radiance HDR", "AVIF", "HEIC")  # the beginning says it
+WITH_MAPS = ("AVIF", "HEIC", "JPEG XL")  # formats whose gain maps are not read
+
 
 def is_hdr(source: str | Path | bytes) -> bool:
     """Whether a file, or its bytes, is HDR and cannot be read as SDR; one that is not read is not.
@@ -51,10 +54,23 @@ def is_hdr(source: str | Path | bytes) -> bool:
     """
     if not isinstance(source, bytes):
         try:
-            source = read_regular(source, MOST_PICTURE)
+            source = _enough_of(Path(source))
         except OSError:
             return False
     return bool(hdr_curve(source, read_header(source)))
+
+
+def _enough_of(path: Path) -> bytes:
+    """The part of a file that says whether it is HDR; empty if it is of no format that is read."""
+    head = first_bytes(path)
+    kind = format_of(head[:HEAD])
+    if kind not in READERS:
+        return b""
+    is_near = kind == "JPEG XR" and int.from_bytes(head[4:8], "little") < MOST_BOX // 2
+    if kind in SAID_FIRST or is_near:  # the directory of a JPEG XR may lie anywhere
+        with open_regular(path, MOST_VIDEO) as file:  # reading it refuses what is too large
+            return file.read(MOST_BOX)
+    return read_regular(path, MOST_PICTURE)
 
 
 def read_hdr(path: str | Path) -> HdrPicture:
@@ -81,7 +97,7 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
     path, kind = Path(name), format_of(data[:HEAD]) or ""
     curve = hdr_curve(data, read_header(data))
     if not curve and not has_gain_map(data):
-        raise UserError(f"{path} is not HDR, or is damaged.", 1)
+        raise _not_hdr(path, kind)
     reader = READERS.get(kind) if curve else read_jpeg
     if reader is None:
         raise UserError(
@@ -91,3 +107,10 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
         )
     with decoding(path, "save it as OpenEXR"):
         return finished(reader(data, path))
+
+
+def _not_hdr(path: Path, kind: str) -> UserError:
+    remedy = "Of a gain map, HDR is read in a JPEG only: save it as such, or as PNG with PQ."
+    return UserError(
+        f"{path} is not HDR, or is damaged.", 1, remedy=remedy if kind in WITH_MAPS else ""
+    )

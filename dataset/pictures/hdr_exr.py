@@ -116,9 +116,14 @@ def _layers(channels: Mapping[str, Any]) -> list[str]:
         wanted = [prefix + each for each in ("RGB" if name[-1] == "R" else "Y")]
         if name[-1] == "Y" and prefix + "R" in channels:
             continue
-        if all(each in channels and channels[each].xSampling == 1 for each in wanted):
+        if all(each in channels and _is_full(channels[each]) for each in wanted):
             found.append(prefix)
     return found
+
+
+def _is_full(channel: Any) -> bool:
+    """Whether it has a sample for each pixel."""
+    return bool(channel.xSampling == 1 and channel.ySampling == 1)
 
 
 def _rank(layer: str) -> int:

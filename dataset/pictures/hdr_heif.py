@@ -1,7 +1,7 @@
 """AVIF and HEIF of PQ or HLG -> light, by the packages imagecodecs and pillow-heif.
 
-Of 8, 10 and 12 bits. AVIF that is cropped, sequences, and what is HDR by a gain map are refused by
-name.
+Of 8, 10 and 12 bits; a colour box says PQ or HLG by numbers, or by a profile. AVIF that is cropped,
+sequences, and what is HDR by a gain map are refused by name.
 
 References
 ----------
@@ -17,17 +17,19 @@ from typing import Any
 import numpy as np
 
 from dataset.pictures.boxes import Stated, read_stated
-from dataset.pictures.dynamic_range import CURVES
+from dataset.pictures.dynamic_range import CURVES, curve_of_profile
 from dataset.pictures.hdr_limits import check_size, package
 from dataset.pictures.hdr_picture import HdrPicture, turned
-from dataset.pictures.hdr_signals import CodePoints, alpha_notes, to_light
-from dataset.pictures.light import WHITE_NITS, in_rec709, to_rec709
+from dataset.pictures.hdr_signals import CodePoints, alpha_notes, by_profile, to_light
+from dataset.pictures.light import WHITE_NITS, Matrix, in_rec709, to_rec709
 from dataset.pictures.metadata import Metadata
+
+Meaning = tuple[CodePoints, Matrix]  # of samples, and to Rec. 709
 
 
 def read_avif(data: bytes, path: Path) -> HdrPicture:
     """Raises as the readers of ``hdr.py`` do."""
-    stated, points = _checked("AVIF", data, path)
+    stated, meaning = _checked("AVIF", data, path)
     codecs = package("imagecodecs", "imagecodecs", path, "AVIF")
     try:
         samples: Any = codecs.avif_decode(data)
@@ -37,12 +39,12 @@ def read_avif(data: bytes, path: Path) -> HdrPicture:
     if samples.size % (width * height) or samples.shape[:2] != (height, width):
         raise ValueError("its pixels are not what it states")
     depth = stated.depth or 8 * samples.itemsize
-    return turned(_picture("AVIF", samples, (1 << depth) - 1, stated, points), stated.orientation)
+    return turned(_picture("AVIF", samples, (1 << depth) - 1, stated, meaning), stated.orientation)
 
 
 def read_heif(data: bytes, path: Path) -> HdrPicture:
     """Raises as the readers of ``hdr.py`` do."""
-    stated, points = _checked("HEIF", data, path)
+    stated, meaning = _checked("HEIF", data, path)
     heif = package("pillow_heif", "pillow-heif", path, "HEIF")
     try:
         image = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
@@ -52,33 +54,42 @@ def read_heif(data: bytes, path: Path) -> HdrPicture:
     most = max(stated.size)
     if max(samples.shape[:2]) > most or (not stated.is_cropped and max(samples.shape[:2]) < most):
         raise ValueError("its pixels are not what it states")
-    white = 255 if samples.itemsize == 1 else 65535  # it is upright already, of all 16 bits
-    return turned(_picture("HEIF", samples, white, stated, points), 1)
+    unused = 8 * samples.itemsize - image.info["bit_depth"]  # the lowest bits, which are 0
+    white = (1 << 8 * samples.itemsize) - (1 << unused)
+    return turned(_picture("HEIF", samples, white, stated, meaning), 1)  # it is upright already
 
 
-def _checked(kind: str, data: bytes, path: Path) -> tuple[Stated, CodePoints]:
+def _checked(kind: str, data: bytes, path: Path) -> tuple[Stated, Meaning]:
     """What the file says, if it can be read; raises ``ValueError`` if not."""
     stated = read_stated(data)
     for size in stated.sizes:
         check_size(kind, *size, path)
     if data[8:12] in (b"avis", b"hevc", b"hevx", b"msf1"):
         raise ValueError("it is a sequence, of which only one picture would be taken")
-    if stated.colour is None or stated.colour[1] not in CURVES:
-        if stated.has_gain_map:
-            raise ValueError("its picture is SDR: its gain map would be read in a JPEG only")
-        raise ValueError("its picture is SDR, and only another one in it is HDR")
+    meaning = _meaning(stated)
     if stated.is_cropped and kind == "AVIF":  # of HEIF it is usual, and its package crops
         raise ValueError("it is cropped by a box of its own (clap), which is not supported")
-    points = CodePoints(*stated.colour)
-    _ = points.chromaticities  # known ones
-    return stated, points
+    return stated, meaning
 
 
-def _picture(kind: str, samples: Any, most: int, stated: Stated, points: CodePoints) -> HdrPicture:
+def _meaning(stated: Stated) -> Meaning:
+    """By the colour box of numbers, else by that of a profile; raises ``ValueError``."""
+    if stated.colour is not None and stated.colour[1] in CURVES:
+        points = CodePoints(*stated.colour)
+        return points, to_rec709(points.chromaticities)
+    if curve_of_profile(stated.profile):
+        return by_profile(stated.profile)
+    if stated.has_gain_map:
+        raise ValueError("its picture is SDR: its gain map would be read in a JPEG only")
+    raise ValueError("its picture is SDR, and only another one in it is HDR")
+
+
+def _picture(kind: str, samples: Any, most: int, stated: Stated, meaning: Meaning) -> HdrPicture:
+    points, matrix = meaning
     samples = samples.reshape(*samples.shape[:2], -1)
     light = to_light(samples, 0, most, points)
     return HdrPicture(
-        in_rec709(light, to_rec709(points.chromaticities)),
+        in_rec709(light, matrix),
         WHITE_NITS,
         f"{kind} ({CURVES[points.curve]})",
         Metadata(exif=stated.exif, xmp=stated.xmp),

@@ -21,14 +21,21 @@ from numpy.typing import NDArray
 
 from dataset.pictures.apple_gain_map import apply_apples, headroom_of, is_apples
 from dataset.pictures.colour_profile import linearized, matrix_of
-from dataset.pictures.decoding import open_checked
+from dataset.pictures.decoding import open_checked, read_samples
 from dataset.pictures.dynamic_range import APP1, APP2, profile_of
 from dataset.pictures.exif import turn
-from dataset.pictures.gain_map import ISO, apply, read_gain_map
+from dataset.pictures.gain_map import ISO, LONGEST_MARK, apply, read_gain_map
 from dataset.pictures.hdr_limits import check_size
 from dataset.pictures.hdr_picture import HdrPicture
 from dataset.pictures.headers import START_OF_SCAN, jpeg_markers, read_header
-from dataset.pictures.light import WHITE_NITS, Light, Matrix, in_rec709, srgb_to_linear
+from dataset.pictures.light import (
+    WHITE_NITS,
+    Light,
+    Matrix,
+    by_matrix,
+    in_rec709,
+    srgb_to_linear,
+)
 from dataset.pictures.metadata import Metadata, without_gain_map
 from dataset.pictures.picture import dpi_of, upright_samples
 
@@ -49,10 +56,13 @@ def read_jpeg(data: bytes, path: Path) -> HdrPicture:
     gains = cv2.resize(gains, samples.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     gains = gains.reshape(*samples.shape[:2], -1)
     light, matrix = _linear(samples, profile_of(data))
-    if is_apples(xmp):
+    if is_apples(xmp) and len(iso) <= LONGEST_MARK:  # ISO's words say more
         light = apply_apples(light, gains, headroom_of(xmp, image.info.get("exif")))
     else:
-        light = apply(light, gains, read_gain_map(iso, xmp))
+        gain_map = read_gain_map(iso, xmp)
+        if gain_map.in_own_space:
+            light, matrix = _in_space_of(profile_of(behind), light, matrix)
+        light = apply(light, gains, gain_map)
     about = stated.upright_xmp
     return HdrPicture(
         in_rec709(light, matrix),
@@ -73,7 +83,7 @@ def _map_of(data: bytes) -> tuple[bytes, bytes, bytes]:
     for begin in _pictures(data):
         behind = data[begin:]
         iso, xmp = _stated(behind, APP2, ISO), _stated(behind, APP1, XMP)
-        if len(iso) > 4 or b"hdrgm:" in xmp or is_apples(xmp):
+        if len(iso) > LONGEST_MARK or b"hdrgm:" in xmp or is_apples(xmp):
             return iso, xmp, behind
     raise ValueError("its gain map is missing, or of an unknown kind")
 
@@ -116,13 +126,19 @@ def _stated(data: bytes, marker: int, name: bytes) -> bytes:
 
 
 def _levels(data: bytes, path: Path) -> Light:
-    """The map, grey or RGB, in [0, 1]."""
+    """The map, grey or RGB, in [0, 1]; how it says that it is turned does not count [1]_."""
     header = read_header(data)
     if header is None or header.cmyk:
         raise ValueError("its gain map is damaged or cut off")
     check_size("JPEG", *header.size, path)
-    samples, _ = upright_samples(open_checked(data, path, header), data)
+    samples = read_samples(open_checked(data, path, header), data)
     return np.divide(samples, np.float32(255), dtype=np.float32)
+
+
+def _in_space_of(profile: bytes, light: Light, matrix: Matrix) -> tuple[Light, Matrix]:
+    """Light of other primaries in those of a profile, and their matrix to Rec. 709."""
+    own = matrix_of(profile)
+    return by_matrix(light, np.linalg.inv(own) @ matrix), own
 
 
 def _linear(samples: NDArray[Any], profile: bytes) -> tuple[Light, Matrix]:

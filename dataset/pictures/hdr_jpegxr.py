@@ -21,7 +21,7 @@ from dataset.pictures.colour_profile import is_linear, matrix_of
 from dataset.pictures.exif import PREFIX, swaps_sides
 from dataset.pictures.hdr_limits import check_size, package
 from dataset.pictures.hdr_picture import HdrPicture, turned
-from dataset.pictures.jpegxr import FLOATS, HALVES, Container, read_container
+from dataset.pictures.jpegxr import FLOATS, HALVES, Container, read_container, unturned
 from dataset.pictures.light import SCRGB_NITS, WHITE_NITS, in_rec709
 from dataset.pictures.metadata import Metadata
 
@@ -42,7 +42,7 @@ def read_jpegxr(data: bytes, path: Path) -> HdrPicture:
     ((width, height),) = stated.sizes
     check_size("JPEG XR", width, height, path)
     package("imagecodecs", "imagecodecs", path, "JPEG XR")
-    samples = jpegxr_decoder.decode(data)
+    samples = jpegxr_decoder.decode(unturned(data))
     if samples.shape[:2] != (height, width):
         raise ValueError("its pixels are not what it states")
     light = (samples[..., :3] if samples.shape[2] >= 3 else samples[..., [0, 0, 0]]).astype(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dataset.pictures.colour_profile import matrix_of
 from dataset.pictures.decoding import open_checked
-from dataset.pictures.dynamic_range import CURVES, hdr_curve, profile_of, tags_of
+from dataset.pictures.dynamic_range import CURVES, curve_of_profile, profile_of, tags_of
 from dataset.pictures.formats import HEAD, format_of
 from dataset.pictures.hdr_limits import check_size
 from dataset.pictures.hdr_picture import HdrPicture
@@ -114,12 +114,30 @@ def _meaning(data: bytes) -> tuple[CodePoints, Matrix]:
     """What the numbers mean, and the matrix to Rec. 709; raises ``ValueError``."""
     stated = [bytes(content) for kind, content in png_chunks(data) if kind == b"cICP"]
     stated = stated if data.startswith(b"\x89PNG") else []
-    profile = profile_of(data)
+    if not stated or len(stated[0]) != 4:
+        return by_profile(profile_of(data))
+    return _by_points(stated[0])
+
+
+def by_profile(profile: bytes) -> tuple[CodePoints, Matrix]:
+    """What numbers mean by a profile that says PQ or HLG, and the matrix to Rec. 709.
+
+    Raises
+    ------
+    ValueError
+        It says neither, or in a way that is not supported.
+    """
     tag = dict(tags_of(profile)).get(b"cicp", b"")
-    four = stated[0] if stated else tag[8:12] if len(tag) >= 12 else b""
-    if len(four) != 4:  # only the name of its profile says that it is HDR
-        curve = next(code for code, name in CURVES.items() if name == hdr_curve(data))
-        return CodePoints(BT2020, curve), _matrix_of_named(profile)
+    if len(tag) >= 12:
+        return _by_points(tag[8:12])
+    named = curve_of_profile(profile)  # only its name says that it is HDR
+    curve = next((code for code, name in CURVES.items() if name == named), None)
+    if curve is None:
+        raise ValueError("its colour profile does not say that it is HDR")
+    return CodePoints(BT2020, curve), _matrix_of_named(profile)
+
+
+def _by_points(four: bytes) -> tuple[CodePoints, Matrix]:
     points = CodePoints(four[0], four[1], four[2], bool(four[3]))
     if points.matrix != 0:
         raise ValueError("its cICP says that it is not RGB")

@@ -22,16 +22,19 @@ from dataset.pictures.formats import HEAD, format_of
 
 MOST_DIRECTORIES = 1000  # of a TIFF that are counted
 # Tags of TIFF, and types of their values.
-WIDTH, LENGTH, BITS, PHOTOMETRIC, CHANNELS, EXTRA, KINDS, PROFILE = (
-    *(256, 257, 258, 262, 277, 338, 339),
-    34675,
+SUBFILE, WIDTH, LENGTH, BITS, PHOTOMETRIC, CHANNELS, BELOW, EXTRA, KINDS, PROFILE, DNG = (
+    *(254, 256, 257, 258, 262, 277, 330, 338, 339),
+    *(34675, 50706),
 )
 CODES = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}  # for struct, by type
-READ_TAGS = (WIDTH, LENGTH, BITS, PHOTOMETRIC, CHANNELS, EXTRA, KINDS, PROFILE)
+READ_TAGS = (
+    *(SUBFILE, WIDTH, LENGTH, BITS, PHOTOMETRIC, CHANNELS, BELOW, EXTRA, KINDS, PROFILE, DNG),
+)
 MOST_VALUES = 1 << 24  # of a tag
 BLACK_IS_0, WHITE_IS_0, CMYK = 1, 0, 5  # photometric interpretations
 FLOAT = 3  # kind of sample
 LOG_LUV = (32844, 32845)
+SENSOR = (32803, 34892)  # photometric interpretations: colour filter array, linear raw
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of JPEG with a size
 ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without content
 START_OF_SCAN, END = 0xDA, 0xD9
@@ -51,6 +54,7 @@ class Header:
     cmyk: bool = False
     frames: int = 1  # of an animation
     floating: bool = False  # samples are light, not levels
+    camera_raw: bool = False  # a TIFF of a camera, whose first picture may be a thumbnail
 
 
 def read_header(data: bytes) -> Header | None:
@@ -219,6 +223,7 @@ def _tiff(data: bytes) -> Header:
 def _stated_by(tags: Tags, pages: int) -> Header:
     """What the first directory of a TIFF says."""
     width, height, light = (tags.get(tag, (0,))[:1] for tag in (WIDTH, LENGTH, PHOTOMETRIC))
+    is_raw = _is_raw(tags)
     return Header(
         "TIFF",
         (sum(width), sum(height)),
@@ -227,8 +232,16 @@ def _stated_by(tags: Tags, pages: int) -> Header:
         grey=bool(light) and light[0] in (WHITE_IS_0, BLACK_IS_0) and PHOTOMETRIC in tags,
         alpha=any(each in (1, 2) for each in tags.get(EXTRA, ())),
         cmyk=light == (CMYK,),
-        floating=FLOAT in tags.get(KINDS, ()) or light[:1] in [(each,) for each in LOG_LUV],
+        floating=not is_raw
+        and (FLOAT in tags.get(KINDS, ()) or light[:1] in [(each,) for each in LOG_LUV]),
+        camera_raw=is_raw,
     )
+
+
+def _is_raw(tags: Tags) -> bool:
+    """A DNG, samples of a sensor, or a small copy with other pictures below it (NEF, ARW)."""
+    is_small = bool(tags.get(SUBFILE, (0,))[0] & 1) and BELOW in tags
+    return DNG in tags or is_small or tags.get(PHOTOMETRIC, (0,))[0] in SENSOR
 
 
 def tiff_profile(data: bytes) -> bytes:

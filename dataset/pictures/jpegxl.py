@@ -71,9 +71,10 @@ def codestream_of(data: bytes) -> bytes:
     """The beginning of the codestream; empty if there is none."""
     if data.startswith(b"\xff\x0a"):
         return data[:4096]
-    for kind, begin, end in boxes_of(data):
+    for kind, begin, end in boxes_of(data, may_be_cut=True):
         if kind in (b"jxlc", b"jxlp"):
-            return data[begin + (4 if kind == b"jxlp" else 0) : end][:4096]
+            begin += 4 if kind == b"jxlp" else 0
+            return data[begin : min(end, begin + 4096)]
     return b""
 
 

@@ -20,13 +20,14 @@ SDR = (  # unsigned integers: sRGB, grey, CMYK
     *(0x05, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x14, 0x15, 0x16, 0x17),
     *(0x1C, 0x1F, *range(0x20, 0x3A)),
 )
-FORMAT, WIDTH, HEIGHT, ACROSS, DOWN, STREAM = 0xBC01, 0xBC80, 0xBC81, 0xBC82, 0xBC83, 0xBCC0
+FORMAT, TURNED, WIDTH, HEIGHT = 0xBC01, 0xBC02, 0xBC80, 0xBC81
+ACROSS, DOWN, STREAM = 0xBC82, 0xBC83, 0xBCC0
 STREAM_BYTES, ALPHA = 0xBCC1, 0xBCC2  # the bytes of alpha are often stated wrongly
 XMP, PROFILE, EXIF = 700, 34675, 34665
 TEXTS = (270, 271, 272, 305, 306, 315, 33432, 36867)  # tags that are text, also of EXIF
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 11: 4}  # of values, by type
 SIGNATURE = b"WMPHOTO\0"
-ORIENTATIONS = (1, 4, 2, 3, 6, 7, 5, 8)  # EXIF's, by SPATIAL_XFRM_SUBORDINATE
+ORIENTATIONS = (1, 4, 2, 3, 6, 7, 5, 8)  # EXIF's, by SPATIAL_XFRM_PRIMARY or _SUBORDINATE
 MOST_TAGS = 1000
 
 
@@ -54,7 +55,7 @@ def read_container(data: bytes) -> Container:
         return Container(
             _format(tags),
             frozenset(sizes),
-            ORIENTATIONS[data[stream + 9] >> 3 & 7],
+            ORIENTATIONS[_number(tags[TURNED]) if TURNED in tags else data[stream + 9] >> 3 & 7],
             tags.get(PROFILE, b""),
             tags.get(XMP, b"").rstrip(b"\0"),
             _dpi(tags),
@@ -74,10 +75,23 @@ def is_sdr(data: bytes) -> bool:
         return False
 
 
+def unturned(data: bytes) -> bytes:
+    """The file without what its container says of turning: some decoders turn by it, or fail."""
+    for place in _entries(data, struct.unpack_from("<I", data, 4)[0]):
+        if struct.unpack_from("<H", data, place) == (TURNED,):
+            return data[: place + 8] + bytes(4) + data[place + 12 :]
+    return data
+
+
+def _entries(data: bytes, at: int) -> range:
+    """Where the entries of a directory begin."""
+    (count,) = struct.unpack_from("<H", data, at)
+    return range(at + 2, at + 2 + 12 * min(count, MOST_TAGS), 12)
+
+
 def _tags(data: bytes, at: int) -> Iterator[tuple[int, bytes]]:
     """Tag and content of each entry of a directory."""
-    (count,) = struct.unpack_from("<H", data, at)
-    for place in range(at + 2, at + 2 + 12 * min(count, MOST_TAGS), 12):
+    for place in _entries(data, at):
         tag, kind, number = struct.unpack_from("<HHI", data, place)
         length, begin = SIZES.get(kind, 0) * number, place + 8
         if length > 4:

@@ -27,6 +27,8 @@ SCRGB_NITS = 80.0  # of 1.0 in scRGB, IEC 61966-2-2
 HLG_PEAK_NITS = 1000.0  # of the display that HLG is made for, with HLG_GAMMA
 HLG_GAMMA = 1.2
 PQ, HLG = 16, 18  # code points
+PQ_M = (2610 / 16384, 2523 / 4096 * 128)  # of BT.2100, table 4
+PQ_C = (3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32)
 BT709, BT2020, P3 = 1, 9, 12
 
 D65, D50, E_WHITE, DCI = (0.3127, 0.3290), (0.3457, 0.3585), (1 / 3, 1 / 3), (0.314, 0.351)
@@ -89,6 +91,11 @@ def to_rec709(primaries: Chromaticities) -> Matrix:
 
 def in_rec709(light: Light, matrix: Matrix) -> Light:
     """Light of other primaries, by the matrix that leads to Rec. 709's."""
+    return by_matrix(light, matrix)
+
+
+def by_matrix(light: Light, matrix: Matrix) -> Light:
+    """Light of some primaries in others, by the matrix from the first to the second."""
     if np.allclose(matrix, np.eye(3), atol=1e-6):
         return light
     return np.asarray(light @ matrix.T.astype(np.float32), np.float32)
@@ -102,8 +109,7 @@ def pq_to_nits(signal: NDArray[Any]) -> NDArray[np.float32]:
     >>> pq_to_nits(np.array([0.0, 0.508078, 1.0])).round(1).tolist()
     [0.0, 100.0, 10000.0]
     """
-    m1, m2 = 2610 / 16384, 2523 / 4096 * 128
-    c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+    (m1, m2), (c1, c2, c3) = PQ_M, PQ_C
     root = np.clip(np.asarray(signal, np.float64), 0, 1) ** (1 / m2)
     return np.asarray(1e4 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1), np.float32)
 

@@ -23,7 +23,7 @@ from dataset.gate import MOST_PICTURE, is_regular, open_regular, read_rest
 from dataset.pictures import png, tiff
 from dataset.pictures.accepted import check_picture
 from dataset.pictures.decoding import FAULTS, decoding, open_image, read_samples
-from dataset.pictures.dynamic_range import has_gain_map
+from dataset.pictures.dynamic_range import BEGINNING, has_gain_map, has_residual
 from dataset.pictures.exif import (
     ORIENTATION,
     PREFIX,
@@ -41,7 +41,6 @@ Alpha = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W), 0 for transparent
 
 X_RESOLUTION = 282  # tag of TIFF
 MOST_DPI = 65_535  # that JPEG can state
-BEGINNING = 1 << 16  # bytes of a file that are read to know what it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +198,7 @@ def _notes(image: ImageFile, data: bytes) -> tuple[str, ...]:
     found = {
         "CMYK converted to sRGB": image.mode == "CMYK",
         "its gain map, which makes it HDR, left out: the SDR picture was restored": with_map,
+        "its HDR part (JPEG XT) left out: the SDR picture was restored": has_residual(data),
         "further pictures in the same JPEG, like a preview, left out": (
             "mp" in image.info and not with_map
         ),

@@ -53,8 +53,15 @@ def pages_of(image: TiffImageFile) -> int:
     return count
 
 
+def check_order(data: bytes) -> None:
+    """Refuse what Pillow takes for damage; raises ``ValueError``."""
+    if data.startswith(b"MM\0+"):
+        raise ValueError("it is a BigTIFF in big-endian order, which is not supported")
+
+
 def directory_of(data: bytes) -> ImageFileDirectory_v2:
     """The tags of the first page, also of a picture that Pillow does not read; raises `DAMAGED`."""
+    check_order(data)
     file = io.BytesIO(data)
     head = file.read(16 if 43 in data[2:4] else 8)  # BigTIFF's is longer
     tags = ImageFileDirectory_v2(head)

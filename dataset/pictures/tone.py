@@ -27,7 +27,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.pictures.light import WHITE_NITS, Light, pq_to_nits
+from dataset.pictures.light import PQ_C, PQ_M, WHITE_NITS, Light, pq_to_nits
 from dataset.pictures.pixels import Pixels
 
 Plane = NDArray[np.float32]
@@ -46,8 +46,6 @@ ALPHA = 0.15  # of [6]: 0 keeps lightness, so that suns stay the brightest; much
 STEPS = 12  # halvings: the gamut's edge to 1/4096 of the way
 BAND = 1 << 19  # pixels that are worked on together
 
-PQ_M1, PQ_M2 = 2610 / 16384, 2523 / 4096 * 128
-PQ_C1, PQ_C2, PQ_C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 HABLE = (0.15, 0.50, 0.10, 0.20, 0.02, 0.30)  # A to F
 HABLE_WHITE, HABLE_EXPOSURE = 11.2, 2.0
 
@@ -234,5 +232,6 @@ def encoded(light: Light) -> Pixels:
 
 def pq_of(nits: Plane | float) -> Plane:
     """PQ's signal, 0 to 1, for light in nits: the inverse of `pq_to_nits`."""
-    y = (np.clip(nits, 0, MOST_NITS) / MOST_NITS) ** PQ_M1
-    return np.asarray(((PQ_C1 + PQ_C2 * y) / (1 + PQ_C3 * y)) ** PQ_M2)
+    (m1, m2), (c1, c2, c3) = PQ_M, PQ_C
+    y = (np.clip(nits, 0, MOST_NITS) / MOST_NITS) ** m1
+    return np.asarray(((c1 + c2 * y) / (1 + c3 * y)) ** m2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from natsort import natsorted, ns
 
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, read_regular
-from dataset.pictures.dynamic_range import has_gain_map, hdr_among
+from dataset.pictures.dynamic_range import has_gain_map
 from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import (
     HDR_PICTURES,
@@ -19,9 +20,9 @@ from dataset.pictures.formats import (
     first_bytes,
     format_of,
     is_readable,
-    left_out,
 )
 from dataset.pictures.hdr import is_hdr
+from dataset.pictures.left_out import advice_on, left_out
 
 
 @dataclass
@@ -57,9 +58,9 @@ def find_importable(paths: Sequence[Path], out: Path) -> Importable:
         readable = " ".join(PICTURES + VIDEOS)
         raise UserError(
             f"No pictures or recordings under {_where(paths, found)}. Name a folder of them; "
-            f"readable are {readable}.{hdr_among(found.others)}"
+            f"readable are {readable}.{advice_on(found.others)}"
         )
-    found.advice += hdr_among(found.others)
+    found.advice += advice_on(found.others)
     return found
 
 
@@ -69,7 +70,7 @@ def find_shots(paths: Sequence[Path], out: Path) -> Importable:
     In folders they are known by what they hold, among SDR pictures and videos.
     """
     found = _find(paths, out, is_shot)
-    found.advice = "They are not HDR."
+    found.advice = "They are not HDR, or of a kind that is not read as HDR (docs/hdr.md)."
     if not found.files:
         raise UserError(
             f"No HDR pictures under {_where(paths, found)}. Save shots as HDR, which docs/hdr.md "
@@ -80,14 +81,15 @@ def find_shots(paths: Sequence[Path], out: Path) -> Importable:
 
 def is_shot(path: Path) -> bool:
     """Whether a file is HDR, has a gain map, or is called as HDR pictures are and is damaged."""
-    head = first_bytes(path)
-    if format_of(head) is None:
+    kind = format_of(first_bytes(path))
+    if kind is None:
         return path.suffix.lower() in HDR_PICTURES
-    try:
+    if kind != "JPEG":
+        return is_hdr(path)
+    with suppress(OSError):
         data = read_regular(path, MOST_PICTURE)
-    except OSError:  # reading it says why
-        return path.suffix.lower() in HDR_PICTURES
-    return is_hdr(data) or has_gain_map(data)
+        return is_hdr(data) or has_gain_map(data)
+    return False
 
 
 def _find(paths: Sequence[Path], out: Path, takes: Callable[[Path], bool]) -> Importable:

@@ -24,14 +24,13 @@ from dataset.pictures.formats import (
     SUFFIXES,
     VIDEOS,
     WRITTEN_VIDEOS,
-    first_bytes,
     format_for,
     format_of,
     is_readable,
     is_video,
-    left_out,
 )
 from dataset.pictures.hdr import is_hdr
+from dataset.pictures.left_out import advice_on, left_out
 
 LONGEST_PART = 255  # bytes of one name
 COMPARED = "_compared"  # after the stem of a result, where it stands beside its input
@@ -116,8 +115,9 @@ def told_left_out(
             seen |= {each for each in found if not in_thumbnails(each, path)}
         elif is_pattern(path):
             seen |= {each for each in matches(path) if not each.name.startswith(".")}
-    others = left_out(path for path in seen if not is_restored(path))
-    told = [f"{others}. Convert pictures to PNG, videos to MP4." if others else ""]
+    others = [path for path in seen if not is_restored(path)]
+    advice = f"Convert pictures to PNG, videos to MP4.{advice_on(others)}"
+    told = [f"{left_out(others)}. {advice}" if others else ""]
     told.append(told_thumbnails(small))
     return "\n".join(f"Left out: {each}" for each in told if each)
 
@@ -188,21 +188,21 @@ def _held_by(folder: Path, naming: Naming, recursive: bool) -> list[Path]:
 def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: bool) -> str:
     """Why nothing of a folder is restored, and what to do."""
     kinds = " ".join(PICTURES + HDR_PICTURES + VIDEOS)
-    there = left_out(path for path in found if not is_restored(path))
-    held = f", only {there}" if there else ""
+    others = [path for path in found if not is_restored(path)]
+    held = f", only {left_out(others)}" if others else ""
     copies = told_thumbnails((each, folder) for each in found if is_restored(each))
     told = f"Left out: {copies}" if copies else "Name a folder that does."
     below = [] if recursive else _held_by(folder, naming, recursive=True)
     if _wanted((each for each in below if not in_thumbnails(each, folder)), naming):
         told = "Say --recursive to look in its folders too."
-    return f"{folder} holds nothing to restore ({kinds}){held}. {told}"
+    return f"{folder} holds nothing to restore ({kinds}){held}. {told}{advice_on(others)}"
 
 
 def is_restored(path: Path) -> bool:
     """Whether a file found in a folder is restored: a picture or a video by its suffix, or HDR."""
     if is_readable(path):
         return True
-    return format_of(first_bytes(path)[:HEAD]) is not None and is_hdr(path)
+    return is_hdr(path)
 
 
 def _wanted(paths: Iterable[Path], naming: Naming) -> list[Path]:

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -91,6 +92,7 @@ class RestoringPage:
         return flask.jsonify(
             limits={"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels},
             suffixes=formats.PICTURES + formats.HDR_PICTURES,
+            unread=tuple(chain(*formats.OTHER_SUFFIXES.values())),
             videos=formats.VIDEOS,
             thumbnails=tuple(folders.THUMBNAIL_FOLDERS),
             ways=self.ways,

@@ -56,14 +56,17 @@ async function entriesOf(reader) { // some at a time, until there are none
 
 // What is restored, and the paths of what is not. A file that is no picture by its name is one for
 // the server to look into, unless it came with its folder.
-export async function sort(found, { suffixes, videos, thumbnails }) {
-  const sorted = { pictures: [], videos: [], results: [], thumbnails: [], others: [], unreadable: [] };
+export async function sort(found, { suffixes, unread, videos, thumbnails }) {
+  const sorted = {
+    pictures: [], videos: [], results: [], thumbnails: [], unread: [], others: [], unreadable: [],
+  };
   const readable = found.filter(({ file }) => file);
   const paths = new Set(readable.map(pathOf));
   for (const each of readable) {
     const suffix = suffixOf(each.file.name);
     if (inThumbnails(each.folder, thumbnails)) sorted.thumbnails.push(pathOf(each));
     else if (videos.includes(suffix) && await isVideo(each.file, suffix)) sorted.videos.push(pathOf(each));
+    else if (each.folder && unread.includes(suffix)) sorted.unread.push(pathOf(each));
     else if (each.folder && !suffixes.includes(suffix)) sorted.others.push(pathOf(each));
     else if (each.folder && isResult(pathOf(each), paths, suffixes)) sorted.results.push(pathOf(each));
     else sorted.pictures.push(each);
@@ -116,10 +119,11 @@ function show(words) {
   get("left-out").hidden = !words.length;
 }
 
-function paragraphsOf({ videos, results, thumbnails, others, unreadable }) {
+function paragraphsOf({ videos, results, thumbnails, unread, others, unreadable }) {
   return [
     videos.length && videoParagraph(videos),
-    listParagraph(others, "is not a picture", "are not pictures"),
+    listParagraph(unread, "is of a format that is not read: convert it to PNG", "are of formats that are not read: convert them to PNG"),
+    listParagraph(others, "is not a picture by its name", "are not pictures by their names"),
     listParagraph(results, "is a result, whose original is here, too", "are results, whose originals are here, too"),
     listParagraph(thumbnails, "is a small copy", "are small copies in folders of thumbnails"),
     listParagraph(unreadable, "cannot be read", "cannot be read"),

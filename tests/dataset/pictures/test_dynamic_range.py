@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from model.restoring.restore import restore_files
 from model.restoring.uploads import ServeLimits, Upload, check_upload
 from model.training.frame_cache import load_frames
 from tests.helpers.made_hdr import GAIN_MAPS, HDR_PICTURES, HLG, PQ, SDR_PICTURES, hdr_png
-from tests.helpers.made_pictures import scene
+from tests.helpers.made_pictures import saved, scene
 from tests.helpers.made_videos import film
 
 WORDS = (
@@ -117,6 +118,20 @@ def test_hdr_recordings_are_refused_in_every_container(
         import_files([path], tmp_path / "captures")
     (done,) = restore_files([path], RestoreOptions(method="cielab"))
     assert "is an HDR recording" in done.fault
+
+
+@pytest.mark.parametrize(("box", "is_hdr"), [(b"RESI", True), (b"SPEC", True), (b"jumb", False)])
+def test_the_hdr_part_of_a_jpeg_xt_is_left_out_and_told_of(
+    tmp_path: Path, box: bytes, is_hdr: bool
+) -> None:
+    plain = saved(scene(), "JPEG")
+    content = b"JP\0\1\0\0\0\1" + struct.pack(">I4s", 16, box) + bytes(8)
+    data = plain[:2] + struct.pack(">BBH", 0xFF, 0xEB, len(content) + 2) + content + plain[2:]
+    note = "its HDR part (JPEG XT) left out: the SDR picture was restored"
+    assert (note in decode_picture(data, "a.jpg").notes) == is_hdr
+    (tmp_path / "a.jpg").write_bytes(data)
+    told = import_files([tmp_path / "a.jpg"], tmp_path / "captures").notes
+    assert any("HDR part of a JPEG XT" in each for each in told) == is_hdr
 
 
 @pytest.mark.parametrize("data", GAIN_MAPS.values(), ids=GAIN_MAPS)

@@ -5,20 +5,32 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dataset.errors import UserError
-from dataset.pictures import hdr_limits, jpegxr
+from dataset.gate import MOST_PICTURE
+from dataset.pictures import hdr_exr, hdr_limits, jpegxr
 from dataset.pictures.boxes import boxes_of, read_stated
-from dataset.pictures.dynamic_range import HighDynamicRange
+from dataset.pictures.dynamic_range import HighDynamicRange, hdr_curve
 from dataset.pictures.exif import orientation_of, turn
 from dataset.pictures.gain_map import read_gain_map
 from dataset.pictures.hdr import decode_hdr, is_hdr, read_hdr
-from dataset.pictures.light import BT2020, SCRGB_NITS, WHITE_NITS
+from dataset.pictures.light import (
+    BT709,
+    BT2020,
+    P3,
+    PRIMARIES,
+    SCRGB_NITS,
+    WHITE_NITS,
+    in_rec709,
+    to_rec709,
+)
 from dataset.pictures.picture import read_picture
+from dataset.sessions.finding import is_shot
 from tests.helpers import made_light
 from tests.helpers.made_hdr import HDRGM, HLG, PQ, hdr_png, profile, scene
 from tests.helpers.made_light import CASES, WHITE, Case, chart, largest_error
@@ -124,12 +136,16 @@ def test_pictures_are_turned_upright(orientation: int) -> None:
 
 @pytest.mark.slow  # two processes each
 @pytest.mark.parametrize("transform", range(8))
-def test_jpeg_xr_is_turned_as_its_stream_says(transform: int) -> None:
+def test_jpeg_xr_is_turned_as_its_container_says_or_else_its_stream(transform: int) -> None:
     data = bytearray(made_light.jpeg_xr(chart() / SCRGB_NITS))
     upright = decode_hdr(bytes(data), "a").light
+    wanted = turn(upright, jpegxr.ORIENTATIONS[transform])
+    place = data.index(struct.pack("<HHI", jpegxr.TURNED, 4, 1)) + 8
+    data[place] = transform
+    assert np.array_equal(decode_hdr(bytes(data), "a").light, wanted)
+    data[place - 8 : place] = struct.pack("<HHI", 0xBC03, 4, 1)  # a tag that says nothing
     data[data.index(jpegxr.SIGNATURE) + 9] |= transform << 3
-    found = decode_hdr(bytes(data), "a").light
-    assert np.array_equal(found, turn(upright, jpegxr.ORIENTATIONS[transform]))
+    assert np.array_equal(decode_hdr(bytes(data), "a").light, wanted)
 
 
 @pytest.mark.parametrize(("curve", "orientation"), [(PQ, 6), (HLG, 3), (8, 8)])
@@ -162,6 +178,50 @@ def test_lossy_jpeg_xl_is_as_bright_as_its_header_says() -> None:
     for curve, nits in ((PQ, None), (8, 1000.0)):
         found = decode_hdr(jpeg_xl(grey, curve, nits=nits, distance=0.5), "a").light
         assert np.allclose(found * WHITE_NITS, 127.5, rtol=0.01)  # it was made for 255 cd/m2
+
+
+def test_the_beginning_of_a_large_jpeg_xl_says_that_it_is_hdr() -> None:
+    made_light.codecs()
+    from tests.helpers.made_jpegxl import jpeg_xl
+
+    whole = jpeg_xl(scene(3, np.uint16), PQ)
+    assert b"jxlc" in whole[:64]
+    assert hdr_curve(whole[:200]) == "PQ"
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_white_of_heif_is_white(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip("pillow_heif", reason="the extra hdr is not installed")
+    monkeypatch.setattr(package.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+    found = decode_hdr(made_light.heif(np.full((16, 16, 3), 1e4), PQ), "a").light
+    assert np.allclose(found * WHITE_NITS, 1e4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["OpenEXR, half", "JPEG XR, half floats", "AVIF, PQ, 10 bits"])
+def test_whether_a_large_file_is_hdr_its_beginning_says(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(CASES[name].write(chart()))
+    assert is_hdr(path)
+    with path.open("r+b") as file:
+        file.truncate(MOST_PICTURE + 1)  # too large to be read as a whole
+    assert is_hdr(path)
+    assert is_shot(path)
+    with pytest.raises(UserError, match=r"Cannot read .* more than"):
+        read_hdr(path)
+
+
+@pytest.mark.parametrize("name", ["", "ITUR_2100_PQ_FULL"])
+def test_heif_may_say_by_a_profile_that_it_is_hdr(name: str) -> None:
+    nits = chart()
+    plain = made_light.heif(nits, PQ)
+    wanted = decode_hdr(plain, "a")
+    stated = profile(name=name) if name else profile(PQ)
+    said = made_light.heif(nits, PQ, icc_profile=stated)
+    assert b"colrprof" in said
+    assert b"nclx" not in said
+    found = decode_hdr(said, "a")
+    assert (found.kind, found.white_nits) == (wanted.kind, wanted.white_nits)
+    assert np.allclose(found.light, wanted.light, rtol=0.02, atol=0.01)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -303,6 +363,11 @@ class TestTIFF:
         found = decode_hdr(tiff(half, photometric="rgb", extratags=tags[:1]), "a")
         assert np.allclose(found.light, 0.21404, atol=1e-3)
 
+    def test_a_big_endian_bigtiff_is_named(self) -> None:
+        data = tiff(self.light, photometric="rgb", bigtiff=True, byteorder=">")
+        with pytest.raises(UserError, match="BigTIFF in big-endian order"):
+            decode_hdr(data, "a")
+
     @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
     @pytest.mark.parametrize("how", [{}, {"compression": "zlib", "predictor": True}])
     def test_every_layout(self, kind: Any, how: dict[str, Any]) -> None:
@@ -334,19 +399,50 @@ class TestGainMap:
         assert np.allclose(found.light, turn(upright, orientation), atol=1e-5)
         assert facts(found.metadata.exif)[271] == "Maker"
 
+    def test_how_the_map_itself_is_turned_does_not_count(self) -> None:
+        """Ultra HDR image format 1.1: orientation metadata in the stored gain map is not used."""
+        data = made_light.gain_map_jpeg(chart(800))
+        at = data.rindex(b"\xff\xd8\xff") + 2
+        block = b"Exif\0\0" + exif(6)
+        segment = struct.pack(">BBH", 0xFF, 0xE1, len(block) + 2) + block
+        turned_map = data[:at] + segment + data[at:]
+        assert np.array_equal(decode_hdr(turned_map, "a").light, decode_hdr(data, "a").light)
+
+    def test_words_of_iso_count_before_those_of_apple(self) -> None:
+        data = made_light.apple_jpeg(None, headroom=b"8")
+        at = data.rindex(b"\xff\xd8\xff") + 2
+        segment = made_light._iso(made_light.Gains(stops=1, offset=0))
+        both = data[:at] + struct.pack(">BBH", 0xFF, 0xE2, len(segment) + 2) + segment + data[at:]
+        assert decode_hdr(data, "a").light[4, 4, 1] == pytest.approx(8, rel=0.01)
+        assert decode_hdr(both, "a").light[4, 4, 1] == pytest.approx(2, rel=0.01)
+
+    def test_a_map_that_makes_sdr_of_hdr_is_refused(self) -> None:
+        data = made_light.gain_map_jpeg(chart(800), iso=True)
+        below = 1 << 16
+        stated = struct.pack(">4I", 0, 1, 3 * below, below)
+        assert data.count(stated) == 1
+        hdr_base = data.replace(stated, struct.pack(">4I", 3 * below, below, 0, 1))
+        with pytest.raises(UserError, match="makes SDR of HDR"):
+            decode_hdr(hdr_base, "a")
+
     def test_it_is_sdr_for_those_who_do_not_ask_for_its_light(self, tmp_path: Path) -> None:
         data = made_light.gain_map_jpeg(chart(800))
         assert not is_hdr(data)
         (tmp_path / "a.jpg").write_bytes(data)
         assert read_picture(tmp_path / "a.jpg").pixels.max() == 1.0
 
-    def test_a_file_of_libultrahdr_is_read_as_libultrahdr_reads_it(self) -> None:
+    @pytest.mark.parametrize(("gamut", "primaries"), [(0, BT709), (1, P3), (2, BT2020)])
+    def test_a_file_of_libultrahdr_is_read_as_libultrahdr_reads_it(
+        self, gamut: int, primaries: int
+    ) -> None:
+        """Of BT.2020, the map is in a space of its own."""
         codecs = made_light.codecs()
         light = np.ones((64, 96, 4), np.float16)
         light[..., 0], light[..., 1] = np.linspace(0.1, 4, 96), np.linspace(0.1, 2, 64)[:, None]
-        data = codecs.ultrahdr_encode(light, level=98)
+        data = codecs.ultrahdr_encode(light, level=98, gamut=gamut)
         theirs = codecs.ultrahdr_decode(data)[..., :3].astype(np.float32)
-        assert np.allclose(decode_hdr(data, "a").light, theirs, rtol=0.02, atol=0.03)
+        ours = in_rec709(theirs, to_rec709(PRIMARIES[primaries]))
+        assert np.allclose(decode_hdr(data, "a").light, ours, rtol=0.02, atol=0.05)
 
     def test_lists_of_three_are_read(self) -> None:
         xmp = b"<hdrgm:GainMapMax><rdf:Seq>" + b"".join(
@@ -499,3 +595,11 @@ def test_the_limits_of_the_table_are_those_of_the_samples() -> None:
     """Half the step of 8 bits of PQ is 2 to 4 % of the light, of 10 bits 1 %."""
     case = replace(CASES["PNG, PQ, 16 bits"], write=lambda n: made_light.png(n, PQ, 8))
     assert largest_error(case) > case.error
+
+
+@pytest.mark.parametrize("sampling", [(2, 1), (1, 2)])
+def test_exr_channels_of_fewer_samples_make_no_layer(sampling: tuple[int, int]) -> None:
+    whole, part = (SimpleNamespace(xSampling=x, ySampling=y) for x, y in ((1, 1), sampling))
+    assert hdr_exr._layers({"R": whole, "G": whole, "B": whole}) == [""]
+    assert hdr_exr._layers({"R": whole, "G": whole, "B": part}) == []
+    assert hdr_exr._layers({"Y": part}) == []

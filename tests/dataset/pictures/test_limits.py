@@ -182,7 +182,7 @@ def test_pipes_and_devices_are_no_pictures(tmp_path: Path) -> None:
     ("data", "words"),
     [
         (saved(scene(), "GIF"), "is GIF. Readable are PNG"),
-        (b"P6 40000 40000 255\n", "is not a picture"),
+        (b"P6 40000 40000 255\n", "is Netpbm"),
         (b"#?RADIANCE\n\n-Y 40000 +X 40000\n", r"is an HDR picture \(Radiance HDR\)"),
     ],
 )

@@ -105,7 +105,10 @@ def test_hdr_is_found_among_other_files(shots: Path, tmp_path: Path) -> None:
     (shots / "pq.png").write_bytes(hdr_png(PQ))
     made = expose_files([shots], options(tmp_path))
     assert made.shots == 4
-    assert made.notes[0] == "left out: 1 .mp4, 1 .png. They are not HDR."
+    assert made.notes[0] == (
+        "left out: 1 PNG, 1 .mp4. They are not HDR, or of a kind that is not read as HDR "
+        "(docs/hdr.md)."
+    )
     assert any("several sizes" in each for each in made.notes)
 
 

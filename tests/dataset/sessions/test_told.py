@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
-from dataset.pictures.formats import is_video, left_out
+from dataset.pictures.formats import is_video
 from dataset.pictures.images import read_image
+from dataset.pictures.left_out import left_out
 from dataset.sessions.imports import import_files
 from tests.helpers.made_hdr import profile
 from tests.helpers.made_pictures import SRGB, saved, scene, tiff
@@ -118,7 +119,7 @@ def test_what_a_folder_holds_beside_is_counted_by_format(tmp_path: Path) -> None
         (shots / name).write_bytes(saved(scene(), "GIF"))
     for name in ("f.tga", "g.txt", ".hidden"):
         (shots / name).write_bytes(b"x")
-    told = "left out: 3 GIF, 1 .tga, 1 .txt"
+    told = "left out: 3 GIF, 1 TGA, 1 .txt"
     summary = import_files([shots], tmp_path / "captures", session="s")
     assert summary.sessions[0].frames == 3
     assert summary.notes == (f"{told}. Convert pictures to PNG, videos to MP4.",)

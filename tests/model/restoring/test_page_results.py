@@ -406,6 +406,21 @@ def test_a_folder_is_looked_through_and_says_what_it_leaves_out(
         ]
 
 
+def test_pictures_of_other_formats_in_a_folder_are_told_the_way(page: Any, tmp_path: Path) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    (shots / "a.png").write_bytes(flat())
+    for name in ("b.GIF", "c.nef"):
+        (shots / name).touch()
+    hand_in_by_input(page, shots)
+    page.wait_for_selector("#status:has-text('1 restored')")
+    (said,) = page.locator("#left-out p").all_inner_texts()
+    assert said.startswith(
+        "Left out: 2 files are of formats that are not read: convert them to PNG"
+    )
+    assert "shots/b.GIF, shots/c.nef" in said
+
+
 @pytest.mark.parametrize("hand_in", [hand_in_by_input, drop_from_disk])
 def test_small_copies_in_a_folder_are_left_out_and_named(
     page: Any, tmp_path: Path, hand_in: Callable[[Any, Path], None]
