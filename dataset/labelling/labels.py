@@ -41,6 +41,7 @@ from dataset.labelling.statistics import (
 from dataset.locks import hold_lock
 from dataset.options import LabelOptions
 from dataset.parts import remove_parts
+from dataset.pictures.dynamic_range import WAYS_OF_HDR
 from dataset.sessions.manifest import HUD_MASK, Frame, files_exist, find_sessions, read_frames
 from dataset.tables import number, read_table, table_text
 from dataset.terminal import ProgressCallback
@@ -79,7 +80,7 @@ class LabelSummary:
             why = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
             text += f"\nNot readable, dropped: {', '.join(self.broken[:5])}{more} ({why})"
             if HDR in self.reasons:
-                text += ". `cli restore` makes SDR pictures of HDR ones: import those"
+                text += f". HDR: {WAYS_OF_HDR}"
         return "\n".join([text, *self.notes])
 
 

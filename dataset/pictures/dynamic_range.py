@@ -50,6 +50,8 @@ APP1, APP2, APP11 = 0xE1, 0xE2, 0xEB
 ICC_IN_JPEG = b"ICC_PROFILE\0"
 PROFILE_OF_BMP = 0x4D424544  # "MBED": the profile is in the file
 
+WAYS_OF_HDR = "`cli restore` makes SDR pictures of it, `cli expose` frames of many exposures."
+
 
 class HighDynamicRange(UserError):
     """A picture or recording is HDR."""
@@ -58,8 +60,7 @@ class HighDynamicRange(UserError):
 def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
     """What is said of an HDR picture or recording, ``what``, where SDR is needed."""
     is_still = what == "picture"
-    ways = ": `cli restore` makes an SDR picture of it, `cli expose` frames of many exposures."
-    way_out = ways if is_still else "."
+    way_out = f": {WAYS_OF_HDR}" if is_still else "."
     more = "" if is_still else " Record with HDR off, or export it as SDR first."
     return HighDynamicRange(
         f"{name} is an HDR {what} ({curve}){way_out}",
@@ -72,8 +73,7 @@ def hdr_fault(name: str | Path, what: str, curve: str) -> HighDynamicRange:
 def hdr_among(paths: Iterable[Path]) -> str:
     """What to do with HDR files among those that are left out; empty where there are none."""
     found = any(_begins_as_hdr(path) for path in paths)
-    ways = " HDR: `cli restore` makes SDR pictures of it, `cli expose` frames of many exposures."
-    return ways if found else ""
+    return f" HDR: {WAYS_OF_HDR}" if found else ""
 
 
 def _begins_as_hdr(path: Path) -> bool:

@@ -33,7 +33,7 @@ from tests.helpers.made_pictures import saved, scene
 from tests.helpers.made_videos import film
 
 WORDS = (
-    r"is an HDR picture \({}\): `cli restore` makes an SDR picture of it, `cli expose` frames of "
+    r"is an HDR picture \({}\): `cli restore` makes SDR pictures of it, `cli expose` frames of "
     r"many exposures\. Its levels "
 )
 
@@ -62,7 +62,7 @@ def test_no_command_takes_an_hdr_picture_for_sdr(tmp_path: Path, curve: int, dee
     write_png(shots / "a.png", scene())
     hdr = shots / "hdr.png"
     hdr.write_bytes(hdr_png(curve, deep))
-    words = "`cli restore` makes an SDR picture of it"
+    words = "`cli restore` makes SDR pictures of it"
     imported = import_files([shots], tmp_path / "captures", session="s")  # import
     assert (imported.sessions[0].frames, len(imported.skipped)) == (1, 1)
     assert words in imported.skipped[0]
@@ -71,7 +71,9 @@ def test_no_command_takes_an_hdr_picture_for_sdr(tmp_path: Path, curve: int, dee
     shutil.copy(hdr, frame)
     labelled = label_captures(LabelOptions(source=tmp_path / "captures"))
     assert (labelled.counts["drop"], labelled.reasons) == (1, {"HDR": 1})
-    assert "1 HDR). `cli restore` makes SDR pictures of HDR ones" in str(labelled)
+    assert "1 HDR). HDR: `cli restore` makes SDR pictures of it, `cli expose` frames" in str(
+        labelled
+    )
     (done,) = restore_files([hdr], RestoreOptions(method="cielab"))  # restore: by its light
     assert done.by_light
     assert not hdr_curve(done.target.read_bytes())

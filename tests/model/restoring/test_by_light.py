@@ -290,7 +290,7 @@ def test_the_page_restores_hdr_and_shows_what_was_cut_off() -> None:
 
 
 def test_sdr_readers_still_refuse_it_and_name_the_way(shot: Path) -> None:
-    with pytest.raises(HighDynamicRange, match="`cli restore` makes an SDR picture of it"):
+    with pytest.raises(HighDynamicRange, match="`cli restore` makes SDR pictures of it"):
         read_picture(shot)
     (done,) = restore(shot, compare=True, reference=shot)
-    assert "shot.png is an HDR picture (PQ): `cli restore` makes an SDR picture of it" in done.fault
+    assert "shot.png is an HDR picture (PQ): `cli restore` makes SDR pictures of it" in done.fault
