@@ -196,9 +196,8 @@ def test_hdr_is_a_fault_only_where_the_back_end_does_not_want_it(
     monkeypatch.setattr(capture.doctor.doctor, "find_spec", lambda name: None)
     finding = found([*_desktop(CaptureOptions(backend=backend))], "hdr", level)
     assert ("on (A)" in finding.message) == bool(shown)
-    assert ("pip install 'unclip[hdr]'. Or" in str(finding.remedy)) == (
-        backend == "auto" and shown != []
-    )
+    named = "pip install 'unclip[hdr]'. Or" in str(finding.remedy)
+    assert named == (backend == "auto" and shown != [])
 
 
 def test_a_game_run_by_the_administrator_is_told(

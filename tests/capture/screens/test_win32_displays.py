@@ -11,6 +11,7 @@ import pytest
 if sys.platform != "win32":
     pytest.skip("needs Windows, or Wine", allow_module_level=True)
 
+import capture.screens.hdr
 from capture.options import CaptureOptions
 from capture.screens import displays_win32, outputs_win32
 from capture.screens.ddagrab import is_there
@@ -36,8 +37,10 @@ def test_structures_have_the_sizes_of_wingdi() -> None:
 
 @pytest.mark.parametrize(
     ("colour", "level", "nits"),
-    [(2, 1000, 80.0), (2, 2500, 200.0), (2, 6000, 480.0), (2, None, None), (2, 0, None)]
-    + [(0, 2500, 80.0), (6, 2500, 80.0), (None, 2500, 200.0), (None, None, None)],
+    [
+        *((2, 1000, 80.0), (2, 2500, 200.0), (2, 6000, 480.0), (2, None, None), (2, 0, None)),
+        *((0, 2500, 80.0), (6, 2500, 80.0), (None, 2500, 200.0), (None, None, None)),
+    ],
 )
 def test_sdr_white_is_told_in_thousandths_of_80_nits(
     colour: int | None, level: int | None, nits: float | None, monkeypatch: pytest.MonkeyPatch
@@ -60,10 +63,15 @@ def test_sdr_white_is_told_in_thousandths_of_80_nits(
     assert displays_win32.white_nits("no such monitor") is None
 
 
-def test_a_desktop_that_cannot_be_duplicated_is_said_in_words() -> None:
+def test_a_desktop_that_cannot_be_duplicated_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Wine has no Desktop Duplication: all that goes before it is real."""
+    monkeypatch.setattr(capture.screens.hdr, "need_jpeg_xr", lambda what: None)
     assert is_there()
     try:
         open_screen(CaptureOptions(backend="hdr")).close()
+        pytest.skip("this Windows has it")
     except UserError as error:
-        assert "Monitor 1 cannot be read: " in error.what
+        said = str(error)
+    assert "Monitor 1 cannot be read: Failed to create D3D11VA device." in said
