@@ -21,6 +21,7 @@ from capture.screens.target import Rectangle
 from dataset.pictures.light import SCRGB_NITS
 
 LEFT, RIGHT = (0, 0, 64, 48), (64, 0, 80, 60)
+PADDING = 6  # pixels that rows in memory are longer than the picture's
 NAMES = {LEFT: r"\\.\DISPLAY1", RIGHT: r"\\.\DISPLAY7"}
 
 
@@ -75,8 +76,9 @@ class HdrDesktop:
                 if kind[0] != wanted:
                     raise FFmpegError(errno.ENOTSUP, "Requested output format unavailable.")
                 height, width = picture.shape[:2]
-                way = f"video_size={width}x{height}:pix_fmt={kind[1]}:time_base=1/1000"
-                return [graph.add("buffer", way)]
+                size = f"{width + PADDING}x{height}"
+                way = f"video_size={size}:pix_fmt={kind[1]}:time_base=1/1000"
+                return [graph.add("buffer", way), graph.add("crop", f"{width}:{height}:0:0")]
 
             def _pull(self) -> Any:
                 if desktop.fails:
@@ -93,10 +95,10 @@ class HdrDesktop:
 
 
 def frame_of(picture: Any) -> Any:
-    """The frame of FFmpeg's with these values; its rows are longer than the picture's."""
+    """A frame of FFmpeg's with these values, and more in each row."""
     height, width = picture.shape[:2]
     name = HALVES[1] if picture.dtype == np.float16 else BYTES[1]
-    frame = av.VideoFrame(width, height, name)
+    frame = av.VideoFrame(width + PADDING, height, name)
     plane: Any = frame.planes[0]
     lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     values = np.ascontiguousarray(picture).view(np.uint8).reshape(height, -1)

@@ -169,6 +169,7 @@ def test_a_shot_that_cannot_be_written_ends_the_recording_with_whole_frames(
     monkeypatch.setattr(capture.recording.shots, "write_whole", full)
     commands: Any = queue.SimpleQueue()
     commands.put(SNAP)
+    options = replace(options, duration_s=5)
     with open_screen(options) as screen:
         recorder = Recorder(options, screen)
         recorder.start()
