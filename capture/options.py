@@ -76,8 +76,8 @@ class CaptureOptions:
     backend: str = setting(
         "auto",
         "How the screen is read; auto takes the desktop's portal under Wayland, else mss; dxcam is "
-        "for Windows.",
-        choices=("auto", "mss", "dxcam", "portal"),
+        "for Windows, hdr for Windows while HDR is on.",
+        choices=("auto", "mss", "dxcam", "hdr", "portal"),
     )
     notify: bool = setting(False, "Show a desktop notification at start, pause and end.")
     sound: bool = setting(False, "Play a sound at start, pause and end.")

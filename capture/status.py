@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dataset.sessions.manifest import SHOTS
+
 LOG = logging.getLogger("unclip.capture")  # what recorders do
 
 
@@ -44,6 +46,7 @@ class Summary:
     reason: str  # why it ended
     duplicates: int = 0  # intervals whose picture was unchanged
     undeveloped: int = 0  # frames that are not PNG yet
+    shots: int = 0  # HDR shots beside them
 
     def __str__(self) -> str:
         text = f"{self.frames} frames"
@@ -51,6 +54,8 @@ class Summary:
             text += f" in {self.seconds:.1f} s, {self.missed} intervals missed"
             text += f", {self.duplicates} unchanged"
         text += f" ({self.reason}): {self.session}"
+        if self.shots:
+            text += f"\n{self.shots} HDR shots: cli expose {self.session / SHOTS}"
         if self.undeveloped:
             text += (
                 f"\n{self.undeveloped} of them are not PNG yet; continue with: "

@@ -25,6 +25,7 @@ FENCES = {  # package -> the only places that import it
     "av": {
         *("dataset/pictures/recordings.py", "dataset/pictures/video_"),
         *("model/restoring/video.py", "capture/recording/spool.py"),
+        "capture/screens/ddagrab.py",
         "benchmarks/",
     },
     "PIL": {"dataset/pictures/", "dataset/splitting/sheets.py", "benchmarks/"},

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from importlib import import_module
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
@@ -37,12 +38,14 @@ from capture.screens.target import NotVisible, Window, show
 from capture.screens.window import find_window, is_xwayland
 from dataset.errors import UserError
 from dataset.labelling.hud_mask import doubts, read_mask
+from dataset.own_program import how_to_install
 from dataset.pictures.images import resize_area, rgb_of
 from dataset.pictures.png import encode_png
 
 GRABS = 5  # timed
 STILL_S = 0.5  # between two pictures that are compared
 ENCODE_S = 1.0  # how long encoding is measured
+NEVER_RUN = {"dxcam": "DXcam", "hdr": "--backend hdr"}  # on Windows, the only place for them
 MOST_WINDOWS = 3  # that are named
 LEAST_MINUTES = 10.0  # of recording that should fit on the disk
 
@@ -129,25 +132,13 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
         )
     else:
         yield Finding("lock", "ok", "not known" if locked is None else "the screen is not locked")
-    shown = _fact(system.hdr_displays)
-    if shown:
-        yield Finding(
-            "hdr",
-            "warning",
-            f"HDR is on ({', '.join(shown)}): pictures will look over-exposed that are not",
-            "To record, turn HDR off: in Windows Settings, System, Display, and in the game. Or "
-            "leave it on and save HDR screenshots (Win+Alt+PrtScn): `cli expose` makes frames of "
-            "them, which docs/hdr.md describes.",
-        )
-    else:
-        never = ", says a check that never met a screen with it" if sys.platform == "win32" else ""
-        yield Finding("hdr", "ok", "not known" if shown is None else f"off{never}")
-    if options.backend == "dxcam":
+    yield _hdr(options, _fact(system.hdr_displays))
+    if options.backend in NEVER_RUN:
         yield Finding(
             "backend",
             "warning",
-            "we have never run DXcam on Windows",
-            "Try a short recording first, or leave --backend dxcam out.",
+            f"we have never run {NEVER_RUN[options.backend]} on Windows",
+            f"Try a short recording first, or leave --backend {options.backend} out.",
         )
     for missing in _fact(system.missing_permissions) or []:
         yield Finding(
@@ -156,6 +147,32 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
             f"{missing} is not allowed to this program",
             f"Allow it to your terminal in System Settings, Privacy & Security, {missing}.",
         )
+
+
+def _hdr(options: CaptureOptions, shown: list[str] | None) -> Finding:
+    """Whether HDR spoils the recording, or is missing where it is wanted."""
+    wanted = options.backend == "hdr"
+    on = f"on ({', '.join(shown)})" if shown else ""
+    never = ", says a check that never met a screen with it" if sys.platform == "win32" else ""
+    if shown and not wanted:
+        return Finding(
+            "hdr",
+            "warning",
+            f"HDR is {on}: pictures will look over-exposed that are not",
+            f"Record with --backend hdr, which keeps HDR shots, too{_package_of_shots()}. Or turn "
+            "HDR off: in Windows Settings, System, Display, and in the game. Or save HDR "
+            "screenshots (Win+Alt+PrtScn): `cli expose` makes frames of them, which docs/hdr.md "
+            "describes.",
+        )
+    if wanted and shown == []:
+        remedy = "Turn it on in Windows Settings, System, Display, or leave --backend hdr out."
+        return Finding("hdr", "warning", f"HDR is off{never}: there will be no HDR shots", remedy)
+    return Finding("hdr", "ok", on or ("not known" if shown is None else f"off{never}"))
+
+
+def _package_of_shots() -> str:
+    """What to install for HDR shots, as a sentence that follows another; nothing if it is there."""
+    return "" if find_spec("imagecodecs") else f". {how_to_install('hdr')}"
 
 
 def _pictures(options: CaptureOptions) -> tuple[list[Finding], BgrxImage | None]:

@@ -1,7 +1,6 @@
 """What only Windows knows: HDR, the lock screen, and programs that run elevated.
 
-Run under Wine, which has no HDR and no lock screen. The structures are those of ``wingdi.h`` and
-``winnt.h``.
+Run under Wine, which has no HDR and no lock screen. The structures are those of ``winnt.h``.
 """
 
 from __future__ import annotations
@@ -14,12 +13,9 @@ assert sys.platform == "win32"
 
 from ctypes import wintypes  # noqa: E402 - fails to import elsewhere on old Pythons
 
+from capture.screens.displays_win32 import active_paths, name_of, shows_hdr  # noqa: E402
 from capture.screens.window_win32 import desktop_taken, process_of, visible_windows  # noqa: E402
 
-QDC_ONLY_ACTIVE_PATHS = 2
-GET_TARGET_NAME = 2
-GET_ADVANCED_COLOR_INFO = 9
-ENABLED, WIDE_ENFORCED = 2, 4  # bits: HDR, or SDR whose colours Windows manages
 PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
 TOKEN_QUERY = 8
 TOKEN_ELEVATION = 20
@@ -48,72 +44,6 @@ advapi32.GetTokenInformation.argtypes = [
 ]
 
 
-class Luid(ctypes.Structure):
-    _fields_ = (("low", wintypes.DWORD), ("high", wintypes.LONG))
-
-
-class PathSource(ctypes.Structure):
-    _fields_ = (
-        ("adapter", Luid),
-        ("id", ctypes.c_uint32),
-        ("mode", ctypes.c_uint32),
-        ("status", ctypes.c_uint32),
-    )
-
-
-class PathTarget(ctypes.Structure):
-    _fields_ = (
-        ("adapter", Luid),
-        ("id", ctypes.c_uint32),
-        ("mode", ctypes.c_uint32),
-        ("technology", ctypes.c_uint32),
-        ("rotation", ctypes.c_uint32),
-        ("scaling", ctypes.c_uint32),
-        ("refresh", ctypes.c_uint32 * 2),
-        ("scan_line", ctypes.c_uint32),
-        ("available", wintypes.BOOL),
-        ("status", ctypes.c_uint32),
-    )
-
-
-class DisplayPath(ctypes.Structure):
-    _fields_ = (("source", PathSource), ("target", PathTarget), ("flags", ctypes.c_uint32))
-
-
-class DeviceInfoHeader(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_uint32),
-        ("size", ctypes.c_uint32),
-        ("adapter", Luid),
-        ("id", ctypes.c_uint32),
-    )
-
-
-class AdvancedColor(ctypes.Structure):
-    _fields_ = (
-        ("header", DeviceInfoHeader),
-        ("value", ctypes.c_uint32),
-        ("encoding", ctypes.c_uint32),
-        ("bits", ctypes.c_uint32),
-    )
-
-
-class TargetName(ctypes.Structure):
-    _fields_ = (
-        ("header", DeviceInfoHeader),
-        ("flags", ctypes.c_uint32),
-        ("technology", ctypes.c_uint32),
-        ("manufacturer", ctypes.c_uint16),
-        ("product", ctypes.c_uint16),
-        ("connector", ctypes.c_uint32),
-        ("name", ctypes.c_wchar * 64),
-        ("path", ctypes.c_wchar * 128),
-    )
-
-
-MODE_BYTES = 64  # of DISPLAYCONFIG_MODE_INFO, which is only passed through
-
-
 def screen_locked() -> bool | None:
     """Whether the lock screen or the secure desktop has the input."""
     return desktop_taken()
@@ -121,7 +51,7 @@ def screen_locked() -> bool | None:
 
 def hdr_displays() -> list[str]:
     """The names of the monitors that show HDR."""
-    return [_name(path) for path in _active_paths() if _shows_hdr(path)]
+    return [name_of(path) for path in active_paths() if shows_hdr(path)]
 
 
 def elevated_window(title: str | None) -> str | None:
@@ -178,39 +108,3 @@ def _is_elevated(process: int) -> bool:
         return bool(told and elevated.value)
     finally:
         kernel32.CloseHandle(handle)
-
-
-def _active_paths() -> list[DisplayPath]:
-    """The active outputs of all adapters; ``OSError`` if Windows does not tell."""
-    paths, modes = ctypes.c_uint32(0), ctypes.c_uint32(0)
-    sizes = (ctypes.byref(paths), ctypes.byref(modes))
-    if code := _user32.GetDisplayConfigBufferSizes(QDC_ONLY_ACTIVE_PATHS, *sizes):
-        raise ctypes.WinError(code)
-    found = (DisplayPath * paths.value)()
-    rest = ctypes.create_string_buffer(MODE_BYTES * modes.value)
-    if code := _user32.QueryDisplayConfig(
-        QDC_ONLY_ACTIVE_PATHS, sizes[0], ctypes.byref(found), sizes[1], rest, None
-    ):
-        raise ctypes.WinError(code)
-    return list(found[: paths.value])
-
-
-def _ask(path: DisplayPath, kind: int, answer: Any) -> bool:
-    """Fill ``answer``; False if Windows does not support the query."""
-    answer.header = DeviceInfoHeader(
-        kind, ctypes.sizeof(answer), path.target.adapter, path.target.id
-    )
-    return not _user32.DisplayConfigGetDeviceInfo(ctypes.byref(answer))
-
-
-def _shows_hdr(path: DisplayPath) -> bool:
-    colour = AdvancedColor()
-    if not _ask(path, GET_ADVANCED_COLOR_INFO, colour):
-        return False
-    return bool(colour.value & ENABLED) and not colour.value & WIDE_ENFORCED
-
-
-def _name(path: DisplayPath) -> str:
-    name = TargetName()
-    known = _ask(path, GET_TARGET_NAME, name) and name.name
-    return str(known) if known else "a monitor"

@@ -86,8 +86,10 @@ def handle_command(recorder: Recorder, command: Command) -> Reply:
 
 def _carry_out(recorder: Recorder, command: Command) -> None:
     name, value = command.name, command.value
-    if name in ("start", "pause", "toggle", "undo", "snap"):
+    if name in ("start", "pause", "toggle", "undo"):
         getattr(recorder, name)()
+    elif name == "snap":
+        recorder.snap(shot=True)
     elif name == "label":
         recorder.mark(str(value))
     elif name in ("light", "light-step"):

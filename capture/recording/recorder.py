@@ -23,9 +23,16 @@ from capture.recording.ledger import FrameCounts, Ledger, count_lines, settle
 from capture.recording.notify import notify
 from capture.recording.pacing import NS_PER_S, PacingClock, Stopwatch
 from capture.recording.session import Session, check_options, low_disk
+from capture.recording.shots import Shots
 from capture.recording.store import open_store, written_lines
 from capture.recording.workers import GrabbedFrame
-from capture.screens.source import BgrxImage, FrameSource, picture_rate, picture_time_ns
+from capture.screens.source import (
+    BgrxImage,
+    FrameSource,
+    picture_light,
+    picture_rate,
+    picture_time_ns,
+)
 from capture.screens.target import NotVisible
 from capture.status import LOG, Status, Summary
 from dataset.errors import UserError
@@ -81,6 +88,7 @@ class Recorder:
             self.path = self._session.path
             with writing_in(self.path):
                 self._store = open_store(options, self.path, about)
+            self._shots = Shots(self.path)
             self.note(encoding=self._store.note)
             self._own = own.pop_all()  # released in `close`
         self._closed = False
@@ -141,7 +149,11 @@ class Recorder:
         self._kept = None
 
     def snap(
-        self, label: str | None = None, light: str | None = None, viewpoint: str | None = None
+        self,
+        label: str | None = None,
+        light: str | None = None,
+        viewpoint: str | None = None,
+        shot: bool = False,
     ) -> int:
         """Take one frame now, in any state; waits for the store rather than miss it.
 
@@ -149,6 +161,8 @@ class Recorder:
         ----------
         label, light, viewpoint : str or None
             As in the manifest; None: the label and the light that frames get now.
+        shot : bool
+            Whether to keep its light, too, with the back end that has it; `notice` says why not.
 
         Returns
         -------
@@ -176,6 +190,8 @@ class Recorder:
         )
         self._store.put(GrabbedFrame(frame, image))
         self._ledger.snap()
+        if shot and self._options.backend == "hdr":
+            self.notice = self._shots.take(index, picture_light(self._screen))
         self._kept = (index, frame_thumbnail(image))
         return index
 
@@ -187,9 +203,9 @@ class Recorder:
         UserError
             Frames can no longer be written.
         """
-        if self._store.error is not None:
-            self.end(str(self._store.error))
-            raise self._store.error
+        if self._error is not None:
+            self.end(str(self._error))
+            raise self._error
         self._check_limits()
         if not self._stopwatch.running:
             return IDLE_S
@@ -255,12 +271,19 @@ class Recorder:
             self.seconds(),
             str(self.reason),
             counts.duplicates,
+            shots=self._shots.written,
         )
+
+    @property
+    def _error(self) -> Exception | None:
+        """Why files can no longer be written, or None."""
+        return self._store.error or self._shots.error
 
     def _finish(self, counts: FrameCounts) -> FrameCounts:
         """Write out the store and the account; raises what either failed with, the store first."""
         self._store.close()
-        error = self._store.error
+        self._shots.close()
+        error = self._error
         self.reason = str(error or self.reason)
         if error is not None:
             counts = settle(counts, count_lines(written_lines(self.path)))

@@ -37,6 +37,7 @@ from dataset.pictures.limits import TooLarge
 from dataset.sessions.manifest import (
     FRAMES_FILE,
     SESSION_FILE,
+    SHOTS,
     SPOOL,
     SPOOL_JOURNAL,
     Frame,
@@ -148,7 +149,7 @@ class _Repair:
             ManifestWriter(session).close()
         cut = _mend_tail(session, FRAMES_FILE)
         # Nobody else is working here, even if a process with the number in the name is running.
-        partial = sum(remove_parts(each, alive=False) for each in (session, session / "frames"))
+        partial = sum(remove_parts(each, alive=False) for each in _written_folders(session))
         partial += _remove_old_parts(session)
         before, left = sum(1 for _ in read_lines(session)), 0
         if (session / SPOOL).is_dir():
@@ -276,6 +277,12 @@ def _facts_of(session: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{session / SESSION_FILE}: {error}. Mend it, or remove it.") from error
     return facts
+
+
+def _written_folders(session: Path) -> list[Path]:
+    """The folders that a recorder writes files to."""
+    shots = session / SHOTS
+    return [session, session / "frames", *([shots] if shots.is_dir() else [])]
 
 
 def _remove_old_parts(session: Path) -> int:

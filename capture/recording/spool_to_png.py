@@ -20,7 +20,14 @@ from capture.recording.workers import GrabbedFrame
 from dataset.errors import UserError
 from dataset.files import move_aside, remove_empty, remove_file
 from dataset.gate import plain, refuse_links
-from dataset.sessions.manifest import SPOOL, SPOOL_JOURNAL, Frame, cut_tail, read_lines
+from dataset.sessions.manifest import (
+    SHOTS,
+    SPOOL,
+    SPOOL_JOURNAL,
+    Frame,
+    cut_tail,
+    read_lines,
+)
 
 WAITING = 4  # decoded frames that may wait for an encoder
 
@@ -129,12 +136,13 @@ def refuse_linked_folders(session: Path) -> None:
     """``UserError`` if a part of a session that is written to is a link."""
     for name, what in (
         ("frames", "the folder of its frames"),
+        (SHOTS, "the folder of its HDR shots"),
         (SPOOL, "the folder of its video"),
         (f"{SPOOL}/{SPOOL_JOURNAL}", "the journal of its video"),
         (DAMAGED_FOLDER, "where damaged files are set aside"),
     ):
         refuse_links(session / name, what)
-    for name in ("frames", SPOOL, DAMAGED_FOLDER):
+    for name in ("frames", SHOTS, SPOOL, DAMAGED_FOLDER):
         if os.path.lexists(session / name) and not (session / name).is_dir():
             raise UserError(f"{session / name} is not a folder. Move it away.")
 

@@ -1,4 +1,4 @@
-"""A bounded queue of frames and the threads that empty it; their work is decided elsewhere."""
+"""A bounded queue of work, mostly frames, and the threads that do it; what is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from capture.screens.source import BgrxImage
 from dataset.sessions.manifest import Frame
@@ -17,6 +17,8 @@ from dataset.sessions.manifest import Frame
 MOST_VIDEO_PIXELS = 36_000_000  # per frame of the lossless video: 8K; a decoder may hold 17 frames
 NICE = 5  # priority of workers, 0 to 19: a frame can wait in the queue, an interval cannot
 WAIT_S = 0.1  # how soon a blocked `put` notices that a worker has failed
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -50,27 +52,25 @@ class Store(Protocol):
         """Write what was handed over. May be called twice."""
 
 
-class Workers:
-    """Threads that process frames until one fails.
+class Workers(Generic[_T]):
+    """Threads that process frames, or other items, until one fails.
 
     Parameters
     ----------
     work : callable
-        Called with each frame, on one of the threads.
+        Called with each item, on one of the threads.
     threads : int
-        How many frames are processed at once.
+        How many items are processed at once.
     waiting : int
         How many more may wait.
     name : str
         Name of the threads.
     """
 
-    def __init__(
-        self, work: Callable[[GrabbedFrame], None], threads: int, waiting: int, name: str
-    ) -> None:
+    def __init__(self, work: Callable[[_T], None], threads: int, waiting: int, name: str) -> None:
         self.error: Exception | None = None
         self._do = work
-        self._queue: queue.Queue[GrabbedFrame | None] = queue.Queue(max(1, waiting))
+        self._queue: queue.Queue[_T | None] = queue.Queue(max(1, waiting))
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True)
             for n in range(max(1, threads))
@@ -82,13 +82,13 @@ class Workers:
         """Whether `put` would have to wait now."""
         return self._queue.full()
 
-    def put(self, grabbed: GrabbedFrame) -> None:
-        """Hand over a frame; blocks while the queue is full, raises what a worker failed with."""
+    def put(self, item: _T) -> None:
+        """Hand over an item; blocks while the queue is full, raises what a worker failed with."""
         while True:
             if self.error is not None:
                 raise self.error
             try:
-                return self._queue.put(grabbed, timeout=WAIT_S)
+                return self._queue.put(item, timeout=WAIT_S)
             except queue.Full:
                 continue
 
@@ -103,13 +103,13 @@ class Workers:
     def _work(self) -> None:
         _lower_priority()
         while True:
-            grabbed = self._queue.get()
-            if grabbed is None:
+            item = self._queue.get()
+            if item is None:
                 return
             if self.error is not None:
                 continue  # drained, so that nobody waits forever
             try:
-                self._do(grabbed)
+                self._do(item)
             except Exception as error:  # raised in the recording thread
                 self.error = self.error or error
 

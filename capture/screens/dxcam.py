@@ -18,9 +18,9 @@ import numpy as np
 
 from capture.clock import now_s
 from capture.options import CaptureOptions
-from capture.screens.screen import Screen
+from capture.screens.one_monitor import OneMonitorScreen
 from capture.screens.source import BgrxImage
-from capture.screens.target import NotVisible, Rectangle, intersect, show, unreadable
+from capture.screens.target import NotVisible, Rectangle, unreadable
 from dataset.errors import UserError
 from dataset.own_program import how_to_install
 
@@ -30,18 +30,11 @@ OUTPUT_PATTERN = re.compile(
 )
 
 
-class DxcamScreen(Screen):
-    """A screen read through DXcam.
+class DxcamScreen(OneMonitorScreen):
+    """A screen read through DXcam. Parameters as of `OneMonitorScreen`.
 
-    DXcam sees one monitor at a time: the one that holds what the options name. Where nothing has
-    changed on it since the last grab, DXcam has no picture, and the last one is given again.
-
-    Parameters
-    ----------
-    options : CaptureOptions
-        ``monitor`` 0 does not work.
-    monitors : callable
-        Returns the whole desktop, then each monitor.
+    Where nothing has changed on the monitor since the last grab, DXcam has no picture, and the last
+    one is given again.
 
     Raises
     ------
@@ -49,62 +42,23 @@ class DxcamScreen(Screen):
         DXcam is not installed, or nothing on the screen matches.
     """
 
+    name = "DXcam"
+
     def __init__(self, options: CaptureOptions, monitors: Callable[[], list[Rectangle]]) -> None:
-        super().__init__(options)
+        super().__init__(options, monitors)
         self._dxcam = _import_dxcam()
-        self._ask_monitors = monitors
         self._camera: Any = None
-        self._number = 0  # of the monitor that the camera sees; 0: no camera
         self._last: BgrxImage | None = None  # of the whole monitor
-        try:
-            self._find_place(monitors())
-            self._aim(self._first)
-        except BaseException:
-            self.close()
-            raise
+        self._find_first()
 
     def grab(self) -> BgrxImage:
         """As of `Screen`."""
-        wanted = self.rectangle()
-        try:
-            self._aim(wanted)
-        except UserError as error:  # its output is missing while the screen is locked
-            raise unreadable(error.what) from error
-        picture = self._picture()
-        left, top, _, _ = monitor = self._monitors[self._number]
-        if picture.shape[:2] != (monitor[3], monitor[2]):  # between two resolutions
-            self._checked_s = 0.0
-            raise NotVisible("The resolution of the screen is changing.")
-        seen = intersect(wanted, monitor)
-        if seen is None:
-            raise NotVisible(f"The place {show(wanted)} is not on the monitor.")
-        x, y, width, height = seen
-        return np.array(picture[y - top : y - top + height, x - left : x - left + width])
-
-    def describe(self) -> dict[str, Any]:
-        """As of `Screen`, with the monitor that the camera sees."""
-        return super().describe() | {"monitor": self._number}
+        return np.array(self._seen())
 
     def _describe_backend(self) -> dict[str, Any]:
         return {"backend": "dxcam", "version": version("dxcam")}
 
-    def _list_monitors(self) -> list[Rectangle]:
-        return self._ask_monitors()
-
-    def _fixed_rectangle(self) -> Rectangle:
-        if self._options.region is None and self._options.monitor == 0:
-            raise NotVisible(
-                "DXcam sees one monitor at a time.",
-                remedy="Name it, as in --monitor 1, or leave --backend dxcam out.",
-            )
-        return super()._fixed_rectangle()
-
-    def _aim(self, wanted: Rectangle) -> None:
-        """Have a camera on the monitor that holds most of ``wanted``."""
-        number = monitor_of(wanted, self._monitors)
-        if self._camera is not None and number == self._number:
-            return
-        self._disconnect()
+    def _open(self, number: int) -> None:
         device, output = output_of(self._dxcam.output_info(), self._monitors, number)
         try:
             self._camera = self._dxcam.create(
@@ -112,9 +66,8 @@ class DxcamScreen(Screen):
             )
         except Exception as error:  # DXcam lets errors of many kinds through, COMError for one
             raise UserError(f"DXcam cannot open monitor {number}: {error}", 1) from error
-        self._number = number
 
-    def _picture(self) -> BgrxImage:
+    def _whole(self) -> BgrxImage:
         """The newest picture of the monitor, or the last one where nothing changed."""
         deadline = now_s() + FIRST_S
         while True:
@@ -132,29 +85,12 @@ class DxcamScreen(Screen):
                 raise NotVisible("DXcam has no picture of the screen yet.")
             time.sleep(0.01)
 
-    def _monitors_changed(self) -> None:
-        self._disconnect()
-
     def _disconnect(self) -> None:
+        super()._disconnect()
         # DXcam returns the same camera again for as long as anything refers to the old one.
-        camera, self._camera, self._number, self._last = self._camera, None, 0, None
+        camera, self._camera, self._last = self._camera, None, None
         if camera is not None:
             camera.release()
-
-
-def monitor_of(wanted: Rectangle, monitors: list[Rectangle]) -> int:
-    """The number of the monitor that shows most of a rectangle.
-
-    >>> monitor_of((1900, 0, 100, 50), [(0, 0, 3840, 1080), (0, 0, 1920, 1080),
-    ...                                 (1920, 0, 1920, 1080)])
-    2
-    """
-
-    def area(number: int) -> int:
-        shared = intersect(wanted, monitors[number])
-        return 0 if shared is None else shared[2] * shared[3]
-
-    return max(range(1, len(monitors)), key=area)
 
 
 def output_of(info: str, monitors: list[Rectangle], number: int) -> tuple[int, int]:

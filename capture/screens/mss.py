@@ -46,6 +46,8 @@ def open_screen(options: CaptureOptions, stopped: Callable[[], bool] = lambda: F
     """
     if options.backend == "dxcam":
         return DxcamScreen(options, list_monitors)
+    if options.backend == "hdr":
+        return _open_hdr(options)
     if takes_portal(options):
         return _open_wayland(options, stopped)
     return MssScreen(options)
@@ -145,6 +147,12 @@ def has_x_screen() -> bool:
         return bool(os.environ.get("DISPLAY")) and not is_xwayland()
     except UserError:  # it is gone
         return False
+
+
+def _open_hdr(options: CaptureOptions) -> Screen:
+    from capture.screens.hdr import HdrScreen  # loads FFmpeg's libraries
+
+    return HdrScreen(options, list_monitors)
 
 
 def _open_wayland(options: CaptureOptions, stopped: Callable[[], bool]) -> Screen:

@@ -1,6 +1,6 @@
 """What screens of every back end share: the place that is recorded, found again when it moves.
 
-Pixels are read in ``mss.py``, ``dxcam.py`` and ``wayland.py``.
+Pixels are read in ``mss.py``, ``dxcam.py``, ``hdr.py`` and ``wayland.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from capture.clock import now_s
 from capture.options import CaptureOptions
-from capture.screens.source import BgrxImage
+from capture.screens.source import BgrxImage, HalfLight
 from capture.screens.target import (
     Followed,
     NotVisible,
@@ -43,6 +43,7 @@ class Screen:
     """
 
     picture_ns: int | None = None  # when the desktop took the picture grabbed last, if it says so
+    picture_light: HalfLight | None = None  # of that picture, if the screen shows HDR
 
     def __init__(self, options: CaptureOptions) -> None:
         self._options = options

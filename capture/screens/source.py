@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from capture.screens.target import Rectangle
 
 BgrxImage = NDArray[np.uint8]  # BGRX (H, W, 4), as screens give them
+HalfLight = NDArray[np.float16]  # scRGB, the fourth channel without meaning (H, W, 4)
 
 
 class FrameSource(Protocol):
@@ -31,6 +32,11 @@ class FrameSource(Protocol):
 def picture_time_ns(source: FrameSource) -> int | None:
     """When the desktop took the picture grabbed last, on the clock of recordings, if it says so."""
     return getattr(source, "picture_ns", None)
+
+
+def picture_light(source: FrameSource) -> HalfLight | None:
+    """The light of the picture grabbed last, if the screen shows HDR."""
+    return getattr(source, "picture_light", None)
 
 
 def picture_rate(source: FrameSource) -> float | None:

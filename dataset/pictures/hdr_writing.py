@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, read_regular
+from dataset.own_program import how_to_install
 from dataset.pictures.light import SCRGB_NITS, WHITE_NITS, Light
 
 
@@ -31,9 +33,24 @@ def encode_exr(light: Light) -> bytes:
 
 def encode_jpeg_xr(light: Light) -> bytes:
     """A JPEG XR file, lossless: diffuse white at 203 nits, as Windows' HDR screenshots have it."""
+    return encode_scrgb(_half(light * np.float32(WHITE_NITS / SCRGB_NITS)))
+
+
+def encode_scrgb(light: NDArray[np.float16]) -> bytes:
+    """A JPEG XR file of scRGB as it is, bit by bit."""
     from imagecodecs import jpegxr_encode  # of the extra hdr
 
-    return bytes(jpegxr_encode(_half(light * np.float32(WHITE_NITS / SCRGB_NITS))))
+    return bytes(jpegxr_encode(np.ascontiguousarray(light)))
+
+
+def need_jpeg_xr(what: str) -> None:
+    """``UserError`` if what writes JPEG XR is missing; ``what`` needs it."""
+    try:
+        from imagecodecs import jpegxr_encode  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"{what}, which takes the package imagecodecs.", remedy=f"{how_to_install('hdr')}."
+        ) from error
 
 
 def _half(light: Light) -> NDArray[np.float16]:

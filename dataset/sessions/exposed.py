@@ -31,7 +31,7 @@ from dataset.pictures.taken import taken_ns
 from dataset.sessions.conversion import FILE, TIME_FROM, frame_of
 from dataset.sessions.finding import find_shots
 from dataset.sessions.imported import TIMES_OF_FILES, TIMES_OF_PICTURES, have_times, told_sizes
-from dataset.sessions.manifest import Frame
+from dataset.sessions.manifest import FRAMES_FILE, SHOTS, Frame
 from dataset.sessions.unfinished import UnfinishedSession, finish, unfinished_session
 from dataset.terminal import ProgressCallback
 
@@ -125,7 +125,10 @@ def _check(options: ExposeOptions) -> None:
 
 
 def _name(first: Path) -> str:
-    return f"exposed-{safe_name(first.resolve().parent.name, 'shots')}"
+    folder = first.resolve().parent
+    if folder.name == SHOTS and (folder.parent / FRAMES_FILE).is_file():
+        folder = folder.parent  # shots of a recording are called as it is
+    return f"exposed-{safe_name(folder.name, 'shots')}"
 
 
 def _facts(

@@ -67,9 +67,10 @@ def find_importable(paths: Sequence[Path], out: Path) -> Importable:
 def find_shots(paths: Sequence[Path], out: Path) -> Importable:
     """HDR pictures among files, in folders, and that patterns stand for; else as `find_importable`.
 
-    In folders they are known by what they hold, among SDR pictures and videos.
+    In folders they are known by what they hold, among SDR pictures and videos. A folder inside
+    ``out`` that is named is searched: recordings keep HDR shots there.
     """
-    found = _find(paths, out, is_shot)
+    found = _find(paths, out, is_shot, inside=True)
     found.advice = "They are not HDR, or of a kind that is not read as HDR (docs/hdr.md)."
     if not found.files:
         raise UserError(
@@ -92,10 +93,12 @@ def is_shot(path: Path) -> bool:
     return False
 
 
-def _find(paths: Sequence[Path], out: Path, takes: Callable[[Path], bool]) -> Importable:
+def _find(
+    paths: Sequence[Path], out: Path, takes: Callable[[Path], bool], inside: bool = False
+) -> Importable:
     found, seen = Importable(), set[Path]()
     for path in paths:
-        for each in natsorted(_files(path, out.resolve()), alg=ns.PATH | ns.IGNORECASE):
+        for each in natsorted(_files(path, out.resolve(), inside), alg=ns.PATH | ns.IGNORECASE):
             if path.is_dir() and in_thumbnails(each, path):
                 found.thumbnails.append((each, path))
             elif each != path and not takes(each):
@@ -112,8 +115,10 @@ def _where(paths: Sequence[Path], found: Importable) -> str:
     return ", ".join(map(str, paths)) + (f" (there are: {there})" if there else "")
 
 
-def _files(path: Path, out: Path) -> list[Path]:
+def _files(path: Path, out: Path, inside: bool) -> list[Path]:
     if path.is_dir():
+        if inside and out in path.resolve().parents:
+            return list(walk(path))
         return [each for each in walk(path) if out not in each.resolve().parents]
     if path.exists():
         return [path]

@@ -27,6 +27,7 @@ FRAMES_FILE = "frames.jsonl"
 AMENDMENTS_FILE = "amendments.jsonl"
 SESSION_FILE = "session.json"
 HUD_MASK = "hud_mask.png"  # in a session's folder: white where statistics ignore pixels
+SHOTS = "shots"  # folder of a session: the light of single frames, NNNNNN.jxr
 SPOOL = "spool"  # folder of a session whose frames are still to become PNG
 SPOOL_JOURNAL = "journal.jsonl"  # in it: a line for each of them
 

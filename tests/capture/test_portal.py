@@ -255,5 +255,5 @@ def test_consent_is_forgotten_and_that_is_told(state: Path) -> None:
 
 def test_a_page_of_help_names_the_portal() -> None:
     shown = CliRunner().invoke(cli.main, ["capture", "--help"]).output
-    assert "[auto|mss|dxcam|portal]" in shown
+    assert "[auto|mss|dxcam|hdr|portal]" in shown
     assert "--forget-consent" in shown

@@ -15,7 +15,7 @@ from helpers.painted import PaintedWindow, noise, own_server
 
 import capture.doctor.doctor
 from capture.doctor.disk import free_disk_bytes, write_speed
-from capture.doctor.doctor import examine, warnings_at_start
+from capture.doctor.doctor import _desktop, examine, warnings_at_start
 from capture.doctor.finding import Finding, format_findings
 from capture.options import CaptureOptions
 from dataset.errors import UserError
@@ -163,6 +163,7 @@ def test_hdr_lock_and_permissions_are_told_at_the_start_without_a_grab(
     findings = warnings_at_start(CaptureOptions())
     assert [each.name for each in findings] == ["lock", "hdr", "permission"]
     assert "Dell U27" in found(findings, "hdr").message
+    assert "Record with --backend hdr" in found(findings, "hdr").remedy
     assert "turn HDR off" in found(findings, "hdr").remedy
     assert "`cli expose`" in found(findings, "hdr").remedy
 
@@ -174,6 +175,29 @@ def test_a_back_end_that_was_never_run_is_told_at_the_start(
     [finding] = warnings_at_start(CaptureOptions(backend="dxcam"))
     assert finding.name == "backend"
     assert "never run DXcam" in finding.message
+    system = FakeSystem(hdr_displays=["Dell U27"])
+    monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: system)
+    [finding] = warnings_at_start(CaptureOptions(backend="hdr"))
+    assert finding.name == "backend"
+    assert "never run --backend hdr" in finding.message
+    assert "leave --backend hdr out" in str(finding.remedy)
+
+
+@pytest.mark.parametrize(
+    ("backend", "shown", "level"),
+    [("auto", [], "ok"), ("auto", ["A"], "warning"), ("hdr", ["A"], "ok"), ("hdr", [], "warning")],
+)
+def test_hdr_is_a_fault_only_where_the_back_end_does_not_want_it(
+    backend: str, shown: list[str], level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        capture.doctor.doctor, "_system", lambda: FakeSystem(hdr_displays=list(shown))
+    )
+    monkeypatch.setattr(capture.doctor.doctor, "find_spec", lambda name: None)
+    finding = found([*_desktop(CaptureOptions(backend=backend))], "hdr", level)
+    assert ("on (A)" in finding.message) == bool(shown)
+    named = "pip install 'unclip[hdr]'. Or" in str(finding.remedy)
+    assert named == (backend == "auto" and shown != [])
 
 
 def test_a_game_run_by_the_administrator_is_told(

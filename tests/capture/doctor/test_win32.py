@@ -15,7 +15,7 @@ from helpers.windows_of_windows import RealWindow
 from capture.doctor import win32
 from capture.doctor.doctor import _desktop
 from capture.options import CaptureOptions
-from capture.screens import window_win32
+from capture.screens import displays_win32, window_win32
 
 ERROR_NOT_SUPPORTED = 50
 
@@ -33,7 +33,7 @@ def test_an_unlocked_desktop_is_told_from_a_locked_one(monkeypatch: pytest.Monke
 
 
 def test_outputs_are_listed_by_name_and_none_shows_hdr() -> None:
-    assert [win32._name(path) for path in win32._active_paths()] != []
+    assert [win32.name_of(path) for path in win32.active_paths()] != []
     assert win32.hdr_displays() == []
 
 
@@ -45,7 +45,7 @@ def test_outputs_that_cannot_be_listed_are_not_called_free_of_hdr(
         def GetDisplayConfigBufferSizes(*_: object) -> int:
             return ERROR_NOT_SUPPORTED
 
-    monkeypatch.setattr(win32, "_user32", Silent)
+    monkeypatch.setattr(displays_win32, "_user32", Silent)
     with pytest.raises(OSError, match=str(ERROR_NOT_SUPPORTED)):
         win32.hdr_displays()
     told = {each.name: each.message for each in _desktop(CaptureOptions())}
