@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parse_arguments()
     rows: dict[tuple[str, str], list[tuple[float, float]]] = {}
     network = open_method(RestoreOptions(run="builtin", device="cpu"))
-    for number, light, references in shots(arguments.viewpoints, arguments.size):
+    for number, light, references in shots(arguments.viewpoints, tuple(arguments.size)):
         over = develop(light, 0.0)
         makes = {f"{kind}{end}": make for kind in FILES for end, make in ways(kind, light).items()}
         fixed = {"over-exposed": over, "built-in network": to_image(network(to_pixels(over)))}
@@ -66,8 +66,8 @@ def main() -> None:
                 path = arguments.pictures / f"{number:03d}_{which.replace(' ', '_')}.png"
                 write_png(path, side_by_side(panels))
     print(f"{arguments.viewpoints} shots, mean ΔE2000 of all pixels / of those that had clipped")
-    for (which, name), found in rows.items():
-        whole, inside_error = np.nanmean(found, axis=0)
+    for (which, name), all_found in rows.items():
+        whole, inside_error = np.nanmean(all_found, axis=0)
         print(f"{which:9}  {name:28}{whole:6.1f}{inside_error:6.1f}")
 
 
@@ -81,13 +81,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def shots(viewpoints: int, size: tuple[int, int]) -> Iterator[tuple[int, Light, dict[str, Image]]]:
-    lights, suns = [], []
-    for number in range(viewpoints):
-        suns.append(over_exposed_light(SEED, number))
-    with HdrRenderer(tuple(size)) as renderer:
+    """Each viewpoint's number, light and references."""
+    suns = [over_exposed_light(SEED, number) for number in range(viewpoints)]
+    with HdrRenderer(size) as renderer:
         lights = [renderer.render(SEED, number, sun) for number, sun in enumerate(suns)]
-    with Renderer(tuple(size)) as renderer:
-        weak = [renderer.render(SEED, n, reference_light(sun)) for n, sun in enumerate(suns)]
+    with Renderer(size) as camera:
+        weak = [camera.render(SEED, n, reference_light(sun)) for n, sun in enumerate(suns)]
     for number, light in enumerate(lights):
         own = develop(light, exposures(light, 2)[0])
         yield number, light, dict(zip(REFERENCES, (weak[number], own), strict=True))

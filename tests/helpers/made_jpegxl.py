@@ -49,7 +49,7 @@ def jpeg_xl(
     """Lossless unless ``how`` says ``distance``; of RGB uint8, uint16 or float32."""
     how = how or {"lossless": True}
     depth = bits or 8 * picture.itemsize
-    made = imagecodecs.jpegxl_encode(picture, usecontainer=False, bitspersample=depth, **how)
+    made = bytes(imagecodecs.jpegxl_encode(picture, usecontainer=False, bitspersample=depth, **how))
     head, stream = b"", made
     if not made.startswith(b"\xff\x0a"):  # deep samples are put into a container anyway
         at, end = next((b, e) for kind, b, e in boxes_of(made) if kind == b"jxlc")

@@ -132,7 +132,8 @@ def muxed(target: Path, *sources: Path, chapter: str = "") -> Path:
         made = [container.add_stream_from_template(each.streams[0], opaque=True) for each in inputs]
         if chapter:
             named = {"id": 1, "start": 0, "end": 200, "time_base": Fraction(1, 1000)}
-            container.set_chapters([{**named, "metadata": {"title": chapter}}])  # type: ignore
+            chapters: Any = [{**named, "metadata": {"title": chapter}}]
+            container.set_chapters(chapters)
         for each, stream in zip(inputs, made, strict=True):
             for packet in each.demux(each.streams[0]):
                 if packet.size:
