@@ -51,7 +51,9 @@ def expected(command: str, files: Sequence[Each]) -> dict[str, str]:
 
 
 def _named(said: str) -> dict[str, str]:
-    found = re.findall(r"^(?:Error: |skipped: )(?:.*/)?([^/]*?\.\w+) (.*)$", said, re.MULTILINE)
+    found = re.findall(
+        r"^(?:Error: |skipped: )(?:.*[/\\])?([^/\\]*?\.\w+) (.*)$", said, re.MULTILINE
+    )
     return {name: f"named: {words}" for name, words in found}
 
 
