@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-from fine_tuning import Found, describe, judge, trained, training
+from fine_tuning import Found, judge, tell, trained, training
 
 from capture.game.client import GameProcess
 from capture.game.options import WEAK, GameOptions, Light
@@ -52,12 +53,7 @@ def main() -> None:
             known = evaluate_pairs(pairs, {"gamma": BASELINES["gamma"]})
             cells = ", ".join(f"{each} {known.mean(each, 'psnr'):.2f}" for each in known.found)
             print(f"{len(pairs)} {kind} pairs: {cells} dB", flush=True)
-        rows: dict[str, list[Found]] = {}
-        for title, found in judged_networks(folder, judged, arguments):
-            print(f"{title}: {describe([found])}", flush=True)
-            rows.setdefault(title, []).append(found)
-    for title, found_by_seed in rows.items():
-        print(f"{title}, {len(found_by_seed)} seeds: {describe(found_by_seed)}")
+        tell(judged_networks(folder, judged, arguments))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -85,6 +81,7 @@ def judged_networks(
             for kind, data in sets.items():
                 runs = folder / "runs" / kind
                 options = training(data, runs, arguments.steps, seed, start)
+                options = replace(options, resume=(runs / options.run).exists())
                 yield f"{kind}, from {Path(start).stem}", judge_both(judged, trained(options))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,14 +37,9 @@ def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     pairs = read_pairs(arguments.pairs / "pairs.csv")
-    rows: dict[str, list[Found]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for seed, init in enumerate(arguments.init):
-            for title, found in judged(arguments, pairs, Path(folder), seed, init):
-                print(f"seed {seed}, {title}: {describe([found])}", flush=True)
-                rows.setdefault(title, []).append(found)
-    for title, found_by_seed in rows.items():
-        print(f"{title}: {describe(found_by_seed)}")
+        seeds = enumerate(arguments.init)
+        tell(each for seed in seeds for each in judged(arguments, pairs, Path(folder), *seed))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -101,6 +96,16 @@ def judge(pairs: Sequence[Pair], options: RestoreOptions) -> Found:
     together = open_method(replace(options, together=True), session=lambda: readable(seen))
     found = evaluate_pairs(pairs, {WAYS[0]: open_method(options), WAYS[1]: together})
     return {f"{way} {each}": found.mean(way, each) for way in WAYS for each in METRICS}
+
+
+def tell(judged: Iterable[tuple[str, Found]]) -> None:
+    """Print each, seed after seed, and what those of one title have in common."""
+    rows: dict[str, list[Found]] = {}
+    for title, found in judged:
+        print(f"{title}: {describe([found])}", flush=True)
+        rows.setdefault(title, []).append(found)
+    for title, found_by_seed in rows.items():
+        print(f"{title}, {len(found_by_seed)} seeds: {describe(found_by_seed)}")
 
 
 def describe(rows: Sequence[Found]) -> str:

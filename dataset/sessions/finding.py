@@ -125,5 +125,5 @@ def _files(path: Path, out: Path, inside: bool) -> list[Path]:
     found = [each for each in matches(path) if not each.name.startswith(".")]
     if not found:
         what = "Nothing matches" if is_pattern(path) else "No such file or folder:"
-        raise UserError(f"{what} {path}. Name pictures, recordings or a folder of them.")
+        raise UserError(f"{what} {path}. Check the name, or name a folder.")
     return found

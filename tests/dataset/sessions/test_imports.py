@@ -151,7 +151,7 @@ def test_patterns_that_the_shell_left_alone_are_matched(shots: Path, tmp_path: P
         summary = import_files([odd / pattern], tmp_path / "captures", session=name)
         assert [each.frames for each in summary.sessions] == [count]
         assert bool(summary.notes) is (name == "b")
-    with pytest.raises(UserError, match=r"Nothing matches .*\*\.jpg\. Name pictures"):
+    with pytest.raises(UserError, match=r"Nothing matches .*\*\.jpg\. Check the name"):
         import_files([odd / "*.jpg"], tmp_path / "captures")
 
 
