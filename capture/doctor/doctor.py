@@ -45,6 +45,7 @@ from dataset.pictures.png import encode_png
 GRABS = 5  # timed
 STILL_S = 0.5  # between two pictures that are compared
 ENCODE_S = 1.0  # how long encoding is measured
+IS_WINDOWS = sys.platform == "win32"
 NEVER_RUN = {"dxcam": "DXcam", "hdr": "--backend hdr"}  # on Windows, the only place for them
 MOST_WINDOWS = 3  # that are named
 LEAST_MINUTES = 10.0  # of recording that should fit on the disk
@@ -133,7 +134,7 @@ def _desktop(options: CaptureOptions) -> Iterator[Finding]:
     else:
         yield Finding("lock", "ok", "not known" if locked is None else "the screen is not locked")
     yield _hdr(options, _fact(system.hdr_displays))
-    if options.backend in NEVER_RUN and _is_windows():  # elsewhere, opening it says enough
+    if options.backend in NEVER_RUN and IS_WINDOWS:  # elsewhere, opening it says enough
         yield Finding(
             "backend",
             "warning",
@@ -153,7 +154,7 @@ def _hdr(options: CaptureOptions, shown: list[str] | None) -> Finding:
     """Whether HDR spoils the recording, or is missing where it is wanted."""
     wanted = options.backend == "hdr"
     on = f"on ({', '.join(shown)})" if shown else ""
-    never = ", says a check that never met a screen with it" if _is_windows() else ""
+    never = ", says a check that never met a screen with it" if IS_WINDOWS else ""
     if shown and not wanted:
         return Finding(
             "hdr",
@@ -164,14 +165,10 @@ def _hdr(options: CaptureOptions, shown: list[str] | None) -> Finding:
             "screenshots (Win+Alt+PrtScn): `cli expose` makes frames of them, which docs/hdr.md "
             "describes.",
         )
-    if wanted and shown == [] and _is_windows():
+    if wanted and shown == [] and IS_WINDOWS:
         remedy = "Turn it on in Windows Settings, System, Display, or leave --backend hdr out."
         return Finding("hdr", "warning", f"HDR is off{never}: there will be no HDR shots", remedy)
     return Finding("hdr", "ok", on or ("not known" if shown is None else f"off{never}"))
-
-
-def _is_windows() -> bool:
-    return sys.platform == "win32"
 
 
 def _package_of_shots() -> str:

@@ -172,9 +172,9 @@ def test_a_back_end_that_was_never_run_is_told_at_the_start(
     display: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capture.doctor.doctor, "_system", lambda: FakeSystem())
-    monkeypatch.setattr(capture.doctor.doctor, "_is_windows", lambda: False)
+    monkeypatch.setattr(capture.doctor.doctor, "IS_WINDOWS", False)
     assert warnings_at_start(CaptureOptions(backend="hdr")) == []  # opening it says so
-    monkeypatch.setattr(capture.doctor.doctor, "_is_windows", lambda: True)
+    monkeypatch.setattr(capture.doctor.doctor, "IS_WINDOWS", True)
     [finding] = warnings_at_start(CaptureOptions(backend="dxcam"))
     assert finding.name == "backend"
     assert "never run DXcam" in finding.message
@@ -196,7 +196,7 @@ def test_hdr_is_a_fault_only_where_the_back_end_does_not_want_it(
     monkeypatch.setattr(
         capture.doctor.doctor, "_system", lambda: FakeSystem(hdr_displays=list(shown))
     )
-    monkeypatch.setattr(capture.doctor.doctor, "_is_windows", lambda: True)
+    monkeypatch.setattr(capture.doctor.doctor, "IS_WINDOWS", True)
     monkeypatch.setattr(capture.doctor.doctor, "find_spec", lambda name: None)
     finding = found([*_desktop(CaptureOptions(backend=backend))], "hdr", level)
     assert ("on (A)" in finding.message) == bool(shown)
