@@ -50,11 +50,16 @@ class Recording(Process):
         )  # fmt: skip
 
     def status(self) -> dict[str, Any]:
-        """What it does, once it listens."""
+        """What it does, once it listens and the desktop has answered its questions."""
         soon(lambda: read_endpoint(self.out))
         endpoint = read_endpoint(self.out)
         assert endpoint is not None
-        return dict(send_command(endpoint, "status")["status"])
+
+        def told() -> dict[str, Any]:
+            return dict(send_command(endpoint, "status")["status"])
+
+        soon(lambda: told()["state"] != "asking")
+        return told()
 
     @property
     def log(self) -> str:
@@ -138,6 +143,21 @@ def test_a_recorder_whose_portal_ends_records_on(tmp_path: Path) -> None:
         before = recording.status()["frames"]
         soon(lambda: recording.status()["frames"] > before + 2)
         run_cli("capture", "stop", "--out", str(recording.out))
+        recording.ended()
+
+
+def test_a_recorder_says_that_the_desktop_asks(tmp_path: Path) -> None:
+    with moving_desktop("") as desktop:
+        desktop.answer("silence")
+        recording = Recording(tmp_path, "--fps", "10", "--start")
+        soon(lambda: desktop.questions)
+        out = ("--out", str(recording.out))
+        assert run_cli("capture", "status", *out) == "asking\n"
+        assert run_cli("capture", "status", "--json", *out) == '{"state": "asking"}\n'
+        assert "The desktop asks you first" in run_cli("capture", "snap", *out, code=1)
+        desktop.answer("yes")
+        soon(lambda: recording.status()["frames"] > 1)
+        run_cli("capture", "stop", *out)
         recording.ended()
 
 
