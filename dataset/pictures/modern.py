@@ -32,7 +32,7 @@ from dataset.pictures.jpegxl import Codestream, read_codestream
 from dataset.pictures.metadata import Metadata, upright_xmp
 from dataset.pictures.png import Samples
 
-TAKEN_BYTES = 32  # per pixel: three channels as float32, and as they are decoded, of 8 or 16 bits
+TAKEN_BYTES = 24  # per pixel: three channels as float32, and as they are decoded, of 8 or 16 bits
 MOST_OVER = 1.05  # of floating-point samples, that rounding leads to; beyond it is HDR
 NO_HEADER = "its header is damaged or cut off"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import struct
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dataset.pictures.boxes import boxes_of
+from dataset.pictures.exif import PREFIX
 from tests.helpers import made_light
+from tests.helpers.made_pictures import SRGB, XMP, exif, saved
 
 SRGB_CURVE, P3 = 13, 12
 
@@ -109,3 +112,16 @@ def turned_by(turns: int | None, mirror: int | None) -> list[bytes]:
 
 
 MAKERS = {"AVIF": avif, "HEIC": heif, "JPEG XL": jpeg_xl}
+
+
+def small_files() -> list[bytes]:
+    """Some of each format; none without the packages of the extra hdr."""
+    if not all(map(find_spec, ("imagecodecs", "pillow_heif"))):
+        return []
+    kinds = ((3, 8), (3, 10), (4, 8), (1, 8))
+    found = [make(levels(*kind), kind[1]) for make in MAKERS.values() for kind in kinds]
+    jpeg = saved(levels(), "JPEG", exif=PREFIX + exif(6), icc_profile=SRGB)
+    found.append(bytes(made_light.codecs().jpegxl_encode_jpeg(jpeg, usecontainer=True)))
+    found.append(heif(levels(), exif=exif(6), xmp=XMP, icc_profile=SRGB))
+    found.append(with_properties(avif(levels()), turned_by(1, 0)))
+    return found
