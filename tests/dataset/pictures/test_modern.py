@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from dataset.errors import UserError
 from dataset.pictures import hdr_limits
 from dataset.pictures.accepted import check_picture, frame_losses
+from dataset.pictures.boxes import boxes_of, read_stated
 from dataset.pictures.colour_profile import matrix_of
 from dataset.pictures.dynamic_range import HighDynamicRange, has_gain_map, hdr_curve, profile_of
 from dataset.pictures.encoding import encode_picture
@@ -280,6 +281,16 @@ def test_animations_are_refused_by_name() -> None:
 def test_av1_in_the_boxes_of_heif_is_read() -> None:
     data = made_modern.avif(levels()).replace(b"ftypavif", b"ftypmif1", 1)
     assert (whole(decode_picture(data, "a.heif").pixels) == levels()).all()
+
+
+def test_the_depth_of_a_grid_is_that_of_its_parts() -> None:
+    data = bytearray(made_modern.avif(levels(bits=10), 10))
+    assert read_stated(bytes(data)).depth == 10
+    kinds = [kind for kind, _, _ in boxes_of(bytes(data), data.index(b"ipco") + 4)]
+    at = data.index(b"ipma") + 4 + 11  # the properties of the only item
+    place = data.index(bytes([0x80 | kinds.index(b"av1C") + 1]), at)
+    data[place] = kinds.index(b"ispe") + 1  # it has no configuration of its own
+    assert read_stated(bytes(data)).depth == 10
 
 
 def _bomb(name: str) -> bytes:
