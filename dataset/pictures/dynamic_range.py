@@ -175,8 +175,8 @@ def _curve_of_boxes(data: bytes) -> str:
     """
     with suppress(ValueError):
         stated = read_stated(data)
-        number = stated.colour[1] if stated.colour else 0
-        return CURVES.get(number) or curve_of_profile(stated.profile)
+        by_number = CURVES.get(stated.colour[1], "") if stated.colour else ""
+        return by_number or curve_of_profile(stated.profile)
     for found in re.finditer(rb"colr(nclx..(..)|prof|rICC)", data[:MOST_BOX], re.DOTALL):
         number = found.group(2)
         if number:

@@ -51,7 +51,7 @@ def decode_heif(data: bytes, stated: Stated, path: Path) -> Decoded:
     try:
         image = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
         samples: Any = np.asarray(image)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, EOFError, SyntaxError) as error:
         raise ValueError("it is damaged or cut off") from error
     if image.premultiplied_alpha:
         raise ValueError("its colours are multiplied by its transparency, which is not supported")
