@@ -543,9 +543,10 @@ def restore(
 ) -> None:
     """Restore over-exposed pictures and videos: image.png becomes image_restored.png.
 
-    INPUTS are files, folders and patterns: PNG, JPEG, WebP, TIFF, BMP, and videos as MP4, MKV,
-    MOV, AVI and WebM; depth, transparency, profile, metadata and sound are kept. HDR pictures such
-    as JPEG XR become SDR ones by their own light, without a network: --exposure, --tone.
+    INPUTS are files, folders and patterns: PNG, JPEG, WebP, TIFF, BMP, HEIC, AVIF, JPEG XL, and
+    videos as MP4, MKV, MOV, AVI and WebM; depth, transparency, profile, metadata and sound are
+    kept. HDR pictures such as JPEG XR become SDR ones by their own light, without a network:
+    --exposure, --tone.
 
     \b
     Example: cli restore image.png

@@ -405,6 +405,7 @@ def _networks_by_onnx(folder: Path, seed: bytes) -> Reader:
 
 def _pictures() -> list[bytes]:
     """Good pictures of every kind that can be read, and a few that cannot."""
+    from helpers.made_modern import small_files  # type: ignore[import-not-found]
     from helpers.made_pictures import SRGB, exif, saved, scene, tiff  # type: ignore[import-not-found]
     from PIL import Image
 
@@ -430,7 +431,7 @@ def _pictures() -> list[bytes]:
         saved(two[0], name, save_all=True, append_images=two[1:])
         for name in ("TIFF", "PNG", "WEBP", "GIF", "MPO")
     ]
-    return found
+    return found + small_files()
 
 
 def picture(folder: Path) -> Reader:

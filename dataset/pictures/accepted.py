@@ -17,7 +17,7 @@ from dataset.pictures.dynamic_range import (
     profile_of,
 )
 from dataset.pictures.formats import HEAD, RAW, not_read, readable_format
-from dataset.pictures.headers import Header, read_header
+from dataset.pictures.headers import UNCOUNTED, Header, read_header
 from dataset.pictures.limits import check_header
 
 
@@ -59,11 +59,11 @@ def check_picture(data: bytes, name: str | Path) -> Header | None:
 
 
 def check_single(name: str | Path, count: int, what: str) -> None:
-    """Refuse a file of several pictures."""
-    if count > 1:
+    """Refuse a file of several pictures, or of `UNCOUNTED` ones."""
+    if count > 1 or count == UNCOUNTED:
         raise UserError(
-            f"{name} holds {count} {what}, of which only one would be taken. Save them as single "
-            "pictures, or an animation as MP4.",
+            f"{name} holds {count or 'several'} {what}, of which only one would be taken. Save "
+            "them as single pictures, or an animation as MP4.",
             1,
         )
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 MOST_BOXES = 10_000
 MOST_METADATA = 1 << 24  # bytes of an EXIF or XMP
+SEQUENCES = (b"avis", b"hevc", b"hevx", b"msf1")  # brands
+ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
+XMP = b"application/rdf+xml"
 TURNS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))  # EXIF's, by irot, then no imir, 0 and 1
 Places = dict[int, tuple[tuple[int, int], ...]]  # where each item's parts are: begin, length
 
@@ -28,7 +31,10 @@ class Stated:
     sizes: tuple[tuple[int, int], ...]
     colour: tuple[int, int, int, bool] | None  # primaries, curve, matrix, full range
     profile: bytes  # ICC; empty if there is none
-    depth: int | None  # bits of a channel, of AV1
+    depth: int | None  # bits of a channel, of AV1 and HEVC
+    coding: bytes  # of the pixels: av1C, hvcC or another box; empty if it is not known
+    grey: bool
+    alpha: bool
     orientation: int
     is_cropped: bool
     has_gain_map: bool
@@ -74,19 +80,37 @@ def _read(data: bytes) -> Stated:
     kinds = {kind for kind, _, _ in used}
     kinds_of = _items(data, *inner[b"iinf"])
     places = _places(data, inner[b"iloc"][0], inner.get(b"idat", (0, 0))[0])
-    exif = _item(data, places, kinds_of, b"Exif")
+    about = _about(data, *inner[b"iref"], primary) if b"iref" in inner else set()
+    exif = _item(data, places, kinds_of, b"Exif", about)
     return Stated(
         size=_sizes(data, used)[-1],
         sizes=_sizes(data, properties),
         colour=_colour(data, used),
         profile=_profile(data, used),
-        depth=next((_depth(data[begin + 2]) for kind, begin, _ in used if kind == b"av1C"), None),
+        depth=_depth(data, used) or _depth(data, properties),
+        coding=next((kind for kind, _, _ in (*used, *properties) if kind in CODINGS), b""),
+        grey=any(kind == b"pixi" and data[begin + 4] == 1 for kind, begin, _ in used),
+        alpha=any(
+            kind == b"auxC" and data[begin + 4 : end].startswith(ALPHA)
+            for kind, begin, end in properties
+        ),
         orientation=_orientation(data, used),
         is_cropped=b"clap" in kinds,
         has_gain_map=b"tmap" in kinds_of.values() or b"hdrgainmap" in data[: meta[1]],
-        exif=exif[4 + int.from_bytes(exif[:4], "big") :] if exif else None,
-        xmp=_item(data, places, kinds_of, b"mime"),
+        exif=exif_in(exif) if exif else None,
+        xmp=_item(data, places, kinds_of, XMP, about),
     )
+
+
+def exif_in(content: bytes) -> bytes:
+    """A block of EXIF without what precedes it in boxes: how far away it begins."""
+    return content[4 + int.from_bytes(content[:4], "big") :]
+
+
+def exif_of_jpegxl(data: bytes) -> bytes:
+    """The block in a box that is not compressed; empty if there is none."""
+    found = (data[begin:end] for kind, begin, end in boxes_of(data) if kind == b"Exif")
+    return exif_in(next(found, b""))
 
 
 def _number(data: bytes, at: int, size: int) -> int:
@@ -136,9 +160,23 @@ def _profile(data: bytes, used: list[tuple[bytes, int, int]]) -> bytes:
     return next(found, b"")
 
 
-def _depth(bits: int) -> int:
-    """Of av1C: high_bitdepth, twelve_bit."""
+def _depth(data: bytes, properties: list[tuple[bytes, int, int]]) -> int | None:
+    """By the first configuration: the parts of a grid have one, and the grid has none."""
+    return next((CODINGS[kind](data, at) for kind, at, _ in properties if kind in CODINGS), None)
+
+
+def _depth_of_av1(data: bytes, at: int) -> int:
+    """By high_bitdepth and twelve_bit."""
+    bits = data[at + 2]
     return 8 if not bits & 0x40 else 12 if bits & 0x20 else 10
+
+
+def _depth_of_hevc(data: bytes, at: int) -> int:
+    """By bitDepthLumaMinus8."""
+    return 8 + (data[at + 17] & 7)
+
+
+CODINGS = {b"av1C": _depth_of_av1, b"hvcC": _depth_of_hevc}
 
 
 def _orientation(data: bytes, used: list[tuple[bytes, int, int]]) -> int:
@@ -149,14 +187,29 @@ def _orientation(data: bytes, used: list[tuple[bytes, int, int]]) -> int:
 
 
 def _items(data: bytes, begin: int, end: int) -> dict[int, bytes]:
-    """The kind of each item."""
+    """The kind of each item; of what is XMP, its type."""
     at = begin + 4 + (4 if data[begin] else 2)
     found = {}
-    for kind, place, _ in boxes_of(data, at, end):
+    for kind, place, close in boxes_of(data, at, end):
         version = data[place]
         if kind == b"infe" and version >= 2:
             size = 4 if version > 2 else 2
-            found[_number(data, place + 4, size)] = data[place + 6 + size : place + 10 + size]
+            name = data[place + 6 + size : place + 10 + size]
+            is_xmp = name == b"mime" and XMP in data[place:close]
+            found[_number(data, place + 4, size)] = XMP if is_xmp else name
+    return found
+
+
+def _about(data: bytes, begin: int, end: int, primary: int) -> set[int]:
+    """The items that describe the primary picture (cdsc)."""
+    size, found = 4 if data[begin] else 2, set()
+    for kind, at, _ in boxes_of(data, begin + 4, end):
+        if kind != b"cdsc":
+            continue
+        count = _number(data, at + size, 2)
+        described = (_number(data, at + size + 2 + size * n, size) for n in range(count))
+        if primary in described:
+            found.add(_number(data, at, size))
     return found
 
 
@@ -182,9 +235,35 @@ def _places(data: bytes, at: int, idat: int) -> Places:
     return found
 
 
-def _item(data: bytes, places: Places, kinds: dict[int, bytes], wanted: bytes) -> bytes | None:
-    item = next((each for each, kind in kinds.items() if kind == wanted), None)
+def _item(
+    data: bytes, places: Places, kinds: dict[int, bytes], wanted: bytes, about: set[int]
+) -> bytes | None:
+    """The content of the item of a kind; of several, of that which is about the picture."""
+    found = [each for each, kind in kinds.items() if kind == wanted]
+    item = next((each for each in found if each in about), found[0] if len(found) == 1 else None)
     spans = places.get(item, ()) if item is not None else ()
     if not spans or sum(length for _, length in spans) > MOST_METADATA:
         return None
     return b"".join(data[begin : begin + length] for begin, length in spans) or None
+
+
+def frames_of(data: bytes) -> int:
+    """How many pictures the largest track of a sequence has; 1 of a file that is none."""
+    if data[8:12] not in SEQUENCES:
+        return 1
+    counts = [_number(data, at + 8, 4) for at, _ in _within(data, 0, len(data), *TO_SAMPLES)]
+    return max(counts, default=1)
+
+
+TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz")
+
+
+def _within(
+    data: bytes, begin: int, end: int, first: bytes, *rest: bytes
+) -> Iterator[tuple[int, int]]:
+    """Where the contents of boxes within boxes are, by the kinds that lead to them."""
+    for kind, at, close in boxes_of(data, begin, end):
+        if kind == first and rest:
+            yield from _within(data, at, close, *rest)
+        elif kind == first:
+            yield at, close

@@ -29,7 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from dataset.errors import UserError
 from dataset.memory import check_room, free_memory
 from dataset.pictures import png, tiff
-from dataset.pictures.accepted import check_picture, check_single
+from dataset.pictures.accepted import check_single
 from dataset.pictures.formats import HEAD, readable_format
 from dataset.pictures.headers import Header, is_cut
 from dataset.pictures.hushed import hushed
@@ -96,20 +96,14 @@ def decoding(path: Path, target: str = "convert it to PNG") -> Iterator[None]:
             raise UserError(message, 1) from error
 
 
-def open_image(data: bytes, path: Path) -> ImageFile:
-    """Read the header of a file; inside `decoding`.
+def open_checked(data: bytes, path: Path, header: Header | None) -> ImageFile:
+    """Open a file whose header was looked at; inside `decoding`.
 
     Raises
     ------
     UserError
-        The file is of no readable format, over a limit of ``limits.py`` or over the free memory,
-        or has several pages or frames, or is HDR.
+        The file is over a limit of ``limits.py`` or over the free memory, or has several pages.
     """
-    return open_checked(data, path, check_picture(data, path))
-
-
-def open_checked(data: bytes, path: Path, header: Header | None) -> ImageFile:
-    """`open_image` for a file whose header was looked at: HDR, too."""
     name = readable_format(data[:HEAD], path)
     tiff.check_order(data)
     image: ImageFile = OPENERS[name](io.BytesIO(data))

@@ -2,7 +2,7 @@
 
 The levels of an SDR picture are those of a screen: the highest is where light was clipped. Levels
 by PQ or HLG, and floating-point samples, mean light itself, far beyond that; read as if they were
-SDR, nothing would count as over-exposed. A JPEG with a gain map is SDR: the map beside it is not.
+SDR, nothing would count as over-exposed. A picture with a gain map is SDR: the map is not.
 
 References
 ----------
@@ -23,6 +23,7 @@ from pathlib import Path
 
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, open_regular
+from dataset.pictures.boxes import boxes_of, read_stated
 from dataset.pictures.formats import HEAD, first_bytes, format_of
 from dataset.pictures.headers import (
     START_OF_SCAN,
@@ -32,8 +33,9 @@ from dataset.pictures.headers import (
     read_header,
     tiff_profile,
 )
-from dataset.pictures.jpegxl import LINEAR, read_codestream
+from dataset.pictures.jpegxl import DEFAULT_NITS, LINEAR, read_codestream
 from dataset.pictures.jpegxr import is_sdr
+from dataset.pictures.profile_making import EXPONENTS, make_profile, profile_by_numbers
 
 CURVES = {16: "PQ", 18: "HLG"}  # code points of HDR curves
 LIGHT = "floating-point light"
@@ -104,8 +106,14 @@ def hdr_curve(data: bytes, header: Header | None = None) -> str:
 
 
 def has_gain_map(data: bytes) -> bool:
-    """Whether a JPEG comes with a map that makes an HDR picture of it."""
-    if format_of(data[:HEAD]) != "JPEG":
+    """Whether a picture comes with a map that makes an HDR picture of it."""
+    kind = format_of(data[:HEAD])
+    if kind in ("AVIF", "HEIC"):
+        with suppress(ValueError):
+            return read_stated(data).has_gain_map
+    if kind == "JPEG XL":
+        return any(each == b"jhgm" for each, _, _ in boxes_of(data))
+    if kind != "JPEG":
         return False
     if any(GAIN_MAP.search(data, at, end) for at, end in _segments(data, APP1, APP2)):
         return True
@@ -155,12 +163,20 @@ def _curve_of_jpegxl(data: bytes) -> str:
     if stated is None:
         return ""
     if stated.curve == LINEAR:
-        return LIGHT if stated.floating else ""
+        is_beyond = stated.peak_nits is not None and stated.peak_nits > DEFAULT_NITS
+        return LIGHT if stated.floating or is_beyond else ""
     return CURVES.get(stated.curve, "")
 
 
 def _curve_of_boxes(data: bytes) -> str:
-    """Of AVIF and HEIF: the curve in a colour box, by its number or its profile."""
+    """Of AVIF and HEIF: the curve in a colour box, by its number or its profile.
+
+    That of the primary picture; of all where it is not known which is whose.
+    """
+    with suppress(ValueError):
+        stated = read_stated(data)
+        by_number = CURVES.get(stated.colour[1], "") if stated.colour else ""
+        return by_number or curve_of_profile(stated.profile)
     for found in re.finditer(rb"colr(nclx..(..)|prof|rICC)", data[:MOST_BOX], re.DOTALL):
         number = found.group(2)
         if number:
@@ -210,10 +226,29 @@ def _of_bmp(data: bytes) -> bytes:
     return data[14 + at : 14 + at + length]
 
 
+def _of_boxes(data: bytes) -> bytes:
+    """The one that the file holds, else one of what it states by numbers."""
+    stated = read_stated(data)
+    primaries, curve = stated.colour[:2] if stated.colour else (0, 0)
+    return stated.profile or profile_by_numbers(primaries, curve, stated.grey)
+
+
+def _of_jpegxl(data: bytes) -> bytes:
+    """One of what the file states; the one that it holds is compressed, and is not read."""
+    stated = read_codestream(data)
+    if stated is None or stated.by_profile:
+        return b""
+    exponent = EXPONENTS.get(stated.curve) if stated.exponent is None else stated.exponent
+    return make_profile(stated.primaries, exponent, stated.grey)
+
+
 PROFILES = {
     "PNG": _of_png,
     "JPEG": _of_jpeg,
     "WebP": _of_webp,
     "TIFF": tiff_profile,
     "BMP": _of_bmp,
+    "AVIF": _of_boxes,
+    "HEIC": _of_boxes,
+    "JPEG XL": _of_jpegxl,
 }

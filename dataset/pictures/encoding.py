@@ -17,7 +17,7 @@ from dataset.errors import UserError
 from dataset.files import write_whole
 from dataset.pictures import png, tiff
 from dataset.pictures.exif import PREFIX
-from dataset.pictures.formats import PICTURES, format_for
+from dataset.pictures.formats import WRITTEN, format_for
 from dataset.pictures.picture import Alpha, Picture
 from dataset.pictures.pixels import to_image
 from dataset.pictures.png import BGR, INCH, Samples
@@ -93,7 +93,7 @@ def _format_for(suffix: str) -> str:
     name = format_for(suffix)
     if name is None:
         what = suffix or "files without a suffix"
-        raise UserError(f"Pictures are not written as {what}. Use one of {', '.join(PICTURES)}.")
+        raise UserError(f"Pictures are not written as {what}. Use one of {', '.join(WRITTEN)}.")
     return name
 
 

@@ -18,11 +18,16 @@ SUFFIXES = {  # of the picture formats that are read and written; the first is t
     "TIFF": (".tiff", ".tif"),
     "BMP": (".bmp",),
 }
-PICTURES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-HDR_PICTURES = (  # usual suffixes of formats that are read as HDR only
-    *(".jxr", ".wdp", ".hdp", ".exr", ".sxr", ".hdr", ".rgbe", ".xyze", ".pic"),
-    *(".avif", ".heic", ".heif", ".hif", ".jxl"),
-)
+READ_ONLY = {  # of those that are read, by packages of the extra hdr, and not written
+    "AVIF": (".avif",),
+    "HEIC": (".heic", ".heif", ".hif"),
+    "JPEG XL": (".jxl",),
+}
+READ = SUFFIXES | READ_ONLY  # as SDR; that they may be HDR is in hdr.py
+WRITTEN = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+PICTURES = tuple(suffix for suffixes in READ.values() for suffix in suffixes)
+HDR_ONLY = (".jxr", ".wdp", ".hdp", ".exr", ".sxr", ".hdr", ".rgbe", ".xyze", ".pic")
+HDR_PICTURES = HDR_ONLY + tuple(suffix for all_ in READ_ONLY.values() for suffix in all_)
 VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".flv", ".m4v", ".ts", ".m2ts", ".mts")
 WRITTEN_VIDEOS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}  # FFmpeg's names
 
@@ -132,7 +137,7 @@ def format_of(head: bytes) -> str | None:
 
 
 def readable_format(head: bytes, name: str | Path) -> str:
-    """The format of a file by its first `HEAD` bytes: a key of `SUFFIXES`.
+    """The format of a file by its first `HEAD` bytes: a key of `READ`.
 
     Raises
     ------
@@ -140,7 +145,7 @@ def readable_format(head: bytes, name: str | Path) -> str:
         It is of another format, or no picture. ``name`` is what the message calls the file.
     """
     found = format_of(head)
-    if found in SUFFIXES:
+    if found in READ:
         return found
     raise not_read(name, found or (format_named(Path(name).suffix) if head else None), bool(head))
 
@@ -148,7 +153,7 @@ def readable_format(head: bytes, name: str | Path) -> str:
 def not_read(name: str | Path, kind: str | None, holds_any: bool = True) -> UserError:
     """What is said of a file of no readable format: a key of `SIGNATURES`, or of no known one."""
     what = f"is {kind}" if kind else "is not a picture" if holds_any else "is empty (0 bytes)"
-    usual = f"Readable are {', '.join(SUFFIXES)}: convert it to PNG"
+    usual = f"Readable are {', '.join(READ)}: convert it to PNG"
     usual += ", or to MP4 if it moves" if kind == "GIF" else ""
     return UserError(
         f"{name} {what}.", 1, remedy=f"{REMEDIES.get(kind or '', usual)}, or leave it out."

@@ -96,7 +96,7 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
     """Decode a file's bytes; raises as `read_hdr`. ``name`` is what errors call it."""
     path, kind = Path(name), format_of(data[:HEAD]) or ""
     curve = hdr_curve(data, read_header(data))
-    if not curve and not has_gain_map(data):
+    if not curve and not (kind == "JPEG" and has_gain_map(data)):
         raise _not_hdr(path, kind)
     reader = READERS.get(kind) if curve else read_jpeg
     if reader is None:

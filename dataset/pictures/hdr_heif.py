@@ -1,4 +1,4 @@
-"""AVIF and HEIF of PQ or HLG -> light, by the packages imagecodecs and pillow-heif.
+"""AVIF and HEIF of PQ or HLG -> light. ``extra_decoding.py`` decodes them.
 
 Of 8, 10 and 12 bits; a colour box says PQ or HLG by numbers, or by a profile. AVIF that is cropped,
 sequences, and what is HDR by a gain map are refused by name.
@@ -10,15 +10,13 @@ References
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dataset.pictures.boxes import Stated, read_stated
+from dataset.pictures.boxes import SEQUENCES, Stated, read_stated
 from dataset.pictures.dynamic_range import CURVES, curve_of_profile
-from dataset.pictures.hdr_limits import check_size, package
+from dataset.pictures.extra_decoding import decode_avif, decode_heif
+from dataset.pictures.hdr_limits import check_size
 from dataset.pictures.hdr_picture import HdrPicture, turned
 from dataset.pictures.hdr_signals import CodePoints, alpha_notes, by_profile, to_light
 from dataset.pictures.light import WHITE_NITS, Matrix, in_rec709, to_rec709
@@ -30,32 +28,14 @@ Meaning = tuple[CodePoints, Matrix]  # of samples, and to Rec. 709
 def read_avif(data: bytes, path: Path) -> HdrPicture:
     """Raises as the readers of ``hdr.py`` do."""
     stated, meaning = _checked("AVIF", data, path)
-    codecs = package("imagecodecs", "imagecodecs", path, "AVIF")
-    try:
-        samples: Any = codecs.avif_decode(data)
-    except RuntimeError as error:
-        raise ValueError("it is damaged or cut off") from error
-    width, height = stated.size
-    if samples.size % (width * height) or samples.shape[:2] != (height, width):
-        raise ValueError("its pixels are not what it states")
-    depth = stated.depth or 8 * samples.itemsize
-    return turned(_picture("AVIF", samples, (1 << depth) - 1, stated, meaning), stated.orientation)
+    samples, most = decode_avif(data, stated, path)
+    return turned(_picture("AVIF", samples, most, stated, meaning), stated.orientation)
 
 
 def read_heif(data: bytes, path: Path) -> HdrPicture:
     """Raises as the readers of ``hdr.py`` do."""
     stated, meaning = _checked("HEIF", data, path)
-    heif = package("pillow_heif", "pillow-heif", path, "HEIF")
-    try:
-        image = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
-        samples: Any = np.asarray(image)
-    except RuntimeError as error:
-        raise ValueError("it is damaged or cut off") from error
-    most = max(stated.size)
-    if max(samples.shape[:2]) > most or (not stated.is_cropped and max(samples.shape[:2]) < most):
-        raise ValueError("its pixels are not what it states")
-    unused = 8 * samples.itemsize - image.info["bit_depth"]  # the lowest bits, which are 0
-    white = (1 << 8 * samples.itemsize) - (1 << unused)
+    samples, white = decode_heif(data, stated, path)
     return turned(_picture("HEIF", samples, white, stated, meaning), 1)  # it is upright already
 
 
@@ -64,12 +44,9 @@ def _checked(kind: str, data: bytes, path: Path) -> tuple[Stated, Meaning]:
     stated = read_stated(data)
     for size in stated.sizes:
         check_size(kind, *size, path)
-    if data[8:12] in (b"avis", b"hevc", b"hevx", b"msf1"):
+    if data[8:12] in SEQUENCES:
         raise ValueError("it is a sequence, of which only one picture would be taken")
-    meaning = _meaning(stated)
-    if stated.is_cropped and kind == "AVIF":  # of HEIF it is usual, and its package crops
-        raise ValueError("it is cropped by a box of its own (clap), which is not supported")
-    return stated, meaning
+    return stated, _meaning(stated)
 
 
 def _meaning(stated: Stated) -> Meaning:
@@ -86,7 +63,6 @@ def _meaning(stated: Stated) -> Meaning:
 
 def _picture(kind: str, samples: Any, most: int, stated: Stated, meaning: Meaning) -> HdrPicture:
     points, matrix = meaning
-    samples = samples.reshape(*samples.shape[:2], -1)
     light = to_light(samples, 0, most, points)
     return HdrPicture(
         in_rec709(light, matrix),

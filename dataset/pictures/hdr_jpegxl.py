@@ -1,4 +1,4 @@
-"""JPEG XL of PQ, HLG or linear samples -> light, by the package imagecodecs.
+"""JPEG XL of PQ, HLG or linear samples -> light. ``extra_decoding.py`` decodes it.
 
 Linear samples are absolute where the file says how bright 1 is, and light of a scene where it does
 not. Colours by an ICC profile and animations are refused by name.
@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from dataset.pictures.boxes import boxes_of
-from dataset.pictures.hdr_limits import check_size, package
+from dataset.pictures.extra_decoding import decode_jpegxl, metadata_of_jpegxl
+from dataset.pictures.hdr_limits import check_size
 from dataset.pictures.hdr_picture import HdrPicture, turned
 from dataset.pictures.hdr_signals import CodePoints, alpha_notes, to_light
 from dataset.pictures.jpegxl import DEFAULT_NITS, LINEAR, Codestream, read_codestream
 from dataset.pictures.light import HLG, PQ, WHITE_NITS, Light, in_rec709, to_rec709
-from dataset.pictures.metadata import Metadata
 
 NAMES = {PQ: "PQ", HLG: "HLG", LINEAR: "linear"}
 
@@ -37,23 +36,13 @@ def read_jpegxl(data: bytes, path: Path) -> HdrPicture:
         raise ValueError("it is an animation, of which only one frame would be taken")
     if stated.by_profile or stated.curve not in NAMES:
         raise ValueError("its colours are stated by an ICC profile, or a curve that is not HDR")
-    codecs = package("imagecodecs", "imagecodecs", path, "JPEG XL")
-    try:
-        samples: Any = codecs.jpegxl_decode(data)  # upright
-    except RuntimeError as error:
-        raise ValueError("it is damaged or cut off") from error
-    if samples.shape[:2] != (height, width):
-        raise ValueError("its pixels are not what it states")
-    samples = samples.reshape(height, width, -1)
-    if samples.dtype.kind != "f" and stated.depth > 8 * samples.itemsize:
-        raise ValueError("its pixels are not what it states")
-    most = 1 if samples.dtype.kind == "f" else (1 << stated.depth) - 1
+    samples, most = decode_jpegxl(data, stated, path)
     light, white = _light(samples, most, stated)
     picture = HdrPicture(
         in_rec709(light, to_rec709(stated.primaries)),
         white,
         f"JPEG XL ({NAMES[stated.curve]})",
-        _about(data),
+        metadata_of_jpegxl(data, path),
         alpha_notes(samples, most),
     )
     return turned(picture, 1)
@@ -69,14 +58,3 @@ def _light(samples: Any, most: float, stated: Codestream) -> tuple[Light, float 
         return np.divide(colour, np.float32(most), dtype=np.float32), None
     unit = (stated.peak_nits or 0) / most / WHITE_NITS
     return np.multiply(colour, np.float32(unit), dtype=np.float32), WHITE_NITS
-
-
-def _about(data: bytes) -> Metadata:
-    """Metadata in boxes that are not compressed."""
-    if data.startswith(b"\xff\x0a"):
-        return Metadata()
-    found = {kind: data[begin:end] for kind, begin, end in boxes_of(data)}
-    exif = found.get(b"Exif", b"")
-    return Metadata(
-        exif=exif[4 + int.from_bytes(exif[:4], "big") :] or None, xmp=found.get(b"xml ") or None
-    )

@@ -1,4 +1,4 @@
-"""What every reader of HDR asks before it decodes: is there room, is the package there."""
+"""What readers of HDR, and by packages of the extra ``hdr``, ask: is there room, is it there."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from dataset.pictures.limits import check_header
 TAKEN_BYTES = 64  # per pixel; measured are 23 (JPEG XR) to 48 (HLG), and a gain map takes more
 
 
-def check_size(kind: str, width: int, height: int, path: Path) -> None:
-    """Refuse a picture by the size that its file states.
+def check_size(
+    kind: str, width: int, height: int, path: Path, taken_bytes: int = TAKEN_BYTES
+) -> None:
+    """Refuse a picture by the size that its file states; ``taken_bytes`` are those of a pixel.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def check_size(kind: str, width: int, height: int, path: Path) -> None:
     if width < 1 or height < 1:
         raise ValueError("it states no pixels")
     check_header(Header(kind, (width, height)), path)
-    check_room(width, height, TAKEN_BYTES * width * height, free_memory())
+    check_room(width, height, taken_bytes * width * height, free_memory())
 
 
 def package(name: str, distribution: str, path: Path, kind: str) -> Any:

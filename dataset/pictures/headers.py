@@ -18,7 +18,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from dataset.pictures.boxes import frames_of, read_stated
 from dataset.pictures.formats import HEAD, format_of
+from dataset.pictures.jpegxl import read_codestream
 
 MOST_DIRECTORIES = 1000  # of a TIFF that are counted
 # Tags of TIFF, and types of their values.
@@ -38,13 +40,14 @@ SENSOR = (32803, 34892)  # photometric interpretations: colour filter array, lin
 START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of JPEG with a size
 ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without content
 START_OF_SCAN, END = 0xDA, 0xD9
+UNCOUNTED = 0  # frames
 
 
 @dataclass(frozen=True)
 class Header:
     """What a picture's header states."""
 
-    format: str  # a key of formats.SUFFIXES
+    format: str  # a key of formats.READ
     size: tuple[int, int]  # width and height, pixels
     pages: int = 1  # whole directories of a TIFF, up to `MOST_DIRECTORIES`
     scans: int = 1  # of a JPEG
@@ -52,7 +55,7 @@ class Header:
     grey: bool = False
     alpha: bool = False  # transparency of any kind
     cmyk: bool = False
-    frames: int = 1  # of an animation
+    frames: int = 1  # of an animation; `UNCOUNTED` where only decoding would tell
     floating: bool = False  # samples are light, not levels
     camera_raw: bool = False  # a TIFF of a camera, whose first picture may be a thumbnail
 
@@ -69,7 +72,7 @@ def read_header(data: bytes) -> Header | None:
     reader = READERS.get(name or "")
     try:
         return reader(data) if reader else None
-    except (struct.error, IndexError):  # it ends too early
+    except (struct.error, LookupError, ValueError):  # it ends too early, or is damaged
         return None
 
 
@@ -288,4 +291,41 @@ def _values(data: bytes, order: str, kind: int, at: int) -> tuple[int, ...]:
     return struct.unpack_from(f"{order[0]}{count}{code}", data, at)
 
 
-READERS = {"PNG": _png, "JPEG": _jpeg, "WebP": _webp, "TIFF": _tiff, "BMP": _bmp}
+def _boxed(data: bytes) -> Header:
+    """Of AVIF and HEIF."""
+    stated = read_stated(data)
+    name = format_of(data[:HEAD]) or ""
+    return Header(
+        name,
+        stated.size,
+        depth=stated.depth or 8,
+        grey=stated.grey,
+        alpha=stated.alpha,
+        frames=frames_of(data),
+    )
+
+
+def _jpegxl(data: bytes) -> Header | None:
+    stated = read_codestream(data)
+    if stated is None:
+        return None
+    return Header(
+        "JPEG XL",
+        stated.size,
+        depth=max(8, stated.depth),
+        grey=stated.grey,
+        alpha=stated.alpha,
+        frames=UNCOUNTED if stated.animated else 1,
+    )
+
+
+READERS = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "WebP": _webp,
+    "TIFF": _tiff,
+    "BMP": _bmp,
+    "AVIF": _boxed,
+    "HEIC": _boxed,
+    "JPEG XL": _jpegxl,
+}

@@ -34,6 +34,9 @@ class Codestream:
     primaries: Chromaticities
     curve: int  # code point; 0: a gamma, or not known
     peak_nits: float | None  # of a linear sample of 1; None: not stated
+    exponent: float | None = None  # of a gamma: light is the signal to this power
+    alpha: bool = False
+    is_premultiplied: bool = False
 
 
 class _Bits:
@@ -88,7 +91,7 @@ def read_codestream(data: bytes) -> Codestream | None:
 
 
 def _read(bits: _Bits) -> Codestream:
-    size, extra = _size(bits), False
+    size = _size(bits)
     orientation, animated, floating, depth = 1, False, False, 8
     if bits(1):  # all is as usual: sRGB
         return Codestream(size, False, 8, False, False, False, PRIMARIES[1], 13, None)
@@ -100,15 +103,18 @@ def _read(bits: _Bits) -> Codestream:
     count = bits.one_of((0, 0), (1, 0), (2, 4), (1, 12))
     if count > MOST_EXTRA:
         raise LookupError
-    for _ in range(count):
-        _skip_extra_channel(bits)
+    extras = [_extra_channel(bits) for _ in range(count)]
     bits(1)  # xyb_encoded
-    by_profile, grey, primaries, curve = _colour(bits)
+    by_profile, grey, primaries, curve, exponent = _colour(bits)
     peak = None
     if extra and not bits(1):  # tone mapping is not as usual
         peak = bits.half()
     turned = (size[1], size[0]) if orientation > 4 else size
-    return Codestream(turned, floating, depth, animated, by_profile, grey, primaries, curve, peak)
+    return Codestream(
+        *(turned, floating, depth, animated, by_profile, grey, primaries, curve, peak, exponent),
+        alpha=any(each is not None for each in extras),
+        is_premultiplied=any(extras),
+    )
 
 
 def _size(bits: _Bits) -> tuple[int, int]:
@@ -154,29 +160,31 @@ def _depth(bits: _Bits) -> tuple[bool, int]:
     return True, depth
 
 
-def _skip_extra_channel(bits: _Bits) -> None:
+def _extra_channel(bits: _Bits) -> bool | None:
+    """Of alpha, whether colours are multiplied by it; None: it is another channel."""
     if bits(1):  # alpha of 8 bits
-        return
+        return False
     kind = bits.enum()
     _depth(bits)
     bits.one_of((0, 0), (3, 0), (4, 0), (1, 3))
     bits(8 * bits.one_of((0, 0), (0, 4), (16, 5), (48, 10)))  # its name
     if kind == 0:
-        bits(1)
-    elif kind == 2:  # a spot colour
+        return bool(bits(1))
+    if kind == 2:  # a spot colour
         bits(64)
     elif kind == 5:
         bits.one_of((1, 0), (0, 2), (3, 4), (19, 8))
+    return None
 
 
-def _colour(bits: _Bits) -> tuple[bool, bool, Chromaticities, int]:
-    """Whether by a profile, whether grey, primaries, curve."""
+def _colour(bits: _Bits) -> tuple[bool, bool, Chromaticities, int, float | None]:
+    """Whether by a profile, whether grey, primaries, curve, and the exponent of a gamma."""
     if bits(1):
-        return False, False, PRIMARIES[1], 13
+        return False, False, PRIMARIES[1], 13, None
     by_profile, space = bool(bits(1)), bits.enum()
     grey = space == 1
     if by_profile or space not in (0, 1):
-        return True, grey, PRIMARIES[1], 0
+        return True, grey, PRIMARIES[1], 0, None
     white = bits.enum()
     xy = (bits.chromaticity(), bits.chromaticity()) if white == CUSTOM else WHITES[white]
     corners = PRIMARIES[1][:6]
@@ -184,11 +192,15 @@ def _colour(bits: _Bits) -> tuple[bool, bool, Chromaticities, int]:
         number = bits.enum()
         custom = number == CUSTOM
         corners = tuple(bits.chromaticity() for _ in range(6)) if custom else PRIMARIES[number][:6]
-    curve = _gamma(bits) if bits(1) else bits.enum()
+    exponent = _gamma(bits) if bits(1) else None
+    curve = bits.enum() if exponent is None else LINEAR if exponent == 1 else 0
     bits.enum()  # rendering intent
-    return False, grey, (*corners, *xy), curve
+    return False, grey, (*corners, *xy), curve, exponent
 
 
-def _gamma(bits: _Bits) -> int:
-    """The code point of a gamma, which is in ten millionths."""
-    return LINEAR if bits(24) == 10_000_000 else 0
+def _gamma(bits: _Bits) -> float:
+    """The exponent of light; that of the signal is stated, in ten millionths."""
+    stated = bits(24)
+    if not stated:
+        raise LookupError
+    return 1e7 / stated

@@ -14,7 +14,7 @@ from dataset.pictures.dynamic_range import hdr_among
 from dataset.pictures.formats import (
     HEAD,
     RAW,
-    SUFFIXES,
+    READ,
     VIDEO_SIGNATURES,
     VIDEOS,
     first_bytes,
@@ -57,7 +57,7 @@ def _kind(path: Path) -> str:
         found = "video" if re.match(VIDEO_SIGNATURES, head, re.DOTALL) else None
     if found is None or named in ALIKE:
         return named or suffix or WITHOUT
-    if found not in (*SUFFIXES, "video") or suffix in SUFFIXES.get(found, ()):
+    if found not in (*READ, "video") or suffix in READ.get(found, ()):
         return found
     return f"{found} named {suffix}" if suffix else f"{found} {WITHOUT}"
 

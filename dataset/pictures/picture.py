@@ -8,7 +8,7 @@ one with a profile keeps it and its numbers, and only CMYK is converted, to sRGB
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, is_regular, open_regular, read_rest
 from dataset.pictures import png, tiff
 from dataset.pictures.accepted import check_picture
-from dataset.pictures.decoding import FAULTS, decoding, open_image, read_samples
+from dataset.pictures.decoding import FAULTS, decoding, open_checked, read_samples
 from dataset.pictures.dynamic_range import BEGINNING, has_gain_map, has_residual
 from dataset.pictures.exif import (
     ORIENTATION,
@@ -32,8 +32,15 @@ from dataset.pictures.exif import (
     swaps_sides,
     turn,
 )
-from dataset.pictures.formats import HEAD, SUFFIXES, format_of, readable_format
+from dataset.pictures.formats import HEAD, READ, format_of, readable_format
 from dataset.pictures.metadata import Metadata, upright_xmp, without_gain_map
+from dataset.pictures.modern import (
+    Modern,
+    is_modern,
+    jpeg_of,
+    read_modern,
+    size_of_modern,
+)
 from dataset.pictures.pixels import Pixels, to_pixels
 from dataset.pictures.png import Samples
 
@@ -51,7 +58,7 @@ class Picture(Metadata):
     alpha: Alpha | None = None
     depth: int = 8  # bits per channel: 8 or 16
     grey: bool = False  # written as grey again
-    format: str = "PNG"  # a key of formats.SUFFIXES
+    format: str = "PNG"  # a key of formats.SUFFIXES: of what is not written, PNG
     notes: tuple[str, ...] = ()  # what reading changed, for the user
 
     @property
@@ -78,14 +85,20 @@ def decode_picture(data: bytes, name: str | Path) -> Picture:
     """Decode a file's bytes; raises as `read_picture`. ``name`` is what errors call it."""
     path = Path(name)
     with decoding(path):
-        return _assemble(open_image(data, path), data)
+        header = check_picture(data, path)
+        if not is_modern(data):
+            return _assemble(open_checked(data, path, header), data)
+        jpeg = jpeg_of(data, path)
+        if jpeg is not None:
+            return replace(decode_picture(jpeg, path), format="PNG")
+        return _of_modern(read_modern(data, path), data)
 
 
 def decode_frame(data: bytes, name: str | Path) -> NDArray[np.uint8]:
     """Decode a file's bytes to RGB uint8 (H, W, 3), upright; raises as `read_picture`."""
     path = Path(name)
     with decoding(path):
-        samples, _ = upright_samples(open_image(data, path), data)
+        samples = _decoded(data, path)
         if samples.itemsize > 1:
             samples = np.rint(samples / np.float32(257)).astype(np.uint8)
         colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples[..., :3]
@@ -96,8 +109,19 @@ def read_size(data: bytes, name: str | Path) -> tuple[int, int]:
     """Width and height by a file's header, as stored; raises as `decode_picture`."""
     path = Path(name)
     with decoding(path):
-        width, height = open_image(data, path).size
+        header = check_picture(data, path)
+        if is_modern(data):
+            return size_of_modern(header)
+        width, height = open_checked(data, path, header).size
     return width, height
+
+
+def _decoded(data: bytes, path: Path) -> Samples:
+    header = check_picture(data, path)
+    if not is_modern(data):
+        return upright_samples(open_checked(data, path, header), data)[0]
+    jpeg = jpeg_of(data, path)
+    return read_modern(data, path).samples if jpeg is None else _decoded(jpeg, path)
 
 
 def _load(path: Path) -> bytes:
@@ -105,7 +129,7 @@ def _load(path: Path) -> bytes:
     try:
         with open_regular(path, MOST_PICTURE) as file:
             head = file.read(BEGINNING)
-            if format_of(head[:HEAD]) not in SUFFIXES:
+            if format_of(head[:HEAD]) not in READ:
                 check_picture(head, path)
             return head + read_rest(file, MOST_PICTURE)
     except OSError as error:
@@ -117,13 +141,9 @@ def _load(path: Path) -> bytes:
 def _assemble(image: ImageFile, data: bytes) -> Picture:
     """Decode a file whose header was read."""
     name, (samples, stated) = readable_format(data[:HEAD], ""), upright_samples(image, data)
-    channels, xmp = samples.shape[2], stated.upright_xmp
-    alpha: Any = np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None
+    xmp = stated.upright_xmp
     return Picture(
-        pixels=_pixels_of(samples),
-        alpha=alpha,
-        depth=8 * samples.itemsize,
-        grey=channels < 3,
+        **_of_samples(samples),
         format=name,
         notes=stated.notes + _notes(image, data),
         icc=image.info.get("icc_profile") if image.mode != "CMYK" else None,
@@ -132,6 +152,28 @@ def _assemble(image: ImageFile, data: bytes) -> Picture:
         dpi=dpi_of(image, stated.orientation),
         png_colour=_colour_chunks(data) if name == "PNG" else (),
     )
+
+
+def _of_modern(found: Modern, data: bytes) -> Picture:
+    about = found.metadata
+    return Picture(
+        **_of_samples(found.samples),
+        notes=found.notes + _notes_of_maps(data),
+        icc=about.icc,
+        exif=about.exif,
+        xmp=without_gain_map(about.xmp) if about.xmp and has_gain_map(data) else about.xmp,
+    )
+
+
+def _of_samples(samples: Samples) -> dict[str, Any]:
+    """The fields of a `Picture` that samples are."""
+    channels = samples.shape[2]
+    return {
+        "pixels": _pixels_of(samples),
+        "alpha": np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None,
+        "depth": 8 * samples.itemsize,
+        "grey": channels < 3,
+    }
 
 
 def upright_samples(image: ImageFile, data: bytes) -> tuple[Samples, Stated]:
@@ -194,16 +236,19 @@ def _colour_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 def _notes(image: ImageFile, data: bytes) -> tuple[str, ...]:
     """What of the file is not in the picture."""
-    with_map = has_gain_map(data)
     found = {
         "CMYK converted to sRGB": image.mode == "CMYK",
-        "its gain map, which makes it HDR, left out: the SDR picture was restored": with_map,
         "its HDR part (JPEG XT) left out: the SDR picture was restored": has_residual(data),
         "further pictures in the same JPEG, like a preview, left out": (
-            "mp" in image.info and not with_map
+            "mp" in image.info and not has_gain_map(data)
         ),
     }
-    return tuple(what for what, is_so in found.items() if is_so)
+    return _notes_of_maps(data) + tuple(what for what, is_so in found.items() if is_so)
+
+
+def _notes_of_maps(data: bytes) -> tuple[str, ...]:
+    told = "its gain map, which makes it HDR, left out: the SDR picture was restored"
+    return (told,) if has_gain_map(data) else ()
 
 
 def _pixels_of(samples: Samples) -> Pixels:

@@ -15,6 +15,7 @@ import struct
 from contextlib import suppress
 from datetime import datetime
 
+from dataset.pictures.boxes import exif_of_jpegxl, read_stated
 from dataset.pictures.exif import PREFIX, date_texts
 from dataset.pictures.formats import HEAD, format_of
 from dataset.pictures.headers import START_OF_SCAN, jpeg_markers, png_chunks
@@ -106,6 +107,11 @@ def _exif_of(data: bytes) -> bytes:
         return next((bytes(each) for name, each in png_chunks(data) if name == b"eXIf"), b"")
     if kind == "WebP":
         return _of_webp(data)
+    if kind in ("AVIF", "HEIC"):
+        with suppress(ValueError):
+            return read_stated(data).exif or b""
+    if kind == "JPEG XL":
+        return exif_of_jpegxl(data)
     return _of_jpeg(data) if kind == "JPEG" else b""
 
 

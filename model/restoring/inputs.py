@@ -18,11 +18,12 @@ from dataset import errors, gate
 from dataset.names import fault_of, length_of
 from dataset.pictures.folders import in_thumbnails, is_pattern, matches, told_thumbnails, walk
 from dataset.pictures.formats import (
-    HDR_PICTURES,
+    HDR_ONLY,
     HEAD,
     PICTURES,
     SUFFIXES,
     VIDEOS,
+    WRITTEN,
     WRITTEN_VIDEOS,
     format_for,
     format_of,
@@ -187,7 +188,7 @@ def _held_by(folder: Path, naming: Naming, recursive: bool) -> list[Path]:
 
 def _holds_nothing(folder: Path, found: list[Path], naming: Naming, recursive: bool) -> str:
     """Why nothing of a folder is restored, and what to do."""
-    kinds = " ".join(PICTURES + HDR_PICTURES + VIDEOS)
+    kinds = " ".join(PICTURES + HDR_ONLY + VIDEOS)
     others = [path for path in found if not is_restored(path)]
     held = f", only {left_out(others)}" if others else ""
     copies = told_thumbnails((each, folder) for each in found if is_restored(each))
@@ -243,7 +244,7 @@ def _plan(found: _Found, naming: Naming, several: bool) -> RestoreTask:
 
 
 def _apart(tasks: list[RestoreTask], naming: Naming) -> list[RestoreTask]:
-    """Of results of one name, those of files of an HDR format keep that in their name.
+    """Of results of one name, those of files of a format that is not written keep it in theirs.
 
     Windows saves an HDR shot twice: ``shot.jxr``, and ``shot.png`` for SDR screens.
     """
@@ -251,7 +252,7 @@ def _apart(tasks: list[RestoreTask], naming: Naming) -> list[RestoreTask]:
 
     def renamed(task: RestoreTask) -> RestoreTask:
         source, target = task.source, task.target
-        if counts[_place(target)] == 1 or source.suffix.lower() in PICTURES + VIDEOS:
+        if counts[_place(target)] == 1 or source.suffix.lower() in WRITTEN + VIDEOS:
             return task
         return replace(task, target=target.with_name(source.name + naming.suffix + target.suffix))
 
@@ -264,7 +265,7 @@ def _place(path: Path) -> str:
 
 def _checked_file(out: Path, source: Path, naming: Naming) -> Path:
     """The file of -o, if its suffix fits this input."""
-    known = tuple(WRITTEN_VIDEOS) if is_video(source) else PICTURES
+    known = tuple(WRITTEN_VIDEOS) if is_video(source) else WRITTEN
     if out.suffix.lower() not in known:
         raise errors.UserError(f"{out} does not fit {source}. End it in one of: {' '.join(known)}.")
     asked = None if naming.ext == "auto" or is_video(source) else format_for(f".{naming.ext}")

@@ -43,6 +43,7 @@ RESTORE_FILES = {"/": "index.html"} | {
         *("messages.js", "offered.js", "tools.js", "zip.js"),
     )
 }
+SHOWN = ("PNG", "JPEG", "WebP", "BMP")  # formats that every browser shows
 THUMBNAIL_PX = 160  # longer side, pixels
 BEAT_S = 0.5  # between keep-alive messages, which reveal that a browser has left
 ANSWER_S = 24 * 3600.0  # longest answer: a large picture on a slow machine
@@ -91,7 +92,7 @@ class RestoringPage:
         """What the page takes."""
         return flask.jsonify(
             limits={"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels},
-            suffixes=formats.PICTURES + formats.HDR_PICTURES,
+            suffixes=formats.PICTURES + formats.HDR_ONLY,
             unread=tuple(chain(*formats.OTHER_SUFFIXES.values())),
             videos=formats.VIDEOS,
             thumbnails=tuple(folders.THUMBNAIL_FOLDERS),
@@ -184,7 +185,8 @@ class RestoringPage:
         upload.tell(state="restoring", name=upload.name, width=width, height=height)
         if upload.way is None:
             upload.send("thumbnail", thumbnail(picture), "JPEG")
-            send_before(upload, picture, light is not None and light.is_cut_off)
+            is_shown = light is None or not light.is_cut_off
+            send_before(upload, picture, is_shown and kind_of(upload.data) in SHOWN)
         restored = pixels.check_finite(method_of(upload, restore)(picture.pixels))
         if restored.shape != picture.pixels.shape:
             raise UserError(
@@ -202,10 +204,14 @@ def method_of(upload: Upload, restore: Restore) -> Restore:
     return method if upload.strength is None else AdaptiveStrength(method, upload.strength)
 
 
-def send_before(upload: Upload, picture: Picture, is_cut_off: bool = False) -> None:
-    """Send the original, unless every browser shows the file itself in the same way."""
+def kind_of(data: bytes) -> str | None:
+    return formats.format_of(data[: formats.HEAD])
+
+
+def send_before(upload: Upload, picture: Picture, is_shown: bool = True) -> None:
+    """Send the original, unless every browser shows the file itself in the same way: `SHOWN`."""
     turned = picture.format != "JPEG" and picture.exif is not None  # not everywhere upright
-    if picture.format == "TIFF" or turned or is_cut_off:
+    if turned or not is_shown:
         upload.send("before", encode_picture(picture, ".png"), "PNG")
     else:
         upload.tell(part="before", type=formats.media_type(picture.format))

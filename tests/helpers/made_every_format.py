@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from tests.helpers import made_light
+from tests.helpers import made_light, made_modern
 from tests.helpers.made_hdr import HLG, PQ, profile
 from tests.helpers.made_pictures import saved, scene, tiff
 from tests.helpers.made_videos import EVEN, film
@@ -182,12 +181,12 @@ def _hdr() -> Iterator[Each]:
         data = made_light.jpeg_xr(gain * NITS / 80, kind)
         yield hdr(f"a{suffix}", f"JPEG XR, {kind.__name__}, {suffix}", data, "JPEG XR")
     for curve, name in ((PQ, "PQ"), (HLG, "HLG")):
-        yield hdr(f"{name}.avif", f"AVIF, {name}", made_light.avif(NITS, curve, 10), "AVIF")
-    yield hdr("pq.heic", "HEIC, PQ", made_light.heif(NITS, PQ), "HEIC")
-    yield hdr("hlg.hif", "HEIF, HLG, .hif", made_light.heif(NITS, HLG), "HEIC")
-    yield hdr("pq.jxl", "JPEG XL, PQ", made_light.jpeg_xl(NITS, PQ, 16), "JPEG XL")
+        yield hdr(f"{name}.avif", f"AVIF, {name}", made_light.avif(NITS, curve, 10))
+    yield hdr("pq.heic", "HEIC, PQ", made_light.heif(NITS, PQ))
+    yield hdr("hlg.hif", "HEIF, HLG, .hif", made_light.heif(NITS, HLG))
+    yield hdr("pq.jxl", "JPEG XL, PQ", made_light.jpeg_xl(NITS, PQ, 16))
     linear = made_light.jpeg_xl(NITS, made_light.LINEAR, 32)
-    yield hdr("linear.jxl", "JPEG XL, linear", linear, "JPEG XL")
+    yield hdr("linear.jxl", "JPEG XL, linear", linear)
     cut = made_light.radiance(light)[:90]
     yield refused_hdr("cut.hdr", "Radiance, cut off", cut, "ends too early", f"counted: {radiance}")
 
@@ -196,16 +195,26 @@ def _modern() -> Iterator[Each]:
     """SDR of codecs whose HDR is read."""
     codecs = made_light.codecs()
     picture = scene()
-    yield other("sdr.avif", "AVIF, SDR", bytes(codecs.avif_encode(picture)), "AVIF")
+    deep = made_modern.levels(bits=10)
+    yield sdr("sdr.avif", "AVIF, SDR", bytes(codecs.avif_encode(picture)))
+    yield sdr("deep.avif", "AVIF, SDR, 10 bits", made_modern.avif(deep, 10))
+    yield sdr("grey.avif", "AVIF, SDR, grey", made_modern.avif(made_modern.levels(1)))
     frames = np.stack([picture, picture[::-1]])
-    yield other("moving.avif", "AVIF, a sequence", bytes(codecs.avif_encode(frames)), "AVIF")
-    heif = pytest.importorskip("pillow_heif", reason="the extra hdr is not installed")
-    file = io.BytesIO()
-    heif.from_bytes("RGB", picture.shape[1::-1], picture.tobytes()).save(file)
-    yield other("sdr.heic", "HEIC, SDR", file.getvalue(), "HEIC")
+    moving = "2 frames of an animation"
+    yield refused("moving.avif", "AVIF, a sequence", bytes(codecs.avif_encode(frames)), moving)
+    for suffix, channels in ((".heic", 3), (".heif", 4), (".HIF", 1)):
+        data = made_modern.heif(made_modern.levels(channels))
+        yield sdr(f"sdr{suffix}", f"HEIC, SDR, {suffix}, {channels} channels", data)
+    yield sdr("really a heic.jpg", "HEIC named .jpg", made_modern.heif(picture[::-1].copy()))
+    yield other("a.heics", "HEIC named .heics", made_modern.heif(deep, 10), "HEIC named .heics")
     for name, how in (("codestream", {}), ("container", {"usecontainer": True})):
-        data = bytes(codecs.jpegxl_encode(picture, **how))
-        yield other(f"{name}.jxl", f"JPEG XL, SDR, {name}", data, "JPEG XL")
+        data = bytes(codecs.jpegxl_encode(picture[::-1].copy(), **how))
+        yield sdr(f"{name}.jxl", f"JPEG XL, SDR, {name}", data)
+    jpeg = bytes(codecs.jpegxl_encode_jpeg(saved(picture, "JPEG"), usecontainer=True))
+    yield sdr("jpeg.jxl", "JPEG XL of a JPEG", jpeg)
+    several = "several frames of an animation"
+    data = bytes(codecs.jpegxl_encode(frames))
+    yield refused("moving.jxl", "JPEG XL, animated", data, several)
     yield other("sdr.jxr", "JPEG XR, integers", bytes(codecs.jpegxr_encode(picture)), "JPEG XR")
     yield other("a.jls", "JPEG-LS", bytes(codecs.jpegls_encode(picture)), "JPEG-LS")
     yield other("a.qoi", "QOI", bytes(codecs.qoi_encode(picture)), "QOI")

@@ -14,7 +14,7 @@ import pytest
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE
 from dataset.pictures import hdr_exr, hdr_limits, jpegxr
-from dataset.pictures.boxes import boxes_of, read_stated
+from dataset.pictures.boxes import read_stated
 from dataset.pictures.dynamic_range import HighDynamicRange, hdr_curve
 from dataset.pictures.exif import orientation_of, turn
 from dataset.pictures.gain_map import read_gain_map
@@ -34,6 +34,7 @@ from dataset.sessions.finding import is_shot
 from tests.helpers import made_light
 from tests.helpers.made_hdr import HDRGM, HLG, PQ, hdr_png, profile, scene
 from tests.helpers.made_light import CASES, WHITE, Case, chart, largest_error
+from tests.helpers.made_modern import turned_by, with_properties
 from tests.helpers.made_pictures import SRGB, XMP, exif, facts, saved, tiff
 
 ORIENTATIONS = range(1, 9)
@@ -552,37 +553,8 @@ def test_avif_is_turned_by_its_boxes(
 ) -> None:
     plain = made_light.avif(chart(), PQ, 10)
     upright = decode_hdr(plain, "a").light
-    boxes = [
-        struct.pack(">I4sB", 9, kind, value)
-        for kind, value in ((b"irot", turns), (b"imir", mirror))
-        if value is not None
-    ]
-    found = decode_hdr(with_properties(plain, boxes), "a").light
+    found = decode_hdr(with_properties(plain, turned_by(turns, mirror)), "a").light
     assert np.array_equal(found, turn(upright, orientation))
-
-
-def with_properties(data: bytes, boxes: list[bytes]) -> bytes:
-    """An AVIF of one item with more properties, essential ones."""
-    grown = sum(map(len, boxes)) + len(boxes)
-    at = data.index(b"ipma") - 4
-    length = struct.unpack_from(">I", data, at)[0]
-    ipma = bytearray(data[at : at + length])
-    known = ipma[18]
-    ipma[18] += len(boxes)
-    properties = data[data.index(b"ipco") + 4 : at]
-    count = len(list(boxes_of(properties)))
-    ipma += bytes(0x80 | (count + 1 + each) for each in range(len(boxes)))
-    ipma[:4] = struct.pack(">I", len(ipma))
-    assert known == count
-    made = bytearray(data[:at] + b"".join(boxes) + bytes(ipma) + data[at + length :])
-    for name in (b"meta", b"iprp", b"ipco"):
-        place = made.index(name) - 4
-        more = grown - (len(boxes) if name == b"ipco" else 0)
-        struct.pack_into(">I", made, place, struct.unpack_from(">I", made, place)[0] + more)
-    place = made.index(b"iloc")  # where the pixels are has moved
-    at = made.index(struct.pack(">I", data.index(b"mdat") + 4), place)
-    struct.pack_into(">I", made, at, data.index(b"mdat") + 4 + grown)
-    return bytes(made)
 
 
 def test_profiles_by_name_and_by_tag_are_read_alike() -> None:

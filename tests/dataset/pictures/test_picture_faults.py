@@ -19,7 +19,7 @@ from PIL import Image
 
 from dataset.errors import UserError
 from dataset.pictures import decoding, png
-from dataset.pictures.decoding import MOST_PIXELS, open_image
+from dataset.pictures.decoding import MOST_PIXELS, open_checked
 from dataset.pictures.encoding import encode_picture, losses, write_picture
 from dataset.pictures.exif import PREFIX
 from dataset.pictures.images import decode
@@ -140,7 +140,7 @@ def test_large_pictures_that_pillow_would_refuse_are_decoded() -> None:
     for name in ("PNG", "TIFF"):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            image = open_image(saved(Image.new("1", (side, side)), name), Path("large"))
+            image = open_checked(saved(Image.new("1", (side, side)), name), Path("large"), None)
             image.load()
         assert image.size == (side, side)
 
@@ -188,8 +188,9 @@ PLANES = scene(3, np.uint16).transpose(2, 0, 1)
     [
         (b"", "is empty"),
         (b"hello, I am a text file\n", "is not a picture"),
-        (animation("GIF"), "is GIF. Readable are PNG, JPEG, WebP, TIFF, BMP"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0", "is AVIF"),
+        (animation("GIF"), "is GIF. Readable are PNG, .*, BMP, AVIF, HEIC, JPEG XL: "),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "is JPEG 2000"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "its header is damaged or cut off"),
         (animation("PNG"), "holds 2 frames of an animation"),
         (animation("WEBP"), "holds 2 frames of an animation"),
         (animation("TIFF"), "holds 2 pages"),

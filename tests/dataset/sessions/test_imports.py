@@ -12,12 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from helpers import made_modern
+from helpers.made_pictures import exif
 from helpers.painted import noise
 from helpers.processes import Process
 
 from dataset.errors import UserError
 from dataset.files import part_of
 from dataset.parts import OWN_MARKER, make_marked
+from dataset.pictures.exif import turn
 from dataset.pictures.hashing import sha256
 from dataset.pictures.images import read_image
 from dataset.pictures.png import encode_png
@@ -73,6 +76,24 @@ def test_other_formats_become_lossless_png(tmp_path: Path) -> None:
         path = summary.session / f"frames/{number:06d}.png"
         assert path.read_bytes()[24:26] == b"\x08\x02"  # 8-bit RGB
         assert np.array_equal(read_image(path), read_image(tmp_path / name))
+
+
+def test_pictures_of_phones_and_of_the_web_become_frames(tmp_path: Path) -> None:
+    shown = made_modern.levels(height=64, width=64)
+    files = {
+        "0.HEIC": made_modern.heif(shown, exif=exif(6)),
+        "1.avif": made_modern.avif(shown[::-1].copy()),
+        "2.jxl": made_modern.jpeg_xl(shown[:, ::-1].copy()),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    summary = import_one([tmp_path], tmp_path / "captures")
+    frames = list(read_frames(summary.session))
+    assert [each.extra["source"] for each in frames] == [str(tmp_path / name) for name in files]
+    assert [each.extra["time_from"] for each in frames] == ["exif", "file", "file"]
+    wanted = (turn(shown, 6), shown[::-1], shown[:, ::-1])
+    for number, picture in enumerate(wanted):
+        assert (read_image(summary.session / f"frames/{number:06d}.png") == picture).all()
 
 
 def test_size_shrinks_pictures(shots: Path, tmp_path: Path) -> None:

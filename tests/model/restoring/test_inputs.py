@@ -84,6 +84,22 @@ def test_a_file_named_wrongly_gets_a_result_named_rightly(tmp_path: Path) -> Non
     assert plan_tasks([path])[0].target.name == "nameless_restored.jpg"
 
 
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "a.avif", "a.jxl", "a.heif"])
+def test_formats_that_are_not_written_get_a_png(tmp_path: Path, name: str) -> None:
+    (path,) = make(tmp_path, name, data=b"\0\0\0\x1cftypheic\0\0\0\0")
+    stem = path.stem
+    assert plan_tasks([path])[0].target.name == f"{stem}_restored.png"
+    assert plan_tasks([path], Naming(ext="jpg"))[0].target.name == f"{stem}_restored.jpg"
+    assert plan_tasks([path], Naming(suffix=""))[0].target.name == f"{stem}.png"
+    with pytest.raises(UserError, match=r"does not fit .* End it in one of: \.png"):
+        plan_tasks([path], Naming(tmp_path / f"new{path.suffix}"))
+    make(tmp_path, f"{stem}.png")
+    both = [f"{name}_restored.png", f"{stem}_restored.png"]
+    assert sorted(each.target.name for each in plan_tasks([tmp_path])) == sorted(both)
+    with pytest.raises(UserError, match="is an input, and inputs are never replaced"):
+        plan_tasks([tmp_path / f"{stem}.png", path], Naming(suffix=""))
+
+
 def test_out_is_a_file_or_a_folder(tmp_path: Path) -> None:
     a, b = make(tmp_path, "a.png", "b.jpg")
     for given_, out, wanted in (

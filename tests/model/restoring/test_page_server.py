@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import ROOT, made_modern
 from helpers.processes import Process
 from helpers.restorers import (
     Gate,
@@ -158,6 +158,18 @@ def test_the_result_is_what_the_function_gives(guest: Guest) -> None:
     # The browser has the file itself, and the result can be shown as it is.
     assert (found.kinds["before"], found.parts["before"]) == ("image/png", b"")
     assert "after" not in found.parts
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"), [("AVIF", "avif"), ("HEIC", "HEIC"), ("JPEG XL", "jxl")]
+)
+def test_what_browsers_may_not_show_is_sent_as_png(guest: Guest, name: str, suffix: str) -> None:
+    image = made_modern.levels(height=64, width=64)
+    found = guest.restore(made_modern.MAKERS[name](image), f"a.{suffix}")
+    assert found.result_name == "a_restored.png"
+    assert found.kinds["before"] == found.kinds["result"] == "image/png"
+    assert np.array_equal(decode(found.parts["before"]), image)
+    assert np.array_equal(decode(found.parts["result"]), image // 2)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp", ".jpg", ".jpeg"])
