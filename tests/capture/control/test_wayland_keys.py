@@ -15,7 +15,7 @@ from helpers import ROOT
 from helpers.command_line import run_cli
 from helpers.painted import noise
 from helpers.processes import Process, Thread
-from helpers.waiting import soon
+from helpers.waiting import SOON_S, soon
 from helpers.wayland_client import PaintedWindow, moving_pictures
 from helpers.wayland_desktop import Desktop, wayland_desktop
 
@@ -160,7 +160,10 @@ def test_ctrl_c_ends_a_recorder_whose_dialog_is_not_answered(tmp_path: Path) -> 
         assert "interrupted" in recording.ended()
 
 
-def test_a_sweep_presses_keys_by_the_portal(tmp_path: Path) -> None:
+def test_a_sweep_presses_keys_by_the_portal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capture.sweep.sweep.LATE", 10 * SOON_S)
     with wayland_desktop("320x200", fake="RemoteDesktop") as desktop, PaintedWindow() as game:
         game.paint(noise(0, game.size))
 
