@@ -20,6 +20,7 @@ from helpers import ROOT
 from helpers.processes import LIFE_S, Process, Thread
 from helpers.waiting import SOON_S, soon
 
+import capture.control.channel as channel_module
 from capture.commands import Command, CommandQueue
 from capture.control.channel import (
     CLIENTS,
@@ -151,6 +152,7 @@ def test_a_line_of_ten_megabytes_is_cut_off_and_harms_nobody(channel: Channel) -
 def test_clients_that_say_nothing_are_counted_and_others_turned_away(
     channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(channel_module, "ROOM_S", 0.1)
     monkeypatch.setattr(_Clients, "timeout", SOON_S)
     endpoint, _ = channel
     silent = [connect(endpoint) for _ in range(CLIENTS)]
@@ -165,6 +167,25 @@ def test_clients_that_say_nothing_are_counted_and_others_turned_away(
         return False
 
     soon(served)
+
+
+def test_a_client_waits_for_the_place_of_one_that_is_about_to_go(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_module, "ROOM_S", SOON_S)
+    monkeypatch.setattr(_Clients, "timeout", SOON_S)
+    endpoint, _ = channel
+    silent = [connect(endpoint) for _ in range(CLIENTS)]
+    with connect(endpoint) as last:
+        line = json.dumps({"command": "status", "token": endpoint.token}).encode() + b"\n"
+        last.sendall(line)
+        last.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            last.recv(4096)
+        for each in silent:
+            each.close()
+        last.settimeout(SOON_S)
+        assert json.loads(last.recv(4096))["ok"]
 
 
 @pytest.mark.parametrize("text", ["\udcb3\udcb7", "noon\x1b[2J", "x\n", "x" * 5000])
