@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -59,6 +60,14 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held is waited for as long as it takes: a busy machine may let go late."""
+    clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=time.sleep)
+    monkeypatch.setattr(files, "time", clock)
+
+
+@pytest.mark.usefixtures("_patient")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_file_that_a_scanner_holds_for_a_moment_is_waited_for(mine: Path, way: str) -> None:
     with held(mine, for_s=0.3):
@@ -81,6 +90,7 @@ def test_a_file_that_stays_held_is_named_and_stays_as_it_is(
     assert not list(mine.parent.parent.rglob("*.part"))
 
 
+@pytest.mark.usefixtures("_patient")
 def test_a_folder_deep_in_one_that_is_deleted_is_waited_for(tmp_path: Path) -> None:
     made = tmp_path / "made"
     parts.make_marked(made, "A test.")
@@ -91,6 +101,7 @@ def test_a_folder_deep_in_one_that_is_deleted_is_waited_for(tmp_path: Path) -> N
     assert not made.exists()
 
 
+@pytest.mark.usefixtures("_patient")
 def test_a_finished_folder_is_renamed_once_its_files_are_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
