@@ -53,7 +53,7 @@ def wait_until(**facts: str) -> dict[str, Any]:
 
     def reached() -> dict[str, Any]:
         now = status()
-        return now if all(now[name] == value for name, value in facts.items()) else {}
+        return now if all(now.get(name) == value for name, value in facts.items()) else {}
 
     return soon(reached, facts)
 
