@@ -1,4 +1,7 @@
-"""Tests end by themselves: every wait has a limit, and children hear Ctrl-C in any shell."""
+"""Tests end by themselves: every wait has a limit, and children hear Ctrl-C in any shell.
+
+No limit is so short that a busy machine, which stands still for seconds, would make a test fail.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ TIMED = {"run", "call", "check_call", "check_output", "urlopen", "create_connect
 TIMED |= {"HTTPConnection", "HTTPSConnection"}
 BARE = {"wait", "get", "acquire", "result"}  # wait for ever when they are given nothing
 CLOCKS = {"monotonic", "perf_counter"}
+SHORTEST_S = 20.0  # of a limit; helpers/waiting.py has the usual one
 
 
 def endless_waits(text: str) -> Iterator[str]:
@@ -39,6 +43,37 @@ def endless_waits(text: str) -> Iterator[str]:
         else:
             continue
         yield from (f"{node.lineno}: {reason}" for reason in reasons if reason)
+
+
+def short_limits(text: str) -> Iterator[str]:
+    """Each limit that a busy machine exceeds, as line and reason; what waits on purpose is none."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            limit = _timeout(node)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            limit = node.right if _reads_clock(node.left) else None
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Lt | ast.LtE):
+            limit = node.comparators[0] if _is_span(node.left) else None
+        else:
+            continue
+        if isinstance(limit, ast.Constant) and limit.value < SHORTEST_S:
+            yield f"{node.lineno}: {ast.unparse(node)}: at least {SHORTEST_S:g} s"
+
+
+def _timeout(call: ast.Call) -> ast.expr | None:
+    """The limit of what is over when it is ready: a program, a connection."""
+    if ast.unparse(call.func).rpartition(".")[2] not in TIMED | {"communicate"}:
+        return None
+    return next((each.value for each in call.keywords if each.arg == "timeout"), None)
+
+
+def _reads_clock(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in CLOCKS
+
+
+def _is_span(node: ast.expr) -> bool:
+    """Whether it is the time since something."""
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and _reads_clock(node.left)
 
 
 def _instead(name: str) -> str:
@@ -85,6 +120,30 @@ def test_every_wait_of_the_tests_has_a_limit(path: Path) -> None:
 )
 def test_a_wait_without_a_limit_is_seen(line: str) -> None:
     assert len(list(endless_waits(f"def test():\n    {line}\n"))) == 1
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_limit_of_the_tests_is_too_short_for_a_busy_machine(path: Path) -> None:
+    if path != BY_HAND:
+        assert list(short_limits(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("end = time.monotonic() + 5", 1),
+        ("assert time.monotonic() - began < 0.25", 1),
+        ("subprocess.run(['a'], timeout=10)", 1),
+        ("process.communicate(timeout=10)", 1),
+        ("http.client.HTTPConnection('a', timeout=10)", 1),
+        ("assert time.monotonic() - began < daemon.RECORDER_START_S / 2", 0),
+        ("assert 5 < time.monotonic() - began", 0),
+        ("process.communicate(timeout=60)", 0),
+        ("assert not gate.acquire(timeout=0.2)", 0),
+    ],
+)
+def test_a_limit_that_is_too_short_is_seen(line: str, count: int) -> None:
+    assert len(list(short_limits(f"def test():\n    {line}\n"))) == count
 
 
 FOREVER = """

@@ -16,6 +16,7 @@ import pytest
 from helpers import ROOT, wayland_programs
 from helpers.painted import noise
 from helpers.processes import Process
+from helpers.waiting import SOON_S, soon
 from helpers.wayland_client import (
     PaintedWindow,
     moving_pictures,
@@ -103,14 +104,13 @@ def test_a_desktop_ends_where_the_tests_are_killed(wayland: Desktop, short_path:
         assert process.stdout is not None
         pids = [int(each) for each in process.stdout.readline().strip(b"[]\n").split(b",")]
     assert len(pids) == len(PARTS)
-    end = time.monotonic() + 10
-    while any(map(_lives, pids)):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    soon(lambda: not any(map(_lives, pids)))
 
 
 def _lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def test_the_screen_shows_what_a_window_paints(wayland: Desktop) -> None:
@@ -125,7 +125,7 @@ def test_a_window_with_a_size_floats_at_that_size(wayland: Desktop) -> None:
     with PaintedWindow("Small", (320, 200)) as window:
         window.paint(noise(1, (320, 200)))
         wayland.sway("[title=Small]", "move", "absolute", "position", "100", "60")
-        _until(lambda: np.array_equal(wayland.grim()[60:260, 100:420], noise(1, (320, 200))))
+        soon(lambda: np.array_equal(wayland.grim()[60:260, 100:420], noise(1, (320, 200))))
 
 
 def test_moving_pictures_carry_their_number_and_time(wayland: Desktop) -> None:
@@ -133,15 +133,15 @@ def test_moving_pictures_carry_their_number_and_time(wayland: Desktop) -> None:
         first = wayland.grim()
         number, when_ns = read_stamp(first)
         assert np.array_equal(first, numbered_picture((1280, 720), number, when_ns))
-        assert 0 <= time.monotonic_ns() - when_ns < 5e9
-        _until(lambda: read_stamp(wayland.grim())[0] > number + 5)
+        assert 0 <= time.monotonic_ns() - when_ns < SOON_S * 1e9
+        soon(lambda: read_stamp(wayland.grim())[0] > number + 5)
 
 
 def test_a_resized_screen_is_filled(wayland: Desktop) -> None:
     with moving_pictures(30):
         wayland.resize("800x600")
-        _until(lambda: wayland.grim().shape == (600, 800, 3))
-        _until(lambda: _is_numbered(wayland, (800, 600)))
+        soon(lambda: wayland.grim().shape == (600, 800, 3))
+        soon(lambda: _is_numbered(wayland, (800, 600)))
 
 
 def _is_numbered(desktop: Desktop, size: tuple[int, int]) -> bool:
@@ -153,15 +153,7 @@ def test_keys_reach_what_sway_binds(wayland: Desktop, tmp_path: Path) -> None:
     for key in ("F9", "Control+F10"):
         wayland.sway("bindsym", key, "exec", f"mkdir {wayland.folder}/{key}")
     wayland.press("F9", "ctrl+F10")
-    _until(lambda: all((wayland.folder / key).exists() for key in ("F9", "Control+F10")))
-
-
-def _until(holds: object) -> None:
-    assert callable(holds)
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    soon(lambda: all((wayland.folder / key).exists() for key in ("F9", "Control+F10")))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +173,7 @@ def test_shortcuts_are_bound_and_heard_through_the_real_front_end(faked: Desktop
         [(bound, about)] = told["shortcuts"]
         assert (bound, about["trigger_description"]) == ("toggle", "F9")
         faked.fake.trigger("toggle")
-        press = presses.get(10)
+        press = presses.get(SOON_S)
         assert press is not None
         assert press[:2] == (session, "toggle")
         faked.fake.answer("no")
@@ -207,7 +199,7 @@ def test_keys_of_a_remote_control_arrive_at_the_fake(faked: Desktop) -> None:
         for state in (1, 0):
             bus.call(name, "NotifyKeyboardKeysym", "oa{sv}iu", session, {}, 0x2B, state)
     heard = "NotifyKeyboardKeysym"
-    _until(lambda: len(faked.fake.calls(heard)) == 2)  # the front end waits for no answer
+    soon(lambda: len(faked.fake.calls(heard)) == 2)  # the front end waits for no answer
     assert [(key, state) for _, _, key, state in faked.fake.calls(heard)] == [(0x2B, 1), (0x2B, 0)]
 
 

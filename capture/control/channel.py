@@ -43,6 +43,7 @@ ANSWER_BYTES = 1 << 20  # longest answer
 CLIENTS = 8  # served at once; more are turned away
 SILENCE_S = 5.0  # a client that is silent for this long is disconnected
 REPLY_S = 10.0  # longest wait for the recorder
+ROOM_S = 1.0  # longest wait for another client to go: one that was answered may be just about to
 
 UNIX = hasattr(socket, "AF_UNIX") and os.name == "posix"
 
@@ -165,7 +166,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             os.chmod(path, 0o600)  # and the folder above can be entered by nobody else
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return _is_same_user(request) and self._slots.acquire(blocking=False)
+        return _is_same_user(request) and self._slots.acquire(timeout=ROOM_S)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

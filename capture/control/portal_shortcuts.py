@@ -165,8 +165,8 @@ class PortalShortcuts:
         """Say why no key is heard, once, and decide whether to ask again."""
         if self._closing.is_set() or (self._state == "lost" and not isinstance(error, Denied)):
             return
+        self._news.put(HINT)  # first: who sees that no key is heard finds out why
         self._state = "lost" if self._state == "heard" else "none"
-        self._news.put(HINT)
         LOG.warning("No global keys are heard. %s %s", error, OTHER_WAY)
 
 

@@ -19,7 +19,7 @@ from dataset.errors import UserError
 
 HOLD_S = 0.05  # how long a key is down: games read the keyboard once per frame
 GAP_S = 0.05  # between two presses
-ECHO_S = 1.0  # our own presses reach the listener within this time
+ECHO_S = 10.0  # our own presses reach the listener within this time, while a game loads, too
 SHIFT_MASK = 1  # of X11: the character needs Shift
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from helpers.processes import Thread
+from helpers.waiting import SOON_S
 
 import cli
 from capture.consent import consent_folder, keep_token, kept_token
@@ -124,7 +125,7 @@ def ended(asked: jeepney.Message) -> list[jeepney.Message]:
     return [response(asked, 0)[0], signal]
 
 
-def ask(connection: portal.Bus, timeout_s: float = 5.0) -> dict[str, object]:
+def ask(connection: portal.Bus, timeout_s: float = SOON_S) -> dict[str, object]:
     return connection.request(INTERFACE, "Ask", "a{sv}", timeout_s=timeout_s)
 
 
@@ -156,7 +157,7 @@ def test_a_request_that_fails_says_how(
         answer(asked) if "Ask" in bus.calls[-1] else [jeepney.new_method_return(asked)]
     )
     with portal.Bus() as connection, pytest.raises(kind, match=said) as error:
-        ask(connection, 0.3 if silent else 5.0)
+        ask(connection, 0.3 if silent else SOON_S)
     assert error.type is kind
     assert bus.calls == (["Ask", "Close"] if silent else ["Ask"])
 

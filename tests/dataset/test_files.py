@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.processes import Process, Thread
+from helpers.waiting import SOON_S
 
 from dataset import files, locks, parts
 from dataset.errors import UserError
@@ -61,7 +62,7 @@ def test_of_many_who_write_one_new_file_one_does(tmp_path: Path) -> None:
     def move(number: int) -> None:
         source = tmp_path / f"source{number}"
         source.write_text(str(number))
-        barrier.wait(10)
+        barrier.wait(SOON_S)
         try:
             files.move_new(source, tmp_path / "target")
             done.append(number)
@@ -164,7 +165,7 @@ def test_a_mark_that_is_a_link_marks_nothing(mine: Path, tmp_path: Path) -> None
 
 def test_only_parts_of_dead_processes_are_removed(mine: Path, tmp_path: Path) -> None:
     dead = Process([sys.executable, "-c", ""])
-    dead.wait(20)
+    dead.wait(SOON_S)
     (tmp_path / f".a.png.{dead.pid}.part").write_text("half")
     (tmp_path / f".b.png.{os.getpid()}.part").write_text("mine")
     (tmp_path / f".c.png.{dead.pid}.part").symlink_to(mine)

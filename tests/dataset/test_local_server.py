@@ -12,8 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from helpers import ROOT
 from helpers.other_user import as_other_user, needs_other_user
 from helpers.processes import Process, Thread
 from helpers.reviews import Client, make_captures
+from helpers.waiting import SOON_S, soon
 
 from dataset import local_server
 from dataset.local_server import HOST, OPENING, PageGuard, PageServer, bind_page, make_page
@@ -59,7 +59,7 @@ class Opened:
 
     def get(self, path: str, cookie: str = "") -> tuple[int, str]:
         """Status, and the cookie that came with it."""
-        door = http.client.HTTPConnection(self.place, timeout=20)
+        door = http.client.HTTPConnection(self.place, timeout=SOON_S)
         door.request("GET", path, headers={"Cookie": cookie} if cookie else {})
         answer = door.getresponse()
         answer.read()
@@ -78,19 +78,11 @@ def opening(command: list[str], tmp_path: Path) -> Iterator[Opened]:
         try:
             assert process.stdout is not None
             printed = process.stdout.readline().split()[-1]
-            assert soon(told.exists)
+            soon(told.exists)
             yield Opened(printed, told.read_text().splitlines())
         finally:
             end.touch()
             process.send_signal(signal.SIGINT)
-
-
-def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something comes true within a generous limit."""
-    end = time.monotonic() + 30
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.02)
-    return holds()
 
 
 @pytest.fixture(params=["review", "restore"])
@@ -211,7 +203,7 @@ class Slow:
         self.bound.close()
 
     def connect(self, said: str = "") -> socket.socket:
-        door = socket.create_connection((HOST, self.server.port), timeout=20)
+        door = socket.create_connection((HOST, self.server.port), timeout=SOON_S)
         door.sendall(said.encode())
         return door
 
@@ -253,10 +245,10 @@ def test_firefox_can_reload_the_page_that_a_file_led_to(tmp_path: Path) -> None:
             stderr=subprocess.DEVNULL,
         )
         try:
-            assert told.wait(60)
+            assert told.wait(SOON_S)
         finally:
             firefox.terminate()
-            firefox.wait(30)
+            firefox.wait(SOON_S)
             server.shutdown()
             thread.join()
 
@@ -315,18 +307,23 @@ def test_what_is_no_request_of_ours_is_refused_without_a_word_in_the_terminal(
 
 
 def test_who_does_not_show_the_token_has_little_time() -> None:
-    with Slow(stranger_s=0.2) as page, ExitStack() as doors:
+    with Slow() as page, ExitStack() as doors:
+        page.server._stranger_s = 0.2
         assert heard(doors.enter_context(page.connect())) == b""
         assert heard(doors.enter_context(page.connect(HALF))) == b""
-        said = heard(doors.enter_context(page.begin_body(900, "")))
-        assert said.startswith(b"HTTP/1.1 403")
-        assert not page.begun.is_set()  # the body of a stranger is not waited for
+
+
+def test_the_body_of_a_stranger_is_not_waited_for() -> None:
+    with Slow(stranger_s=600) as page, page.begin_body(900, "") as door:
+        assert heard(door).startswith(b"HTTP/1.1 403")
+        assert not page.begun.is_set()
 
 
 def test_the_users_own_request_lasts_and_no_crowd_ends_it() -> None:
-    with Slow(most=8, stranger_s=0.2) as page, ExitStack() as doors:
+    with Slow(most=8) as page, ExitStack() as doors:
         own = doors.enter_context(page.begin_body(3, page.client.cookie))
-        assert page.begun.wait(20)
+        assert page.begun.wait(SOON_S)
+        page.server._stranger_s = 0.2
         for _ in range(30):
             doors.enter_context(page.connect(HALF))
         assert heard(doors.enter_context(page.connect(HALF))) == b""  # longer than a stranger may
@@ -335,9 +332,12 @@ def test_the_users_own_request_lasts_and_no_crowd_ends_it() -> None:
 
 
 def test_a_body_that_never_ends_is_given_up() -> None:
-    with Slow(trusted_s=0.2) as page, page.begin_body(3, page.client.cookie) as own:
-        assert page.begun.wait(20)
-        assert b" 200 " not in heard(own)
+    with Slow() as page:
+        page.server._trusted_s = 0.2
+        with page.begin_body(3, page.client.cookie) as own:
+            assert page.begun.wait(SOON_S)
+            assert b" 200 " not in heard(own)
+        page.server._trusted_s = SOON_S
         assert page.client.ask("/")[0] == 200
 
 
@@ -349,9 +349,9 @@ def test_a_body_over_the_limit_is_refused_before_it_comes() -> None:
 
 def test_where_all_connections_are_the_users_one_more_is_turned_away() -> None:
     with Slow(most=2) as page, ExitStack() as doors:
-        assert soon(lambda: not page.server._trusted)  # that of the client's first request is gone
+        soon(lambda: not page.server._trusted)  # that of the client's first request is gone
         for _ in range(2):
             page.begun.clear()
             doors.enter_context(page.begin_body(3, page.client.cookie))
-            assert page.begun.wait(20)
+            assert page.begun.wait(SOON_S)
         assert heard(doors.enter_context(page.connect())) == b""

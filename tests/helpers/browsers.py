@@ -53,5 +53,10 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     assert faults == []
 
 
+def wait_until_drawn(page: Any) -> None:
+    """Pages draw what has changed before the browser's next frame."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def is_fault(said: Any) -> bool:
     return said.type == "error" and "server responded with a status of 4" not in said.text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
+
+from helpers.waiting import soon
 
 
 def end_users_session(process: int) -> None:
@@ -18,10 +19,7 @@ def end_users_session(process: int) -> None:
     user32.PostMessageW.argtypes = [
         *(wintypes.HWND, wintypes.UINT, wintypes.WPARAM, wintypes.LPARAM),
     ]
-    end = time.monotonic() + 10
-    while (window := _window_of(process)) is None:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    window = soon(lambda: _window_of(process))
     assert not user32.IsWindowVisible(wintypes.HWND(window))
     assert user32.PostMessageW(window, WM_QUERYENDSESSION, 0, 0)
     assert user32.PostMessageW(window, WM_ENDSESSION, 1, 0)

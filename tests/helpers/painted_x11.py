@@ -21,6 +21,7 @@ from Xlib.protocol import rq
 from capture.screens.virtual_display import temporary_environment
 from dataset.pictures.images import Image
 from helpers.processes import Process, Thread
+from helpers.waiting import SOON_S
 
 ALPHA_DEPTH = 32  # bits of a window that may be see-through
 LATIN = 256  # below it a key's symbol is its character
@@ -213,22 +214,22 @@ class PlayedWindow:
 
 def _focus(window: int) -> None:
     command = ["xdotool", "windowfocus", "--sync", str(window)]
-    subprocess.run(command, check=True, timeout=10)
+    subprocess.run(command, check=True, timeout=SOON_S)
 
 
 def press(*keys: str) -> None:
     """Press and release keys on the display, as a keyboard would."""
-    subprocess.run(["xdotool", "key", "--delay", "60", *keys], check=True, timeout=10)
+    subprocess.run(["xdotool", "key", "--delay", "60", *keys], check=True, timeout=SOON_S)
 
 
 @contextmanager
 def held_down(key: str) -> Iterator[None]:
     """Hold a key, as a player does."""
-    subprocess.run(["xdotool", "keydown", key], check=True, timeout=10)
+    subprocess.run(["xdotool", "keydown", key], check=True, timeout=SOON_S)
     try:
         yield
     finally:
-        subprocess.run(["xdotool", "keyup", key], check=True, timeout=10)
+        subprocess.run(["xdotool", "keyup", key], check=True, timeout=SOON_S)
 
 
 @contextmanager
@@ -250,7 +251,7 @@ def own_server(screen: str = "1280x800x24") -> Iterator[subprocess.Popen[bytes]]
             yield process
     finally:
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=SOON_S)
 
 
 def resize_screen(width: int, height: int) -> None:
@@ -258,5 +259,5 @@ def resize_screen(width: int, height: int) -> None:
     name = f"{width}x{height}"
     timings = ["0", str(width), "0", "0", "0", str(height), "0", "0", "0"]
     for arguments in (["--newmode", name, *timings], ["--addmode", "screen", name]):
-        subprocess.run(["xrandr", *arguments], check=False, capture_output=True, timeout=10)
-    subprocess.run(["xrandr", "--output", "screen", "--mode", name], check=True, timeout=10)
+        subprocess.run(["xrandr", *arguments], check=False, capture_output=True, timeout=SOON_S)
+    subprocess.run(["xrandr", "--output", "screen", "--mode", name], check=True, timeout=SOON_S)

@@ -18,6 +18,7 @@ from dataset.pictures.images import Image
 from dataset.pictures.pixels import Pixels
 from helpers.processes import Thread
 from helpers.reviews import Client
+from helpers.waiting import SOON_S
 from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import (
     bind_restorer,
@@ -60,7 +61,7 @@ class Gate:
         self.most = max(self.most, self.inside)
         self.order.append(pixels.shape[1])
         self.seen.release()
-        assert self.open.acquire(timeout=20)
+        assert self.open.acquire(timeout=SOON_S)
         self.inside -= 1
         return pixels
 

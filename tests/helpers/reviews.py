@@ -14,6 +14,7 @@ from dataset.options import LabelOptions, ReviewOptions
 from dataset.review.server import serve_review
 from helpers.made_sessions import frame, make_session
 from helpers.processes import Thread
+from helpers.waiting import SOON_S
 
 AS_JUDGED = ["X clipping", "unsure clipping", "Y clipping", "X key"]
 
@@ -50,7 +51,7 @@ class Client:
         if method not in ("GET", "HEAD"):
             shown |= {"Origin": f"http://{self.place}"}
         shown = {name: value for name, value in (shown | headers).items() if value}
-        connection = http.client.HTTPConnection(self.place, timeout=10)
+        connection = http.client.HTTPConnection(self.place, timeout=SOON_S)
         try:
             connection.request(method, path, body, shown)
             answer = connection.getresponse()

@@ -11,8 +11,9 @@ from capture.screens.source import BgrxImage
 from capture.screens.target import Rectangle
 from dataset.pictures.hashing import sha256
 from dataset.pictures.images import Image, read_image
-from dataset.sessions.manifest import Frame, read_frames
+from dataset.sessions.manifest import SPOOL, Frame, read_frames
 from helpers.painted import noise
+from helpers.waiting import soon
 
 
 def bgrx_of(image: Image) -> BgrxImage:
@@ -65,6 +66,16 @@ class Still(Noise):
     def grab(self) -> BgrxImage:
         self.grabs += 1
         return bgrx_of(noise((self.grabs - 1) // self._each, self.size))
+
+
+def wait_for_lines(session: Path, least: int) -> None:
+    """Wait until this many frames of a recorder in another process are safe on disk."""
+    found = [session / "frames.jsonl", session / SPOOL / "journal.jsonl"]
+
+    def lines() -> int:
+        return sum(path.read_bytes().count(b"\n") for path in found if path.exists())
+
+    soon(lambda: lines() >= least)
 
 
 def check_whole(session: Path, gaps: bool = False) -> list[Frame]:

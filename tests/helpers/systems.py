@@ -47,6 +47,7 @@ NOT_THERE = {  # reason -> beginnings of the names of tests
     "a script stands for a tool of Linux": (
         f"{DOCTOR}test_the_lock_hint",
         f"{NOTICES}test_title_and_text",
+        f"{NOTICES}test_a_slow_tool",
         f"{NOTICES}test_a_sound",
         "tests/capture/control/test_daemon.py::test_a_locked_screen_is_warned_of_once",
     ),

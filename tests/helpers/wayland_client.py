@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from dataset.pictures.images import Image
 from helpers import ROOT
 from helpers.processes import LIFE_S, Process
+from helpers.waiting import SOON_S
 
 Handler = Callable[[int, bytes], object]
 
-REPLY_S = 20.0
+REPLY_S = SOON_S
 XRGB8888 = 1  # of wl_shm: BGRX in memory
 CELL, BITS = 8, 96  # a stamp: pixels of a bit, and 32 bits of number, 64 of nanoseconds
 PACE = 16  # rows that the picture moves for each number

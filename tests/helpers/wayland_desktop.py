@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ from dataset.pictures.images import Image
 from helpers import ROOT
 from helpers.fake_portal import FakePortal
 from helpers.processes import LIFE_S
-from helpers.wayland_programs import NOBODY, PACKAGES, Programs, needs, program
+from helpers.wayland_programs import NOBODY, PACKAGES, READY_S, Programs, needs, program
 
 Answer = Literal["yes", "no", "silence"]
 
@@ -31,6 +33,7 @@ FILTER, FAKE = (
     Path(__file__).with_name(f"{each}.py") for each in ("wayland_filter", "fake_portal")
 )
 MUTTER = "org.gnome.Mutter.ScreenCast"
+MAGIC, HEAD = b"i3-ipc", struct.Struct("=6sII")  # sway-ipc(7)
 OUTPUT = "HEADLESS-1"  # what sway calls its first screen without a screen
 # Without service folders: nothing is started behind our back.
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -106,11 +109,24 @@ class Desktop(Programs):
 
     def sway(self, *words: str) -> Any:
         """Carry out a command of sway's, such as ``output HEADLESS-1 disable``."""
-        return json.loads(self.call("swaymsg", "-r", "--", *words))
+        done = self._ask_sway(0, " ".join(words))
+        assert all(each["success"] for each in done), (words, done)
+        return done
 
     def sway_knows(self, what: str) -> Any:
-        """What sway says of its outputs, inputs or tree."""
-        return json.loads(self.call("swaymsg", "-r", "-t", f"get_{what}"))
+        """What sway says of its outputs or tree."""
+        return self._ask_sway({"outputs": 3, "tree": 4}[what])
+
+    def _ask_sway(self, kind: int, text: str = "") -> Any:
+        """A message of sway's IPC, and the answer; `swaymsg` would wait for it for 3 s at most."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(READY_S)
+            connection.connect(str(self.environment["SWAYSOCK"]))
+            body = text.encode()
+            connection.sendall(HEAD.pack(MAGIC, len(body), kind) + body)
+            with connection.makefile("rb") as answer:
+                _, size, _ = HEAD.unpack(answer.read(HEAD.size))
+                return json.loads(answer.read(size))
 
     def resize(self, size: str) -> None:
         """Change the size of the screen."""

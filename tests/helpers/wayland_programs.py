@@ -21,10 +21,11 @@ import pytest
 
 from capture.screens.virtual_display import temporary_environment
 from helpers.processes import LIFE_S, Process
+from helpers.waiting import SOON_S
 
 KILL = 9  # SIGKILL, which Windows has no name for
 NOBODY = 65534
-READY_S = 20.0  # for each program, also on a busy machine
+READY_S = SOON_S  # for each program
 SERVICES = "/usr/libexec:/usr/lib:/usr/lib/xdg-desktop-portal"  # where portals are
 PACKAGES = {  # program -> package of Debian and Ubuntu
     "dbus-daemon": "dbus",

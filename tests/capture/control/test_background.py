@@ -17,6 +17,7 @@ from helpers import ROOT
 from helpers.closing import end_users_session
 from helpers.held import held
 from helpers.processes import LIFE_S
+from helpers.waiting import soon
 
 from capture import children
 from capture.control import daemon
@@ -58,10 +59,7 @@ def start(session: str = "s") -> int:
 
 
 def wait_until_gone(number: int) -> None:
-    end = time.monotonic() + 30
-    while psutil.pid_exists(number) or is_recorder_running(Path("captures")):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    soon(lambda: not psutil.pid_exists(number) and not is_recorder_running(Path("captures")))
 
 
 def told(*words: str) -> dict[str, Any]:
@@ -116,19 +114,22 @@ def test_a_log_off_ends_a_recording_whole() -> None:
     assert facts["counts"]["lines"] == len(list(read_lines(SESSION)))
 
 
-Replaced = Callable[[str], None]
+Replaced = Callable[[str], list[subprocess.Popen[Any]]]
 
 
 @pytest.fixture
 def child(monkeypatch: pytest.MonkeyPatch) -> Replaced:
-    """Lets the recorder in the background be another piece of Python."""
+    """Lets recorders in the background be another piece of Python; their processes."""
     real = children.start
+    begun: list[subprocess.Popen[Any]] = []
 
-    def replace(code: str) -> None:
-        monkeypatch.setattr(
-            "capture.control.daemon.children.start",
-            lambda _, *more, **streams: real([sys.executable, "-c", code], *more, **streams),
-        )
+    def replace(code: str) -> list[subprocess.Popen[Any]]:
+        def start(_: list[str], *more: Any, **streams: Any) -> subprocess.Popen[Any]:
+            begun.append(real([sys.executable, "-c", code], *more, **streams))
+            return begun[-1]
+
+        monkeypatch.setattr("capture.control.daemon.children.start", start)
+        return begun
 
     return replace
 
@@ -136,11 +137,12 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Replaced:
 def test_of_a_recorder_that_does_not_start_in_time_nothing_remains(
     child: Replaced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "RECORDER_START_S", 3.0)
-    child("import os, time; open('number', 'w').write(str(os.getpid())); time.sleep(100)")
+    monkeypatch.setattr(daemon, "RECORDER_START_S", 0.5)
+    begun = child("import time; time.sleep(100)")
     with pytest.raises(UserError, match="did not start"):
         daemon.start_in_background(CaptureOptions(out=Path("captures")))
-    assert not psutil.pid_exists(int(Path("number").read_text()))
+    [process] = begun
+    assert not psutil.pid_exists(process.pid)
 
 
 def test_a_recorder_that_ends_before_it_starts_is_waited_for_no_longer(child: Replaced) -> None:

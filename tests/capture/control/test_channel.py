@@ -10,21 +10,23 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers import ROOT
 from helpers.processes import LIFE_S, Process, Thread
+from helpers.waiting import SOON_S, soon
 
+import capture.control.channel as channel_module
 from capture.commands import Command, CommandQueue
 from capture.control.channel import (
     CLIENTS,
     LINE_BYTES,
     UNIX,
+    _Clients,
     control_channel,
     find_recorder,
     send_command,
@@ -80,11 +82,11 @@ def channel(
 def connect(endpoint: Endpoint) -> socket.socket:
     if endpoint.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(5)
+        connection.settimeout(SOON_S)
         connection.connect(endpoint.socket)
     else:
         assert endpoint.port
-        connection = socket.create_connection(("127.0.0.1", endpoint.port), timeout=5)
+        connection = socket.create_connection(("127.0.0.1", endpoint.port), timeout=SOON_S)
     return connection
 
 
@@ -147,16 +149,43 @@ def test_a_line_of_ten_megabytes_is_cut_off_and_harms_nobody(channel: Channel) -
     assert send_command(endpoint, "status")["ok"]
 
 
-def test_clients_that_say_nothing_are_counted_and_others_turned_away(channel: Channel) -> None:
+def test_clients_that_say_nothing_are_counted_and_others_turned_away(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_module, "ROOM_S", 0.1)
+    monkeypatch.setattr(_Clients, "timeout", SOON_S)
     endpoint, _ = channel
     silent = [connect(endpoint) for _ in range(CLIENTS)]
-    time.sleep(0.3)
     with pytest.raises(UserError, match="no answer"):
         send_command(endpoint, "status")
     for each in silent:
         each.close()
-    time.sleep(0.3)
-    assert send_command(endpoint, "status")["ok"]
+
+    def served() -> bool:
+        with suppress(UserError):
+            return bool(send_command(endpoint, "status")["ok"])
+        return False
+
+    soon(served)
+
+
+def test_a_client_waits_for_the_place_of_one_that_is_about_to_go(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_module, "ROOM_S", SOON_S)
+    monkeypatch.setattr(_Clients, "timeout", SOON_S)
+    endpoint, _ = channel
+    silent = [connect(endpoint) for _ in range(CLIENTS)]
+    with connect(endpoint) as last:
+        line = json.dumps({"command": "status", "token": endpoint.token}).encode() + b"\n"
+        last.sendall(line)
+        last.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            last.recv(4096)
+        for each in silent:
+            each.close()
+        last.settimeout(SOON_S)
+        assert json.loads(last.recv(4096))["ok"]
 
 
 @pytest.mark.parametrize("text", ["\udcb3\udcb7", "noon\x1b[2J", "x\n", "x" * 5000])
@@ -257,7 +286,7 @@ def stop_as_another_user(path: str) -> str:
     """What user 65534 gets for a stop command on this socket."""
     program = (
         "import os, socket, sys; os.setgid(65534); os.setuid(65534)\n"
-        "s = socket.socket(socket.AF_UNIX); s.settimeout(3)\n"
+        "s = socket.socket(socket.AF_UNIX); s.settimeout(20)\n"
         "try:\n    s.connect(sys.argv[1])\n"
         "    try:\n        s.sendall(b'{\"command\": \"stop\"}\\n'); print('answer', s.recv(100))\n"
         "    except OSError:\n        print('answer', b'')\n"

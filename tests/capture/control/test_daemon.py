@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from helpers import ROOT
 from helpers.painted import PaintedWindow, noise, own_server, press, resize_screen
-from helpers.processes import Process
-from helpers.screens import check_whole
+from helpers.processes import LIFE_S, Process
+from helpers.screens import check_whole, wait_for_lines
+from helpers.waiting import SOON_S, soon
 
 from capture.control.daemon import LOG, running
 from capture.locks import is_recorder_running
@@ -27,7 +28,7 @@ from capture.recording.ledger import count_lines
 from capture.recording.repair import repair_session
 from dataset.pictures.images import read_image
 from dataset.pictures.png import encode_png
-from dataset.sessions.manifest import SPOOL, read_lines, read_session
+from dataset.sessions.manifest import read_lines, read_session
 
 CLI = [sys.executable, str(ROOT / "cli.py")]
 
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("own_runtime")
 
 def cli(*arguments: str, code: int = 0) -> str:
     """Run a command in the test's folder; what it said."""
-    done = subprocess.run([*CLI, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*CLI, *arguments], capture_output=True, text=True, timeout=LIFE_S / 2)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
@@ -47,19 +48,19 @@ def status() -> dict[str, Any]:
     return dict(json.loads(cli("capture", "status", "--json")))
 
 
-def wait_until(state: str) -> dict[str, Any]:
-    end = time.monotonic() + 20
-    while (now := status())["state"] != state:
-        assert time.monotonic() < end, now
-    return now
+def wait_until(**facts: str) -> dict[str, Any]:
+    """The status, once it has these facts."""
+
+    def reached() -> dict[str, Any]:
+        now = status()
+        return now if all(now.get(name) == value for name, value in facts.items()) else {}
+
+    return soon(reached, facts)
 
 
 def ended(session: Path) -> dict[str, Any]:
     """The session's facts, once its recorder has gone."""
-    end = time.monotonic() + 20
-    while is_recorder_running(session.parent):
-        assert time.monotonic() < end, read_session(session)
-        time.sleep(0.05)
+    soon(lambda: not is_recorder_running(session.parent))
     return read_session(session)
 
 
@@ -89,14 +90,15 @@ def test_a_recorder_in_the_background_obeys_clients_and_keys_at_once(window: Pai
     cli("capture", "toggle")
     press("F7")
     cli("capture", "light", "sun 20°")
-    wait_until("recording")
+    wait_until(state="recording", label="X", light="sun 20°")
     cli("capture", "undo")
     press("F6")
+    wait_until(light="step 1")
     cli("capture", "label", "Y")
     cli("capture", "snap")
     assert status()["label"] == "Y"
     press("F9")
-    assert wait_until("paused")["light"] == "step 1"
+    assert wait_until(state="paused")["light"] == "step 1"
     cli("capture", "snap")
     assert "Invalid value" in cli("capture", "label", "Z", code=2)
     cli("capture", "stop")
@@ -165,17 +167,6 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         [*CLI, "capture", "--start", "--disk-floor", "0", "--session", "s", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-
-
-def wait_for_lines(session: Path, least: int) -> None:
-    """Wait until this many frames are safe on disk."""
-    end = time.monotonic() + 20
-    while True:
-        found = [session / "frames.jsonl", session / SPOOL / "journal.jsonl"]
-        if sum(path.read_bytes().count(b"\n") for path in found if path.exists()) >= least:
-            return
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("codec", ["png", "h264"])
@@ -261,7 +252,7 @@ def test_a_dead_display_ends_it_whole_and_a_new_one_can_be_recorded(
         process = start("--fps", "20", "--size", "64x40")
         wait_for_lines(Path("captures/s"), 5)
         server.kill()
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=SOON_S)
     assert process.returncode == 0 or "display is gone" in said
     assert len(check_whole(Path("captures/s"))) >= 5
     assert "display is gone" in read_session(Path("captures/s"))["reason"]
@@ -276,9 +267,9 @@ def test_a_changed_resolution_goes_on_with_the_new_size() -> None:
         process = start("--fps", "20", "--dedupe", "off")
         wait_for_lines(Path("captures/s"), 5)
         resize_screen(1024, 768)
-        time.sleep(2.5)
+        soon(lambda: b'"width": 1024,' in Path("captures/s/frames.jsonl").read_bytes())
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=SOON_S)
     frames = check_whole(Path("captures/s"))
     sizes = [(frame.width, frame.height) for frame in frames]
     assert sizes[0] == (1280, 800)
@@ -292,7 +283,7 @@ def test_a_closed_window_ends_it_whole_and_says_so(display: str) -> None:
         process = start("--window", "Closing", "--fps", "20")
         wait_for_lines(Path("captures/s"), 3)
         window.close()
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=SOON_S)
     assert 'The window "Closing" was closed' in said
     check_account(Path("captures/s"))
     assert len(check_whole(Path("captures/s"))) >= 3

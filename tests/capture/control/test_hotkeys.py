@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.painted import held_down, press
+from helpers.waiting import SOON_S
 
+import capture.control.hotkeys as hotkeys_module
 from capture.commands import CommandQueue
 from capture.control.hotkeys import Hotkeys
 from capture.control.keys import keys_of
@@ -26,21 +28,19 @@ def heard(display: str) -> Iterator[Heard]:
 
 
 def drain(commands: CommandQueue) -> list[str]:
-    """All commands until none comes for a while."""
-    found = []
-    while True:
-        try:
-            command = commands.get(timeout=0.25)
-            found.append(" ".join(filter(None, (command.name, command.value))))
-        except queue.Empty:
-            return found
+    """All commands until now: those before that of a last key."""
+    press("ctrl+F8")
+    found: list[str] = []
+    while found[-1:] != ["undo"]:
+        command = commands.get(timeout=SOON_S)
+        found.append(" ".join(filter(None, (command.name, command.value))))
+    return found[:-1]
 
 
 def test_every_key_becomes_its_command(heard: Heard) -> None:
-    press("F9", "F10", "F7", "F8", "ctrl+F8", "F6", "ctrl+F12")
-    assert drain(heard[1]) == [
-        "toggle", "snap", "label X", "label Y", "undo", "light-step", "stop",
-    ]  # fmt: skip
+    press("F9", "F10", "F7", "F8", "F6", "ctrl+F12")
+    assert drain(heard[1]) == ["toggle", "snap", "label X", "label Y", "light-step", "stop"]
+    assert len(keys_of(CaptureOptions())) == 7  # with that of `drain`
 
 
 @pytest.mark.parametrize("modifier", ["ctrl", "shift", "alt", "super", "ctrl+shift"])
@@ -51,22 +51,29 @@ def test_an_extra_modifier_does_not_match(heard: Heard, modifier: str) -> None:
     assert drain(heard[1]) == ["toggle"]
 
 
-def test_a_key_held_down_toggles_once(heard: Heard) -> None:
+def test_a_key_held_down_toggles_once(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hotkeys_module, "REPEAT_S", 5.0)  # the two may be heard long apart
     with held_down("F9"):
         time.sleep(1.0)
     assert drain(heard[1]) == ["toggle"]
 
 
-def test_auto_repeat_sent_as_release_and_press_toggles_once(heard: Heard) -> None:
+@pytest.mark.parametrize(("apart_s", "times"), [(0.0, 1), (0.03, 1), (0.05, 11)])
+def test_auto_repeat_sent_as_release_and_press_toggles_once(
+    heard: Heard, apart_s: float, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hotkeys, commands = heard
+    now_s = hotkeys._heard
+    monkeypatch.setattr(hotkeys_module, "now_s", lambda: now_s)
     key = hotkeys._keyboard.Key.f9
     hotkeys._press(key)
     for _ in range(10):
-        time.sleep(0.03)
+        now_s += 0.03
         hotkeys._release(key)
+        now_s += apart_s
         hotkeys._press(key)
     hotkeys._release(key)
-    assert drain(commands) == ["toggle"]
+    assert drain(commands) == ["toggle"] * times
 
 
 def test_other_keys_held_by_the_player_do_not_matter(heard: Heard) -> None:
@@ -79,8 +86,8 @@ def test_a_dead_listener_is_seen_and_brought_back(heard: Heard) -> None:
     hotkeys, commands = heard
     assert hotkeys.alive
     hotkeys._listener.stop()
-    hotkeys._listener._queue.get(timeout=10)
-    hotkeys._listener.join(10)
+    hotkeys._listener._queue.get(timeout=SOON_S)
+    hotkeys._listener.join(SOON_S)
     hotkeys._tried -= 60  # as if it had been started a minute ago
     hotkeys.watch()
     assert hotkeys.alive

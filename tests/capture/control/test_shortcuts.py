@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 from helpers import ROOT
 from helpers.command_line import run_cli
 from helpers.processes import Thread
+from helpers.waiting import soon
 from helpers.wayland_desktop import Desktop, wayland_desktop
 from helpers.wayland_programs import program
 
@@ -33,14 +34,6 @@ from dataset.errors import UserError
 OWN = [sys.executable, str(ROOT / "cli.py")]
 MEDIA_KEYS = "org.gnome.settings-daemon.plugins.media-keys"
 CUSTOM = "/org/gnome/settings-daemon/plugins/media-keys/custom-keybindings"
-SOON_S = 20.0
-
-
-def soon(told: Callable[[], object]) -> None:
-    end = time.monotonic() + SOON_S
-    while not told():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

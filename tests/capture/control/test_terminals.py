@@ -11,7 +11,6 @@ import queue
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any
 import pytest
 from helpers import ROOT
 from helpers.painted import PaintedWindow, noise
-from helpers.processes import Process
-from helpers.screens import Noise, check_whole
+from helpers.processes import LIFE_S, Process
+from helpers.screens import Noise, check_whole, wait_for_lines
+from helpers.waiting import SOON_S, soon
 
 from capture.commands import Command, CommandQueue
 from capture.control.daemon import LOG, main, running
@@ -37,6 +37,7 @@ from dataset.errors import UserError
 from dataset.sessions.manifest import read_session
 
 CLI = [sys.executable, str(ROOT / "cli.py")]
+SESSION = Path("captures/s")
 EUC_KR = b"\xb3\xb7"  # 낮, as a terminal of another encoding sends it
 
 pytestmark = [
@@ -59,31 +60,19 @@ def start(*arguments: str, **streams: Any) -> subprocess.Popen[bytes]:
     return Process([*CLI, "capture", "--start", *place, *arguments], **streams)
 
 
-def wait_for_lines(least: int) -> None:
-    end = time.monotonic() + 20
-    path = Path("captures/s/frames.jsonl")
-    while not path.exists() or path.read_bytes().count(b"\n") < least:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def tell(*arguments: str | bytes) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*CLI, "capture", *arguments], capture_output=True, text=True, timeout=30
+        [*CLI, "capture", *arguments], capture_output=True, text=True, timeout=LIFE_S / 2
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("codec", ["png", "h264"])
 def test_a_closed_terminal_ends_a_recording_whole(window: PaintedWindow, codec: str) -> None:
     process = start("--fps", "20", "--codec", codec)
-    end = time.monotonic() + 20
-    while not Path("captures/s").is_dir():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    time.sleep(0.5)
+    wait_for_lines(SESSION, 1)
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGHUP)  # a shell passes on what its terminal told it
-    process.communicate(timeout=30)
+    process.communicate(timeout=SOON_S)
     facts = read_session("captures/s")
     assert (facts["state"], facts["reason"]) == ("ended", "interrupted")
     assert repair_session(Path("captures/s")).frames == len(check_whole(Path("captures/s"))) >= 1
@@ -95,11 +84,11 @@ def test_a_recorder_that_nohup_started_goes_on_without_its_terminal(window: Pain
         process = start("--fps", "20")
     finally:
         signal.signal(signal.SIGHUP, before)
-    wait_for_lines(2)
+    wait_for_lines(SESSION, 2)
     process.send_signal(signal.SIGHUP)
-    wait_for_lines(8)
+    wait_for_lines(SESSION, 8)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=SOON_S)
     assert read_session("captures/s")["state"] == "ended"
 
 
@@ -108,7 +97,7 @@ def test_each_signal_is_one_wish_to_end() -> None:
         before, commands = signal.getsignal(number), queue.SimpleQueue[Command]()
         with signals_into(commands):
             os.kill(os.getpid(), number)
-            assert commands.get(timeout=5).name == "interrupt"
+            assert commands.get(timeout=SOON_S).name == "interrupt"
         assert signal.getsignal(number) == before
 
 
@@ -132,7 +121,7 @@ def test_a_repair_that_its_terminal_leaves_ends_between_two_frames(tmp_path: Pat
 def test_a_full_disk_behind_the_output_costs_no_frame(window: PaintedWindow) -> None:
     with open("/dev/full", "wb") as full:
         process = start("--fps", "20", "--max-frames", "20", stdout=full, stderr=full)
-        process.wait(timeout=30)
+        process.wait(timeout=SOON_S)
     assert read_session("captures/s")["reason"] == "20 frames taken"
     assert len(check_whole(Path("captures/s"))) == 20
 
@@ -142,7 +131,7 @@ def test_a_pipe_that_nobody_reads_any_more_costs_no_frame(window: PaintedWindow)
     for stream in (process.stdout, process.stderr):
         assert stream is not None
         stream.close()
-    process.wait(timeout=30)
+    process.wait(timeout=SOON_S)
     assert read_session("captures/s")["reason"] == "20 frames taken"
     assert len(check_whole(Path("captures/s"))) == 20
 
@@ -169,7 +158,7 @@ def test_a_light_of_another_encoding_is_refused_and_the_recording_goes_on(
     window: PaintedWindow,
 ) -> None:
     process = start("--fps", "20")
-    wait_for_lines(2)
+    wait_for_lines(SESSION, 2)
     refused = tell("light", EUC_KR)
     assert refused.returncode == 2
     assert "bytes in another encoding" in refused.stderr
@@ -177,7 +166,7 @@ def test_a_light_of_another_encoding_is_refused_and_the_recording_goes_on(
     assert tell("light", "낮").returncode == 0
     assert tell("snap").returncode == 0
     assert tell("stop").returncode == 0
-    process.communicate(timeout=30)
+    process.communicate(timeout=SOON_S)
     assert read_session("captures/s")["reason"] == "stopped by control"
     assert {frame.light for frame in check_whole(Path("captures/s"))} == {None, "낮"}
 
@@ -191,10 +180,7 @@ def test_a_folder_whose_name_is_no_text_is_recorded_to_in_the_background(
     assert started.returncode == 0, started.stderr
     assert tell("snap").returncode == 0  # found as the only one
     assert tell("stop", "--out", out).returncode == 0
-    end = time.monotonic() + 20
-    while is_recorder_running(Path(out)):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    soon(lambda: not is_recorder_running(Path(out)))
     assert read_session(Path(out) / "s")["state"] == "ended"
     assert check_whole(Path(out) / "s")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from helpers import ROOT
 from helpers.command_line import run_cli
 from helpers.painted import noise
 from helpers.processes import Process, Thread
+from helpers.waiting import SOON_S, soon
 from helpers.wayland_client import PaintedWindow, moving_pictures
 from helpers.wayland_desktop import Desktop, wayland_desktop
 
@@ -25,16 +25,7 @@ from capture.options import CaptureOptions, SweepOptions
 from capture.sweep.sweep import run_sweep
 from dataset.sessions.manifest import read_lines
 
-SOON_S = 30.0
-
 pytestmark = pytest.mark.slow
-
-
-def soon(told: Callable[[], object]) -> None:
-    end = time.monotonic() + SOON_S
-    while not told():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.05)
 
 
 class Recording(Process):
@@ -51,15 +42,14 @@ class Recording(Process):
 
     def status(self) -> dict[str, Any]:
         """What it does, once it listens and the desktop has answered its questions."""
-        soon(lambda: read_endpoint(self.out))
-        endpoint = read_endpoint(self.out)
+        endpoint = soon(lambda: read_endpoint(self.out))
         assert endpoint is not None
 
-        def told() -> dict[str, Any]:
-            return dict(send_command(endpoint, "status")["status"])
+        def answered() -> dict[str, Any]:
+            told = dict(send_command(endpoint, "status")["status"])
+            return {} if told["state"] == "asking" else told
 
-        soon(lambda: told()["state"] != "asking")
-        return told()
+        return soon(answered)
 
     @property
     def log(self) -> str:
@@ -170,7 +160,10 @@ def test_ctrl_c_ends_a_recorder_whose_dialog_is_not_answered(tmp_path: Path) -> 
         assert "interrupted" in recording.ended()
 
 
-def test_a_sweep_presses_keys_by_the_portal(tmp_path: Path) -> None:
+def test_a_sweep_presses_keys_by_the_portal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capture.sweep.sweep.LATE", 10 * SOON_S)
     with wayland_desktop("320x200", fake="RemoteDesktop") as desktop, PaintedWindow() as game:
         game.paint(noise(0, game.size))
 

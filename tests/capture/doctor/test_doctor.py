@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers.painted import PaintedWindow, noise, own_server
+from helpers.waiting import SOON_S
 
 import capture.doctor.doctor
 from capture.doctor.disk import free_disk_bytes, write_speed
@@ -260,7 +261,7 @@ def test_the_lock_hint_of_the_own_session_is_believed(
 def test_a_screen_saver_is_told() -> None:
     with own_server():
         assert warnings_at_start(CaptureOptions()) == []
-        subprocess.run(["xset", "s", "activate"], check=True, timeout=10)
+        subprocess.run(["xset", "s", "activate"], check=True, timeout=SOON_S)
         assert [each.name for each in warnings_at_start(CaptureOptions())] == ["lock"]
 
 

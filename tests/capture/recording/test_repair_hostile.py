@@ -554,7 +554,7 @@ def test_no_pipe_is_waited_for(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, sessions)],
-        cwd=ROOT, capture_output=True, text=True, timeout=30,
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for said, words in zip(done.stdout.splitlines(), PIPES.values(), strict=True):

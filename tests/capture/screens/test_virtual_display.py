@@ -10,13 +10,13 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers import ROOT
 from helpers.other_user import as_other_user, needs_other_user
 from helpers.processes import Process
+from helpers.waiting import SOON_S, soon
 
 from capture.screens.virtual_display import virtual_display
 
@@ -74,7 +74,7 @@ def test_a_process_forked_meanwhile_does_not_hold_its_end_up() -> None:
         forked.start()
     assert not folder.exists()
     forked.kill()
-    forked.join(20)
+    forked.join(SOON_S)
 
 
 HOLD = """
@@ -94,13 +94,5 @@ def test_it_ends_with_a_process_that_is_killed() -> None:
         door = Path(f"/tmp/.X11-unix/X{name[1:]}")
         assert door.exists()
         os.kill(process.pid, signal.SIGKILL)
-    assert soon(lambda: not door.exists())
-    assert soon(lambda: not Path(authority).parent.exists())
-
-
-def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something comes true within a generous limit."""
-    end = time.monotonic() + 20
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.02)
-    return holds()
+    soon(lambda: not door.exists())
+    soon(lambda: not Path(authority).parent.exists())

@@ -8,12 +8,14 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from helpers.processes import Thread
+from helpers.waiting import SOON_S
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -42,6 +44,7 @@ HASTE = Patience(
     start_frames=0,
     silent_s=0.25,
 )
+PATIENT = replace(HASTE, give_up_s=SOON_S, silent_s=SOON_S)  # where the game does draw
 FRAME_S = 0.004
 
 
@@ -77,7 +80,7 @@ class SlowGame:
 
     def close(self) -> None:
         with socket.socket() as knock:  # wakes accept()
-            knock.settimeout(5)
+            knock.settimeout(SOON_S)
             knock.connect_ex(("127.0.0.1", self.port))
         self._listener.close()
         self._thread.join()
@@ -146,8 +149,8 @@ def game() -> Iterator[SlowGame]:
     game.close()
 
 
-def drive(game: SlowGame, steps: int = 3) -> FlightGear:
-    return FlightGear("127.0.0.1", game.port, steps, game.picture, patience=HASTE)
+def drive(game: SlowGame, patience: Patience = PATIENT) -> FlightGear:
+    return FlightGear("127.0.0.1", game.port, 3, game.picture, patience=patience)
 
 
 def test_light_waits_until_both_stages_of_a_scene_are_drawn(game: SlowGame) -> None:
@@ -165,6 +168,7 @@ def test_a_picture_that_never_comes_to_rest_is_not_drawn(game: SlowGame) -> None
     with drive(game) as driver:
         driver.prepare()
         driver.go(5)
+        driver._patience = HASTE
         game.restless = True
         with pytest.raises(NotDrawn):
             driver.light(0)
@@ -205,7 +209,7 @@ def test_a_step_may_be_asked_for_in_any_order_and_again(game: SlowGame) -> None:
 def test_a_scene_that_was_not_taken_over_is_set_again() -> None:
     game = SlowGame(deaf=2)  # go() sets it once, light() once more
     try:
-        with drive(game) as driver:
+        with drive(game, replace(PATIENT, give_up_s=1.5)) as driver:
             driver.prepare()
             driver.go(2)
             driver.light(0)
@@ -219,8 +223,10 @@ def test_a_picture_that_never_changes_is_not_drawn(game: SlowGame) -> None:
         driver.prepare()
         game.drawing = False
         driver.go(5)
+        driver._patience = HASTE
         with pytest.raises(NotDrawn, match="viewpoint 5"):
             driver.light(0)
+        driver._patience = PATIENT
         game.drawing = True
         driver.go(6)  # the sweep goes on
         assert "exposure 1.00" in driver.light(0)
@@ -241,7 +247,7 @@ def test_nobody_at_the_port_names_the_command_that_starts_the_game() -> None:
 def test_a_game_started_otherwise_is_told_what_it_lacks(known: dict[str, str], told: str) -> None:
     game = SlowGame(properties=known)
     try:
-        with pytest.raises(UserError, match=told), drive(game) as driver:
+        with pytest.raises(UserError, match=told), drive(game, HASTE) as driver:
             driver.prepare()
     finally:
         game.close()

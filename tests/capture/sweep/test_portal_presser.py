@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
+from helpers.waiting import soon
 from helpers.wayland_desktop import Desktop, wayland_desktop
 
 from dataset.errors import UserError
@@ -35,10 +35,7 @@ def test_keys_are_pressed_and_released_in_order(desktop: Desktop) -> None:
     ]
     [[*_, options]] = desktop.fake.calls("SelectDevices")
     assert options["types"] == portal_presser.KEYBOARD
-    end = time.monotonic() + 20
-    while not desktop.fake.calls("Close"):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    soon(lambda: desktop.fake.calls("Close"))
 
 
 def test_who_says_no_is_told_the_other_ways(desktop: Desktop) -> None:

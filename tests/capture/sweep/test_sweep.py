@@ -15,11 +15,16 @@ import pytest
 from helpers.painted import PaintedWindow, PlayedWindow, noise, press
 from helpers.processes import Thread
 from helpers.screens import check_whole
+from helpers.waiting import SOON_S, soon
 
 from capture.control.channel import send_command
 from capture.control.endpoints import read_endpoint
+from capture.control.hotkeys import stop_listener
 from capture.options import CaptureOptions, SweepOptions
 from capture.status import Summary
+from capture.sweep import key_presser
+from capture.sweep import sweep as module
+from capture.sweep.key_presser import KeyPresser
 from capture.sweep.sweep import run_sweep
 from dataset.errors import UserError
 from dataset.pictures.images import Image, read_image
@@ -29,7 +34,7 @@ SIZE = (96, 64)
 DRAW_S = 0.03  # after a key, until its picture is there
 WEAKER, STRONGER, NEXT, NOTHING = "]", "[", "n", "j"
 SWEEP = SweepOptions(
-    key=WEAKER, steps=4, settle_s=0.05, viewpoint_key=NEXT, viewpoint_settle_s=0.05, delay_s=2.0
+    key=WEAKER, steps=4, settle_s=0.05, viewpoint_key=NEXT, viewpoint_settle_s=0.05, delay_s=SOON_S
 )
 KEYS = {  # what is pressed -> what the game takes it for
     WEAKER: WEAKER,
@@ -70,12 +75,27 @@ class Game:
 
 
 @pytest.fixture
-def game(display: str, own_runtime: Path) -> Iterator[Game]:
+def game(display: str, own_runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Game]:
+    """A game that may be slow: a change that comes is waited for as long as it takes."""
+    monkeypatch.setattr(module, "LATE", SOON_S / SWEEP.settle_s)
     game = Game()
     try:
         yield game
     finally:
         game.window.close()
+
+
+@pytest.fixture
+def pressers(monkeypatch: pytest.MonkeyPatch) -> list[KeyPresser]:
+    """What pressed the keys of the sweeps so far."""
+    made: list[KeyPresser] = []
+
+    def make() -> KeyPresser:
+        made.append(KeyPresser())
+        return made[-1]
+
+    monkeypatch.setattr(module, "_presser", make)
+    return made
 
 
 def sweep(on_progress: Progress = lambda done, total: None, **changed: Any) -> Summary:
@@ -111,7 +131,8 @@ def test_a_sweep_takes_every_viewpoint_under_every_light(game: Game) -> None:
 
 
 def test_the_back_key_returns_the_light(game: Game) -> None:
-    found = pictures(sweep(viewpoints=2, steps=3, taps=2, back_key=STRONGER))
+    slow = {"settle_s": 1.0, "viewpoint_settle_s": 0.05}  # that of the last of several presses
+    found = pictures(sweep(viewpoints=2, steps=3, taps=2, back_key=STRONGER, **slow))
     wanted = [view(viewpoint, 2 * step) for viewpoint in (0, 1) for step in range(3)]
     assert all(map(np.array_equal, found, wanted))
     assert game.heard.count(STRONGER) == 4
@@ -126,35 +147,48 @@ def test_keys_that_are_no_plain_character_are_pressed_and_not_taken_for_the_user
     assert not np.array_equal(*pictures(summary))
 
 
-def test_any_key_of_the_user_ends_it_with_all_frames_whole(game: Game) -> None:
-    summary = sweep(at(3, lambda: press("k")), viewpoints=3)
+def test_any_key_of_the_user_ends_it_with_all_frames_whole(
+    game: Game, pressers: list[KeyPresser]
+) -> None:
+    def interfere() -> None:
+        press("k")
+        soon(pressers[0].user_key)
+
+    summary = sweep(at(3, interfere), viewpoints=3)
     assert summary.reason == "ended by the user's key k"
     assert len(check_whole(summary.session)) == 3
 
 
-def test_keys_that_bring_the_game_to_the_front_do_not_end_it(game: Game) -> None:
-    def bring() -> None:
-        time.sleep(0.3)
+def test_keys_that_bring_the_game_to_the_front_do_not_end_it(
+    game: Game, pressers: list[KeyPresser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = module._wait_for_game
+
+    def bring(*about: Any) -> None:
         game.window.focus()
         press("k")
+        soon(pressers[0].user_key)
+        wait(*about)
 
-    client = Thread(target=bring)
-    client.start()
+    monkeypatch.setattr(module, "_wait_for_game", bring)
     options = CaptureOptions(region=(300, 200, *SIZE), session="s", disk_floor_bytes=0)
-    summary = run_sweep(options, replace(SWEEP, steps=2, delay_s=0.8))
-    client.join()
+    summary = run_sweep(options, replace(SWEEP, steps=2, delay_s=0.1))
     assert summary.reason == "1 viewpoints"
     assert game.heard == ["", WEAKER]
 
 
-def test_a_key_that_changes_nothing_is_named(game: Game) -> None:
+def test_a_key_that_changes_nothing_is_named(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LATE", 4)
     with pytest.raises(UserError, match=r"'j' changed nothing in the picture: .* for the light"):
         sweep(key=NOTHING, steps=2)
     assert len(check_whole(Path("captures/s"))) == 1
     assert "'j' changed nothing" in read_session(Path("captures/s"))["reason"]
 
 
-def test_a_viewpoint_key_that_changes_nothing_is_named(game: Game) -> None:
+def test_a_viewpoint_key_that_changes_nothing_is_named(
+    game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LATE", 4)
     with pytest.raises(UserError, match=r"'j' changed nothing .* for the next viewpoint"):
         sweep(viewpoint_key=NOTHING, steps=1, viewpoints=2)
     assert len(check_whole(Path("captures/s"))) == 1
@@ -174,10 +208,26 @@ def test_a_client_can_stop_it(game: Game) -> None:
         send_command(place, "stop")
 
     client = Thread(target=stop)
-    summary = sweep(at(2, client.start), viewpoints=3)
+    summary = sweep(at(2, client.start), viewpoints=1000)
     client.join()
     assert summary.reason == "stopped by control"
-    assert 2 <= len(check_whole(summary.session)) < 12
+    assert 2 <= len(check_whole(summary.session)) < 4000
+
+
+def test_own_presses_that_are_heard_late_are_not_taken_for_the_users(
+    display: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(key_presser, "now_s", lambda: now_s)
+    with KeyPresser() as presser:
+        stop_listener(presser._listener)  # it hears when the test says so
+        [key] = presser.parse(WEAKER)
+        for late_s, user in ((5.0, None), (20.0, WEAKER)):
+            presser.tap([key])
+            presser._tapping = 0
+            now_s += late_s
+            presser._hear(key)
+            assert presser.user_key() == user
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")

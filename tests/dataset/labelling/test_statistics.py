@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from helpers import ROOT
 from helpers.limited import fault_without_memory
 from helpers.made_sessions import frame, make_session, picture
 from helpers.processes import Process
+from helpers.waiting import SOON_S, soon
 
 from dataset.errors import UserError
 from dataset.labelling.labels import label_captures, read_labels, write_labels
@@ -112,12 +112,9 @@ def test_killed_in_the_middle_it_measures_nothing_twice(tmp_path: Path) -> None:
     )
     running = Process([sys.executable, "-c", code, str(tmp_path)])
     kept = tmp_path / "statistics.csv"
-    give_up = time.monotonic() + 30
-    while not (kept.exists() and kept.read_bytes().count(b"\n") > 20):
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    soon(lambda: kept.exists() and kept.read_bytes().count(b"\n") > 20)
     running.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-    running.wait(20)
+    running.wait(SOON_S)
     before = kept.read_bytes().count(b"\n") - 1
     assert label_captures(LabelOptions(tmp_path)).measured == 300 - before
     assert kept.read_bytes().count(b"\n") == 301
@@ -228,7 +225,7 @@ def test_two_who_measure_at_once_spoil_no_line_of_each_other(tmp_path: Path) -> 
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     for each in [Process(command, cwd=ROOT) for _ in range(3)]:
-        assert each.wait(60) == 0
+        assert each.wait(SOON_S) == 0
     heading, *measured = (tmp_path / STATISTICS_FILE).read_text().splitlines()
     assert heading.startswith("session,")
     assert sorted(measured) == sorted(

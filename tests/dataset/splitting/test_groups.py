@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from dataclasses import replace
 from random import Random
@@ -139,13 +138,11 @@ def test_a_hundred_thousand_frames_take_seconds_and_little_memory() -> None:
     hashes = [f"{each:016x}" for each in random.integers(0, 2**63, 100_000).tolist()]
     members = [replace(each, phash=p) for each, p in zip(recording(20_000, 5), hashes, strict=True)]
     tracemalloc.start()
-    start = time.perf_counter()
     groups = group_frames(members, replace(OPTIONS, phash_bits=0))
-    seconds, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert groups.max() == 1999  # 20,000 s in stretches of 10 s
-    assert peak < 200e6  # a square of 100,000 would be 10 GB
-    assert seconds < 30  # a loose bound: square time would be hours
+    assert peak < 200e6  # a square of 100,000 would be 10 GB, and its time over a test's limit
 
 
 frames = st.builds(

@@ -212,8 +212,8 @@ import numpy as np
 from model.restoring import onnx as onnx_run
 onnx_run.check_graph = lambda data: None  # as if a network of ours took for ever
 restore = onnx_run.open_onnx(Path(sys.argv[1]), "cpu", threads=1)
-print("runs", flush=True)
 try:
+    print("runs", flush=True)
     restore(np.zeros((20, 32, 3), np.float32))
 except KeyboardInterrupt:
     print("stopped", flush=True)

@@ -27,6 +27,7 @@ from helpers.restoring_pages import (
     value,
     wait_until_restored,
 )
+from helpers.waiting import SOON_S
 from PIL import Image as Pillow
 
 from dataset.pictures.exif import ORIENTATION
@@ -301,8 +302,8 @@ def test_the_page_is_not_left_by_mistake_before_all_is_downloaded(page: Any) -> 
     choose(page, file("a.png", flat()), file("b.png", b"no picture"))
     wait_until_restored(page)
     page.click("#list li:nth-child(1) .pick")
-    page.evaluate("location.reload()")
-    page.wait_for_timeout(300)
+    with page.expect_event("dialog"):
+        page.evaluate("setTimeout(() => location.reload())")
     assert asked == ["beforeunload"]
     assert names(page) == ["a.png", "b.png"]
     with page.expect_download():
@@ -350,7 +351,7 @@ def test_a_picture_taken_off_the_list_is_cancelled(open_page: Callable[..., Any]
         page = open_page(guest.address, viewport=WINDOW)
         page.wait_for_selector("#takes:has-text('PNG')")
         choose(page, *(file(f"{name}.png", flat()) for name in "abc"))
-        assert gate.seen.acquire(timeout=20)
+        assert gate.seen.acquire(timeout=SOON_S)
         for name in "ba":  # one that waits, and the one that is restored
             page.hover(f"#list li:has-text('{name}.png')")
             page.click(f"#list li:has-text('{name}.png') .remove")

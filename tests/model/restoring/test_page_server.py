@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -35,6 +34,7 @@ from helpers.restorers import (
     serving,
 )
 from helpers.tiny_physical import over_expose, scene
+from helpers.waiting import SOON_S, soon
 from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image as Pillow
@@ -43,16 +43,16 @@ from PIL import ImageCms
 from dataset.errors import UserError
 from dataset.pictures.pixels import Pixels, to_image, to_pixels
 from model.options import RestoreOptions
+from model.restoring import page_server
 from model.restoring.baselines import cielab
 from model.restoring.keeping import keep_unclipped
 from model.restoring.methods import OnShare, Restore
 from model.restoring.page_server import (
-    BEAT_S,
     RestoringPage,
     bind_restorer,
     make_restore_app,
 )
-from model.restoring.uploads import ServeLimits, clean_name
+from model.restoring.uploads import ServeLimits, Upload, clean_name
 from model.restoring.ways import ways_beside
 
 pytestmark = pytest.mark.slow
@@ -219,7 +219,7 @@ def test_a_file_too_large_is_told_so(guest: Guest) -> None:
 
 def test_a_file_that_hides_its_length_is_refused(guest: Guest) -> None:
     shown = {"Host": guest.place, "Cookie": guest.cookie, "Origin": f"http://{guest.place}"}
-    connection = http.client.HTTPConnection(guest.place, timeout=10)
+    connection = http.client.HTTPConnection(guest.place, timeout=SOON_S)
     shown["Transfer-Encoding"] = "chunked"
     pieces = iter([b"x" * 50_000] * 3)
     connection.request("POST", "/restore?name=a.png", pieces, shown, encode_chunked=True)
@@ -421,10 +421,10 @@ def test_one_picture_is_restored_at_a_time() -> None:
     gate = Gate()
     with serving(gate) as guest, ThreadPoolExecutor() as windows:
         waiting = [windows.submit(guest.restore, encode(noise(8, width))) for width in (8, 9, 10)]
-        assert gate.seen.acquire(timeout=20)
+        assert gate.seen.acquire(timeout=SOON_S)
         assert not gate.seen.acquire(timeout=0.2)
         gate.open.release(3)
-        assert [each.result(20).state for each in waiting] == ["done"] * 3
+        assert [each.result(SOON_S).state for each in waiting] == ["done"] * 3
     assert (sorted(gate.order), gate.most) == ([8, 9, 10], 1)
 
 
@@ -446,7 +446,7 @@ def test_the_share_that_is_done_is_told_while_it_is_restored() -> None:
     network = NetworkThatReports()
     with serving(open_restorer=network.tell) as guest:
         shown = {"Host": guest.place, "Cookie": guest.cookie, "Origin": f"http://{guest.place}"}
-        connection = http.client.HTTPConnection(guest.place, timeout=10)
+        connection = http.client.HTTPConnection(guest.place, timeout=SOON_S)
         connection.request("POST", "/restore?name=a.png", encode(noise(9, 9)), shown)
         answer, begun = connection.getresponse(), b""
         while b'{"share": 0.25}\n' not in begun:
@@ -456,17 +456,27 @@ def test_the_share_that_is_done_is_told_while_it_is_restored() -> None:
         connection.close()
 
 
-def test_a_picture_that_nobody_waits_for_is_not_restored_to_its_end() -> None:
+def test_a_picture_that_nobody_waits_for_is_not_restored_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uploads: list[Upload] = []
+
+    def remembered(*about: Any) -> Upload:
+        uploads.append(Upload(*about))
+        return uploads[-1]
+
+    monkeypatch.setattr(page_server, "Upload", remembered)
     network = NetworkThatReports()
     with serving(open_restorer=network.tell) as guest:
         shown = {"Host": guest.place, "Cookie": guest.cookie, "Origin": f"http://{guest.place}"}
         for width in (9, 10):
-            connection = http.client.HTTPConnection(guest.place, timeout=10)
+            connection = http.client.HTTPConnection(guest.place, timeout=SOON_S)
             connection.request("POST", "/restore?name=a.png", encode(noise(9, width)), shown)
             connection.getresponse().read1()
+            if width == 9:
+                assert network.seen.acquire(timeout=SOON_S)  # the other one waits for its turn
             connection.close()
-        assert network.seen.acquire(timeout=20)
-        time.sleep(3 * BEAT_S)  # by then it is noticed
+        soon(lambda: [each.cancelled.is_set() for each in uploads] == [True, True])
         network.open.release(2)
         assert guest.restore(encode(noise(9, 11))).state == "done"
     assert network.order == [9, 11]
@@ -476,12 +486,12 @@ def test_no_more_pictures_wait_than_memory_is_kept_for() -> None:
     gate, data = Gate(), encode(noise(50, 50))
     with serving(gate, ServeLimits(uploads=2)) as guest, ThreadPoolExecutor() as windows:
         sent = [windows.submit(guest.hand_in, data) for _ in range(3)]
-        refused = next(as_completed(sent, timeout=20))  # the two others wait at the gate
-        status, told = refused.result(20)
+        refused = next(as_completed(sent, timeout=SOON_S))  # the two others wait at the gate
+        status, told = refused.result(SOON_S)
         assert status == 429
         assert "later" in told["error"]
         gate.open.release(3)
-        answers = [each.result(20)[1] for each in sent if each is not refused]
+        answers = [each.result(SOON_S)[1] for each in sent if each is not refused]
         assert [read_answer(each).state for each in answers] == ["done"] * 2
         assert guest.restore(data).state == "done"
 

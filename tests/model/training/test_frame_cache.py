@@ -15,6 +15,7 @@ import pytest
 import torch
 from helpers import ROOT
 from helpers.processes import Process
+from helpers.waiting import SOON_S
 
 import model.training.frame_cache
 from dataset.errors import UserError
@@ -180,7 +181,7 @@ def opening(data: Path, killed_after: int = 0) -> subprocess.Popen[str]:
 
 def test_a_killed_process_leaves_no_half_cache(data: Path) -> None:
     with opening(data, killed_after=2) as process:
-        assert process.wait(120) == 9
+        assert process.wait(SOON_S) == 9
     assert {Path(name).suffix for name in cached(data)} == {".part"}
     frames, decoded = open_and_count(data)
     assert decoded == 3

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from helpers import ROOT
 from helpers.processes import Process
 from helpers.tiny_runs import SMALL, make_data, tiny_options
+from helpers.waiting import SOON_S, soon
 
 from dataset.errors import UserError
 from model.runs import NOTE_FILE, STATE_FILE
@@ -295,10 +295,7 @@ def test_two_real_trainings_of_one_run_do_not_meet(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "long"
     with Process([*command, "--epochs", "5000"], cwd=tmp_path, **quiet) as first:
         try:
-            for _ in range(1200):
-                if first.poll() is not None or (run / "checkpoints" / STATE_FILE).exists():
-                    break
-                time.sleep(0.1)
+            soon(lambda: first.poll() is not None or (run / "checkpoints" / STATE_FILE).exists())
             for again in ([*command, "--epochs", "2"], [*command[:2], "train", "--resume"]):
                 second = subprocess.run(
                     again, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
@@ -308,7 +305,7 @@ def test_two_real_trainings_of_one_run_do_not_meet(tmp_path: Path) -> None:
             assert first.poll() is None
         finally:
             first.send_signal(signal.SIGINT)
-        assert first.wait(120) == 130
+        assert first.wait(SOON_S) == 130
     steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert not list(run.rglob("*.part"))
@@ -374,16 +371,17 @@ def test_a_closed_terminal_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> 
     with Process(command, cwd=tmp_path, stdout=inner, stderr=inner, stdin=inner) as run:
         os.close(inner)
         log = tmp_path / "runs" / "long" / "log.jsonl"
-        for _ in range(1200):
-            if run.poll() is not None or (log.exists() and log.read_bytes().count(b"\n") >= 4):
-                break
-            os.set_blocking(outer, False)
+        os.set_blocking(outer, False)
+
+        def is_logged() -> bool:
             with suppress(OSError):  # there is nothing to read yet
                 os.read(outer, 1 << 16)
-            time.sleep(0.1)
+            return run.poll() is not None or (log.exists() and log.read_bytes().count(b"\n") >= 4)
+
+        soon(is_logged)
         os.close(outer)  # whatever it writes now fails
         run.send_signal(signal.SIGHUP)
-        assert run.wait(120) == 130
+        assert run.wait(SOON_S) == 130
     state = torch.load(log.parent / "checkpoints" / STATE_FILE, weights_only=True)["position"]
     assert state["done"] == (state["epoch"] - 1) * 6 + state["step"] >= 12
 

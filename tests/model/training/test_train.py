@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from helpers import ROOT
 from helpers.limited import fault_without_memory
 from helpers.processes import Process
 from helpers.tiny_runs import SMALL, make_data, tiny_options
+from helpers.waiting import SOON_S, soon
 
 import cli
 import model.training.train
@@ -170,12 +170,9 @@ def test_ctrl_c_saves_and_resume_goes_on_at_that_step(
         command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
     )
     log = tmp_path / "runs" / "long" / "log.jsonl"
-    for _ in range(600):
-        if log.exists() and log.read_text().count("\n") >= 4:
-            break
-        time.sleep(0.1)
+    soon(lambda: log.exists() and log.read_text().count("\n") >= 4)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=SOON_S)
     assert process.returncode == 130
     assert "--run long --resume" in output
     state = position_of(log.parent)
