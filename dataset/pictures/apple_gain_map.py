@@ -1,7 +1,6 @@
-"""Apple's gain map in a JPEG: how bright it makes the picture, and the published formula.
+"""Apple's gain map: how bright it makes the picture, and the published formula.
 
-The headroom is stated by the XMP of the map, or follows from two numbers in the maker note. In HEIC
-it is not read.
+The headroom is stated by the XMP of the map, or follows from two numbers in the maker note.
 
 References
 ----------
@@ -18,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dataset.pictures.boxes import APPLES
 from dataset.pictures.light import Light
 from dataset.pictures.tiff import DAMAGED
 
-KIND = b"urn:com:apple:photo:2020:aux:hdrgainmap"
 STATED = re.compile(rb"HDRGainMapHeadroom(?:\s*=\s*[\"']|>)\s*([\d.]{1,20})")
 NOTE = b"Apple iOS\0"
 HEADROOM, GAIN = 33, 48  # tags of the maker note
@@ -31,7 +30,7 @@ MOST_HEADROOM = 1 << 16
 
 def is_apples(xmp: bytes) -> bool:
     """Whether the XMP of a JPEG says that it is such a map."""
-    return KIND in xmp or b"HDRGainMapVersion" in xmp
+    return APPLES in xmp or b"HDRGainMapVersion" in xmp
 
 
 def headroom_of(xmp: bytes, exif: bytes | None) -> float:

@@ -22,6 +22,7 @@ from dataset.pictures.hdr_heif import read_avif, read_heif
 from dataset.pictures.hdr_jpeg import read_jpeg
 from dataset.pictures.hdr_jpegxl import read_jpegxl
 from dataset.pictures.hdr_jpegxr import read_jpegxr
+from dataset.pictures.hdr_mapped import read_mapped
 from dataset.pictures.hdr_picture import HdrPicture, finished
 from dataset.pictures.hdr_radiance import read_radiance
 from dataset.pictures.hdr_signals import read_signals
@@ -43,14 +44,18 @@ READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     "Radiance HDR": read_radiance,
 }
 
+OF_MAPS: dict[str, Reader] = {  # of SDR pictures with a gain map
+    "JPEG": read_jpeg,
+    **dict.fromkeys(("AVIF", "HEIC", "JPEG XL"), read_mapped),
+}
+
 SAID_FIRST = ("OpenEXR", "Radiance HDR", "AVIF", "HEIC")  # the beginning says it
-WITH_MAPS = ("AVIF", "HEIC", "JPEG XL")  # formats whose gain maps are not read
 
 
 def is_hdr(source: str | Path | bytes) -> bool:
     """Whether a file, or its bytes, is HDR and cannot be read as SDR; one that is not read is not.
 
-    A JPEG with a gain map is SDR, although `read_hdr` reads it.
+    A picture with a gain map is SDR, although `read_hdr` reads it.
     """
     if not isinstance(source, bytes):
         try:
@@ -96,9 +101,9 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
     """Decode a file's bytes; raises as `read_hdr`. ``name`` is what errors call it."""
     path, kind = Path(name), format_of(data[:HEAD]) or ""
     curve = hdr_curve(data, read_header(data))
-    if not curve and not (kind == "JPEG" and has_gain_map(data)):
-        raise _not_hdr(path, kind)
-    reader = READERS.get(kind) if curve else read_jpeg
+    if not curve and not has_gain_map(data):
+        raise UserError(f"{path} is not HDR, or is damaged.", 1)
+    reader = (READERS if curve else OF_MAPS).get(kind)
     if reader is None:
         raise UserError(
             f"{path} is HDR {kind} ({curve}), which is not read.",
@@ -107,10 +112,3 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
         )
     with decoding(path, "save it as OpenEXR"):
         return finished(reader(data, path))
-
-
-def _not_hdr(path: Path, kind: str) -> UserError:
-    remedy = "Of a gain map, HDR is read in a JPEG only: save it as such, or as PNG with PQ."
-    return UserError(
-        f"{path} is not HDR, or is damaged.", 1, remedy=remedy if kind in WITH_MAPS else ""
-    )

@@ -203,15 +203,20 @@ def gain_map_jpeg(nits: Any, gains: Gains | None = None, iso: bool = False, **ho
     return _with(base, 0xE2 if iso else 0xE1, mark) + _with(small, 0xE2 if iso else 0xE1, segment)
 
 
-def apple_jpeg(numbers: tuple[float, float] | None, headroom: bytes = b"") -> bytes:
-    """White, whose upper half has all of Apple's gain; by a maker note, and by XMP."""
+def apple_exif(numbers: tuple[float, float] | None) -> bytes:
+    """With a maker note of these numbers: headroom and gain."""
     block = Image.Exif()
     if numbers is not None:
         values = b"".join(struct.pack(">ii", round(each * 10_000), 10_000) for each in numbers)
         entries = struct.pack(">HHIIHHII", 33, 10, 1, 44, 48, 10, 1, 52)
         note = b"Apple iOS\0\0\1MM" + struct.pack(">H", 2) + entries + bytes(4)
         block[34665] = {37500: note + values}
-    base = _jpeg(np.ones((32, 32, 3)), exif=block.tobytes())
+    return bytes(block.tobytes())
+
+
+def apple_jpeg(numbers: tuple[float, float] | None, headroom: bytes = b"") -> bytes:
+    """White, whose upper half has all of Apple's gain; by a maker note, and by XMP."""
+    base = _jpeg(np.ones((32, 32, 3)), exif=apple_exif(numbers))
     gains = np.zeros((32, 32))
     gains[:16] = 1
     words = b"HDRGainMap:HDRGainMapVersion='65536'"
