@@ -5,6 +5,7 @@ The headroom is stated by the XMP of the map, or follows from two numbers in the
 References
 ----------
 .. [1] Apple: Applying Apple HDR effect to your photos (AppKit's documentation), 2023.
+.. [2] Skia, and libavif's avifjpeg.c, which read the note in this way.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dataset.pictures.boxes import APPLES
 from dataset.pictures.light import Light
 from dataset.pictures.tiff import DAMAGED
 
+KIND = b"urn:com:apple:photo:2020:aux:hdrgainmap"
 STATED = re.compile(rb"HDRGainMapHeadroom(?:\s*=\s*[\"']|>)\s*([\d.]{1,20})")
 NOTE = b"Apple iOS\0"
 HEADROOM, GAIN = 33, 48  # tags of the maker note
@@ -30,7 +31,7 @@ MOST_HEADROOM = 1 << 16
 
 def is_apples(xmp: bytes) -> bool:
     """Whether the XMP of a JPEG says that it is such a map."""
-    return APPLES in xmp or b"HDRGainMapVersion" in xmp
+    return KIND in xmp or b"HDRGainMapVersion" in xmp
 
 
 def headroom_of(xmp: bytes, exif: bytes | None) -> float:
@@ -74,7 +75,10 @@ def _by_maker(headroom: float, gain: float) -> float:
 
 
 def _numbers(exif: bytes) -> tuple[float, float]:
-    """Headroom and gain by the maker note, whose offsets count from its own beginning."""
+    """Headroom and gain by the maker note, whose offsets count from its own beginning.
+
+    Many photographs have one of them only, and the other counts as 0 [2]_.
+    """
     try:
         block = Image.Exif()
         block.load(exif)
@@ -88,6 +92,8 @@ def _numbers(exif: bytes) -> tuple[float, float]:
             if tag in (HEADROOM, GAIN) and kind == SIGNED_FRACTION:
                 above, below = struct.unpack_from(">ii", note, at)
                 found[tag] = above / below
-        return found[HEADROOM], found[GAIN]
+        if not found:
+            raise LookupError
+        return found.get(HEADROOM, 0.0), found.get(GAIN, 0.0)
     except DAMAGED as error:
         raise ValueError("its gain map, of Apple's kind, does not say how bright it is") from error

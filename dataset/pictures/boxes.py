@@ -16,7 +16,7 @@ MOST_BOXES = 10_000
 MOST_METADATA = 1 << 24  # bytes of an EXIF or XMP
 SEQUENCES = (b"avis", b"hevc", b"hevx", b"msf1")  # brands
 ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
-APPLES = b"urn:com:apple:photo:2020:aux:hdrgainmap"  # kind of an auxiliary picture
+OF_MAKERS = b":aux:hdrgainmap"  # kinds of auxiliary pictures: Apple's, Samsung's
 XMP = b"application/rdf+xml"
 NO_HEADER = "its header is damaged or cut off"
 TURNS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))  # EXIF's, by irot, then no imir, 0 and 1
@@ -148,12 +148,19 @@ def _stated(items: Items) -> Stated:
             kind == b"auxC" and data[begin + 4 : end].startswith(ALPHA)
             for kind, begin, end in properties
         ),
-        orientation=_orientation(data, used),
+        orientation=orientation_by(data, used) or 1,
         is_cropped=b"clap" in {kind for kind, _, _ in used},
-        has_gain_map=b"tmap" in items.kinds.values()
-        or any(kind == b"auxC" and APPLES in data[begin:end] for kind, begin, end in properties),
+        has_gain_map=b"tmap" in items.kinds.values() or is_gain_map(data, properties),
         exif=exif_in(exif) if exif else None,
         xmp=xmp_about(items, items.primary),
+    )
+
+
+def is_gain_map(data: bytes, used: Sequence[Property]) -> bool:
+    """Whether a picture with these properties is a maker's gain map."""
+    return any(
+        kind == b"auxC" and data[begin + 4 : end].split(b"\0")[0].endswith(OF_MAKERS)
+        for kind, begin, end in used
     )
 
 
@@ -244,11 +251,13 @@ def _depth_of_hevc(data: bytes, at: int) -> int:
 CODINGS = {b"av1C": _depth_of_av1, b"hvcC": _depth_of_hevc}
 
 
-def _orientation(data: bytes, used: Sequence[Property]) -> int:
-    """EXIF's number for irot and imir, which follow each other in this order."""
-    turns = next((data[begin] & 3 for kind, begin, _ in used if kind == b"irot"), 0)
-    mirror = next((1 + (data[begin] & 1) for kind, begin, _ in used if kind == b"imir"), 0)
-    return TURNS[turns][mirror]
+def orientation_by(data: bytes, used: Sequence[Property]) -> int | None:
+    """EXIF's number for irot and imir, which follow each other in this order; None: of neither."""
+    turns = [data[begin] & 3 for kind, begin, _ in used if kind == b"irot"]
+    mirrors = [1 + (data[begin] & 1) for kind, begin, _ in used if kind == b"imir"]
+    if not turns and not mirrors:
+        return None
+    return TURNS[turns[0] if turns else 0][mirrors[0] if mirrors else 0]
 
 
 def _kinds(data: bytes, begin: int, end: int) -> dict[int, bytes]:

@@ -1,6 +1,7 @@
 """AVIF, HEIF and JPEG XL with a gain map -> light: the SDR picture, made linear, times the gains.
 
-The map is turned and cropped by what is said of itself, and must then have the picture's shape.
+The map is cropped by what is said of itself, and turned by that, or else as the picture is. It must
+then have the picture's shape.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.pictures.accepted import check_picture
+from dataset.pictures.exif import turn
 from dataset.pictures.extra_decoding import unpacked_boxes
 from dataset.pictures.formats import HEAD, format_of
 from dataset.pictures.hdr_limits import check_size
@@ -35,7 +37,7 @@ def read_mapped(data: bytes, path: Path) -> HdrPicture:
     base = read_modern(data, path)
     about, samples = base.metadata, base.samples
     found = _found(kind, data, about.exif, path)
-    levels = read_levels(found.picture, path)
+    levels = turn(read_levels(found.picture, path), found.orientation)
     _check_shape(levels, samples)
     return HdrPicture(
         with_gains(samples, about.icc or b"", levels, found.formula, found.own),

@@ -1,7 +1,8 @@
 """The gain map in an AVIF, HEIF or JPEG XL: where it is, and by which formula it is applied.
 
 An AVIF or HEIF has it as a picture beside the primary one: of a tone-mapped picture (tmap) that is
-made of both, or as Apple's auxiliary one. Where both are, ISO's words count. A JPEG XL has a box.
+made of both, or as the auxiliary one of a maker: Apple's, or Samsung's, whose metadata are Adobe's.
+Where both are, ISO's words count. A JPEG XL has a box.
 
 References
 ----------
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 
 from dataset.pictures.apple_gain_map import headroom_of
 from dataset.pictures.boxes import (
-    APPLES,
     Items,
     colour_of,
+    is_gain_map,
+    orientation_by,
     profile_in,
     read_items,
     xmp_about,
@@ -40,6 +42,7 @@ class StoredMap:
     picture: bytes  # a file of its own
     formula: Formula
     own: Matrix | None = None  # to Rec. 709, from the primaries of which its gains are
+    orientation: int = 1  # that it has beside its own
 
 
 def map_in_boxes(data: bytes, exif: bytes | None) -> StoredMap:
@@ -56,9 +59,12 @@ def map_in_boxes(data: bytes, exif: bytes | None) -> StoredMap:
         if len(made_of) == 2 and made_of[0] == items.primary:
             return _of_iso(items, item, made_of[1])
     for item in items.referring(b"auxl", items.primary):
-        if _is_apples(items, item):
-            headroom = headroom_of(xmp_about(items, item) or b"", exif)
-            return StoredMap(alone(items, item), headroom)
+        if is_gain_map(data, items.properties_of(item)):
+            xmp = xmp_about(items, item) or b""
+            is_adobes = b"hdrgm:" in xmp
+            return _stored(
+                items, item, read_gain_map(b"", xmp) if is_adobes else headroom_of(xmp, exif)
+            )
     raise ValueError(NONE_KNOWN)
 
 
@@ -86,7 +92,15 @@ def _of_iso(items: Items, item: int, picture: int) -> StoredMap:
         raise ValueError("its gain map is of a later version of ISO 21496-1")
     formula = read_gain_map(content[1:], b"")
     own = _space_of(items, item) if in_own_space(formula) else None
-    return StoredMap(alone(items, picture), formula, own)
+    return _stored(items, picture, formula, own)
+
+
+def _stored(items: Items, item: int, formula: Formula, own: Matrix | None = None) -> StoredMap:
+    """A map that does not say how it is turned is stored as its picture is: Samsung's."""
+    picture = alone(items, item)
+    is_turned = orientation_by(items.data, items.properties_of(item)) is not None
+    base = orientation_by(items.data, items.properties_of(items.primary)) or 1
+    return StoredMap(picture, formula, own, 1 if is_turned else base)
 
 
 def _space_of(items: Items, item: int) -> Matrix | None:
@@ -100,13 +114,6 @@ def _space_of(items: Items, item: int) -> Matrix | None:
     if numbers[0] not in PRIMARIES:
         raise ValueError(f"the primaries of its gain map are number {numbers[0]}, not supported")
     return to_rec709(PRIMARIES[numbers[0]])
-
-
-def _is_apples(items: Items, item: int) -> bool:
-    return any(
-        kind == b"auxC" and items.data[begin + 4 : end].split(b"\0")[0] == APPLES
-        for kind, begin, end in items.properties_of(item)
-    )
 
 
 def _counted(content: bytes, at: int, size: int) -> tuple[bytes, int]:

@@ -4,6 +4,7 @@ loss."""
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -203,7 +204,7 @@ def apples(
     levels: Any,
     gains: Any,
     headroom: bytes = b"",
-    numbers: tuple[float, float] | None = None,
+    numbers: made_light.Numbers | None = None,
 ) -> Made:
     """A picture and Apple's grey map, which its XMP or the maker note says the headroom of."""
     kind = full_box(b"auxC", APPLES + b"\0")
@@ -248,3 +249,11 @@ def bundle(metadata: bytes, gains: Any, colour_of_map: bytes = b"") -> bytes:
     head = struct.pack(">BH", 0, len(metadata)) + metadata
     head += bytes([len(colour_of_map)]) + colour_of_map + bytes(4)
     return head + made_modern.jpeg_xl(gains)
+
+
+MAKERS: dict[str, Callable[[Any], bytes]] = {
+    "Apple": apple_heic,
+    "HEIC": lambda nits: muxed(tone_mapped(nits)),
+    "AVIF": lambda nits: muxed(tone_mapped(nits, Shot("AVIF")), "AVIF"),
+    "JPEG XL": jpeg_xl,
+}
