@@ -102,3 +102,12 @@ def test_every_process_of_our_own_is_known_to_the_bundle() -> None:
     users = {name for name, text in texts.items() if "sys.executable" in text}
     names = ("capture/children.py", "dataset/own_program.py", "dataset/own_window.py")
     assert users == set(names)
+
+
+def test_every_package_that_is_imported_by_name_is_known_to_the_bundle() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in SOURCES]
+    imported = {n for t in texts for n in re.findall(r'\b(?:package|import_module)\(f?"(\w+)', t)}
+    spec = (START.parent / "unclip.spec").read_text(encoding="utf-8")
+    known = re.search(r"^BY_NAME = \((.+?)\)", spec, re.MULTILINE)
+    assert known is not None
+    assert imported - {"capture"} == set(re.findall(r'"(\w+)"', known[1]))
