@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, is_regular, open_regular, read_regular
+from dataset.pictures.boxes import boxes_of
 from dataset.pictures.decoding import decoding
 from dataset.pictures.dynamic_range import MOST_BOX, has_gain_map, hdr_curve
 from dataset.pictures.formats import HEAD, MOST_VIDEO, first_bytes, format_of
@@ -44,12 +45,13 @@ READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     "Radiance HDR": read_radiance,
 }
 
+BOXED = ("AVIF", "HEIC")
 OF_MAPS: dict[str, Reader] = {  # of SDR pictures with a gain map
     "JPEG": read_jpeg,
     **dict.fromkeys(("AVIF", "HEIC", "JPEG XL"), read_mapped),
 }
 
-SAID_FIRST = ("OpenEXR", "Radiance HDR", "AVIF", "HEIC")  # the beginning says it
+SAID_FIRST = ("OpenEXR", "Radiance HDR", *BOXED)  # the beginning says it
 
 
 def is_hdr(source: str | Path | bytes) -> bool:
@@ -74,7 +76,9 @@ def _enough_of(path: Path) -> bytes:
     is_near = kind == "JPEG XR" and int.from_bytes(head[4:8], "little") < MOST_BOX // 2
     if kind in SAID_FIRST or is_near:  # the directory of a JPEG XR may lie anywhere
         with open_regular(path, MOST_VIDEO) as file:  # reading it refuses what is too large
-            return file.read(MOST_BOX)
+            begin = file.read(MOST_BOX)
+        if kind not in BOXED or any(each == b"meta" for each, _, _ in boxes_of(begin)):
+            return begin  # else its pixels come before what says it, as in Samsung's
     return read_regular(path, MOST_PICTURE)
 
 

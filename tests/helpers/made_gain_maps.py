@@ -44,7 +44,7 @@ def full_box(kind: bytes, content: bytes, version: int = 0, flags: int = 0) -> b
     return box(kind, struct.pack(">I", version << 24 | flags) + content)
 
 
-def muxed(items: Made, form: str = "HEIC") -> bytes:
+def muxed(items: Made, form: str = "HEIC", data_first: bool = False) -> bytes:
     """A file whose primary picture is `BASE`; one that is tone-mapped is preferred to it."""
     known = sorted({each for item in items.values() for each in item.properties})
     infos, uses, places, references, data = b"", b"", b"", b"", b""
@@ -77,10 +77,11 @@ def muxed(items: Made, form: str = "HEIC") -> bytes:
     brand = BRANDS[form]
     head = box(b"ftyp", brand + bytes(4) + brand + b"mif1miaf" + b"tmap")
     length = len(full_box(b"meta", b"".join(parts))) + 12 + 4 + len(places)
-    begin = len(head) + length + 8
+    begin = len(head) + (0 if data_first else length) + 8
     moved = b"".join(_moved(places[at : at + 14], begin) for at in range(0, len(places), 14))
     located = full_box(b"iloc", b"\x44\0" + count + moved)
-    return head + full_box(b"meta", b"".join([*parts, located])) + box(b"mdat", data)
+    said = full_box(b"meta", b"".join([*parts, located]))
+    return head + (box(b"mdat", data) + said if data_first else said + box(b"mdat", data))
 
 
 def _moved(row: bytes, by: int) -> bytes:

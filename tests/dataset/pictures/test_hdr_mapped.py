@@ -435,6 +435,23 @@ def test_every_command_reads_such_a_file(name: str, tmp_path: Path) -> None:
     assert imported.notes == ("1 of 1 pictures: a gain map (HDR) left out, the SDR picture taken",)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_pixels_may_come_before_all_that_is_said_of_them(form: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (384, 512, 3), np.uint8)
+    colour = made_gain_maps.colour(BT2020, PQ)
+    hdr = with_property(made_gain_maps.coded(noise, form), colour, without=b"colr")
+    (tmp_path / "hdr").write_bytes(muxed({BASE: hdr}, form, data_first=True))
+    assert (tmp_path / "hdr").stat().st_size > 1 << 18
+    assert is_hdr(tmp_path / "hdr")
+    assert is_shot(tmp_path / "hdr")
+    made = doubled(flat(255, 1, 384, 512), form, base=noise)
+    (tmp_path / "map").write_bytes(muxed(made, form, data_first=True))
+    assert is_shot(tmp_path / "map")
+    assert np.array_equal(
+        decode_hdr((tmp_path / "map").read_bytes(), "a").light, light_of(made, form)
+    )
+
+
 def _without(made: Made, *numbers: int) -> Made:
     return {number: item for number, item in made.items() if number not in numbers}
 
