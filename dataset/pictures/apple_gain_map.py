@@ -1,11 +1,11 @@
-"""Apple's gain map in a JPEG: how bright it makes the picture, and the published formula.
+"""Apple's gain map: how bright it makes the picture, and the published formula.
 
-The headroom is stated by the XMP of the map, or follows from two numbers in the maker note. In HEIC
-it is not read.
+The headroom is stated by the XMP of the map, or follows from two numbers in the maker note.
 
 References
 ----------
 .. [1] Apple: Applying Apple HDR effect to your photos (AppKit's documentation), 2023.
+.. [2] Skia, and libavif's avifjpeg.c, which read the note in this way.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ def _by_maker(headroom: float, gain: float) -> float:
 
 
 def _numbers(exif: bytes) -> tuple[float, float]:
-    """Headroom and gain by the maker note, whose offsets count from its own beginning."""
+    """Headroom and gain by the maker note, whose offsets count from its own beginning.
+
+    Many photographs have one of them only, and the other counts as 0 [2]_.
+    """
     try:
         block = Image.Exif()
         block.load(exif)
@@ -89,6 +92,8 @@ def _numbers(exif: bytes) -> tuple[float, float]:
             if tag in (HEADROOM, GAIN) and kind == SIGNED_FRACTION:
                 above, below = struct.unpack_from(">ii", note, at)
                 found[tag] = above / below
-        return found[HEADROOM], found[GAIN]
+        if not found:
+            raise LookupError
+        return found.get(HEADROOM, 0.0), found.get(GAIN, 0.0)
     except DAMAGED as error:
         raise ValueError("its gain map, of Apple's kind, does not say how bright it is") from error

@@ -112,7 +112,8 @@ def has_gain_map(data: bytes) -> bool:
         with suppress(ValueError):
             return read_stated(data).has_gain_map
     if kind == "JPEG XL":
-        return any(each == b"jhgm" for each, _, _ in boxes_of(data))
+        found = (data[at : at + 4] if each == b"brob" else each for each, at, _ in boxes_of(data))
+        return b"jhgm" in found
     if kind != "JPEG":
         return False
     if any(GAIN_MAP.search(data, at, end) for at, end in _segments(data, APP1, APP2)):

@@ -7,6 +7,7 @@ What samples and metadata mean is in ``modern.py`` for SDR, and in ``hdr_heif.py
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,16 @@ def decode_heif(data: bytes, stated: Stated, path: Path) -> Decoded:
         raise ValueError("its pixels are not what it states")
     unused = 8 * samples.itemsize - image.info["bit_depth"]  # the lowest bits, which are 0
     white = (1 << 8 * samples.itemsize) - (1 << unused)
+    if samples.ndim == 2 and stated.colour is not None and not stated.colour[3]:
+        samples = _of_full_range(samples, white)
     return samples.reshape(*samples.shape[:2], -1), white
+
+
+def _of_full_range(samples: NDArray[Any], white: int) -> NDArray[Any]:
+    """Grey of narrow range, which libheif leaves as it is: black is at 16 of 255, white at 235."""
+    unit = (white + 1) / 256
+    wide = (np.arange(white + 1) - 16 * unit) * (white / (219 * unit))
+    return np.rint(np.clip(wide, 0, white)).astype(samples.dtype)[samples]
 
 
 def decode_jpegxl(data: bytes, stated: Codestream, path: Path) -> Decoded:
@@ -93,15 +103,16 @@ def jpeg_in(data: bytes, path: Path) -> bytes | None:
 
 def metadata_of_jpegxl(data: bytes, path: Path) -> Metadata:
     """EXIF and XMP in boxes, of which some may be compressed; of a bare codestream none."""
-    found = {} if data.startswith(b"\xff\x0a") else dict(_unpacked_boxes(data, path))
+    found = dict(unpacked_boxes(data, path, b"Exif", b"xml "))
     return Metadata(exif=exif_in(found.get(b"Exif", b"")) or None, xmp=found.get(b"xml ") or None)
 
 
-def _unpacked_boxes(data: bytes, path: Path) -> Any:
-    for kind, begin, end in boxes_of(data):
-        if kind in (b"Exif", b"xml "):
+def unpacked_boxes(data: bytes, path: Path, *wanted: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of some boxes of a JPEG XL."""
+    for kind, begin, end in () if data.startswith(b"\xff\x0a") else boxes_of(data):
+        if kind in wanted:
             yield kind, data[begin:end]
-        elif kind == b"brob" and data[begin : begin + 4] in (b"Exif", b"xml "):
+        elif kind == b"brob" and data[begin : begin + 4] in wanted:
             yield data[begin : begin + 4], _unpacked(data[begin + 4 : end], path)
 
 

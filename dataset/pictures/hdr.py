@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dataset.errors import UserError
 from dataset.gate import MOST_PICTURE, is_regular, open_regular, read_regular
+from dataset.pictures.boxes import boxes_of
 from dataset.pictures.decoding import decoding
 from dataset.pictures.dynamic_range import MOST_BOX, has_gain_map, hdr_curve
 from dataset.pictures.formats import HEAD, MOST_VIDEO, first_bytes, format_of
@@ -22,6 +23,7 @@ from dataset.pictures.hdr_heif import read_avif, read_heif
 from dataset.pictures.hdr_jpeg import read_jpeg
 from dataset.pictures.hdr_jpegxl import read_jpegxl
 from dataset.pictures.hdr_jpegxr import read_jpegxr
+from dataset.pictures.hdr_mapped import read_mapped
 from dataset.pictures.hdr_picture import HdrPicture, finished
 from dataset.pictures.hdr_radiance import read_radiance
 from dataset.pictures.hdr_signals import read_signals
@@ -43,14 +45,19 @@ READERS: dict[str, Reader] = {  # by formats.SIGNATURES
     "Radiance HDR": read_radiance,
 }
 
-SAID_FIRST = ("OpenEXR", "Radiance HDR", "AVIF", "HEIC")  # the beginning says it
-WITH_MAPS = ("AVIF", "HEIC", "JPEG XL")  # formats whose gain maps are not read
+BOXED = ("AVIF", "HEIC")
+OF_MAPS: dict[str, Reader] = {  # of SDR pictures with a gain map
+    "JPEG": read_jpeg,
+    **dict.fromkeys(("AVIF", "HEIC", "JPEG XL"), read_mapped),
+}
+
+SAID_FIRST = ("OpenEXR", "Radiance HDR", *BOXED)  # the beginning says it
 
 
 def is_hdr(source: str | Path | bytes) -> bool:
     """Whether a file, or its bytes, is HDR and cannot be read as SDR; one that is not read is not.
 
-    A JPEG with a gain map is SDR, although `read_hdr` reads it.
+    A picture with a gain map is SDR, although `read_hdr` reads it.
     """
     if not isinstance(source, bytes):
         try:
@@ -69,7 +76,9 @@ def _enough_of(path: Path) -> bytes:
     is_near = kind == "JPEG XR" and int.from_bytes(head[4:8], "little") < MOST_BOX // 2
     if kind in SAID_FIRST or is_near:  # the directory of a JPEG XR may lie anywhere
         with open_regular(path, MOST_VIDEO) as file:  # reading it refuses what is too large
-            return file.read(MOST_BOX)
+            begin = file.read(MOST_BOX)
+        if kind not in BOXED or any(each == b"meta" for each, _, _ in boxes_of(begin)):
+            return begin  # else its pixels come before what says it, as in Samsung's
     return read_regular(path, MOST_PICTURE)
 
 
@@ -96,9 +105,9 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
     """Decode a file's bytes; raises as `read_hdr`. ``name`` is what errors call it."""
     path, kind = Path(name), format_of(data[:HEAD]) or ""
     curve = hdr_curve(data, read_header(data))
-    if not curve and not (kind == "JPEG" and has_gain_map(data)):
-        raise _not_hdr(path, kind)
-    reader = READERS.get(kind) if curve else read_jpeg
+    if not curve and not has_gain_map(data):
+        raise UserError(f"{path} is not HDR, or is damaged.", 1)
+    reader = (READERS if curve else OF_MAPS).get(kind)
     if reader is None:
         raise UserError(
             f"{path} is HDR {kind} ({curve}), which is not read.",
@@ -107,10 +116,3 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
         )
     with decoding(path, "save it as OpenEXR"):
         return finished(reader(data, path))
-
-
-def _not_hdr(path: Path, kind: str) -> UserError:
-    remedy = "Of a gain map, HDR is read in a JPEG only: save it as such, or as PNG with PQ."
-    return UserError(
-        f"{path} is not HDR, or is damaged.", 1, remedy=remedy if kind in WITH_MAPS else ""
-    )

@@ -1,7 +1,7 @@
 """AVIF and HEIF of PQ or HLG -> light. ``extra_decoding.py`` decodes them.
 
-Of 8, 10 and 12 bits; a colour box says PQ or HLG by numbers, or by a profile. AVIF that is cropped,
-sequences, and what is HDR by a gain map are refused by name.
+Of 8, 10 and 12 bits; a colour box says PQ or HLG by numbers, or by a profile. AVIF that is cropped
+and sequences are refused by name. What is HDR by a gain map is read in ``hdr_mapped.py``.
 
 References
 ----------
@@ -56,8 +56,6 @@ def _meaning(stated: Stated) -> Meaning:
         return points, to_rec709(points.chromaticities)
     if curve_of_profile(stated.profile):
         return by_profile(stated.profile)
-    if stated.has_gain_map:
-        raise ValueError("its picture is SDR: its gain map would be read in a JPEG only")
     raise ValueError("its picture is SDR, and only another one in it is HDR")
 
 

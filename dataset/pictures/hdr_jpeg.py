@@ -15,27 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from numpy.typing import NDArray
 
-from dataset.pictures.apple_gain_map import apply_apples, headroom_of, is_apples
-from dataset.pictures.colour_profile import linearized, matrix_of
+from dataset.pictures.apple_gain_map import headroom_of, is_apples
+from dataset.pictures.colour_profile import matrix_of
 from dataset.pictures.decoding import open_checked, read_samples
 from dataset.pictures.dynamic_range import APP1, APP2, profile_of
 from dataset.pictures.exif import turn
-from dataset.pictures.gain_map import ISO, LONGEST_MARK, apply, read_gain_map
+from dataset.pictures.gain_map import ISO, LONGEST_MARK, read_gain_map
 from dataset.pictures.hdr_limits import check_size
 from dataset.pictures.hdr_picture import HdrPicture
 from dataset.pictures.headers import START_OF_SCAN, jpeg_markers, read_header
-from dataset.pictures.light import (
-    WHITE_NITS,
-    Light,
-    Matrix,
-    by_matrix,
-    in_rec709,
-    srgb_to_linear,
-)
+from dataset.pictures.light import WHITE_NITS
+from dataset.pictures.mapped_light import Formula, in_own_space, with_gains
 from dataset.pictures.metadata import Metadata, without_gain_map
 from dataset.pictures.picture import dpi_of, upright_samples
 
@@ -53,19 +45,15 @@ def read_jpeg(data: bytes, path: Path) -> HdrPicture:
     image = open_checked(data, path, header)
     samples, stated = upright_samples(image, data)
     gains = turn(_levels(behind, path), stated.orientation)
-    gains = cv2.resize(gains, samples.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    gains = gains.reshape(*samples.shape[:2], -1)
-    light, matrix = _linear(samples, profile_of(data))
     if is_apples(xmp) and len(iso) <= LONGEST_MARK:  # ISO's words say more
-        light = apply_apples(light, gains, headroom_of(xmp, image.info.get("exif")))
+        formula: Formula = headroom_of(xmp, image.info.get("exif"))
     else:
-        gain_map = read_gain_map(iso, xmp)
-        if gain_map.in_own_space:
-            light, matrix = _in_space_of(profile_of(behind), light, matrix)
-        light = apply(light, gains, gain_map)
+        formula = read_gain_map(iso, xmp)
+    own = matrix_of(profile_of(behind)) if in_own_space(formula) else None
+    light = with_gains(samples, profile_of(data), gains, formula, own)
     about = stated.upright_xmp
     return HdrPicture(
-        in_rec709(light, matrix),
+        light,
         WHITE_NITS,
         "JPEG with a gain map",
         Metadata(
@@ -125,26 +113,10 @@ def _stated(data: bytes, marker: int, name: bytes) -> bytes:
     return b""
 
 
-def _levels(data: bytes, path: Path) -> Light:
-    """The map, grey or RGB, in [0, 1]; how it says that it is turned does not count [1]_."""
+def _levels(data: bytes, path: Path) -> NDArray[Any]:
+    """The map, grey or RGB; how it says that it is turned does not count [1]_."""
     header = read_header(data)
     if header is None or header.cmyk:
         raise ValueError("its gain map is damaged or cut off")
     check_size("JPEG", *header.size, path)
-    samples = read_samples(open_checked(data, path, header), data)
-    return np.divide(samples, np.float32(255), dtype=np.float32)
-
-
-def _in_space_of(profile: bytes, light: Light, matrix: Matrix) -> tuple[Light, Matrix]:
-    """Light of other primaries in those of a profile, and their matrix to Rec. 709."""
-    own = matrix_of(profile)
-    return by_matrix(light, np.linalg.inv(own) @ matrix), own
-
-
-def _linear(samples: NDArray[Any], profile: bytes) -> tuple[Light, Matrix]:
-    """Light of the SDR picture in its own primaries, and their matrix to Rec. 709."""
-    levels = (np.arange(256) / 255)[None, :, None].repeat(3, axis=2)
-    curves = linearized(levels, profile) if profile else srgb_to_linear(levels)
-    colour = samples[..., [0, 0, 0]] if samples.shape[2] < 3 else samples
-    light = np.stack([curves[0, :, at][colour[..., at]] for at in range(3)], axis=2)
-    return light, matrix_of(profile) if profile else np.eye(3)
+    return read_samples(open_checked(data, path, header), data)

@@ -90,6 +90,23 @@ def read_codestream(data: bytes) -> Codestream | None:
         return None
 
 
+def read_colour(data: bytes) -> Chromaticities:
+    """Primaries and white of a ColourEncoding that stands alone.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or of a profile.
+    """
+    try:
+        by_profile, _, corners, _, _ = _colour(_Bits(data))
+    except LookupError as error:
+        raise ValueError("its colour encoding is damaged") from error
+    if by_profile:
+        raise ValueError("its colours are stated by an ICC profile, which is not read in JPEG XL")
+    return corners
+
+
 def _read(bits: _Bits) -> Codestream:
     size = _size(bits)
     orientation, animated, floating, depth = 1, False, False, 8

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.pictures.boxes import Stated, read_stated
+from dataset.pictures.boxes import NO_HEADER, Stated, read_stated
 from dataset.pictures.dynamic_range import profile_of
 from dataset.pictures.exif import say_upright, turn
 from dataset.pictures.extra_decoding import (
@@ -34,7 +34,6 @@ from dataset.pictures.png import Samples
 
 TAKEN_BYTES = 24  # per pixel: three channels as float32, and as they are decoded, of 8 or 16 bits
 MOST_OVER = 1.05  # of floating-point samples, that rounding leads to; beyond it is HDR
-NO_HEADER = "its header is damaged or cut off"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,34 +87,43 @@ def size_of_modern(header: Header | None) -> tuple[int, int]:
     return header.size
 
 
+def read_levels(data: bytes, path: Path) -> Samples:
+    """The samples of a file, upright, whatever they mean; raises as `read_modern`."""
+    if format_of(data[:HEAD]) == "JPEG XL":
+        return _levels_of_jpegxl(data, path)
+    return _levels_of_boxed(data, read_stated(data), path)
+
+
 def _read_boxed(data: bytes, path: Path) -> Modern:
     """Of AVIF and HEIF, whose EXIF does not turn them."""
     stated = read_stated(data)
+    samples = _levels_of_boxed(data, stated, path)
+    if samples.itemsize > 1 and stated.colour is None and not stated.profile:
+        raise ValueError("it does not say what its levels mean, and may be HDR")
+    return Modern(samples, Metadata(exif=stated.exif, xmp=stated.xmp))
+
+
+def _levels_of_boxed(data: bytes, stated: Stated, path: Path) -> Samples:
     for size in stated.sizes:
         check_size(format_of(data[:HEAD]) or "", *size, path, TAKEN_BYTES)
-    about = Metadata(exif=stated.exif, xmp=stated.xmp)
-    samples = _samples_of_boxed(data, stated, path)
-    return Modern(samples, about)
-
-
-def _samples_of_boxed(data: bytes, stated: Stated, path: Path) -> Samples:
     if stated.coding == b"av1C":  # in HEIF's boxes, too
         decoded, turns = decode_avif(data, stated, path), stated.orientation
     else:
         decoded, turns = decode_heif(data, stated, path), 1  # upright already
-    if decoded[1] > 255 and stated.colour is None and not stated.profile:
-        raise ValueError("it does not say what its levels mean, and may be HDR")
     return turn(_of_full_range(decoded, stated.grey), turns)
 
 
 def _read_jpegxl(data: bytes, path: Path) -> Modern:
+    return Modern(_levels_of_jpegxl(data, path), metadata_of_jpegxl(data, path))
+
+
+def _levels_of_jpegxl(data: bytes, path: Path) -> Samples:
     stated = read_codestream(data)
     if stated is None:
         raise ValueError(NO_HEADER)
     _check_jpegxl(stated)
     check_size("JPEG XL", *stated.size, path, TAKEN_BYTES)
-    decoded = decode_jpegxl(data, stated, path)
-    return Modern(_of_full_range(decoded, stated.grey), metadata_of_jpegxl(data, path))
+    return _of_full_range(decode_jpegxl(data, stated, path), stated.grey)
 
 
 def _check_jpegxl(stated: Codestream) -> None:

@@ -21,7 +21,7 @@ from dataset.pictures.formats import (
     format_of,
     is_readable,
 )
-from dataset.pictures.hdr import is_hdr
+from dataset.pictures.hdr import OF_MAPS, is_hdr
 from dataset.pictures.left_out import advice_on, left_out
 
 
@@ -85,11 +85,10 @@ def is_shot(path: Path) -> bool:
     kind = format_of(first_bytes(path))
     if kind is None:
         return path.suffix.lower() in HDR_PICTURES
-    if kind != "JPEG":
-        return is_hdr(path)
+    if is_hdr(path):
+        return True
     with suppress(OSError):
-        data = read_regular(path, MOST_PICTURE)
-        return is_hdr(data) or has_gain_map(data)
+        return kind in OF_MAPS and has_gain_map(read_regular(path, MOST_PICTURE))
     return False
 
 

@@ -3,7 +3,7 @@
 Nothing of such a file is lost, so there is nothing that a network or another method could find.
 Its light cut off at white, which is what an SDR screenshot would have kept, takes the place of the
 input wherever that is mixed or compared: ``--strength``, ``--keep``, ``--compare``, the page. Of a
-JPEG with a gain map it is the JPEG's own SDR picture.
+picture with a gain map it is the file's own SDR picture.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def open_by_light(
 ) -> ByLight | None:
     """Read a file that holds light; None: it is SDR.
 
-    Of a JPEG whose gain map cannot be applied, the SDR picture is what there is.
+    Of a picture whose gain map cannot be applied, the SDR picture is what there is.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _chosen_stops(hdr: HdrPicture) -> float:
 
 
 def _own_picture(data: bytes, name: str | Path) -> Pixels:
-    """The SDR picture of a JPEG, in sRGB."""
+    """The SDR picture beside a gain map, in sRGB."""
     picture = decode_picture(data, name)
     if picture.icc is None:
         return picture.pixels

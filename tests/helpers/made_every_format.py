@@ -71,6 +71,7 @@ def every_format() -> Iterator[Each]:
         _tiffs,
         _hdr,
         _modern,
+        _gain_maps,
         _older,
         _raws,
         _drawn,
@@ -120,6 +121,15 @@ def _odd_usual() -> Iterator[Each]:
         made_light.gain_map_jpeg(made_light.chart(800)),
         *(READ, READ, READ),
     )
+
+
+def _gain_maps() -> Iterator[Each]:
+    from tests.helpers.made_gain_maps import MAKERS
+
+    files = {"Apple": "apple.heic", "HEIC": "iso.heic", "AVIF": "iso.avif", "JPEG XL": "iso.jxl"}
+    for form, name in files.items():
+        data = MAKERS[form](made_light.chart(800))
+        yield Each(name, f"gain map, {form}", data, *(READ, READ, READ))
 
 
 def tiff_as_png() -> bytes:

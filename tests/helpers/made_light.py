@@ -203,15 +203,27 @@ def gain_map_jpeg(nits: Any, gains: Gains | None = None, iso: bool = False, **ho
     return _with(base, 0xE2 if iso else 0xE1, mark) + _with(small, 0xE2 if iso else 0xE1, segment)
 
 
-def apple_jpeg(numbers: tuple[float, float] | None, headroom: bytes = b"") -> bytes:
-    """White, whose upper half has all of Apple's gain; by a maker note, and by XMP."""
+Numbers = tuple[float | None, float | None]  # of Apple's maker note: headroom and gain
+
+
+def apple_exif(numbers: Numbers | None) -> bytes:
+    """With a maker note of the numbers that there are."""
     block = Image.Exif()
     if numbers is not None:
-        values = b"".join(struct.pack(">ii", round(each * 10_000), 10_000) for each in numbers)
-        entries = struct.pack(">HHIIHHII", 33, 10, 1, 44, 48, 10, 1, 52)
-        note = b"Apple iOS\0\0\1MM" + struct.pack(">H", 2) + entries + bytes(4)
-        block[34665] = {37500: note + values}
-    base = _jpeg(np.ones((32, 32, 3)), exif=block.tobytes())
+        stated = [
+            (tag, each) for tag, each in zip((33, 48), numbers, strict=True) if each is not None
+        ]
+        note, at = struct.pack(">H", len(stated)), 16 + 12 * len(stated) + 4
+        for place, (tag, _) in enumerate(stated):
+            note += struct.pack(">HHII", tag, 10, 1, at + 8 * place)
+        values = b"".join(struct.pack(">ii", round(each * 1e4), 10_000) for _, each in stated)
+        block[34665] = {37500: b"Apple iOS\0\0\1MM" + note + bytes(4) + values}
+    return bytes(block.tobytes())
+
+
+def apple_jpeg(numbers: Numbers | None, headroom: bytes = b"") -> bytes:
+    """White, whose upper half has all of Apple's gain; by a maker note, and by XMP."""
+    base = _jpeg(np.ones((32, 32, 3)), exif=apple_exif(numbers))
     gains = np.zeros((32, 32))
     gains[:16] = 1
     words = b"HDRGainMap:HDRGainMapVersion='65536'"
@@ -324,7 +336,26 @@ CASES = {
     "JPEG, gain map of ISO 21496-1": Case(
         lambda n: gain_map_jpeg(n, iso=True), "JPEG with a gain map", 1600, 0.06
     ),
+    "HEIF, gain map of Apple": Case(
+        lambda n: _mapped("Apple", n), "HEIF with a gain map", 1600, 0.02
+    ),
+    "HEIF, gain map of ISO 21496-1": Case(
+        lambda n: _mapped("HEIC", n), "HEIF with a gain map", 1600, 0.015
+    ),
+    "AVIF, gain map of ISO 21496-1": Case(
+        lambda n: _mapped("AVIF", n), "AVIF with a gain map", 1600, 0.015
+    ),
+    "JPEG XL, gain map of ISO 21496-1": Case(
+        lambda n: _mapped("JPEG XL", n), "JPEG XL with a gain map", 1600, 0.015
+    ),
 }
+
+
+def _mapped(form: str, nits: Any) -> bytes:
+    codecs()
+    from tests.helpers import made_gain_maps
+
+    return made_gain_maps.MAKERS[form](nits)
 
 
 def _in(nits: Any, primaries: int) -> Any:

@@ -25,6 +25,8 @@ PLACES = 25  # where a file is cut off
 CUT = [
     *("PNG, PQ, 16 bits", "AVIF, PQ, 10 bits", "HEIF, PQ, 10 bits", "JPEG XL, PQ, 16 bits"),
     *("OpenEXR, half", "Radiance HDR, RGBE", "TIFF, 32-bit floats", "JPEG, gain map of Adobe"),
+    *("HEIF, gain map of Apple", "HEIF, gain map of ISO 21496-1"),
+    *("AVIF, gain map of ISO 21496-1", "JPEG XL, gain map of ISO 21496-1"),
 ]
 
 
