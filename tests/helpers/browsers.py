@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from helpers.waiting import SOON_S
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -24,7 +26,9 @@ def browser() -> Iterator[Any]:
     root = hasattr(os, "getuid") and os.getuid() == 0
     with sync_playwright() as play:
         started = play.chromium.launch(
-            executable_path=program, args=["--no-sandbox"] if root else []
+            executable_path=program,
+            args=["--no-sandbox"] if root else [],
+            timeout=SOON_S * 1000,
         )
         yield started
         started.close()
@@ -40,6 +44,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
     def open_(address: str, **settings: Any) -> Any:
         contexts.append(browser.new_context(**settings))
+        contexts[-1].set_default_timeout(SOON_S * 1000)
         opened = contexts[-1].new_page()
         opened.on("pageerror", lambda error: faults.append(str(error)))
         opened.on("console", lambda said: faults.append(said.text) if is_fault(said) else None)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-SOON_S = 60.0  # a machine that works takes far less, also one that stands still for seconds
+SOON_S = 120.0  # a machine that works takes far less, also one that stands still for seconds
 LOOK_S = 0.02  # between two looks
 
 _T = TypeVar("_T")

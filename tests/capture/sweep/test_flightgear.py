@@ -233,10 +233,11 @@ def test_a_picture_that_never_changes_is_not_drawn(game: SlowGame) -> None:
 
 
 def test_nobody_at_the_port_names_the_command_that_starts_the_game() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(UserError, match=rf"fgfs .*--telnet=_,_,60,_,{port},_"):
-        FlightGear("127.0.0.1", port, 3, lambda: np.zeros((4, 4, 4), np.uint8))
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # nobody else gets this port, and nobody listens
+        port = deaf.getsockname()[1]
+        with pytest.raises(UserError, match=rf"fgfs .*--telnet=_,_,60,_,{port},_"):
+            FlightGear("127.0.0.1", port, 3, lambda: np.zeros((4, 4, 4), np.uint8))
 
 
 @pytest.mark.parametrize(
