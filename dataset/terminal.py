@@ -18,6 +18,7 @@ from typing import Any
 from dataset.gate import CONTROLS, plain
 
 INTERRUPTED = 130  # the exit code of a program ended by Ctrl-C
+TOLD_S = 10.0  # between two lines on progress, where none is rewritten
 ProgressCallback = Callable[[int, int], None]  # called with (done, total)
 
 
@@ -117,6 +118,9 @@ def say(line: object, error: bool = False) -> None:
     """Print one line while a progress bar stands below."""
     from tqdm import tqdm
 
+    if not _is_rewritten():
+        echo(plain(line), error)
+        return
     with tqdm.external_write_mode():
         echo(plain(line), error)
 
@@ -142,11 +146,16 @@ def _takes_utf8() -> bool:
 
 @contextmanager
 def progress(what: str, unit: str, leave: bool = True) -> Iterator[Callable[..., None]]:
-    """A progress bar with rate and time left: call it with (done, total[, a word on the state])."""
+    """A progress bar with rate and time left: call it with (done, total[, a word on the state]).
+
+    Elsewhere than on a terminal it is a line every ten seconds.
+    """
     from tqdm import tqdm
 
-    often = 0.2 if _is_rewritten() else 10
-    with tqdm(desc=what, unit=unit, mininterval=often, delay=0.5, leave=leave) as bar:
+    if not _is_rewritten():
+        yield _told_progress(what, unit)
+        return
+    with tqdm(desc=what, unit=unit, mininterval=0.2, delay=0.5, leave=leave) as bar:
 
         def update(done: int, total: int, state: str = "") -> None:
             bar.total = total
@@ -156,17 +165,35 @@ def progress(what: str, unit: str, leave: bool = True) -> Iterator[Callable[...,
         yield update
 
 
+def _told_progress(what: str, unit: str) -> Callable[..., None]:
+    from tqdm import tqdm
+
+    began = told = time.monotonic()
+
+    def update(done: int, total: int, state: str = "") -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TOLD_S:
+            told = now
+            line = tqdm.format_meter(
+                done, total, now - began, prefix=what, unit=unit, postfix=state
+            )
+            echo(plain(line), error=True)
+
+    return update
+
+
 @contextmanager
 def status_line() -> Iterator[Callable[[str], None]]:
     """One line that is rewritten on a terminal, and printed every ten seconds elsewhere."""
     rewritten = _is_rewritten()
-    printed = -10.0
+    printed = -TOLD_S
 
     def show(line: str) -> None:
         nonlocal printed
         if rewritten:
             print(f"\r{fitted(plain(line), _columns())}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - printed >= 10:
+        elif time.monotonic() - printed >= TOLD_S:
             printed = time.monotonic()
             echo(plain(line), error=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from helpers import ROOT
 
 import cli
+from dataset import terminal
 from dataset.pictures.images import write_png
 from dataset.terminal import (
     Output,
@@ -22,6 +24,7 @@ from dataset.terminal import (
     echo,
     fitted,
     lasting,
+    progress,
     say,
     shown,
     status_line,
@@ -66,6 +69,20 @@ def test_a_status_covers_the_one_before_without_control_sequences(
     lines = said.rstrip("\n").split("\r")[1:]
     assert [len(each.encode("cp949")) for each in lines] == [79, 79]  # two bytes: two columns
     assert lines[1] == "1 frame".ljust(79)
+
+
+def test_progress_that_no_terminal_shows_is_whole_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "TOLD_S", 0)
+    with progress("restoring", "file") as update:
+        update(1, 4, "a.png")
+        say("a.png is restored")
+        monkeypatch.setattr(terminal, "TOLD_S", 1000)
+        update(2, 4)
+    out, err = capsys.readouterr()
+    assert out == "a.png is restored\n"
+    assert re.fullmatch(r"restoring:  25%\|.*\| 1/4 \[.*, a\.png\]\n", err)
 
 
 @pytest.mark.parametrize(

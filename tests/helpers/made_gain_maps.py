@@ -187,8 +187,8 @@ def tone_mapped(nits: Any, shot: Shot | None = None) -> Made:
     levels = sdr_levels(nits, how)
     gains = map_levels(nits, levels, how)
     flags = 0x40 if how.gains_of is None else 0
-    of_both = (full_box(b"ispe", struct.pack(">II", *levels.shape[1::-1])),)
-    of_both += (colour(how.gains_of or how.primaries, 16),)
+    size = full_box(b"ispe", struct.pack(">II", *levels.shape[1::-1]))
+    of_both = (size, colour(how.gains_of or how.primaries, 16))
     return {
         BASE: coded(levels, how.form, how.bits, how.primaries),
         MAP: coded(gains, how.form, how.map_bits, 2),
