@@ -58,7 +58,7 @@ class FakePortal:
         from jeepney.io.blocking import open_dbus_connection
 
         asked = new_method_call(DBusAddress(PATH, NAME, USER), method, "s", (text,))
-        with open_dbus_connection(self._address) as connection:
+        with open_dbus_connection(self._address, auth_timeout=20) as connection:
             reply = connection.send_and_get_reply(asked, timeout=20)
         assert reply.header.message_type is MessageType.method_return, reply.body
 
@@ -74,7 +74,7 @@ class Backend:
         self._versions = {IMPLEMENTED + each: VERSIONS[each] for each in interfaces}
         self._answer = "yes"
         self._sessions: dict[str, list[Any]] = {}  # path -> its shortcuts
-        self.connection = open_dbus_connection("SESSION")
+        self.connection = open_dbus_connection("SESSION", auth_timeout=20)
         bus = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
         name = new_method_call(bus, "RequestName", "su", (NAME, 0))
         self.connection.send_and_get_reply(name, timeout=20)

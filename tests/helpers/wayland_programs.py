@@ -157,7 +157,8 @@ class Programs:
 
         bus = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
         asked = new_method_call(bus, "NameHasOwner", "s", (name,))
-        with open_dbus_connection(str(self.environment["DBUS_SESSION_BUS_ADDRESS"])) as connection:
+        address = str(self.environment["DBUS_SESSION_BUS_ADDRESS"])
+        with open_dbus_connection(address, auth_timeout=READY_S) as connection:
             return bool(connection.send_and_get_reply(asked, timeout=READY_S).body[0])
 
     def call(self, *command: str, **options: Any) -> bytes:
