@@ -136,7 +136,7 @@ def test_moving_pictures_are_as_they_were_drawn(
             assert when_ns is not None
             assert drawn_ns < when_ns < time.monotonic_ns()
             numbers.append(number)
-            return len(set(numbers)) > 20 and screen.picture_rate > 1
+            return len(set(numbers)) >= 60 and screen.picture_rate > 1
 
         soon(are_enough)
         assert numbers == sorted(numbers)
