@@ -291,6 +291,7 @@ def _places(data: bytes, at: int, idat: int) -> Places:
     wide = 4 if version == 2 else 2
     count, at = _number(data, at + 6, wide), at + 6 + wide
     found: Places = {}
+    left = MOST_BOXES  # parts, which take no bytes where their numbers have no size
     for _ in range(min(count, MOST_BOXES)):
         item, at = _number(data, at, wide), at + wide
         method = 0
@@ -298,8 +299,11 @@ def _places(data: bytes, at: int, idat: int) -> Places:
             method, at = _number(data, at, 2) & 15, at + 2
         start, at = _number(data, at + 2, base), at + 2 + base
         parts, at = _number(data, at, 2), at + 2
+        left -= parts
+        if left < 0:
+            raise LookupError
         spans = []
-        for _ in range(min(parts, MOST_BOXES)):
+        for _ in range(parts):
             at += index if version else 0
             spans.append((start + _number(data, at, offset), _number(data, at + offset, length)))
             at += offset + length

@@ -36,6 +36,7 @@ from tests.helpers.made_gain_maps import (
     Made,
     Shot,
     apples,
+    box,
     full_box,
     in_grid,
     muxed,
@@ -573,6 +574,24 @@ def test_parts_that_share_bytes_to_become_many_are_refused() -> None:
         struct.pack_into(">II", data, at, begin + number, whole - number)
     with pytest.raises(UserError, match="its gain map is damaged"):
         decode_hdr(bytes(data), "a.heic")
+
+
+def test_parts_that_take_no_bytes_are_not_counted_for_ever() -> None:
+    from dataset.pictures.boxes import MOST_BOXES, read_stated
+
+    def of_parts(parts: int) -> bytes:
+        size = full_box(b"ispe", struct.pack(">II", 64, 64))
+        of_primary = full_box(b"ipma", struct.pack(">IHBB", 1, 1, 1, 1))
+        places = struct.pack(">HH", 0, 3) + b"".join(
+            struct.pack(">HHH", number, 0, parts) for number in (1, 2, 3)
+        )
+        meta = full_box(b"pitm", struct.pack(">H", 1)) + full_box(b"iinf", bytes(2))
+        meta += box(b"iprp", box(b"ipco", size), of_primary) + full_box(b"iloc", places)
+        return box(b"ftyp", b"heic", bytes(4)) + full_box(b"meta", meta)
+
+    assert read_stated(of_parts(1)).size == (64, 64)
+    with pytest.raises(ValueError, match="its header is damaged"):
+        read_stated(of_parts(MOST_BOXES))
 
 
 def test_an_item_alone_is_the_item() -> None:
