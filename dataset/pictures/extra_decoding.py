@@ -7,7 +7,6 @@ What samples and metadata mean is in ``modern.py`` for SDR, and in ``hdr_heif.py
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +102,19 @@ def jpeg_in(data: bytes, path: Path) -> bytes | None:
 
 def metadata_of_jpegxl(data: bytes, path: Path) -> Metadata:
     """EXIF and XMP in boxes, of which some may be compressed; of a bare codestream none."""
-    found = dict(unpacked_boxes(data, path, b"Exif", b"xml "))
+    found = unpacked_boxes(data, path, b"Exif", b"xml ")
     return Metadata(exif=exif_in(found.get(b"Exif", b"")) or None, xmp=found.get(b"xml ") or None)
 
 
-def unpacked_boxes(data: bytes, path: Path, *wanted: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of some boxes of a JPEG XL."""
+def unpacked_boxes(data: bytes, path: Path, *wanted: bytes) -> dict[bytes, bytes]:
+    """Of a JPEG XL, the content of the first box of each of these kinds."""
+    found: dict[bytes, bytes] = {}
     for kind, begin, end in () if data.startswith(b"\xff\x0a") else boxes_of(data):
-        if kind in wanted:
-            yield kind, data[begin:end]
-        elif kind == b"brob" and data[begin : begin + 4] in wanted:
-            yield data[begin : begin + 4], _unpacked(data[begin + 4 : end], path)
+        is_packed = kind == b"brob"
+        name = data[begin : begin + 4] if is_packed else kind
+        if name in wanted and name not in found:
+            found[name] = _unpacked(data[begin + 4 : end], path) if is_packed else data[begin:end]
+    return found
 
 
 def _unpacked(packed: bytes, path: Path) -> bytes:

@@ -51,7 +51,7 @@ def read_mapped(data: bytes, path: Path) -> HdrPicture:
 
 def _found(kind: str, data: bytes, exif: bytes | None, path: Path) -> StoredMap:
     if kind == "JPEG XL":
-        boxes = dict(unpacked_boxes(data, path, b"jhgm"))
+        boxes = unpacked_boxes(data, path, b"jhgm")
         return map_of_jpegxl(boxes.get(b"jhgm", b""))
     return map_in_boxes(data, exif)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from dataset.errors import UserError
-from dataset.pictures import hdr_limits
+from dataset.pictures import extra_decoding, hdr_limits
 from dataset.pictures.accepted import check_picture, frame_losses
 from dataset.pictures.boxes import boxes_of, read_stated
 from dataset.pictures.colour_profile import matrix_of
@@ -187,6 +187,19 @@ def test_what_brotli_cannot_unpack_is_left_out() -> None:
     for packed in (bomb, b"xml \xff\xff\xff"):
         data = with_boxes(made_modern.jpeg_xl(levels()), (b"brob", packed))
         assert decode_picture(data, "a").xmp is None
+
+
+def test_of_many_packed_boxes_one_of_a_kind_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked: list[bytes] = []
+
+    def unpack(packed: bytes, path: Path) -> bytes:
+        unpacked.append(packed)
+        return packed
+
+    monkeypatch.setattr(extra_decoding, "_unpacked", unpack)
+    boxes = [(b"brob", b"xml " + str(number).encode()) for number in range(100)]
+    assert decode_picture(with_boxes(made_modern.jpeg_xl(levels()), *boxes), "a").xmp == b"0"
+    assert unpacked == [b"0"]
 
 
 def test_a_gain_map_is_left_out_and_told() -> None:
