@@ -52,9 +52,10 @@ OPENERS: dict[str, Any] = {
 }
 GREY = ("1", "L", "LA", "La")  # of Pillow's modes
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr")
+SLIPS = (ArithmeticError, AttributeError, LookupError, TypeError, struct.error)  # say nothing
 FAULTS = (  # what decoders raise on damaged files
-    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError),
-    *(ValueError, Image.DecompressionBombError, cv2.error, struct.error, zlib.error),
+    *(*SLIPS, EOFError, OSError, SyntaxError, ValueError),
+    *(Image.DecompressionBombError, cv2.error, zlib.error),
 )
 
 
@@ -86,8 +87,10 @@ def decoding(path: Path, target: str = "convert it to PNG") -> Iterator[None]:
         try:
             yield
         except FAULTS as error:
+            slip = error.__cause__ if isinstance(error, SyntaxError) else error  # Pillow
+            reason = "its numbers make no sense" if isinstance(slip, SLIPS) else error
             raise UserError(
-                f"{path} cannot be decoded ({error}).",
+                f"{path} cannot be decoded ({reason}).",
                 1,
                 remedy=f"It is damaged, cut off or of a rare kind: get a whole copy, or {target}.",
             ) from error

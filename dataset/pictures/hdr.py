@@ -106,7 +106,11 @@ def decode_hdr(data: bytes, name: str | Path) -> HdrPicture:
     path, kind = Path(name), format_of(data[:HEAD]) or ""
     curve = hdr_curve(data, read_header(data))
     if not curve and not has_gain_map(data):
-        raise UserError(f"{path} is not HDR, or is damaged.", 1)
+        raise UserError(
+            f"{path} is not HDR, or is damaged.",
+            1,
+            remedy="SDR pictures are for `cli restore` and `cli import`.",
+        )
     reader = (READERS if curve else OF_MAPS).get(kind)
     if reader is None:
         raise UserError(

@@ -23,7 +23,7 @@ from dataset.pictures.decoding import MOST_PIXELS, open_checked
 from dataset.pictures.encoding import encode_picture, losses, write_picture
 from dataset.pictures.exif import PREFIX
 from dataset.pictures.images import decode
-from dataset.pictures.picture import Picture, read_picture
+from dataset.pictures.picture import Picture, decode_picture, read_picture
 
 FILES = {
     "png": saved(scene(4), "PNG"),
@@ -299,3 +299,8 @@ def test_a_jpeg_too_short_for_its_size_is_no_picture(tmp_path: Path) -> None:
         decode(bytes(data), "x.jpg")
     white = np.full((2_000, 2_000, 3), 255, np.uint8)  # the shortest that is whole
     assert (read(saved(white, "JPEG", quality=1), tmp_path).pixels == 1).all()
+
+
+def test_a_decoder_that_trips_is_told_in_our_words() -> None:
+    with pytest.raises(UserError, match="its numbers make no sense"):
+        decode_picture(b"\x89PNG\r\n\x1a\nxx", "a.png")
